@@ -1,0 +1,107 @@
+"""The composition root: the only file that names concrete stores, executors, clocks and services."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
+from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
+from azureml_wrapper.local.http.routing import Route, Router
+from azureml_wrapper.local.services.arm import routes as arm
+from azureml_wrapper.local.services.artifact import routes as artifact
+from azureml_wrapper.local.services.blob import routes as blob
+from azureml_wrapper.local.services.compute import routes as compute
+from azureml_wrapper.local.services.content import routes as content
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.credential import routes as credential
+from azureml_wrapper.local.services.dataset import routes as dataset
+from azureml_wrapper.local.services.datastore import routes as datastore
+from azureml_wrapper.local.services.discovery import routes as discovery
+from azureml_wrapper.local.services.environment import routes as environment
+from azureml_wrapper.local.services.execution import routes as execution
+from azureml_wrapper.local.services.history import routes as history
+from azureml_wrapper.local.services.metric import routes as metric
+from azureml_wrapper.local.services.model import routes as model
+from azureml_wrapper.local.services.pipelines import routes as pipelines
+from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
+from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from azureml_wrapper.local.studio import routes as studio
+from azureml_wrapper.local.tokens import Tokens
+
+# What a bearer token opens. COVERAGE.md is made from this tuple.
+SERVICES = (
+    discovery,
+    arm,
+    compute,
+    datastore,
+    dataset,
+    environment,
+    history,
+    metric,
+    artifact,
+    content,
+    execution,
+    pipelines,
+    model,
+    credential,
+    studio,
+)
+
+
+def service_routes() -> list[Route]:
+    """Every route of every service, in the order in which they are tried."""
+    return [route for service in SERVICES for route in service.ROUTES]
+
+
+def build_context(home: Home, port: int) -> Context:
+    """All stores over the home folder, with the machine's clock."""
+    tokens = Tokens(home.secret())
+    clock, ids = SystemClock(), RandomIds()
+    database = Database(home.database)
+    workspaces = WorkspaceStore(database)
+    _ensure_default_workspace(workspaces, clock, ids)
+    return Context(
+        home=home,
+        addresses=Addresses(port=port, key=tokens.key("address")),
+        tokens=tokens,
+        clock=clock,
+        ids=ids,
+        workspaces=workspaces,
+        experiments=ExperimentStore(database, clock, ids),
+        runs=RunStore(database, clock),
+    )
+
+
+def _ensure_default_workspace(workspaces: WorkspaceStore, clock: Clock, ids: Ids) -> None:
+    """`local/local/local`: what `azureml_wrapper.local.workspace()` gives without naming anything."""
+    if workspaces.find(DEFAULT_NAME, DEFAULT_NAME, DEFAULT_NAME) is None:
+        workspaces.add(
+            Workspace(
+                workspace_id=ids.guid(),
+                subscription=DEFAULT_NAME,
+                resource_group=DEFAULT_NAME,
+                name=DEFAULT_NAME,
+                location="local",
+                created=clock.now(),
+            )
+        )
+
+
+def build_application(context: Context) -> Application:
+    """The application over a context."""
+    storage = blob.door(context)
+    services = Door(
+        router=Router(service_routes()),
+        authenticate=bearer(context.tokens),
+        answer_fault=json_faults(context.clock),
+    )
+    return Application(
+        context,
+        port=context.addresses.port,
+        incoming=context.home.incoming,
+        services=services,
+        storage=storage,
+        find_workspace=context.workspaces.get,
+    )

@@ -1,0 +1,143 @@
+"""Find, start and stop the service of a home folder, from another process. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from azureml_wrapper.local.home import Home, ServiceInfo
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 20.0
+
+
+class ServiceError(RuntimeError):
+    """The local service could not be started or stopped. The message says why."""
+
+
+def find(home: Home | None = None) -> ServiceInfo | None:
+    """The running service of a home, or None."""
+    home = home or Home()
+    if not _is_locked(home):
+        return None
+    return home.read_service()
+
+
+def start(home: Home | None = None, *, port: int | None = None, idle: float | None = None) -> ServiceInfo:
+    """The running service of a home, started where there is none.
+
+    Processes that call this at the same instant get the same service. Raises `ServiceError` with the end of
+    service.log where it does not come up.
+    """
+    home = home or Home()
+    found = find(home)
+    if found:
+        return found
+    _prepare(home)
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "azureml_wrapper.local.server", "--home", str(home.path)]
+    command += ["--ready-fd", str(writer)]
+    command += ["--port", str(port)] if port else []
+    command += ["--idle", str(idle)] if idle is not None else []
+    with home.log_file.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writer],
+            start_new_session=True,
+            cwd=home.path,
+            env=_environment(),
+        )
+    os.close(writer)
+    with os.fdopen(reader) as answers:
+        answer = answers.read()
+    if not answer:
+        process.wait()
+        raise ServiceError(f"The local service did not start.\n{_tail(home)}")
+    return _await_service(home)
+
+
+def stop(home: Home | None = None) -> bool:
+    """Tell the service of a home to stop, and wait until it has; False where none ran."""
+    home = home or Home()
+    info = find(home)
+    if info is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(info.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while _is_locked(home):
+        if time.monotonic() > deadline:
+            raise ServiceError(f"The local service (pid {info.pid}) did not stop within {STOP_TIMEOUT:.0f} s.")
+        time.sleep(0.01)
+    return True
+
+
+@contextlib.contextmanager
+def running(home: Path | str) -> Iterator[ServiceInfo]:
+    """A service for the time of a `with` block; it is stopped at the end, even if it ran before."""
+    place = Home(home)
+    try:
+        yield start(place)
+    finally:
+        stop(place)
+
+
+def _prepare(home: Home) -> None:
+    try:
+        home.create()
+        home.log_file.touch()
+    except OSError as error:
+        raise ServiceError(
+            f"The home folder {home.path} cannot be written ({error.strerror}). "
+            "Set AZUREML_WRAPPER_HOME to a folder of yours."
+        ) from error
+
+
+def _is_locked(home: Home) -> bool:
+    try:
+        descriptor = os.open(home.lock_file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise ServiceError(f"The home folder {home.path} belongs to somebody else.") from error
+    try:
+        # A shared lock: two clients that ask at the same instant must not take each other for the service.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _await_service(home: Home) -> ServiceInfo:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        found = find(home)
+        if found:
+            return found
+        time.sleep(0.01)
+    raise ServiceError(f"The local service did not come up within {START_TIMEOUT:.0f} s.\n{_tail(home)}")
+
+
+def _environment() -> dict[str, str]:
+    """The user's environment, less what would make the service's own Python behave otherwise."""
+    dropped = {"PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPROFILEIMPORTTIME"}
+    return {key: value for key, value in os.environ.items() if key not in dropped}
+
+
+def _tail(home: Home, size: int = 2000) -> str:
+    with home.log_file.open("rb") as log:
+        log.seek(max(0, home.log_file.stat().st_size - size))
+        return f"The end of {home.log_file}:\n{log.read().decode(errors='replace')}"

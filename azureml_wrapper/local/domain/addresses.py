@@ -1,0 +1,71 @@
+"""Where the service is, in the forms that its clients need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from azureml_wrapper.local.domain.workspaces import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """The addresses of a service on `port`; `key` is the unguessable part of those that carry no token.
+
+    Always `127.0.0.1`, never `localhost`: a regular expression in the SDK wants a dot in a host's name
+    (azureml/data/context_managers.py).
+    """
+
+    port: int
+    key: str
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def base(self) -> str:
+        """All services but ARM."""
+        return f"http://{self.host}"
+
+    @property
+    def arm(self) -> str:
+        """ARM: azure-core refuses to send a bearer token over plain http."""
+        return f"https://{self.host}/"
+
+    @property
+    def discovery(self) -> str:
+        return f"{self.base}/discovery/{self.key}"
+
+    @property
+    def metadata(self) -> str:
+        """What ARM_CLOUD_METADATA_URL is set to."""
+        return f"{self.base}/metadata/{self.key}/endpoints"
+
+    @property
+    def msi(self) -> str:
+        """What MSI_ENDPOINT is set to: gives a user token to programs that bring no authentication of their own."""
+        return f"{self.base}/msi/{self.key}/token"
+
+    @property
+    def studio(self) -> str:
+        """The page; the SDK appends `/runs/{id}?wsid=…`."""
+        return f"{self.base}/studio/{self.key}"
+
+    @property
+    def storage_endpoint(self) -> str:
+        """The `endpoint` of a datastore's record.
+
+        The SDK builds `https://{account}.blob.{endpoint}` by itself. What stands before an `@` is user information,
+        and the connection goes to this machine. urllib3, requests and rslex all take it.
+        """
+        return f"core.windows.net@{self.host}"
+
+    def blob(self, account: str, container: str, name: str, query: str = "") -> str:
+        """The address of a blob, in the form that the SDK takes apart and puts together again."""
+        end = f"?{query}" if query else ""
+        return f"https://{account}.blob.{self.storage_endpoint}/{container}/{quote(name)}{end}"
+
+    def service(self, prefix: str, workspace: Workspace) -> str:
+        """A service's address for a workspace: `service("/pipelines/v1.0", workspace)`."""
+        return f"{self.base}{prefix}{workspace.scope}"

@@ -1,0 +1,85 @@
+"""What can go wrong in the local Azure ML, as the services tell it.
+
+    ServiceFault                    answered as Azure ML's error envelope
+    ├── NotFound          404       a name or id that the workspace does not hold
+    ├── Invalid           400       a request that Azure would refuse too
+    ├── Conflict          409       the name is taken, or the state does not allow it
+    ├── PreconditionFailed 412      an If-Match or If-None-Match condition does not hold
+    ├── Unauthenticated   401       no token, or not one of this service
+    ├── Forbidden         403       a token that may not do this
+    ├── TooLarge          413       more than the service takes at once
+    ├── OutOfSpace        507       the disk of the home folder is full
+    └── Unsupported       501       Azure has it, the local service does not
+
+Handlers and stores raise these; only http/ turns them into an answer.
+"""
+
+from __future__ import annotations
+
+
+class ServiceFault(Exception):
+    """The local service cannot do what was asked."""
+
+    status = 500
+    code = "ServiceError"
+    inner_code: str | None = None
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class NotFound(ServiceFault):
+    """No such thing in this workspace."""
+
+    status, code, inner_code = 404, "UserError", "NotFoundError"
+
+
+class Invalid(ServiceFault):
+    """The request is malformed or breaks one of Azure's rules."""
+
+    status, code, inner_code = 400, "UserError", "BadArgument"
+
+
+class Conflict(ServiceFault):
+    """The name is taken, or the thing is in a state that does not allow it."""
+
+    status, code, inner_code = 409, "UserError", "ConflictError"
+
+
+class PreconditionFailed(ServiceFault):
+    """A condition of the request does not hold."""
+
+    status, code = 412, "ConditionNotMet"
+
+
+class Unauthenticated(ServiceFault):
+    """The request carries no token of this service."""
+
+    status, code, inner_code = 401, "UserError", "AuthenticationError"
+
+
+class Forbidden(ServiceFault):
+    """The token does not allow this."""
+
+    status, code, inner_code = 403, "UserError", "ForbiddenError"
+
+
+class TooLarge(ServiceFault):
+    """The body is larger than the service takes at once."""
+
+    status, code = 413, "RequestBodyTooLarge"
+
+
+class OutOfSpace(ServiceFault):
+    """The disk that holds the home folder is full."""
+
+    status, code = 507, "InsufficientStorage"
+
+
+class Unsupported(ServiceFault):
+    """Azure ML has it, the local service does not."""
+
+    status, code = 501, "NotImplemented"

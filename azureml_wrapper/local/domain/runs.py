@@ -1,0 +1,116 @@
+"""A run and its life: which status may follow which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Conflict
+
+JSON = dict[str, Any]
+
+
+class RunStatus(str, Enum):
+    """The words of run history (azureml/core/_restclient/constants.py, RunStatus)."""
+
+    NOT_STARTED = "NotStarted"  # the record exists, nothing else
+    STARTING = "Starting"  # accepted by the execution service
+    PREPARING = "Preparing"  # its environment is being built
+    QUEUED = "Queued"  # it waits for a node of its compute
+    RUNNING = "Running"  # its process runs
+    FINALIZING = "Finalizing"  # its process ended, outputs are being published
+    CANCEL_REQUESTED = "CancelRequested"  # somebody asked it to stop
+    COMPLETED = "Completed"  # it ended well
+    FAILED = "Failed"  # it ended badly; `error` says why
+    CANCELED = "Canceled"  # it was stopped before its end
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})
+_ACTIVE = (
+    RunStatus.NOT_STARTED,
+    RunStatus.STARTING,
+    RunStatus.PREPARING,
+    RunStatus.QUEUED,
+    RunStatus.RUNNING,
+    RunStatus.FINALIZING,
+)
+
+# What may follow: any later active status, any end; after a request to cancel only an end.
+TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    **{
+        status: frozenset(_ACTIVE[place + 1 :]) | _TERMINAL | {RunStatus.CANCEL_REQUESTED}
+        for place, status in enumerate(_ACTIVE)
+    },
+    RunStatus.CANCEL_REQUESTED: frozenset({RunStatus.FINALIZING}) | _TERMINAL,
+    **{status: frozenset() for status in _TERMINAL},
+}
+# A run that was finalizing when it was told to stop is not sent back to the end of the line.
+TRANSITIONS[RunStatus.FINALIZING] = _TERMINAL | {RunStatus.CANCEL_REQUESTED}
+
+
+def check_transition(run_id: str, before: RunStatus, after: RunStatus) -> None:
+    """Raise `Conflict` where a run in `before` cannot come to `after`."""
+    if after not in TRANSITIONS[before]:
+        raise Conflict(f"Run {run_id} is {before.value} and cannot become {after.value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A name under which runs are gathered."""
+
+    experiment_id: str
+    name: str
+    created: datetime
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    archived: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of any kind: script, pipeline, step, interactive or child.
+
+    `error` and the items of `warnings` have run history's own form (shared between `details` and the run record).
+    `definition` is the run definition as `get_details()` shows it.
+    """
+
+    workspace_id: str
+    run_id: str
+    experiment: str
+    experiment_id: str
+    created: datetime
+    number: int = 0
+    status: RunStatus = RunStatus.NOT_STARTED
+    parent_id: str | None = None
+    root_id: str = ""
+    run_type: str | None = None
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    target: str | None = None
+    script: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    hidden: bool = False
+    heartbeat: bool = False
+    uuid: str = ""
+    cancel_uri: str | None = None
+    submitted_by: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    error: JSON | None = None
+    warnings: list[JSON] = field(default_factory=list)
+    definition: JSON | None = None
+    input_datasets: list[JSON] = field(default_factory=list)
+    output_datasets: list[JSON] = field(default_factory=list)
+
+    @property
+    def container_id(self) -> str:
+        """The data container that holds the run's files."""
+        return f"dcid.{self.run_id}"

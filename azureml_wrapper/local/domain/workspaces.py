@@ -1,0 +1,56 @@
+"""A workspace: the scope under which everything else is named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from azureml_wrapper.local.domain.errors import Invalid
+
+# Subscription, resource group and name of the workspace that every home has from the start.
+DEFAULT_NAME = "local"
+
+# Microsoft Learn, "Azure Machine Learning limits": 3 to 33 characters; real names start at 2 (docs of 2023-09).
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """One Azure ML workspace of the local service.
+
+    `workspace_id` is a GUID that no other store has ever had: the SDK caches snapshots by it
+    (azureml/_restclient/snapshots_client.py), so a fresh store must not reuse one.
+    """
+
+    workspace_id: str
+    subscription: str
+    resource_group: str
+    name: str
+    location: str
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+    friendly_name: str = ""
+    description: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The ARM id, which is also the part of every service's path that names the workspace."""
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
+        )
+
+    @property
+    def storage_account(self) -> str:
+        """The account that holds the default datastores, snapshots and artifacts; unlike any other workspace's."""
+        return f"local{self.workspace_id.replace('-', '')[:16]}"
+
+
+def check_workspace_name(name: str) -> None:
+    """Raise `Invalid` for a name that Azure would not take."""
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"Workspace name {name!r} is not allowed: 2 to 33 letters, digits, '-' and '_', "
+            "beginning with a letter or a digit."
+        )

@@ -1,0 +1,131 @@
+"""The home folder: everything that the local Azure ML keeps, in one place.
+
+<home>/                  mode 0700
+  service.json           while the service runs: pid, port, secret (0600)
+  secret  port  lock     what lasts between two starts, and the lock that keeps the service single
+  service.log
+  tls/                   the certificate of the https side, and the authority that clients trust
+  state.sqlite           everything that has a name or a status
+  blobs/                 everything that has bytes: <account>/<container>/<path>
+  incoming/  jobs/  environments/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
+
+
+def default_home() -> Path:
+    """`AZUREML_WRAPPER_HOME`, or `~/.azureml_wrapper/local`."""
+    given = os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser().absolute() if given else Path.home() / ".azureml_wrapper" / "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceInfo:
+    """A running service: enough to talk to it."""
+
+    pid: int
+    port: int
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"ServiceInfo(pid={self.pid}, port={self.port})"
+
+
+class Home:
+    """The paths of a home folder, and the small files in it. Making the object touches nothing."""
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = Path(path).expanduser().absolute() if path else default_home()
+
+    @property
+    def service_file(self) -> Path:
+        return self.path / "service.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "service.log"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "state.sqlite"
+
+    @property
+    def blobs(self) -> Path:
+        return self.path / "blobs"
+
+    @property
+    def incoming(self) -> Path:
+        return self.path / "incoming"
+
+    @property
+    def jobs(self) -> Path:
+        return self.path / "jobs"
+
+    @property
+    def environments(self) -> Path:
+        return self.path / "environments"
+
+    @property
+    def tls(self) -> Path:
+        return self.path / "tls"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients have to trust."""
+        return self.tls / "ca.pem"
+
+    def create(self) -> None:
+        """Make the folder where it is missing; `OSError` where it cannot be written."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.chmod(0o700)
+        for folder in (self.blobs, self.incoming, self.jobs, self.environments, self.tls):
+            folder.mkdir(exist_ok=True)
+
+    def secret(self) -> str:
+        """The service's secret, made at the first call."""
+        return self._once("secret", secrets.token_hex(32))
+
+    def last_port(self) -> int | None:
+        """The port of the last start: the SDK caches addresses, so the service tries to come back to it."""
+        file = self.path / "port"
+        return int(file.read_text()) if file.exists() else None
+
+    def write_port(self, port: int) -> None:
+        write_private(self.path / "port", str(port))
+
+    def write_service(self, info: ServiceInfo) -> None:
+        write_private(self.service_file, json.dumps(asdict(info)))
+
+    def read_service(self) -> ServiceInfo | None:
+        """What a running service wrote; None where none does. Does not check that it is still alive."""
+        try:
+            return ServiceInfo(**json.loads(self.service_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _once(self, name: str, value: str) -> str:
+        file = self.path / name
+        if not file.exists():
+            write_private(file, value)
+        return file.read_text()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)

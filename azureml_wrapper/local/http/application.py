@@ -1,0 +1,223 @@
+"""The ASGI application: from bytes on a socket to a handler's answer.
+
+A request goes through these steps, in this order: Host, route, token, body, handler. The handler runs in a thread;
+every fault becomes Azure ML's error envelope, every surprise a 500 whose traceback is in service.log.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as Incoming
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from azureml_wrapper.local.domain.clock import Clock
+from azureml_wrapper.local.domain.errors import (
+    Invalid,
+    OutOfSpace,
+    ServiceFault,
+    TooLarge,
+    Unauthenticated,
+    Unsupported,
+)
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.http.envelope import error_response
+from azureml_wrapper.local.http.messages import Request
+from azureml_wrapper.local.http.routing import Match, Router
+from azureml_wrapper.local.tokens import BadToken, Identity, Tokens
+
+log = logging.getLogger("azureml_wrapper.local")
+
+# Bodies that are not streamed to a file: graphs, metric batches, snapshot trees. Azure's own front ends take 30 MB.
+BODY_LIMIT = 64 * 1024 * 1024
+SPOOL_CHUNK = 4 * 1024 * 1024
+
+# Raises a fault where the request may not do what it asks; gets the request without its body.
+Authenticate = Callable[[Request, Match], Identity]
+FindWorkspace = Callable[[str, str, str], Workspace]
+Answer = Callable[[ServiceFault, Request], Response]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """A router with its own way to ask who is there, and its own form of errors: the services, and the storage."""
+
+    router: Router
+    authenticate: Authenticate
+    answer_fault: Answer
+
+
+class Application:
+    """Serves `services` (bearer tokens) and `storage` (shared keys and signatures) on the same port."""
+
+    def __init__(
+        self,
+        context: Any,
+        *,
+        port: int,
+        incoming: Path,
+        services: Door,
+        storage: Door,
+        find_workspace: FindWorkspace,
+    ) -> None:
+        self._context, self._incoming = context, incoming
+        self._services, self._storage, self._find_workspace = services, storage, find_workspace
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self.last_request = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.last_request = time.monotonic()
+        incoming = Incoming(scope, receive)
+        request = _head(incoming)
+        try:
+            response = await self._answer(request, incoming)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+        self.last_request = time.monotonic()
+
+    async def _answer(self, request: Request, incoming: Incoming) -> Response:
+        door = self._storage if _is_storage(request) else self._services
+        body_file: Path | None = None
+        try:
+            self._check_host(request)
+            match = self._match(door, request)
+            request = await run_in_threadpool(self._enter, door, match, request)
+            if match.route.streams:
+                body_file = self._incoming / uuid.uuid4().hex
+                await _spool(incoming, body_file)
+                request = replace(request, body_file=body_file)
+            else:
+                request = replace(request, body=await _read(incoming))
+            return await run_in_threadpool(match.route.handler, self._context, request)
+        except ServiceFault as fault:
+            return door.answer_fault(fault, request)
+        except OSError as error:
+            return door.answer_fault(_os_fault(error, request), request)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # the server's outermost handler
+            log.exception("%s %s", request.method, request.path)
+            surprise = ServiceFault(f"{type(error).__name__}: {error} (see service.log in the home folder)")
+            return door.answer_fault(surprise, request)
+        finally:
+            if body_file:
+                body_file.unlink(missing_ok=True)
+
+    def _check_host(self, request: Request) -> None:
+        # A page in the user's browser must not reach the service under another name (DNS rebinding).
+        if request.headers.get("host") not in self._hosts:
+            raise Invalid(f"Host {request.headers.get('host')!r} is not this service.")
+
+    def _match(self, door: Door, request: Request) -> Match:
+        match = door.router.match(request.method, request.raw_path, request.query)
+        if match is None:
+            log.warning("unknown route: %s %s", request.method, request.path)
+            raise Unsupported(
+                f"The local service does not know {request.method} {request.path}. "
+                "COVERAGE.md lists what it serves; Azure ML may well have more."
+            )
+        return match
+
+    def _enter(self, door: Door, match: Match, request: Request) -> Request:
+        request = replace(request, parameters=match.parameters)
+        request = replace(request, identity=door.authenticate(request, match))
+        if {"subscription", "resource_group", "workspace"} <= match.parameters.keys():
+            names = (match.parameters[key] for key in ("subscription", "resource_group", "workspace"))
+            request = replace(request, scope_workspace=self._find_workspace(*names))
+            self._guard(match, request)
+        return request
+
+    def _guard(self, match: Match, request: Request) -> None:
+        """A run's token writes to its own run only; batch routes ask `guard_run` for each run of their body."""
+        run_id = match.parameters.get("run_id") or match.parameters.get("container", "").removeprefix("dcid.")
+        if run_id and match.route.writes:
+            self._context.guard_run(request.identity, request.workspace_id, run_id)
+
+
+def bearer(tokens: Tokens) -> Authenticate:
+    """Authentication of the services: a bearer token of this service, unless the route's path holds a key."""
+
+    def authenticate(request: Request, match: Match) -> Identity:
+        if match.route.public:
+            return Identity()
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise Unauthenticated(f"{request.method} {request.path} needs a bearer token of this service.")
+        try:
+            return tokens.identify(token)
+        except BadToken as error:
+            raise Unauthenticated(str(error)) from error
+
+    return authenticate
+
+
+def json_faults(clock: Clock) -> Answer:
+    """Faults as Azure ML's JSON envelope."""
+
+    def answer(fault: ServiceFault, request: Request) -> Response:
+        component = request.path.split("/")[1] if request.path.count("/") else "local"
+        return error_response(fault, clock.now(), component)
+
+    return answer
+
+
+def _head(incoming: Incoming) -> Request:
+    raw_path = incoming.scope.get("raw_path", b"").decode("latin-1") or incoming.url.path
+    return Request(
+        method=incoming.method,
+        path=incoming.url.path,
+        raw_path=raw_path,
+        query={key.lower(): value for key, value in incoming.query_params.multi_items()},
+        headers={key.lower(): value for key, value in incoming.headers.items()},
+    )
+
+
+def _is_storage(request: Request) -> bool:
+    # Only storage clients send x-ms-version or sign the query; no container's name can then hide a service.
+    return (
+        "x-ms-version" in request.headers
+        or "sig" in request.query
+        or request.headers.get("authorization", "").lower().startswith("sharedkey")
+    )
+
+
+async def _read(incoming: Incoming) -> bytes:
+    parts, size = [], 0
+    async for chunk in incoming.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise TooLarge(f"The body is larger than {BODY_LIMIT // 2**20} MiB.")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+async def _spool(incoming: Incoming, path: Path) -> None:
+    """Write the body to a file, some megabytes at a time, so that memory stays flat."""
+    with path.open("wb") as file:
+        waiting = bytearray()
+        async for chunk in incoming.stream():
+            waiting += chunk
+            if len(waiting) >= SPOOL_CHUNK:
+                await run_in_threadpool(file.write, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(file.write, bytes(waiting))
+
+
+def _os_fault(error: OSError, request: Request) -> ServiceFault:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutOfSpace("The disk of the local service's home folder is full; nothing was changed.")
+    if error.errno == errno.ENAMETOOLONG:
+        return Invalid(f"A name in {request.path[:200]}… is too long for this machine's file system.")
+    log.exception("%s %s", request.method, request.path)
+    return ServiceFault(f"{type(error).__name__}: {error}")

@@ -1,0 +1,88 @@
+"""What a handler gets, and what it answers with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.tokens import Identity
+
+CHUNK = 1024 * 1024
+
+__all__ = ["Request", "Response", "empty", "file_response", "json_response"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request, read to its end.
+
+    `parameters` are the parts of the path that the route names, percent-decoded. Keys of `query` and `headers` are
+    in lower case. A route with `streams=True` gets its body as the file `body_file` instead of `body`; the file is
+    removed after the answer unless the handler has moved it away.
+    """
+
+    method: str
+    path: str
+    raw_path: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    body_file: Path | None = None
+    identity: Identity = field(default_factory=Identity)
+    scope_workspace: Workspace | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the path names; it exists."""
+        if self.scope_workspace is None:
+            raise Invalid(f"The path {self.path} names no workspace.")
+        return self.scope_workspace
+
+    @property
+    def workspace_id(self) -> str:
+        return self.workspace.workspace_id
+
+    def json(self) -> Any:
+        """The body as JSON; `Invalid` where it is none."""
+        try:
+            return json.loads(self.body or b"null")
+        except ValueError as error:
+            raise Invalid(f"The body of {self.method} {self.path} is not JSON: {error}.") from error
+
+    def __getitem__(self, name: str) -> str:
+        """A part of the path: `request["run_id"]`."""
+        return self.parameters[name]
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return JSONResponse(value, status, headers=headers)
+
+
+def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer without a body."""
+    return Response(b"", status, headers=headers)
+
+
+def file_response(
+    path: Path, *, start: int = 0, length: int, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """`length` bytes of a file from `start` on, read as they are sent."""
+    all_headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **(headers or {})}
+    return StreamingResponse(_read(path, start, length), status, headers=all_headers)
+
+
+def _read(path: Path, start: int, length: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while length > 0 and (chunk := file.read(min(CHUNK, length))):
+            length -= len(chunk)
+            yield chunk

@@ -1,0 +1,91 @@
+"""Routes: a table of method, path and handler.
+
+A path is written as in Azure's own clients: `/runs/{run_id}`; `{path:rest}` takes the rest with its slashes, and
+`{workspace_scope}` stands for `/subscriptions/…/workspaces/{workspace}`. The fixed parts match upper and lower case
+alike, because rslex writes `resourcegroups` where the Python SDK writes `resourceGroups`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from azureml_wrapper.local.http.messages import Request, Response
+
+# The first argument is services.context.Context; typed loosely here because http/ stands below the services.
+Handler = Callable[[Any, Request], Response]
+
+WORKSPACE_SCOPE = (
+    "/subscriptions/{subscription}/resourceGroups/{resource_group}"
+    "/providers/Microsoft.MachineLearningServices/workspaces/{workspace}"
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of one service.
+
+    `query` names query parameters that must have a value for the route to match (`{"comp": "block"}`; None: must be
+    absent). `streams`: the body goes to a file. `public`: no token is asked for (the path itself holds a key).
+    `reads`: the operation changes nothing although its method is POST, so a run's token may use it on any run.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    query: Mapping[str, str | None] = field(default_factory=dict)
+    streams: bool = False
+    public: bool = False
+    reads: bool = False
+
+    @property
+    def writes(self) -> bool:
+        return self.method not in ("GET", "HEAD") and not self.reads
+
+
+@dataclass(frozen=True)
+class Match:
+    """A route, and what its path's parts stand for."""
+
+    route: Route
+    parameters: dict[str, str]
+
+
+class Router:
+    """Finds the route of a request; routes are tried in the order of their tables."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._groups: dict[str, list[tuple[re.Pattern[str], Route]]] = defaultdict(list)
+        self._open: list[tuple[re.Pattern[str], Route]] = []
+        self.routes = tuple(routes)
+        for route in self.routes:
+            path = route.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
+            group = path.split("/")[1].lower()
+            target = self._open if group.startswith("{") else self._groups[group]
+            target.append((_pattern(path), route))
+
+    def match(self, method: str, raw_path: str, query: Mapping[str, str]) -> Match | None:
+        """The first route that fits, or None."""
+        group = raw_path.split("/")[1].lower() if "/" in raw_path else ""
+        for pattern, route in (*self._groups.get(group, ()), *self._open):
+            if route.method != method or not _query_fits(route.query, query):
+                continue
+            if found := pattern.fullmatch(raw_path):
+                return Match(route, {name: unquote(value) for name, value in found.groupdict().items()})
+        return None
+
+
+def _query_fits(wanted: Mapping[str, str | None], given: Mapping[str, str]) -> bool:
+    return all((given.get(name) or "").lower() == (value or "") for name, value in wanted.items())
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)(:rest)?\}", path)
+    text = re.escape(parts[0])
+    for name, rest, fixed in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        text += f"(?P<{name}>{'.*' if rest else '[^/]+'})" + re.escape(fixed)
+    return re.compile(text, re.IGNORECASE)

@@ -1,0 +1,228 @@
+"""The service's own process: `python -m azureml_wrapper.local.server --home FOLDER`.
+
+One port serves http and https: the first byte of a connection tells them apart (0x16 begins a TLS handshake). So one
+address fits the Python SDK, which always speaks https to storage, and rslex, which speaks what the datastore's record
+says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from typing import IO, Any
+
+import uvicorn
+
+from azureml_wrapper.local.app import build_application, build_context
+from azureml_wrapper.local.home import Home, ServiceInfo
+from azureml_wrapper.local.http.application import Application
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.tls import server_context
+
+TLS_HANDSHAKE = 0x16
+FIRST_BYTE_TIMEOUT = 30.0
+IDLE_SECONDS = 900.0
+LOCK_TRIES = 20
+IDLE_CHECK_SECONDS = 5.0
+
+log = logging.getLogger("azureml_wrapper.local")
+
+
+class OneServer(uvicorn.Server):
+    """uvicorn, with one listening socket that speaks http and https, and an end when nobody needs it."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        super().__init__(config)
+        self._listener, self._tls = listener, tls
+        self._acceptor: asyncio.Task[None] | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        self.servers: list[asyncio.Server] = []
+        self._acceptor = asyncio.create_task(self._accept())
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._acceptor:
+            self._acceptor.cancel()
+        self._listener.close()
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
+            # Clients keep connections open; a TLS one would otherwise be waited for until its peer says good-bye.
+            if connection.cycle is None or connection.cycle.response_complete:
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self._listener)
+            connection.setblocking(False)
+            task = asyncio.create_task(self._connect(connection))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            first = await asyncio.wait_for(_peek(connection), FIRST_BYTE_TIMEOUT)
+            tls = self._tls if first and first[0] == TLS_HANDSHAKE else None
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=tls)
+        except (OSError, asyncio.TimeoutError):
+            # The client went away, sent nothing, or did not finish its handshake.
+            connection.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+
+async def _peek(connection: socket.socket) -> bytes:
+    """The first byte that the client sends, left in the socket."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(connection, _resolve, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(connection)
+    return connection.recv(1, socket.MSG_PEEK)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def listen(home: Home, port: int | None = None) -> socket.socket:
+    """A listening socket on loopback: on `port`, or on the port of the last start, or on a free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for choice in (port,) if port else (home.last_port() or 0, 0):
+        try:
+            listener.bind(("127.0.0.1", choice))
+            break
+        except OSError as error:
+            if port or not choice:
+                raise SystemExit(f"Port {choice} of 127.0.0.1 cannot be used: {error.strerror}.") from error
+            log.warning("port %s, used at the last start, is taken; another one is chosen", choice)
+    listener.listen(512)
+    listener.setblocking(False)
+    return listener
+
+
+def take_lock(home: Home) -> IO[str] | None:
+    """Hold the home's lock until the process ends; None where another service holds it.
+
+    A client that looks whether a service runs holds the lock for some microseconds (control.py); hence the tries.
+    """
+    file = home.lock_file.open("a")
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return file
+    file.close()
+    return None
+
+
+def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, ready: IO[str] | None = None) -> bool:
+    """Run the service until it is told to stop; False where one runs already for this home."""
+    lock = take_lock(home)
+    if lock is None:
+        return False
+    with lock:
+        listener = listen(home, port)
+        number: int = listener.getsockname()[1]
+        home.write_port(number)
+        context = build_context(home, number)
+        application = build_application(context)
+        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
+        asyncio.run(_run(context, application, listener, info, idle, ready))
+    return True
+
+
+async def _run(
+    context: Context,
+    application: Application,
+    listener: socket.socket,
+    info: ServiceInfo,
+    idle: float,
+    ready: IO[str] | None,
+) -> None:
+    config = uvicorn.Config(
+        application,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        http="httptools",
+        ws="none",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=5,
+    )
+    server = OneServer(config, listener, server_context(context.home))
+    context.home.write_service(info)
+    if ready:
+        ready.write("ready\n")
+        ready.close()
+    watcher = asyncio.create_task(_leave_when_idle(server, application, idle))
+    try:
+        await server.serve()
+    finally:
+        watcher.cancel()
+        context.home.service_file.unlink(missing_ok=True)
+
+
+async def _leave_when_idle(server: OneServer, application: Application, idle: float) -> None:
+    while idle > 0:
+        await asyncio.sleep(min(IDLE_CHECK_SECONDS, idle))
+        if time.monotonic() - application.last_request > idle:
+            log.info("nothing to do for %.0f s: the service leaves", idle)
+            server.should_exit = True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="azureml_wrapper.local.server", description=__doc__)
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="seconds; 0: stay for ever")
+    parser.add_argument("--ready-fd", type=int, help="a descriptor that is told when the service listens")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    home = Home(options.home)
+    home.create()
+    ready = os.fdopen(options.ready_fd, "w") if options.ready_fd is not None else None
+    if not serve(home, port=options.port, idle=options.idle, ready=ready) and ready:
+        ready.write("busy\n")
+        ready.close()
+
+
+if __name__ == "__main__":
+    main()

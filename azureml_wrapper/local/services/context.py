@@ -1,0 +1,35 @@
+"""What a handler can reach: the stores, the clock, the addresses. Filled in by app.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.clock import Clock, Ids
+from azureml_wrapper.local.domain.errors import Forbidden
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
+from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from azureml_wrapper.local.tokens import Identity, Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything that the services share."""
+
+    home: Home
+    addresses: Addresses
+    tokens: Tokens
+    clock: Clock
+    ids: Ids
+    workspaces: WorkspaceStore
+    experiments: ExperimentStore
+    runs: RunStore
+
+    def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
+        """Raise `Forbidden` where a run's token would write to a run that is not of its family."""
+        if identity.run_id is None:
+            return
+        family = self.runs.family(identity.workspace_id or "", identity.run_id)
+        if workspace_id != identity.workspace_id or (run_id not in family and self.runs.find(workspace_id, run_id)):
+            raise Forbidden(f"The token of run {identity.run_id} may not write to run {run_id}.")

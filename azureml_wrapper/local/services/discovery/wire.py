@@ -1,0 +1,78 @@
+"""JSON of the discovery, cloud metadata and managed identity endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.tokens import USER_LIFETIME
+
+# The keys of azureml/_restclient/service_context.py and azureml/_base_sdk_common/service_discovery.py.
+SERVICE_NAMES = (
+    "api",
+    "catalog",
+    "cert",
+    "experimentation",
+    "gallery",
+    "history",
+    "hyperdrive",
+    "inferencing",
+    "mlflow",
+    "modelmanagement",
+    "notebooks",
+    "onboarding",
+    "pipelines",
+    "workspaceproxy",
+)
+
+
+def services(addresses: Addresses) -> dict[str, str]:
+    """Service name → base address."""
+    return {
+        **dict.fromkeys(SERVICE_NAMES, addresses.base),
+        "discovery": addresses.discovery,
+        "studio": addresses.studio,
+    }
+
+
+def cloud(addresses: Addresses) -> dict[str, Any]:
+    """One cloud, in the form of ARM's `/metadata/endpoints?api-version=2019-05-01`.
+
+    It is called AzureCloud because `Workspace.get` asks for that name by default.
+    """
+    base = addresses.base
+    return {
+        "name": "AzureCloud",
+        "portal": addresses.studio,
+        "resourceManager": addresses.arm,
+        "authentication": {
+            "loginEndpoint": addresses.arm,
+            "audiences": [addresses.arm],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "suffixes": {
+            "storage": addresses.storage_endpoint,
+            "keyVaultDns": "vault.local",
+            "sqlServerHostname": "sql.local",
+            "azureDataLakeStoreFileSystem": "adls.local",
+            "azureDataLakeAnalyticsCatalogAndJob": "adla.local",
+            "acrLoginServer": "acr.local",
+        },
+        **dict.fromkeys(("sqlManagement", "batch", "gallery", "graphAudience", "vmImageAliasDoc", "media"), base),
+        "activeDirectoryDataLake": base,
+    }
+
+
+def msi_token(token: str, now: datetime) -> dict[str, str]:
+    """A managed identity's token (MsiAuthentication of azureml/core/authentication.py)."""
+    start = int(now.timestamp())
+    return {
+        "access_token": token,
+        "token_type": "Bearer",
+        "resource": "azureml",
+        "expires_in": str(USER_LIFETIME),
+        "expires_on": str(start + USER_LIFETIME),
+        "not_before": str(start),
+    }

@@ -1,0 +1,148 @@
+"""Records that have a name and a body and little else: environments, computes, modules, published pipelines …
+
+A document is found by kind, key and version. `alias` is a second, optional way to find it (a module's hash).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import Clock, offset_time
+from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.store.database import Database, Row, dump, load
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace  TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    version    INTEGER NOT NULL DEFAULT 1,
+    alias      TEXT,
+    created    TEXT NOT NULL,
+    modified   TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    UNIQUE (workspace, kind, key, version)
+);
+CREATE INDEX IF NOT EXISTS documents_alias ON documents (workspace, kind, alias) WHERE alias IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One stored record; `created` and `modified` are ISO times in UTC."""
+
+    key: str
+    version: int
+    body: dict[str, Any]
+    created: str
+    modified: str
+    alias: str | None = None
+
+
+class Documents:
+    """All documents of one kind, e.g. `Documents(database, clock, "environment")`."""
+
+    def __init__(self, database: Database, clock: Clock, kind: str) -> None:
+        self._database, self._clock, self._kind = database, clock, kind
+        database.ensure(SCHEMA)
+
+    def add(
+        self,
+        workspace: str,
+        key: str,
+        body: dict[str, Any],
+        *,
+        version: int = 1,
+        alias: str | None = None,
+    ) -> Document:
+        """Store a new document; `Conflict` where key and version are taken."""
+        now = offset_time(self._clock.now()) or ""
+        with self._database.transaction() as database:
+            if self.find(workspace, key, version=version):
+                raise Conflict(f"The {self._kind} {key!r}, version {version}, exists already.")
+            database.execute(
+                "INSERT INTO documents (workspace, kind, key, version, alias, created, modified, body)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (workspace, self._kind, key, version, alias, now, now, dump(body)),
+            )
+        return Document(key=key, version=version, body=body, created=now, modified=now, alias=alias)
+
+    def add_version(self, workspace: str, key: str, body: dict[str, Any]) -> Document:
+        """Store the next version of a key, beginning with 1."""
+        with self._database.transaction():
+            latest = self.find(workspace, key)
+            return self.add(workspace, key, body, version=latest.version + 1 if latest else 1)
+
+    def put(self, workspace: str, key: str, body: dict[str, Any], *, version: int = 1) -> Document:
+        """Store a document, in the place of an earlier one."""
+        with self._database.transaction() as database:
+            found = self.find(workspace, key, version=version)
+            if found is None:
+                return self.add(workspace, key, body, version=version)
+            now = offset_time(self._clock.now()) or ""
+            database.execute(
+                "UPDATE documents SET body = ?, modified = ?"
+                " WHERE workspace = ? AND kind = ? AND key = ? AND version = ?",
+                (dump(body), now, workspace, self._kind, key, version),
+            )
+        return Document(key=key, version=version, body=body, created=found.created, modified=now, alias=found.alias)
+
+    def find(self, workspace: str, key: str, *, version: int | None = None) -> Document | None:
+        """The given version, or the latest; None where there is none."""
+        row = self._database.one(
+            "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND key = ?"
+            " AND (? IS NULL OR version = ?) ORDER BY version DESC LIMIT 1",
+            (workspace, self._kind, key, version, version),
+        )
+        return _document(row) if row else None
+
+    def get(self, workspace: str, key: str, *, version: int | None = None) -> Document:
+        """As `find`, but `NotFound` where there is none."""
+        found = self.find(workspace, key, version=version)
+        if found is None:
+            raise NotFound(f"Could not find {self._kind} with name or id {key!r}.")
+        return found
+
+    def find_alias(self, workspace: str, alias: str) -> Document | None:
+        """The newest document with this alias."""
+        row = self._database.one(
+            "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND alias = ? ORDER BY sequence DESC LIMIT 1",
+            (workspace, self._kind, alias),
+        )
+        return _document(row) if row else None
+
+    def latest(self, workspace: str) -> list[Document]:
+        """The latest version of every key, oldest key first."""
+        rows = self._database.all(
+            "SELECT *, MAX(version) FROM documents WHERE workspace = ? AND kind = ? GROUP BY key ORDER BY sequence",
+            (workspace, self._kind),
+        )
+        return [_document(row) for row in rows]
+
+    def versions(self, workspace: str, key: str) -> list[Document]:
+        """Every version of a key, oldest first."""
+        rows = self._database.all(
+            "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND key = ? ORDER BY version",
+            (workspace, self._kind, key),
+        )
+        return [_document(row) for row in rows]
+
+    def delete(self, workspace: str, key: str) -> bool:
+        """Remove every version of a key; whether there was one."""
+        changed = self._database.execute(
+            "DELETE FROM documents WHERE workspace = ? AND kind = ? AND key = ?", (workspace, self._kind, key)
+        )
+        return changed > 0
+
+
+def _document(row: Row) -> Document:
+    return Document(
+        key=row["key"],
+        version=row["version"],
+        body=load(row["body"]),
+        created=row["created"],
+        modified=row["modified"],
+        alias=row["alias"],
+    )

@@ -1,0 +1,278 @@
+"""Experiments and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunStatus, check_transition
+from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS experiments (
+    workspace     TEXT NOT NULL,
+    experiment_id TEXT NOT NULL,
+    name          TEXT NOT NULL COLLATE NOCASE,
+    created       TEXT NOT NULL,
+    description   TEXT,
+    tags          TEXT NOT NULL,
+    archived      TEXT,
+    PRIMARY KEY (workspace, experiment_id),
+    UNIQUE (workspace, name)
+);
+CREATE TABLE IF NOT EXISTS runs (
+    sequence      INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace     TEXT NOT NULL,
+    run_id        TEXT NOT NULL,
+    experiment_id TEXT NOT NULL,
+    parent_id     TEXT,
+    root_id       TEXT NOT NULL,
+    number        INTEGER NOT NULL,
+    status        TEXT NOT NULL,
+    run_type      TEXT,
+    created       TEXT NOT NULL,
+    started       TEXT,
+    ended         TEXT,
+    body          TEXT NOT NULL,
+    UNIQUE (workspace, run_id)
+);
+CREATE INDEX IF NOT EXISTS runs_experiment ON runs (workspace, experiment_id, sequence);
+CREATE INDEX IF NOT EXISTS runs_parent ON runs (workspace, parent_id);
+CREATE INDEX IF NOT EXISTS runs_root ON runs (workspace, root_id);
+CREATE INDEX IF NOT EXISTS runs_status ON runs (status);
+"""
+
+# Columns of their own, because queries filter or sort by them; all other fields live in `body`.
+_COLUMNS = ("run_id", "experiment_id", "parent_id", "root_id", "number", "status", "run_type")
+_TIMES = ("created", "started", "ended")
+
+Listener = Callable[[Run], None]
+
+
+class ExperimentStore:
+    """Experiments by name (upper and lower case alike, as in Azure) or id."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self._database, self._clock, self._ids = database, clock, ids
+        database.ensure(SCHEMA)
+
+    def ensure(self, workspace: str, name: str) -> Experiment:
+        """The experiment of that name, made where it is missing."""
+        with self._database.transaction() as database:
+            found = self.find(workspace, name)
+            if found:
+                return found
+            made = Experiment(experiment_id=self._ids.guid(), name=name, created=self._clock.now())
+            database.execute(
+                "INSERT INTO experiments VALUES (?, ?, ?, ?, NULL, '{}', NULL)",
+                (workspace, made.experiment_id, name, offset_time(made.created)),
+            )
+        return made
+
+    def find(self, workspace: str, name: str) -> Experiment | None:
+        return self._one("name = ?", workspace, name)
+
+    def get(self, workspace: str, name_or_id: str) -> Experiment:
+        """By name or id; `NotFound` where there is none."""
+        found = self._one("(experiment_id = ? OR name = ?)", workspace, name_or_id, name_or_id)
+        if found is None:
+            raise NotFound(f"Experiment {name_or_id} was not found")
+        return found
+
+    def everything(self, workspace: str) -> list[Experiment]:
+        """Every experiment, newest first."""
+        rows = self._database.all("SELECT * FROM experiments WHERE workspace = ? ORDER BY created DESC", (workspace,))
+        return [_experiment(row) for row in rows]
+
+    def put(self, workspace: str, experiment: Experiment) -> None:
+        """Replace description, tags and archival of an experiment."""
+        self._database.execute(
+            "UPDATE experiments SET description = ?, tags = ?, archived = ?"
+            " WHERE workspace = ? AND experiment_id = ?",
+            (
+                experiment.description,
+                dump(experiment.tags),
+                offset_time(experiment.archived),
+                workspace,
+                experiment.experiment_id,
+            ),
+        )
+
+    def _one(self, condition: str, workspace: str, *values: str) -> Experiment | None:
+        sql = f"SELECT * FROM experiments WHERE workspace = ? AND {condition}"  # noqa: S608 - conditions are ours
+        row = self._database.one(sql, (workspace, *values))
+        return _experiment(row) if row else None
+
+
+class RunStore:
+    """Runs of every kind. All writes of a run go through `add`, `change` and `advance`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._listeners: list[Listener] = []
+        database.ensure(SCHEMA)
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each run whose status changed, after the change is stored."""
+        self._listeners.append(listener)
+
+    def add(self, run: Run) -> Run:
+        """Store a new run, with its number and root filled in; `Conflict` where the id is taken."""
+        with self._database.transaction() as database:
+            if self.find(run.workspace_id, run.run_id):
+                raise Conflict(f"Run {run.run_id} exists already.")
+            root = self._root(run)
+            # Since 2022-12 Azure numbers runs by their second of creation.
+            run = replace(run, root_id=root, number=run.number or int(run.created.timestamp()))
+            database.execute(
+                "INSERT INTO runs (workspace, run_id, experiment_id, parent_id, root_id, number, status, run_type,"
+                " created, started, ended, body) VALUES (:workspace, :run_id, :experiment_id, :parent_id, :root_id,"
+                " :number, :status, :run_type, :created, :started, :ended, :body)",
+                _values(run),
+            )
+        return run
+
+    def find(self, workspace: str, run_id: str) -> Run | None:
+        row = self._database.one("SELECT * FROM runs WHERE workspace = ? AND run_id = ?", (workspace, run_id))
+        return _run(row) if row else None
+
+    def get(self, workspace: str, run_id: str) -> Run:
+        found = self.find(workspace, run_id)
+        if found is None:
+            raise NotFound(f"Run {run_id} was not found")
+        return found
+
+    def change(
+        self,
+        workspace: str,
+        run_id: str,
+        *,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        **fields: Any,
+    ) -> Run:
+        """Set fields of a run; tags and properties are merged into those it has. Not for its status."""
+        with self._database.transaction():
+            run = self.get(workspace, run_id)
+            changed = replace(
+                run,
+                tags={**run.tags, **(tags or {})},
+                properties={**run.properties, **(properties or {})},
+                **fields,
+            )
+            self._update(changed)
+        return changed
+
+    def remove_tags(self, workspace: str, run_id: str, names: list[str]) -> Run:
+        with self._database.transaction():
+            run = self.get(workspace, run_id)
+            changed = replace(run, tags={key: value for key, value in run.tags.items() if key not in names})
+            self._update(changed)
+        return changed
+
+    def advance(
+        self,
+        workspace: str,
+        run_id: str,
+        status: RunStatus,
+        *,
+        error: JSON | None = None,
+        at: datetime | None = None,
+    ) -> Run:
+        """Bring a run to its next status, and note when it started or ended.
+
+        The same status again changes nothing; a step that `TRANSITIONS` does not know is a `Conflict`.
+        """
+        with self._database.transaction():
+            run = self.get(workspace, run_id)
+            if run.status is status:
+                return run
+            check_transition(run_id, run.status, status)
+            changed = _advanced(run, status, at or self._clock.now(), error)
+            self._update(changed)
+        for listener in self._listeners:
+            listener(changed)
+        return changed
+
+    def children(self, workspace: str, run_id: str) -> list[Run]:
+        """Direct children, newest first."""
+        return self.select("workspace = ? AND parent_id = ?", (workspace, run_id))
+
+    def unfinished(self) -> list[Run]:
+        """Every run, of every workspace, that has not come to an end."""
+        return self.select("status NOT IN ('Completed', 'Failed', 'Canceled')", ())
+
+    def select(self, condition: str, values: Values, *, order: str = "sequence DESC", limit: int = -1) -> list[Run]:
+        """Runs that fulfil an SQL condition over the columns of `SCHEMA`; condition and order come from code only."""
+        sql = f"SELECT * FROM runs WHERE {condition} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
+        return [_run(row) for row in self._database.all(sql, values)]
+
+    def family(self, workspace: str, run_id: str) -> set[str]:
+        """The run itself, those above it and those below it: what its token may write to."""
+        rows = self._database.all(
+            """
+            WITH RECURSIVE
+              above(id) AS (SELECT ?2 UNION
+                            SELECT parent_id FROM runs JOIN above ON run_id = id
+                            WHERE workspace = ?1 AND parent_id IS NOT NULL),
+              below(id) AS (SELECT ?2 UNION
+                            SELECT run_id FROM runs JOIN below ON parent_id = id WHERE workspace = ?1)
+            SELECT id FROM above UNION SELECT id FROM below
+            """,
+            (workspace, run_id),
+        )
+        return {row["id"] for row in rows}
+
+    def _root(self, run: Run) -> str:
+        parent = self.find(run.workspace_id, run.parent_id) if run.parent_id else None
+        return parent.root_id if parent else run.root_id or run.run_id
+
+    def _update(self, run: Run) -> None:
+        self._database.execute(
+            "UPDATE runs SET experiment_id = :experiment_id, parent_id = :parent_id, root_id = :root_id,"
+            " number = :number, status = :status, run_type = :run_type, created = :created, started = :started,"
+            " ended = :ended, body = :body WHERE workspace = :workspace AND run_id = :run_id",
+            _values(run),
+        )
+
+
+def _advanced(run: Run, status: RunStatus, at: datetime, error: JSON | None) -> Run:
+    return replace(
+        run,
+        status=status,
+        started=run.started or (at if status is RunStatus.RUNNING else None),
+        ended=at if status.is_terminal else None,
+        error=error if error is not None else run.error,
+    )
+
+
+def _values(run: Run) -> dict[str, Any]:
+    fields = asdict(run)
+    values: dict[str, Any] = {"workspace": fields.pop("workspace_id")}
+    values.update({name: fields.pop(name) for name in _COLUMNS})
+    values.update({name: offset_time(fields.pop(name)) for name in _TIMES})
+    values["status"] = run.status.value
+    values["body"] = dump(fields)
+    return values
+
+
+def _run(row: Row) -> Run:
+    fields = {name: row[name] for name in _COLUMNS}
+    fields.update({name: parse_time(row[name]) for name in _TIMES})
+    fields.update(load(row["body"]), status=RunStatus(row["status"]), workspace_id=row["workspace"])
+    return Run(**fields)
+
+
+def _experiment(row: Row) -> Experiment:
+    return Experiment(
+        experiment_id=row["experiment_id"],
+        name=row["name"],
+        created=parse_time(row["created"]),  # type: ignore[arg-type] # NOT NULL in the schema
+        description=row["description"],
+        tags=load(row["tags"]),
+        archived=parse_time(row["archived"]),
+    )

@@ -1,0 +1,101 @@
+"""Tokens: who may talk to the service, and as whom.
+
+The service has one secret, kept in its home (mode 0600). Whoever can read it may mint user tokens; the service mints
+run tokens for the jobs that it starts. Both are JSON Web Tokens signed with HS256, because the SDK decodes its token
+(`exp`, `tid`, `oid`). Standard library only: client and service both load this at start.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+TENANT = "00000000-0000-0000-0000-0000000000aa"
+USER = "00000000-0000-0000-0000-0000000000bb"
+USER_LIFETIME = 24 * 3600
+# As long as Azure lets a run last by default (30 days).
+RUN_LIFETIME = 30 * 24 * 3600
+
+
+class BadToken(ValueError):
+    """The token is not one of this service, or its time is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who sent a request: the user of this machine, or a run."""
+
+    run_id: str | None = None
+    workspace_id: str | None = None
+    subscription: str | None = None
+
+    @property
+    def is_run(self) -> bool:
+        return self.run_id is not None
+
+
+class Tokens:
+    """Mints and checks tokens with the secret of one service."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def user(self, audience: str = "azureml", *, subscription: str | None = None, now: float | None = None) -> str:
+        """A token of the user of this machine.
+
+        `subscription` is added to the subscriptions that the service lists: the SDK refuses any other, so this is how
+        a config with the id of a real subscription can be sent to the local service unchanged.
+        """
+        claims = {"aud": audience, "role": "Contributor", "subscription": subscription}
+        return self._mint(claims, USER_LIFETIME, now)
+
+    def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
+        """A token with which one run may write to itself, its parents and its children."""
+        claims = {"aud": "azureml", "role": "Contributor", "workspaceId": workspace_id, "run_id": run_id}
+        return self._mint(claims, RUN_LIFETIME, now)
+
+    def identify(self, token: str, now: float | None = None) -> Identity:
+        """Who the token is for; `BadToken` unless this service's secret signed it and it is still valid."""
+        signed, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+            raise BadToken("The token was not made by this service.")
+        claims = json.loads(_decode(signed.partition(".")[2]))
+        if claims["exp"] < (now or time.time()):
+            raise BadToken("The token has expired.")
+        return Identity(
+            run_id=claims.get("run_id"),
+            workspace_id=claims.get("workspaceId"),
+            subscription=claims.get("subscription"),
+        )
+
+    def key(self, purpose: str) -> str:
+        """An unguessable part of an address, for clients that send no token (discovery, the page)."""
+        digest = hmac.new(self._secret, f"key:{purpose}".encode(), hashlib.sha256)
+        return digest.hexdigest()[:32]
+
+    def _mint(self, claims: dict[str, Any], lifetime: int, now: float | None) -> str:
+        start = int(now or time.time())
+        times = {"iat": start, "nbf": start, "exp": start + lifetime}
+        body = {**claims, **times, "iss": "azureml", "tid": TENANT, "oid": USER, "name": "local"}
+        signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(body)}"
+        return f"{signed}.{self._sign(signed)}"
+
+    def _sign(self, text: str) -> str:
+        return _base64(hmac.new(self._secret, text.encode(), hashlib.sha256).digest())
+
+
+def _encode(value: dict[str, Any]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,31 @@
+"""For your own tests: a pytest fixture that gives a workspace on a throw-away local Azure ML.
+
+    def test_training(local_workspace):
+        PipelineWrapper.from_config({...}).run("test")
+
+The plugin is found by pytest by itself once azureml_wrapper is installed. Importing this module imports no SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+
+
+@pytest.fixture
+def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """The workspace `local/local/local` of a service that lives for one test; AZUREML_WRAPPER_HOME points at it."""
+    from azureml_wrapper.connection import Scope, connect_local
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import HOME_VARIABLE
+
+    home = tmp_path_factory.mktemp("azureml_wrapper_home")
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with control.running(home):
+        yield connect_local(Scope("local", "local", "local"))

@@ -1,0 +1,62 @@
+"""Metadata of azureml_wrapper: no logic here."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+SDK = [
+    "azureml-core>=1.61,<1.63",
+    "azureml-pipeline-core~=1.62.0",
+    "azureml-pipeline-steps~=1.62.0",
+    "azureml-dataprep>=5.5,<5.6",
+    "pandas>=2.3,<4",
+]
+WRAPPER = [
+    "click>=8.1,<9",
+    "pydantic>=2.7,<3",
+    "python-dotenv>=1.0,<2",
+    "python-dateutil>=2.8,<3",
+    "PyYAML>=6.0,<7",
+    "rich>=13.7,<16",
+]
+LOCAL = [
+    "certifi>=2024.2.2",
+    "cryptography>=42,<47",
+    "httptools>=0.6,<1",
+    "jinja2>=3.1,<4",
+    "starlette>=0.37,<2",
+    "uv>=0.4,<1",
+    "uvicorn>=0.29,<1",
+]
+TEST = ["pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
+CHECK = [
+    "mypy>=1.10,<2",
+    "ruff>=0.5,<1",
+    "types-PyYAML",
+    "types-python-dateutil",
+    "types-requests",
+]
+
+setup(
+    name="azureml_wrapper",
+    version="0.1.0",
+    description="Azure ML pipelines in a few lines, in Azure or on this machine",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["azureml_wrapper", "azureml_wrapper.*"]),
+    package_data={"azureml_wrapper": ["py.typed", "local/studio/templates/*", "local/studio/static/*"]},
+    python_requires=">=3.10,<3.12",
+    install_requires=SDK + WRAPPER + LOCAL,
+    extras_require={"test": TEST, "dev": TEST + CHECK},
+    entry_points={
+        "console_scripts": ["aml=azureml_wrapper.cli:main"],
+        "pytest11": ["azureml_wrapper=azureml_wrapper.testing"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,40 @@
+"""Every test process has throw-away homes, so that nothing of the user is touched and nothing is left running.
+
+The SDK works out paths below HOME when it is imported, so the variables are set here, before any test is collected.
+With AZUREML_WRAPPER_TEST_CONFIG=path/to/config.json the wire tests talk to that workspace in Azure instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
+_USER_HOME = _ROOT / "user"
+(_USER_HOME / ".azureml").mkdir(parents=True)
+os.environ["HOME"] = str(_USER_HOME)
+os.environ["AZUREML_WRAPPER_HOME"] = str(_ROOT / "service")
+os.environ["AZURE_CONFIG_DIR"] = str(_USER_HOME / ".azure")
+for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):
+    os.environ.pop(_name, None)
+
+REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
+
+
+def pytest_collection_modifyitems(config, items):
+    import pytest
+
+    if REAL_CONFIG:
+        skip = pytest.mark.skip(reason="only the local service can do this")
+        for item in items:
+            if item.get_closest_marker("local_only"):
+                item.add_marker(skip)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    from azureml_wrapper.local import control
+
+    control.stop()
+    shutil.rmtree(_ROOT, ignore_errors=True)
