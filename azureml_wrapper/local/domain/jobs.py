@@ -1,0 +1,94 @@
+"""A job: what the executor needs to know to run one script for one run.
+
+A script run (services/execution) and a step of a pipeline (executor/graph) both come down to this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+
+class Mode(str, Enum):
+    """How data reaches a script, or leaves it."""
+
+    DIRECT = "direct"  # the script gets the dataset's id, and reads it through the SDK
+    MOUNT = "mount"  # a real local folder that shows the store's files
+    DOWNLOAD = "download"  # a copy that the script may change
+    UPLOAD = "upload"  # a folder that is published to the store when the script ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInput:
+    """Data that a job reads: a saved dataset, or a path of a datastore.
+
+    `name` is what stands in `DatasetConsumptionConfig:<name>` and `$AZUREML_DATAREFERENCE_<name>`; `variable` is the
+    environment variable that holds the path (or the dataset's id in direct mode).
+    """
+
+    name: str
+    mode: Mode
+    variable: str
+    dataset_id: str | None = None
+    datastore: str | None = None
+    path: str = ""
+    path_on_compute: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutput:
+    """A folder that a job fills: `path` of `datastore`, where `{run-id}` and `{output-name}` are replaced.
+
+    `register_as` holds the SDK's registration options (name, description, tags) for a dataset made of it at the end.
+    """
+
+    name: str
+    mode: Mode
+    datastore: str
+    path: str = "dataset/{run-id}/{output-name}/"
+    path_on_compute: str | None = None
+    overwrite: bool = False
+    source_globs: tuple[str, ...] = ()
+    register_as: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One script (or shell `command`) to run for the run `run_id`, which is stored already, NotStarted.
+
+    `arguments` still hold the SDK's placeholders; the executor replaces them. `environment` is the environment's
+    definition as the environment service stores it. `timeout` is in seconds.
+    """
+
+    workspace_id: str
+    run_id: str
+    target: str
+    snapshot_id: str | None
+    script: str | None = None
+    command: str | None = None
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, Any] = field(default_factory=dict)
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    inputs: tuple[JobInput, ...] = ()
+    outputs: tuple[JobOutput, ...] = ()
+    communicator: str | None = None
+    node_count: int = 1
+    processes_per_node: int = 1
+    timeout: float | None = None
+
+
+class Executor(Protocol):
+    """Runs jobs. Whoever wants to know how a job ends listens to the run store (`RunStore.listen`)."""
+
+    def submit(self, job: Job) -> None:
+        """Take the job and return at once; its run goes Queued → Running → Finalizing → its end."""
+
+    def cancel(self, workspace_id: str, run_id: str) -> bool:
+        """Stop the job and all its processes; False where no such job waits or runs."""
+
+    def is_busy(self) -> bool:
+        """Whether any job waits or runs: the service stays up as long."""
+
+    def close(self) -> None:
+        """Stop every job, because the service ends."""
