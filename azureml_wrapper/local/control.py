@@ -106,7 +106,7 @@ def _prepare(home: Home) -> None:
 def _is_locked(home: Home) -> bool:
     try:
         descriptor = os.open(home.lock_file, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError as error:
         raise ServiceError(f"The home folder {home.path} belongs to somebody else.") from error

@@ -1,0 +1,198 @@
+"""The service as a process: one per home, found and left as promised. No SDK here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from azureml_wrapper.local import control
+from azureml_wrapper.local.home import Home, ServiceInfo
+from azureml_wrapper.local.tokens import Tokens
+
+SCOPE = "/subscriptions/local/resourceGroups/local/providers/Microsoft.MachineLearningServices/workspaces/local"
+START = "from azureml_wrapper.local import control; print(control.start().pid)"
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "home")
+    yield home
+    control.stop(home)
+
+
+def url(info, path):
+    return f"http://127.0.0.1:{info.port}{path}"
+
+
+def bearer(info):
+    return {"Authorization": f"Bearer {Tokens(info.secret).user()}"}
+
+
+def test_nothing_is_found_where_nothing_runs(home):
+    assert control.find(home) is None
+    assert control.stop(home) is False
+
+
+def test_a_started_service_is_found_and_stopped(home):
+    info = control.start(home)
+    assert control.find(home) == info
+    assert control.start(home) == info
+    assert control.stop(home) is True
+    assert control.find(home) is None
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url(info, "/subscriptions"), timeout=5)
+
+
+def test_processes_that_start_at_the_same_instant_get_one_service(home):
+    environment = {**os.environ, "AZUREML_WRAPPER_HOME": str(home.path)}
+
+    def start(_):
+        done = subprocess.run(
+            [sys.executable, "-c", START], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout.strip()
+
+    with ThreadPoolExecutor(4) as pool:
+        pids = set(pool.map(start, range(4)))
+    assert pids == {str(control.find(home).pid)}
+
+
+def test_it_comes_back_on_the_port_it_had(home):
+    first = control.start(home)
+    control.stop(home)
+    assert control.start(home).port == first.port
+
+
+def test_it_takes_another_port_where_its_own_is_taken(home):
+    first = control.start(home)
+    control.stop(home)
+    with socket.socket() as blocker:
+        blocker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        blocker.bind(("127.0.0.1", first.port))
+        blocker.listen()
+        assert control.start(home).port != first.port
+
+
+def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
+    with socket.socket() as blocker:
+        blocker.bind(("127.0.0.1", 0))
+        blocker.listen()
+        port = blocker.getsockname()[1]
+        with pytest.raises(control.ServiceError, match=f"Port {port} of 127.0.0.1 cannot be used"):
+            control.start(home, port=port)
+
+
+def test_a_home_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(control.ServiceError, match="cannot be written.*AZUREML_WRAPPER_HOME"):
+        control.start(Home(tmp_path / "file" / "home"))
+
+
+def test_a_killed_service_is_started_again_with_its_state(home):
+    first = control.start(home)
+    os.kill(first.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while control.find(home) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    second = control.start(home)
+    assert second.pid != first.pid
+    assert second.secret == first.secret
+    assert requests.get(url(second, "/subscriptions"), headers=bearer(first), timeout=5).ok
+
+
+def test_it_leaves_by_itself_when_nobody_needs_it(home):
+    control.start(home, idle=0.3)
+    deadline = time.monotonic() + 10
+    while control.find(home) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert control.find(home) is None
+
+
+def test_what_is_secret_is_readable_by_its_owner_only(home):
+    control.start(home)
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    for file in (home.service_file, home.path / "secret", home.tls / "server.pem"):
+        assert file.stat().st_mode & 0o777 == 0o600, file
+
+
+def test_the_secret_is_not_shown():
+    assert "s3cret" not in repr(ServiceInfo(pid=1, port=2, secret="s3cret"))
+
+
+def test_it_listens_on_loopback_only(home):
+    info = control.start(home)
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows = [fields[1] for fields in sockets if fields[3] == "0A"]
+    addresses = {row.split(":")[0] for row in rows if int(row.split(":")[1], 16) == info.port}
+    assert addresses == {"0100007F"}
+
+
+def test_http_and_https_share_the_port(home):
+    info = control.start(home)
+    plain = requests.get(url(info, "/subscriptions"), headers=bearer(info), timeout=5)
+    secure = requests.get(
+        url(info, "/subscriptions").replace("http:", "https:"),
+        headers=bearer(info),
+        timeout=5,
+        verify=str(home.authority),
+    )
+    assert plain.json() == secure.json()
+
+
+@pytest.mark.parametrize("header", [None, "Bearer nonsense", "Basic abc", "Bearer a.b.c"])
+def test_a_request_without_a_good_token_is_refused(home, header):
+    info = control.start(home)
+    headers = {"Authorization": header} if header else {}
+    answer = requests.get(url(info, "/subscriptions"), headers=headers, timeout=5)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["innerError"]["code"] == "AuthenticationError"
+
+
+@pytest.mark.parametrize("path", ["/discovery/wrong", "/metadata/wrong/endpoints"])
+def test_a_wrong_key_in_an_address_is_refused(home, path):
+    info = control.start(home)
+    assert requests.get(url(info, path), timeout=5).status_code == 401
+
+
+def test_a_foreign_host_name_is_refused(home):
+    info = control.start(home)
+    answer = requests.get(url(info, "/subscriptions"), headers={**bearer(info), "Host": "evil.example:80"}, timeout=5)
+    assert answer.status_code == 400
+    assert "evil.example" in answer.json()["error"]["message"]
+
+
+def test_an_unknown_route_is_named(home):
+    info = control.start(home)
+    answer = requests.post(url(info, "/no/such/service"), headers=bearer(info), timeout=5)
+    assert answer.status_code == 501
+    assert "POST /no/such/service" in answer.json()["error"]["message"]
+
+
+def test_a_body_beyond_the_limit_is_refused(home):
+    info = control.start(home)
+    answer = requests.put(
+        url(info, f"{SCOPE}/computes/large"),
+        data=(b"x" * 2**20 for _ in range(65)),
+        headers=bearer(info),
+        timeout=30,
+    )
+    assert answer.status_code == 413
+
+
+def test_the_answer_to_a_fault_has_azures_envelope(home):
+    info = control.start(home)
+    scope = "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearningServices/workspaces/c"
+    answer = requests.get(url(info, scope), headers=bearer(info), timeout=5)
+    body = answer.json()
+    assert answer.status_code == 404
+    assert body["error"]["details"] == []
+    assert set(body) == {"error", "correlation", "environment", "location", "time", "componentName"}

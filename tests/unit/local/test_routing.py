@@ -1,0 +1,79 @@
+"""The route table finds the right handler."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.local.http.routing import Route, Router
+
+SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+
+
+def handler(context, request):
+    raise AssertionError("not called here")
+
+
+def route(method, path, **options):
+    return Route(method, path, handler, **options)
+
+
+def find(router, method, path, query=None):
+    match = router.match(method, path, query or {})
+    return match and (match.route.path, match.parameters)
+
+
+def test_a_part_takes_one_segment_and_is_decoded():
+    router = Router([route("GET", "/runs/{run_id}")])
+    assert find(router, "GET", "/runs/a%20b%2Fc") == ("/runs/{run_id}", {"run_id": "a b/c"})
+    assert find(router, "GET", "/runs/a/b") is None
+    assert find(router, "GET", "/runs/") is None
+
+
+def test_a_rest_takes_slashes_and_nothing():
+    router = Router([route("GET", "/files/{path:rest}")])
+    assert find(router, "GET", "/files/a/b%23c") == ("/files/{path:rest}", {"path": "a/b#c"})
+    assert find(router, "GET", "/files/") == ("/files/{path:rest}", {"path": ""})
+
+
+def test_fixed_parts_match_in_any_case_and_values_keep_theirs():
+    router = Router([route("GET", "/history/v1.0{workspace_scope}/x")])
+    _, parameters = find(router, "GET", f"/history/v1.0{SCOPE.lower().replace('/ws', '/WS')}/X")
+    assert parameters == {"subscription": "s", "resource_group": "rg", "workspace": "WS"}
+
+
+def test_the_first_route_of_the_table_wins():
+    router = Router([route("GET", "/runs/latest"), route("GET", "/runs/{run_id}")])
+    assert find(router, "GET", "/runs/latest")[0] == "/runs/latest"
+    assert find(router, "GET", "/runs/older")[0] == "/runs/{run_id}"
+
+
+def test_the_method_has_to_match():
+    router = Router([route("GET", "/runs/{run_id}")])
+    assert find(router, "POST", "/runs/1") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [({"comp": "block"}, "block"), ({"comp": "BLOCK"}, "block"), ({}, "plain"), ({"comp": "other"}, None)],
+)
+def test_query_values_choose_between_routes_of_one_path(query, expected):
+    router = Router(
+        [
+            Route("PUT", "/{container}/{name:rest}", handler, query={"comp": "block"}, streams=True),
+            Route("PUT", "/{container}/{name:rest}", handler, query={"comp": None}),
+        ]
+    )
+    match = router.match("PUT", "/c/n", query)
+    found = match and ("block" if match.route.streams else "plain")
+    assert found == expected
+
+
+def test_a_dot_in_a_path_is_a_dot():
+    router = Router([route("GET", "/metric/v2.0/x")])
+    assert find(router, "GET", "/metric/v2x0/x") is None
+
+
+def test_a_route_writes_unless_it_says_otherwise():
+    assert route("POST", "/x").writes
+    assert not route("POST", "/x", reads=True).writes
+    assert not route("GET", "/x").writes
