@@ -93,7 +93,7 @@ def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
 
 def test_a_home_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(control.ServiceError, match="cannot be written.*AZUREML_WRAPPER_HOME"):
+    with pytest.raises(control.ServiceError, match=r"cannot be written.*AZUREML_WRAPPER_HOME"):
         control.start(Home(tmp_path / "file" / "home"))
 
 
