@@ -24,6 +24,7 @@ from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.metric import routes as metric
 from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
+from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -69,6 +70,7 @@ def build_context(home: Home, port: int) -> Context:
         clock=clock,
         ids=ids,
         workspaces=workspaces,
+        computes=ComputeStore(database, clock),
         experiments=ExperimentStore(database, clock, ids),
         runs=RunStore(database, clock),
     )

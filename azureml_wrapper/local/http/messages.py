@@ -57,6 +57,13 @@ class Request:
         except ValueError as error:
             raise Invalid(f"The body of {self.method} {self.path} is not JSON: {error}.") from error
 
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object, empty where there is no body; `Invalid` where it is anything else."""
+        value = self.json()
+        if value is not None and not isinstance(value, dict):
+            raise Invalid(f"The body of {self.method} {self.path} is not a JSON object.")
+        return value or {}
+
     def __getitem__(self, name: str) -> str:
         """A part of the path: `request["run_id"]`."""
         return self.parameters[name]

@@ -70,7 +70,9 @@ class Router:
 
     def match(self, method: str, raw_path: str, query: Mapping[str, str]) -> Match | None:
         """The first route that fits, or None."""
-        group = raw_path.split("/")[1].lower() if "/" in raw_path else ""
+        # The SDK's compute classes put a slash between ARM's address, which ends in one, and the path.
+        raw_path = "/" + raw_path.lstrip("/")
+        group = raw_path.split("/")[1].lower()
         for pattern, route in (*self._groups.get(group, ()), *self._open):
             if route.method != method or not _query_fits(route.query, query):
                 continue

@@ -8,6 +8,7 @@ from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
@@ -23,6 +24,7 @@ class Context:
     clock: Clock
     ids: Ids
     workspaces: WorkspaceStore
+    computes: ComputeStore
     experiments: ExperimentStore
     runs: RunStore
 

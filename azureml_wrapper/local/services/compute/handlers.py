@@ -1,0 +1,87 @@
+"""Operations on compute clusters. Each is done at once, so it has succeeded when somebody asks for its state."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.domain.computes import Compute
+from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.services.compute import wire
+from azureml_wrapper.local.services.context import Context
+
+_ON_NODE = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
+
+
+def list_computes(context: Context, request: Request) -> Response:
+    """Every compute of the workspace."""
+    found = context.computes.everything(request.workspace_id)
+    # No `nextLink`: a null one makes the SDK ask for the address "None".
+    return json_response({"value": [_answer(context, request, compute) for compute in found]})
+
+
+def get_compute(context: Context, request: Request) -> Response:
+    """One compute, with its nodes counted."""
+    compute = context.computes.get(request.workspace_id, request["compute"])
+    return json_response(_answer(context, request, compute))
+
+
+def put_compute(context: Context, request: Request) -> Response:
+    """Make a compute, or change the scale settings of one that exists."""
+    now = context.clock.now()
+    compute = wire.parse_compute(request["compute"], request.json_object(), request.workspace, now)
+    is_new = context.computes.put(request.workspace_id, compute)
+    compute = context.computes.get(request.workspace_id, compute.name)
+    return json_response(_answer(context, request, compute), 201 if is_new else 200, _operation(context, request))
+
+
+def update_compute(context: Context, request: Request) -> Response:
+    """Change scale settings or identity of a compute."""
+    before = context.computes.get(request.workspace_id, request["compute"])
+    context.computes.put(request.workspace_id, wire.parse_update(before, request.json_object()))
+    after = context.computes.get(request.workspace_id, before.name)
+    return json_response(_answer(context, request, after), 200, _operation(context, request))
+
+
+def delete_compute(context: Context, request: Request) -> Response:
+    """Remove a compute."""
+    context.computes.delete(request.workspace_id, request["compute"])
+    return empty(200, _operation(context, request))
+
+
+def list_nodes(context: Context, request: Request) -> Response:
+    """The nodes that a compute has now: one for each running job, and `min_nodes` at least."""
+    compute = context.computes.get(request.workspace_id, request["compute"])
+    runs = _runs_on(context, request, compute)
+    return json_response({"nodes": wire.nodes(compute, runs)})
+
+
+def check_instance_name(_: Context, request: Request) -> Response:
+    """Refused: only the SDK's ComputeInstance asks this, before it creates one."""
+    raise wire.other_kind(str(request.json_object().get("name")), "ComputeInstance")
+
+
+def get_operation(_: Context, __: Request) -> Response:
+    """The state of an operation named by an Azure-AsyncOperation header."""
+    return json_response({"status": "Succeeded"})
+
+
+def list_vm_sizes(_: Context, __: Request) -> Response:
+    """Common machine sizes of Azure."""
+    return json_response({"amlCompute": wire.vm_sizes()})
+
+
+def _answer(context: Context, request: Request, compute: Compute) -> wire.JSON:
+    return wire.compute(compute, request.workspace, len(_runs_on(context, request, compute)))
+
+
+def _runs_on(context: Context, request: Request, compute: Compute) -> list[str]:
+    places = ", ".join("?" * len(_ON_NODE))
+    values = (request.workspace_id, *(status.value for status in _ON_NODE))
+    running = context.runs.select(f"workspace = ? AND status IN ({places})", values)
+    return [run.run_id for run in running if (run.target or "").lower() == compute.name.lower()]
+
+
+def _operation(context: Context, request: Request) -> dict[str, str]:
+    workspace = request.workspace
+    place = f"providers/Microsoft.MachineLearningServices/locations/{workspace.location}/computeOperationsStatus"
+    address = f"{context.addresses.arm}subscriptions/{workspace.subscription}/{place}/{context.ids.guid()}"
+    return {"Azure-AsyncOperation": f"{address}?api-version=2020-02-02"}
