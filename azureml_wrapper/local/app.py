@@ -26,7 +26,8 @@ from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
-from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
+from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens

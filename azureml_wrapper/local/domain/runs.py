@@ -31,6 +31,10 @@ class RunStatus(str, Enum):
         return self in _TERMINAL
 
 
+# Runs whose script the service starts. "client is not permitted to update status for run" is said of these.
+MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun"})
+EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "diagnosticsUri", "queueingInfo", "options")
+
 _TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})
 _ACTIVE = (
     RunStatus.NOT_STARTED,
@@ -77,7 +81,9 @@ class Run:
     """One run of any kind: script, pipeline, step, interactive or child.
 
     `error` and the items of `warnings` have run history's own form (shared between `details` and the run record).
-    `definition` is the run definition as `get_details()` shows it.
+    `definition` is the run definition as `get_details()` shows it. `requested_failure` is the error with which the
+    script of a managed run called `run.fail()`: such a run ends Failed with it, whatever its exit code is. `extra`
+    holds what clients write and read back and the service does not look at (`EXTRA_FIELDS`).
     """
 
     workspace_id: str
@@ -104,11 +110,19 @@ class Run:
     submitted_by: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
+    run_type_v2: JSON | None = None
     error: JSON | None = None
+    requested_failure: JSON | None = None
     warnings: list[JSON] = field(default_factory=list)
     definition: JSON | None = None
     input_datasets: list[JSON] = field(default_factory=list)
     output_datasets: list[JSON] = field(default_factory=list)
+    extra: JSON = field(default_factory=dict)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the service alone decides on the run's status, because it runs the script itself."""
+        return self.run_type in MANAGED_TYPES
 
     @property
     def container_id(self) -> str:

@@ -9,7 +9,8 @@ from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.computes import ComputeStore
-from azureml_wrapper.local.store.runs import ExperimentStore, RunStore
+from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 

@@ -1,4 +1,4 @@
-"""Experiments and runs."""
+"""Runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunStatus, check_transition
+from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, check_transition
 from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+from azureml_wrapper.local.store.query import Fields, Page, Query, page, select
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS experiments (
-    workspace     TEXT NOT NULL,
-    experiment_id TEXT NOT NULL,
-    name          TEXT NOT NULL COLLATE NOCASE,
-    created       TEXT NOT NULL,
-    description   TEXT,
-    tags          TEXT NOT NULL,
-    archived      TEXT,
-    PRIMARY KEY (workspace, experiment_id),
-    UNIQUE (workspace, name)
-);
 CREATE TABLE IF NOT EXISTS runs (
     sequence      INTEGER PRIMARY KEY AUTOINCREMENT,
     workspace     TEXT NOT NULL,
@@ -40,72 +30,41 @@ CREATE TABLE IF NOT EXISTS runs (
     body          TEXT NOT NULL,
     UNIQUE (workspace, run_id)
 );
-CREATE INDEX IF NOT EXISTS runs_experiment ON runs (workspace, experiment_id, sequence);
-CREATE INDEX IF NOT EXISTS runs_parent ON runs (workspace, parent_id);
+CREATE INDEX IF NOT EXISTS runs_experiment
+    ON runs (workspace, experiment_id, COALESCE(started, created), sequence);
+CREATE INDEX IF NOT EXISTS runs_parent ON runs (workspace, parent_id, COALESCE(started, created), sequence);
 CREATE INDEX IF NOT EXISTS runs_root ON runs (workspace, root_id);
 CREATE INDEX IF NOT EXISTS runs_status ON runs (status);
 """
 
+RUN_FIELDS = Fields(
+    columns={
+        "runid": "run_id",
+        "parentrunid": "parent_id",
+        "rootrunid": "root_id",
+        "experimentid": "experiment_id",
+        "status": "status",
+        "runtype": "run_type",
+        "runnumber": "number",
+        "createdutc": "created",
+        "starttimeutc": "started",
+        "endtimeutc": "ended",
+        "target": "json_extract(body, '$.target')",
+        "name": "json_extract(body, '$.name')",
+        "displayname": "json_extract(body, '$.display_name')",
+        "runtypev2/orchestrator": "json_extract(body, '$.run_type_v2.orchestrator')",
+    },
+    # A run that waits has no start yet and still is the newest.
+    sorts={"starttimeutc": "COALESCE(started, created)"},
+    maps={"tags": "json_each(body, '$.tags')", "properties": "json_each(body, '$.properties')"},
+    lists={"runtypev2/traits": "json_each(body, '$.run_type_v2.traits')"},
+    times=frozenset({"createdutc", "starttimeutc", "endtimeutc"}),
+)
 # Columns of their own, because queries filter or sort by them; all other fields live in `body`.
 _COLUMNS = ("run_id", "experiment_id", "parent_id", "root_id", "number", "status", "run_type")
 _TIMES = ("created", "started", "ended")
 
 Listener = Callable[[Run], None]
-
-
-class ExperimentStore:
-    """Experiments by name (upper and lower case alike, as in Azure) or id."""
-
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
-        self._database, self._clock, self._ids = database, clock, ids
-        database.ensure(SCHEMA)
-
-    def ensure(self, workspace: str, name: str) -> Experiment:
-        """The experiment of that name, made where it is missing."""
-        with self._database.transaction() as database:
-            found = self.find(workspace, name)
-            if found:
-                return found
-            made = Experiment(experiment_id=self._ids.guid(), name=name, created=self._clock.now())
-            database.execute(
-                "INSERT INTO experiments VALUES (?, ?, ?, ?, NULL, '{}', NULL)",
-                (workspace, made.experiment_id, name, offset_time(made.created)),
-            )
-        return made
-
-    def find(self, workspace: str, name: str) -> Experiment | None:
-        return self._one("name = ?", workspace, name)
-
-    def get(self, workspace: str, name_or_id: str) -> Experiment:
-        """By name or id; `NotFound` where there is none."""
-        found = self._one("(experiment_id = ? OR name = ?)", workspace, name_or_id, name_or_id)
-        if found is None:
-            raise NotFound(f"Experiment {name_or_id} was not found")
-        return found
-
-    def everything(self, workspace: str) -> list[Experiment]:
-        """Every experiment, newest first."""
-        rows = self._database.all("SELECT * FROM experiments WHERE workspace = ? ORDER BY created DESC", (workspace,))
-        return [_experiment(row) for row in rows]
-
-    def put(self, workspace: str, experiment: Experiment) -> None:
-        """Replace description, tags and archival of an experiment."""
-        self._database.execute(
-            "UPDATE experiments SET description = ?, tags = ?, archived = ?"
-            " WHERE workspace = ? AND experiment_id = ?",
-            (
-                experiment.description,
-                dump(experiment.tags),
-                offset_time(experiment.archived),
-                workspace,
-                experiment.experiment_id,
-            ),
-        )
-
-    def _one(self, condition: str, workspace: str, *values: str) -> Experiment | None:
-        sql = f"SELECT * FROM experiments WHERE workspace = ? AND {condition}"  # noqa: S608 - conditions are ours
-        row = self._database.one(sql, (workspace, *values))
-        return _experiment(row) if row else None
 
 
 class RunStore:
@@ -146,6 +105,13 @@ class RunStore:
             raise NotFound(f"Run {run_id} was not found")
         return found
 
+    def amend(self, workspace: str, run_id: str, amendment: Callable[[Run], Run]) -> Run:
+        """Read, amend and store a run at once. Not for its status."""
+        with self._database.transaction():
+            changed = amendment(self.get(workspace, run_id))
+            self._update(changed)
+        return changed
+
     def change(
         self,
         workspace: str,
@@ -156,23 +122,23 @@ class RunStore:
         **fields: Any,
     ) -> Run:
         """Set fields of a run; tags and properties are merged into those it has. Not for its status."""
-        with self._database.transaction():
-            run = self.get(workspace, run_id)
-            changed = replace(
+        return self.amend(
+            workspace,
+            run_id,
+            lambda run: replace(
                 run,
                 tags={**run.tags, **(tags or {})},
                 properties={**run.properties, **(properties or {})},
                 **fields,
-            )
-            self._update(changed)
-        return changed
+            ),
+        )
 
     def remove_tags(self, workspace: str, run_id: str, names: list[str]) -> Run:
-        with self._database.transaction():
-            run = self.get(workspace, run_id)
-            changed = replace(run, tags={key: value for key, value in run.tags.items() if key not in names})
-            self._update(changed)
-        return changed
+        return self.amend(
+            workspace,
+            run_id,
+            lambda run: replace(run, tags={key: value for key, value in run.tags.items() if key not in names}),
+        )
 
     def advance(
         self,
@@ -185,10 +151,13 @@ class RunStore:
     ) -> Run:
         """Bring a run to its next status, and note when it started or ended.
 
-        The same status again changes nothing; a step that `TRANSITIONS` does not know is a `Conflict`.
+        The same status again changes nothing; a step that `TRANSITIONS` does not know is a `Conflict`. A run that has
+        asked to fail (`Run.requested_failure`) ends Failed where it would have ended Completed.
         """
         with self._database.transaction():
             run = self.get(workspace, run_id)
+            if status is RunStatus.COMPLETED and run.requested_failure:
+                status, error = RunStatus.FAILED, run.requested_failure
             if run.status is status:
                 return run
             check_transition(run_id, run.status, status)
@@ -197,6 +166,27 @@ class RunStore:
         for listener in self._listeners:
             listener(changed)
         return changed
+
+    def page(
+        self,
+        workspace: str,
+        query: Query,
+        *,
+        experiment_id: str | None = None,
+        parent_id: str | None = None,
+    ) -> Page[Run]:
+        """One page of the runs of a workspace, an experiment or a parent, filtered and sorted by the database."""
+        scope = {"workspace": workspace, "experiment_id": experiment_id, "parent_id": parent_id}
+        conditions = [(f"{column} = ?", [value]) for column, value in scope.items() if value is not None]
+        sql, values = select(query, RUN_FIELDS, "runs", [*conditions])
+        return page(query, self._database.all(sql, values), _run)
+
+    def count_by_status(self, workspace: str, experiment_id: str) -> dict[str, int]:
+        rows = self._database.all(
+            "SELECT status, COUNT(*) AS runs FROM runs WHERE workspace = ? AND experiment_id = ? GROUP BY status",
+            (workspace, experiment_id),
+        )
+        return {row["status"]: row["runs"] for row in rows}
 
     def children(self, workspace: str, run_id: str) -> list[Run]:
         """Direct children, newest first."""
@@ -265,14 +255,3 @@ def _run(row: Row) -> Run:
     fields.update({name: parse_time(row[name]) for name in _TIMES})
     fields.update(load(row["body"]), status=RunStatus(row["status"]), workspace_id=row["workspace"])
     return Run(**fields)
-
-
-def _experiment(row: Row) -> Experiment:
-    return Experiment(
-        experiment_id=row["experiment_id"],
-        name=row["name"],
-        created=parse_time(row["created"]),  # type: ignore[arg-type] # NOT NULL in the schema
-        description=row["description"],
-        tags=load(row["tags"]),
-        archived=parse_time(row["archived"]),
-    )

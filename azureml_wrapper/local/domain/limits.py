@@ -1,0 +1,62 @@
+"""Names and sizes that Azure ML's run history accepts from clients.
+
+Sources: Microsoft Learn, "Azure Machine Learning service limits" (2023-09), and error texts of the live service.
+What the service writes by itself is not held to them: AutoML's own properties are three times as long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from azureml_wrapper.local.domain.errors import Invalid
+
+TAG_COUNT = 50
+PROPERTY_COUNT = 50
+KEY_LENGTH = 100
+EXPERIMENT_KEY_LENGTH = 250
+VALUE_LENGTH = 1000
+DISPLAY_NAME_LENGTH = 256
+DESCRIPTION_LENGTH = 5000
+ERROR_LENGTH = 3000
+WARNING_LENGTH = 300
+
+_EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+def check_experiment_name(name: str) -> None:
+    """Raise `Invalid`, in Azure's words, for a name that no experiment may have."""
+    if not _EXPERIMENT_NAME.fullmatch(name):
+        raise Invalid(
+            "Experiment name must be 1-256 characters, start with a letter or a number, "
+            "and can only contain letters, numbers, underscores, and dashes."
+        )
+
+
+def check_run_id(run_id: str) -> None:
+    """Raise `Invalid` for an id that could not be part of a path and of `dcid.<run id>`."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise Invalid(f"Run id {run_id[:300]!r} is not allowed: 1 to 256 letters, numbers, underscores and dashes.")
+
+
+def check_length(field: str, text: str | None, limit: int) -> None:
+    """Raise `Invalid` for a text that is longer than `limit` characters."""
+    check_size(field, len(text or ""), limit)
+
+
+def check_size(field: str, size: int, limit: int) -> None:
+    """Raise `Invalid` in the words of the live service (2024) where `size` is over `limit`."""
+    if size > limit:
+        raise Invalid(
+            f"A field of the entity is over the size limit. FieldName={field}, Limit={limit}, Size={size}. "
+            "See https://aka.ms/azure-machine-learning-limits for service limits documentation.",
+            code="ValidationError",
+        )
+
+
+def check_pairs(field: str, pairs: Mapping[str, str | None], *, keys: int = KEY_LENGTH) -> None:
+    """Raise `Invalid` for a key or value of tags or properties that is too long; counts are checked after a merge."""
+    for key, value in pairs.items():
+        check_length(f"{field}/Key", key, keys)
+        check_length(f"{field}/Value", value, VALUE_LENGTH)
