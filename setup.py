@@ -18,6 +18,8 @@ WRAPPER = [
     "python-dateutil>=2.8,<3",
     "PyYAML>=6.0,<7",
     "rich>=13.7,<16",
+    "tzdata>=2024.1",
+    "tzlocal>=5.2,<6",
 ]
 LOCAL = [
     "certifi>=2024.2.2",

@@ -1,0 +1,185 @@
+"""When a recurring schedule fires: pure, for the wrapper's preview and for the local service's scheduler alike.
+
+The rules are those of azureml.pipeline.core.schedule.ScheduleRecurrence; what its documentation leaves open is
+written down in docs/assumptions.md ("Schedules").
+"""
+
+from __future__ import annotations
+
+import calendar
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from enum import Enum
+from zoneinfo import ZoneInfo, available_timezones
+
+WEEK_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+# In the SDK's enum, but no longer in Unicode's table of Windows zones.
+_RETIRED_WINDOWS_ZONES = {
+    "Kamchatka Standard Time": "Asia/Kamchatka",
+    "Mid-Atlantic Standard Time": "Etc/GMT+2",
+}
+
+
+class Frequency(str, Enum):
+    """The SDK's five words."""
+
+    MINUTE = "Minute"
+    HOUR = "Hour"
+    DAY = "Day"
+    WEEK = "Week"
+    MONTH = "Month"
+
+
+_ELAPSED = {Frequency.MINUTE: timedelta(minutes=1), Frequency.HOUR: timedelta(hours=1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrence:
+    """A recurring schedule.
+
+    `start` is a wall-clock time in `zone`, without an offset. `hours` and `minutes` are for Day and Week, `week_days`
+    (Monday is 0) for Week only; where they are empty, those of `start` are taken. Raises `ValueError` for what the
+    SDK refuses.
+    """
+
+    frequency: Frequency
+    interval: int
+    start: datetime
+    zone: tzinfo = timezone.utc
+    hours: tuple[int, ...] = ()
+    minutes: tuple[int, ...] = ()
+    week_days: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.interval < 1:
+            raise ValueError(f"interval is {self.interval}; it must be a whole number from 1 on.")
+        if self.start.tzinfo is not None:
+            raise ValueError(f"start_time {self.start.isoformat()} has an offset; give it in time_zone instead.")
+        by_day = self.frequency in (Frequency.DAY, Frequency.WEEK)
+        if (self.hours or self.minutes) and not by_day:
+            raise ValueError(f"hours and minutes go with Day and Week, not with {self.frequency.value}.")
+        if self.week_days and self.frequency is not Frequency.WEEK:
+            raise ValueError(f"week_days go with Week, not with {self.frequency.value}.")
+        _check_range("hours", self.hours, 23)
+        _check_range("minutes", self.minutes, 59)
+        _check_range("week_days", self.week_days, 6)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the times of a day or the days of a week are given; then `start` itself does not count."""
+        return bool(self.hours or self.minutes or self.week_days)
+
+    def after(self, instant: datetime) -> Iterator[datetime]:
+        """The instants (in UTC) at which the schedule fires, for ever, strictly after `instant`."""
+        if self.frequency in _ELAPSED:
+            yield from self._elapsed(instant)
+            return
+        last = instant
+        for wall in self._walls(instant):
+            fires = localize(wall, self.zone)
+            # Two wall-clock times that a change to summer time skips can fall on one instant.
+            if fires > last:
+                yield fires
+                last = fires
+
+    def _elapsed(self, instant: datetime) -> Iterator[datetime]:
+        """Minutes and hours count real time: a change to summer time neither skips nor doubles one."""
+        step = self.interval * _ELAPSED[self.frequency]
+        start = localize(self.start, self.zone)
+        passed = max(0, (instant - start) // step + 1)
+        for count in itertools.count(passed):
+            yield start + count * step
+
+    def _walls(self, instant: datetime) -> Iterator[datetime]:
+        """Wall-clock times in order, from shortly before `instant` on."""
+        first = max(self.start, instant.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=1))
+        for day in self._days(first.date()):
+            for moment in self._times():
+                wall = datetime.combine(day, moment)
+                if wall > self.start or (wall == self.start and not self.is_pinned):
+                    yield wall
+
+    def _days(self, first: date) -> Iterator[date]:
+        if self.frequency is Frequency.DAY:
+            return self._each_day(first)
+        if self.frequency is Frequency.WEEK:
+            return self._each_week(first)
+        return self._each_month(first)
+
+    def _each_day(self, first: date) -> Iterator[date]:
+        begin = self.start.date()
+        passed = max(0, (first - begin).days // self.interval)
+        for count in itertools.count(passed):
+            yield begin + timedelta(days=count * self.interval)
+
+    def _each_week(self, first: date) -> Iterator[date]:
+        """Weeks begin on Monday and are counted from that of `start`."""
+        monday = self.start.date() - timedelta(days=self.start.weekday())
+        passed = max(0, (first - monday).days // (7 * self.interval))
+        for count in itertools.count(passed):
+            begin = monday + timedelta(weeks=count * self.interval)
+            for day in sorted(self.week_days or {self.start.weekday()}):
+                yield begin + timedelta(days=day)
+
+    def _each_month(self, first: date) -> Iterator[date]:
+        """The day of `start`, or the month's last where it is shorter; never drifting towards shorter days."""
+        begin = self.start.year * 12 + self.start.month - 1
+        passed = max(0, (first.year * 12 + first.month - 1 - begin) // self.interval)
+        for count in itertools.count(passed):
+            year, month = divmod(begin + count * self.interval, 12)
+            last = calendar.monthrange(year, month + 1)[1]
+            yield date(year, month + 1, min(self.start.day, last))
+
+    def _times(self) -> list[time]:
+        if not (self.hours or self.minutes):
+            return [self.start.time()]
+        hours = self.hours or (self.start.hour,)
+        # As in Logic Apps, whose recurrence this is: hours without minutes mean the full hour.
+        minutes = self.minutes or (0,)
+        return [time(hour, minute) for hour, minute in sorted(itertools.product(set(hours), set(minutes)))]
+
+
+def localize(wall: datetime, zone: tzinfo) -> datetime:
+    """The instant (UTC) of a wall-clock time.
+
+    A time that a change to summer time skips becomes the same span after the gap (02:30 → 03:30); of one that comes
+    twice, the first counts.
+    """
+    return wall.replace(tzinfo=zone, fold=0).astimezone(timezone.utc)
+
+
+def find_zone(name: str | None) -> tzinfo:
+    """The zone of an IANA name ("Europe/Paris") or of a Windows name ("Romance Standard Time"); None is UTC.
+
+    Raises `ValueError` with near names where there is no such zone.
+    """
+    if name is None or name.upper() == "UTC":
+        return timezone.utc
+    windows = windows_zones()
+    known = windows.get(name, name)
+    if known not in available_timezones():
+        raise ValueError(f"time_zone {name!r} is not known.{_near(name, {*windows, *available_timezones()})}")
+    return ZoneInfo(known)
+
+
+def windows_zones() -> dict[str, str]:
+    """Windows name → IANA name, for every name of the SDK's `TimeZone`."""
+    from tzlocal.windows_tz import win_tz
+
+    return {**_RETIRED_WINDOWS_ZONES, **win_tz}
+
+
+def _check_range(name: str, values: tuple[int, ...], highest: int) -> None:
+    wrong = [value for value in values if not 0 <= value <= highest]
+    if wrong:
+        raise ValueError(f"{name} holds {wrong[0]}; allowed are 0 to {highest}.")
+
+
+def _near(name: str, known: set[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, sorted(known), n=3)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else " Give an IANA or a Windows name."
