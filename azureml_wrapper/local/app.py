@@ -26,8 +26,10 @@ from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
@@ -74,6 +76,8 @@ def build_context(home: Home, port: int) -> Context:
         computes=ComputeStore(database, clock),
         experiments=ExperimentStore(database, clock, ids),
         runs=RunStore(database, clock),
+        datasets=DatasetStore(database, clock, ids, workspaces),
+        snapshots=SnapshotStore(database, home.snapshots, clock, ids),
     )
 
 

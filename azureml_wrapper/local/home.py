@@ -7,6 +7,7 @@
   tls/                   the certificate of the https side, and the authority that clients trust
   state.sqlite           everything that has a name or a status
   blobs/                 everything that has bytes: <account>/<container>/<path>
+  snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/
 """
 
@@ -66,6 +67,10 @@ class Home:
         return self.path / "blobs"
 
     @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
     def incoming(self) -> Path:
         return self.path / "incoming"
 
@@ -90,7 +95,7 @@ class Home:
         """Make the folder where it is missing; `OSError` where it cannot be written."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.chmod(0o700)
-        for folder in (self.blobs, self.incoming, self.jobs, self.environments, self.tls):
+        for folder in (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments, self.tls):
             folder.mkdir(exist_ok=True)
 
     def secret(self) -> str:

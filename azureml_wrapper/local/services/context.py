@@ -9,8 +9,10 @@ from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.computes import ComputeStore
+from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 
@@ -28,6 +30,8 @@ class Context:
     computes: ComputeStore
     experiments: ExperimentStore
     runs: RunStore
+    datasets: DatasetStore
+    snapshots: SnapshotStore
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""

@@ -69,6 +69,13 @@ class WorkspaceStore:
             )
         return found
 
+    def by_id(self, workspace_id: str) -> Workspace:
+        """The workspace with this GUID, or `NotFound`."""
+        row = self._database.one("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
+        if row is None:
+            raise NotFound(f"Could not find a workspace with id {workspace_id}.")
+        return _workspace(row)
+
     def within(self, subscription: str, resource_group: str | None = None) -> list[Workspace]:
         rows = self._database.all(
             "SELECT * FROM workspaces WHERE subscription = ? AND (? IS NULL OR resource_group = ?) ORDER BY created",

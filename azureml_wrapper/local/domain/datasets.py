@@ -1,0 +1,170 @@
+"""Datasets: what is saved, what is registered, and where the data lies.
+
+The SDK describes data in a YAML of its own (MLTable): `paths`, each a `pattern`, `file` or `folder`, then
+`transformations`. The service keeps it as it came and reads only the paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import yaml
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.workspaces import Workspace
+
+NAME_LIMIT = 255
+TAG_LIMIT = 50
+
+_DATASTORE_PATH = re.compile(r"azureml://.*/datastores/(?P<datastore>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
+# A name ends up as a part of an address: `Dataset.get_by_name("a/b")` could never find it.
+_BAD_NAME = re.compile(r"[/\\\x00-\x1f]")
+
+
+class DatasetKind(str, Enum):
+    """The two kinds that SDK v1 knows, in its own words (azureml/data/constants.py)."""
+
+    TABULAR = "tabular"  # rows and columns
+    FILE = "file"  # files and folders, as they are
+
+
+class Source(NamedTuple):
+    """Where data lies: a path or glob of a datastore, or an address (https, file) when `datastore` is None."""
+
+    datastore: str | None
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedDataset:
+    """A description of data. It never changes; `saved_id` is what `Dataset.id` shows.
+
+    `definition` is what the client sent: JSON text with the YAML in its `meta.RsDataflow`.
+    """
+
+    saved_id: str
+    kind: DatasetKind
+    definition: str
+    properties: dict[str, Any] = field(default_factory=dict)
+    created: datetime
+
+    @property
+    def dataflow(self) -> str:
+        """The YAML."""
+        return dataflow_of(self.definition)
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where the data lies, in the order of the description."""
+        return [_source(address) for address in _addresses(self.dataflow)]
+
+    @property
+    def transformations(self) -> list[str]:
+        """The names of the steps after the paths, e.g. `["read_delimited", "take"]`."""
+        steps = _load(self.dataflow).get("transformations") or []
+        return [step if isinstance(step, str) else next(iter(step)) for step in steps]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetVersion:
+    """A saved dataset under a name. `dataset_id` is the same for all versions of the name."""
+
+    dataset_id: str
+    name: str
+    version: int
+    saved: SavedDataset
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    created: datetime
+    modified: datetime
+
+
+def check_dataset_name(name: object) -> str:
+    """The name, or `Invalid`. Azure takes blanks in it ("diabetes dataset" is in its own courses)."""
+    if not isinstance(name, str) or not name.strip():
+        raise Invalid("A dataset needs a name.")
+    if len(name) > NAME_LIMIT or _BAD_NAME.search(name):
+        raise Invalid(f"The dataset name {name[:300]!r} has a slash in it or more than {NAME_LIMIT} characters.")
+    return name
+
+
+def dataflow_of(definition: str) -> str:
+    """The YAML inside a definition; a definition that is YAML already comes back as it is."""
+    if not definition.lstrip().startswith("{"):
+        return definition
+    try:
+        content = json.loads(definition)
+    except ValueError as error:
+        raise Invalid(f"The dataset's dataflow is neither JSON nor YAML: {error}.") from error
+    found = (content.get("meta") or {}).get("RsDataflow")
+    if not isinstance(found, str):
+        raise Invalid(
+            "The dataset's dataflow has no RsDataflow: it was written by an azureml-dataprep before 4.0, "
+            "which the local service does not read."
+        )
+    return found
+
+
+def check_dataflow(definition: object) -> str:
+    """The definition, or `Invalid` where its paths cannot be read."""
+    if not isinstance(definition, str) or not definition.strip():
+        raise Invalid("A dataset needs a dataflow.")
+    for address in _addresses(dataflow_of(definition)):
+        _source(address)
+    return definition
+
+
+def fingerprint(kind: DatasetKind, definition: str, properties: dict[str, Any]) -> str:
+    """Equal for equal descriptions of data."""
+    content = json.dumps([kind.value, dataflow_of(definition), properties], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def datastore_uri(workspace: Workspace, datastore: str, path: str) -> str:
+    """`azureml://…/datastores/<datastore>/paths/<path>`: the address that the SDK writes into descriptions."""
+    scope = f"{workspace.subscription}/resourcegroups/{workspace.resource_group}/workspaces/{workspace.name}"
+    return f"azureml://subscriptions/{scope}/datastores/{datastore}/paths/{quote(path.lstrip('/'), safe='/*')}"
+
+
+def folder_definition(workspace: Workspace, datastore: str, path: str) -> str:
+    """The definition of all files below a folder of a datastore."""
+    content = {
+        "type": "mltable",
+        "paths": [{"pattern": datastore_uri(workspace, datastore, path)}],
+        "metadata": {"infer_column_types": "False"},
+    }
+    return json.dumps({"blocks": [], "meta": {"RsDataflow": yaml.safe_dump(content, sort_keys=False)}})
+
+
+def _addresses(dataflow: str) -> list[str]:
+    paths = _load(dataflow).get("paths") or []
+    try:
+        return [str(entry) for path in paths for entry in path.values()]
+    except AttributeError as error:
+        raise Invalid("The dataset's paths are not a list of pattern, file or folder.") from error
+
+
+def _source(address: str) -> Source:
+    if not address.lower().startswith("azureml:"):
+        return Source(None, address)
+    found = _DATASTORE_PATH.fullmatch(address)
+    if found is None:
+        raise Invalid(f"The address {address!r} names no datastore.")
+    return Source(found["datastore"], unquote(found["path"] or ""))
+
+
+def _load(dataflow: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(dataflow)
+    except yaml.YAMLError as error:
+        raise Invalid(f"The dataset's dataflow is not YAML: {error}.") from error
+    if not isinstance(content, dict):
+        raise Invalid("The dataset's dataflow is not a mapping.")
+    return content

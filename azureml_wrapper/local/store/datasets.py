@@ -1,0 +1,278 @@
+"""Saved and registered datasets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.datasets import (
+    DatasetKind,
+    DatasetVersion,
+    SavedDataset,
+    Source,
+    check_dataflow,
+    check_dataset_name,
+    fingerprint,
+    folder_definition,
+)
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+from azureml_wrapper.local.store.workspaces import WorkspaceStore
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS saved_datasets (
+    workspace   TEXT NOT NULL,
+    saved_id    TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    definition  TEXT NOT NULL,
+    properties  TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    created     TEXT NOT NULL,
+    PRIMARY KEY (workspace, saved_id)
+);
+CREATE INDEX IF NOT EXISTS saved_datasets_fingerprint ON saved_datasets (workspace, fingerprint);
+CREATE TABLE IF NOT EXISTS dataset_versions (
+    sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace   TEXT NOT NULL,
+    dataset_id  TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    saved_id    TEXT NOT NULL,
+    description TEXT,
+    tags        TEXT NOT NULL,
+    created     TEXT NOT NULL,
+    modified    TEXT NOT NULL,
+    UNIQUE (workspace, name, version),
+    UNIQUE (workspace, saved_id)
+);
+"""
+
+_JOINED = """
+SELECT v.*, s.kind, s.definition, s.properties, s.created AS saved_created
+FROM dataset_versions v JOIN saved_datasets s ON s.workspace = v.workspace AND s.saved_id = v.saved_id
+WHERE v.workspace = ?
+"""
+
+
+class DatasetStore:
+    """Saved datasets by id or content, registered ones by name and version."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, workspaces: WorkspaceStore) -> None:
+        self._database, self._clock, self._ids, self._workspaces = database, clock, ids, workspaces
+        database.ensure(SCHEMA)
+
+    def save(
+        self,
+        workspace: str,
+        kind: DatasetKind,
+        definition: str,
+        properties: dict[str, Any] | None = None,
+        *,
+        fresh: bool = False,
+    ) -> SavedDataset:
+        """The saved dataset of this content: the one that exists, or a new one. `fresh`: always a new one."""
+        check_dataflow(definition)
+        content = fingerprint(kind, definition, properties or {})
+        with self._database.transaction():
+            found = None if fresh else self._find_saved("fingerprint = ?", workspace, content)
+            return found or self._add_saved(workspace, kind, definition, properties or {}, content=content)
+
+    def save_folder(self, workspace: str, datastore: str, path: str) -> SavedDataset:
+        """A File dataset of a folder of a datastore: what Azure makes of each output of a step."""
+        scope = self._workspaces.by_id(workspace)
+        return self.save(workspace, DatasetKind.FILE, folder_definition(scope, datastore, path))
+
+    def saved(self, workspace: str, saved_id: str) -> SavedDataset:
+        """The saved dataset with this id, or `NotFound`."""
+        found = self._find_saved("saved_id = ?", workspace, saved_id)
+        if found is None:
+            raise NotFound(f"Could not find a dataset with id {saved_id}.")
+        return found
+
+    def sources(self, saved: SavedDataset) -> list[Source]:
+        """Where a dataset's data lies."""
+        return saved.sources
+
+    def register(
+        self,
+        workspace: str,
+        name: str,
+        saved: SavedDataset,
+        *,
+        description: str | None = None,
+        tags: dict[str, str] | None = None,
+        new_version: bool = True,
+    ) -> DatasetVersion:
+        """Give a saved dataset a name and the next version of it.
+
+        `Conflict` where the name is taken and `new_version` is False; `Invalid` where this very dataset has been
+        registered already, in the words that the SDK reads the name and version from
+        (azureml/data/abstract_dataset.py, _register).
+        """
+        check_dataset_name(name)
+        with self._database.transaction():
+            latest = self.find(workspace, name)
+            if latest and not new_version:
+                raise Conflict(f"There is already a dataset registered under name {name!r}.", code="DatasetExists")
+            self._check_not_registered(workspace, saved)
+            now = self._clock.now()
+            added = DatasetVersion(
+                dataset_id=latest.dataset_id if latest else self._ids.guid(),
+                name=name,
+                version=latest.version + 1 if latest else 1,
+                saved=saved,
+                description=description,
+                tags=tags or {},
+                created=now,
+                modified=now,
+            )
+            self._add_version(workspace, added)
+        return added
+
+    def find(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion | None:
+        """The given version of a name, or the latest; None where there is none."""
+        condition = " AND v.name = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
+        return self._one(condition, workspace, name, version, version)
+
+    def by_name(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion:
+        """As `find`, but `NotFound` where there is none."""
+        found = self.find(workspace, name, version)
+        if found is None:
+            which = f"name {name!r}" if version is None else f"name {name!r} and version {version}"
+            raise NotFound(f"Could not find a dataset with {which}.")
+        return found
+
+    def by_dataset_id(self, workspace: str, dataset_id: str, version: int | None = None) -> DatasetVersion:
+        """The given version of a registration, or the latest; `NotFound` where there is none."""
+        condition = " AND v.dataset_id = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
+        found = self._one(condition, workspace, dataset_id, version, version)
+        if found is None:
+            raise NotFound(f"Could not find a registered dataset with id {dataset_id}.")
+        return found
+
+    def by_saved_id(self, workspace: str, saved_id: str) -> DatasetVersion | None:
+        """The name and version under which a saved dataset is registered, if it is."""
+        return self._one(" AND v.saved_id = ?", workspace, saved_id)
+
+    def latest(self, workspace: str) -> list[DatasetVersion]:
+        """The latest version of every name, oldest name first."""
+        condition = (
+            " AND v.version = (SELECT MAX(o.version) FROM dataset_versions o"
+            " WHERE o.workspace = v.workspace AND o.name = v.name) ORDER BY v.sequence"
+        )
+        return self._all(condition, workspace)
+
+    def versions(self, workspace: str, dataset_id: str) -> list[DatasetVersion]:
+        """Every version of a registration, oldest first."""
+        return self._all(" AND v.dataset_id = ? ORDER BY v.version", workspace, dataset_id)
+
+    def describe(self, workspace: str, version: DatasetVersion) -> DatasetVersion:
+        """Store the description and tags of a version."""
+        changed = replace(version, modified=self._clock.now())
+        self._database.execute(
+            "UPDATE dataset_versions SET description = ?, tags = ?, modified = ?"
+            " WHERE workspace = ? AND name = ? AND version = ?",
+            (
+                changed.description,
+                dump(changed.tags),
+                offset_time(changed.modified),
+                workspace,
+                changed.name,
+                changed.version,
+            ),
+        )
+        return changed
+
+    def unregister(self, workspace: str, name: str) -> None:
+        """Forget every version of a name; what was saved stays, because runs may refer to it."""
+        changed = self._database.execute(
+            "DELETE FROM dataset_versions WHERE workspace = ? AND name = ?", (workspace, name)
+        )
+        if not changed:
+            raise NotFound(f"Could not find a dataset with name {name!r}.")
+
+    def _check_not_registered(self, workspace: str, saved: SavedDataset) -> None:
+        found = self.by_saved_id(workspace, saved.saved_id)
+        if found:
+            raise Invalid(
+                f"Version {found.version} has been registered as {found.name}:{found.version} (name:version).",
+                code="DatasetVersionExists",
+            )
+
+    def _add_saved(
+        self, workspace: str, kind: DatasetKind, definition: str, properties: dict[str, Any], *, content: str
+    ) -> SavedDataset:
+        saved = SavedDataset(
+            saved_id=self._ids.guid(),
+            kind=kind,
+            definition=definition,
+            properties=properties,
+            created=self._clock.now(),
+        )
+        self._database.execute(
+            "INSERT INTO saved_datasets VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                workspace,
+                saved.saved_id,
+                kind.value,
+                definition,
+                dump(properties),
+                content,
+                offset_time(saved.created),
+            ),
+        )
+        return saved
+
+    def _add_version(self, workspace: str, version: DatasetVersion) -> None:
+        self._database.execute(
+            "INSERT INTO dataset_versions (workspace, dataset_id, name, version, saved_id, description, tags,"
+            " created, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                workspace,
+                version.dataset_id,
+                version.name,
+                version.version,
+                version.saved.saved_id,
+                version.description,
+                dump(version.tags),
+                offset_time(version.created),
+                offset_time(version.modified),
+            ),
+        )
+
+    def _find_saved(self, condition: str, workspace: str, value: str) -> SavedDataset | None:
+        sql = f"SELECT *, created AS saved_created FROM saved_datasets WHERE workspace = ? AND {condition} LIMIT 1"  # noqa: S608
+        row = self._database.one(sql, (workspace, value))
+        return _saved(row) if row else None
+
+    def _one(self, condition: str, *values: Any) -> DatasetVersion | None:
+        row = self._database.one(_JOINED + condition, values)
+        return _version(row) if row else None
+
+    def _all(self, condition: str, *values: Any) -> list[DatasetVersion]:
+        found: Values = values
+        return [_version(row) for row in self._database.all(_JOINED + condition, found)]
+
+
+def _saved(row: Row) -> SavedDataset:
+    return SavedDataset(
+        saved_id=row["saved_id"],
+        kind=DatasetKind(row["kind"]),
+        definition=row["definition"],
+        properties=load(row["properties"]),
+        created=parse_time(row["saved_created"]),  # type: ignore[arg-type] # NOT NULL in the schema
+    )
+
+
+def _version(row: Row) -> DatasetVersion:
+    return DatasetVersion(
+        dataset_id=row["dataset_id"],
+        name=row["name"],
+        version=row["version"],
+        saved=_saved(row),
+        description=row["description"],
+        tags=load(row["tags"]),
+        created=parse_time(row["created"]),  # type: ignore[arg-type] # NOT NULL in the schema
+        modified=parse_time(row["modified"]),  # type: ignore[arg-type] # NOT NULL in the schema
+    )

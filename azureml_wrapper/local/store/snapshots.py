@@ -1,0 +1,201 @@
+"""Snapshots of script folders.
+
+A file's bytes lie at `<folder>/<two digits>/<sha256>`, each distinct content once, however many snapshots hold it.
+Each snapshot lists all of its files, so to restore one never reads another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
+from azureml_wrapper.local.store.database import Database, Row, dump, load
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace   TEXT NOT NULL,
+    snapshot_id TEXT NOT NULL,
+    parent_id   TEXT,
+    tree        TEXT NOT NULL,
+    files       TEXT NOT NULL,
+    properties  TEXT NOT NULL,
+    created     TEXT NOT NULL,
+    UNIQUE (workspace, snapshot_id)
+);
+"""
+CHUNK = 1024 * 1024
+
+
+class SnapshotStore:
+    """Snapshots by workspace and id; `folder` holds the files' bytes."""
+
+    def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
+        self._database, self._folder, self._clock, self._ids = database, folder, clock, ids
+        database.ensure(SCHEMA)
+
+    def add(
+        self,
+        workspace: str,
+        snapshot_id: str,
+        tree: Node,
+        uploads: Mapping[str, Path],
+        *,
+        parent_id: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Snapshot:
+        """Store a snapshot: its tree (from `read_tree`), and the files that are new since `parent_id`.
+
+        `uploads` are copied. A file of the tree that is neither uploaded nor, with the same hash, in the parent is
+        `Invalid`: the SDK then forgets what it believed to be the parent, and sends again.
+        """
+        self._check_unused(workspace, snapshot_id)
+        files = self._resolve(workspace, tree, uploads, parent_id)
+        snapshot = Snapshot(
+            snapshot_id=snapshot_id,
+            tree=tree,
+            files=files,
+            parent_id=parent_id,
+            properties=properties or {},
+            created=self._clock.now(),
+        )
+        self._insert(workspace, snapshot)
+        return snapshot
+
+    def find(self, workspace: str, snapshot_id: str) -> Snapshot | None:
+        """The snapshot, or None; the empty one is always there."""
+        if snapshot_id == EMPTY_ID:
+            return Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
+        row = self._database.one(
+            "SELECT * FROM snapshots WHERE workspace = ? AND snapshot_id = ?", (workspace, snapshot_id)
+        )
+        return _snapshot(row) if row else None
+
+    def get(self, workspace: str, snapshot_id: str) -> Snapshot:
+        """As `find`, but `NotFound` where there is none."""
+        found = self.find(workspace, snapshot_id)
+        if found is None:
+            raise NotFound(f"Could not find snapshot {snapshot_id}.")
+        return found
+
+    def tree(self, workspace: str, snapshot_id: str) -> Node:
+        """The tree of a snapshot."""
+        return self.get(workspace, snapshot_id).tree
+
+    def latest(self, workspace: str) -> Snapshot:
+        """The snapshot that was added last; the empty one where there is none."""
+        row = self._database.one(
+            "SELECT * FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
+        )
+        return _snapshot(row) if row else Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
+
+    def restore(self, workspace: str, snapshot_id: str, folder: Path) -> None:
+        """Write the whole script folder into `folder`, which is made where it is missing."""
+        snapshot = self.get(workspace, snapshot_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in snapshot.folders:
+            (folder / path).mkdir(exist_ok=True)
+        for path, file in snapshot.files.items():
+            # A copy and no link: a script may change what lies in its folder.
+            shutil.copyfile(self._object(file.sha256), folder / path)
+
+    def write_zip(self, workspace: str, snapshot_id: str, target: Path) -> None:
+        """Write the script folder as a zip file."""
+        snapshot = self.get(workspace, snapshot_id)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in snapshot.folders:
+                archive.writestr(f"{path}/", b"")
+            for path, file in snapshot.files.items():
+                archive.write(self._object(file.sha256), path)
+
+    def file(self, workspace: str, snapshot_id: str, path: str) -> Path:
+        """Where the bytes of one file of a snapshot lie, to be read only."""
+        found = self.get(workspace, snapshot_id).files.get(path)
+        if found is None:
+            raise NotFound(f"Snapshot {snapshot_id} has no file {path!r}.")
+        return self._object(found.sha256)
+
+    def _check_unused(self, workspace: str, snapshot_id: str) -> None:
+        if self.find(workspace, snapshot_id):
+            raise Conflict(f"Snapshot {snapshot_id} exists already.")
+
+    def _resolve(
+        self, workspace: str, tree: Node, uploads: Mapping[str, Path], parent_id: str | None
+    ) -> dict[str, StoredFile]:
+        nodes = file_nodes(tree)
+        inherited = self._inherited(workspace, parent_id) if parent_id else {}
+        missing = [
+            path for path in nodes if path not in uploads and inherited.get(path, (None,))[0] != _hash(nodes, path)
+        ]
+        if missing:
+            raise Invalid(
+                f"{len(missing)} files of the snapshot were neither uploaded nor are they in its parent {parent_id}, "
+                f"the first is {missing[0]!r}."
+            )
+        return {path: self._keep(uploads[path]) if path in uploads else inherited[path][1] for path in nodes}
+
+    def _inherited(self, workspace: str, parent_id: str) -> dict[str, tuple[str | None, StoredFile]]:
+        parent = self.get(workspace, parent_id)
+        nodes = file_nodes(parent.tree)
+        return {path: (_hash(nodes, path), file) for path, file in parent.files.items()}
+
+    def _keep(self, source: Path) -> StoredFile:
+        """Copy a file to the place of its content, unless that is there already."""
+        sha256, size = _digest(source)
+        target = self._object(sha256)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f"{sha256}.{self._ids.short()}")
+            shutil.copyfile(source, temporary)
+            temporary.replace(target)
+        return StoredFile(sha256, size)
+
+    def _object(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256
+
+    def _insert(self, workspace: str, snapshot: Snapshot) -> None:
+        self._database.execute(
+            "INSERT INTO snapshots (workspace, snapshot_id, parent_id, tree, files, properties, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                workspace,
+                snapshot.snapshot_id,
+                snapshot.parent_id,
+                dump(snapshot.tree),
+                dump(snapshot.files),
+                dump(snapshot.properties),
+                offset_time(snapshot.created),
+            ),
+        )
+
+
+def _hash(nodes: Mapping[str, Node], path: str) -> str | None:
+    value: str | None = nodes[path]["hash"]
+    return value
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def _snapshot(row: Row) -> Snapshot:
+    files = {path: StoredFile(*entry) for path, entry in load(row["files"]).items()}
+    return Snapshot(
+        snapshot_id=row["snapshot_id"],
+        tree=load(row["tree"]),
+        files=files,
+        parent_id=row["parent_id"],
+        properties=load(row["properties"]),
+        created=parse_time(row["created"]),
+    )
