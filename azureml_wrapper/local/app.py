@@ -24,13 +24,18 @@ from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.metric import routes as metric
 from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
+from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.datasets import DatasetStore
+from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
-from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
 
@@ -66,18 +71,26 @@ def build_context(home: Home, port: int) -> Context:
     database = Database(home.database)
     workspaces = WorkspaceStore(database)
     _ensure_default_workspace(workspaces, clock, ids)
+    addresses = Addresses(port=port, key=tokens.key("address"))
+    accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
     return Context(
         home=home,
-        addresses=Addresses(port=port, key=tokens.key("address")),
+        addresses=addresses,
         tokens=tokens,
         clock=clock,
         ids=ids,
+        resource_groups=ResourceGroupStore(database),
+        deployments=Documents(database, clock, "deployment"),
         workspaces=workspaces,
         computes=ComputeStore(database, clock),
         experiments=ExperimentStore(database, clock, ids),
         runs=RunStore(database, clock),
         datasets=DatasetStore(database, clock, ids, workspaces),
         snapshots=SnapshotStore(database, home.snapshots, clock, ids),
+        blobs=blobs,
+        accounts=accounts,
+        signatures=Signatures(accounts, addresses, clock),
+        datastores=DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs),
     )
 
 

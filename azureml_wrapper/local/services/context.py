@@ -8,12 +8,17 @@ from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.datasets import DatasetStore
+from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
-from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 
 
@@ -26,12 +31,18 @@ class Context:
     tokens: Tokens
     clock: Clock
     ids: Ids
+    resource_groups: ResourceGroupStore
+    deployments: Documents
     workspaces: WorkspaceStore
     computes: ComputeStore
     experiments: ExperimentStore
     runs: RunStore
     datasets: DatasetStore
     snapshots: SnapshotStore
+    blobs: BlobStore
+    accounts: AccountStore
+    signatures: Signatures
+    datastores: DatastoreStore
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""

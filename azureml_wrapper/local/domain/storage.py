@@ -1,0 +1,155 @@
+"""Storage: accounts, containers, blobs, and the datastores that name them.
+
+Names follow Azure's rules (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata"), and are
+narrower where a blob has to be a file: no empty, `.` or `..` segment, no control character, no segment over 255
+bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid
+
+NAME_LIMIT = 1024  # characters
+SEGMENT_LIMIT = 255  # bytes: what Linux and macOS let a file's name be
+# The content of a blob `a` lies in `a` + this where a blob `a/b` makes `a` a folder.
+CONTENT_SUFFIX = ".__blob__"
+# hdfs, blobfuse and rslex mark a folder by an empty blob with this metadata.
+FOLDER_MARK = "hdi_isfolder"
+DEFAULT_TYPE = "application/octet-stream"
+
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_DATASTORE = re.compile(r"[a-z0-9_]{1,255}")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """One blob: its properties, not its bytes.
+
+    `headers` are the content headers that a client set (lower case: `content-type`, `content-encoding`, …); `md5` is
+    base64, and known only where a client sent or asked for it. `blocks` are the committed blocks, (id, size) each.
+    """
+
+    name: str
+    size: int
+    etag: str
+    modified: datetime
+    created: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    md5: str | None = None
+    kind: str = "BlockBlob"
+    blocks: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type") or DEFAULT_TYPE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prefix:
+    """What stands in a listing with a delimiter for all names that go on after it."""
+
+    name: str
+
+
+class Credential(str, Enum):
+    """How a datastore proves itself to its account: the words of the datastore service."""
+
+    ACCOUNT_KEY = "AccountKey"
+    SAS = "Sas"
+    NONE = "None"  # the user's own identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Datastore:
+    """A name for a container of an account.
+
+    `kind` is `AzureBlob`, or `AzureFile` for the two file stores that every workspace has. The account's key and SAS
+    tokens are kept by the account store, not here. `record` holds what the SDK sent and only it reads again.
+    """
+
+    name: str
+    account: str
+    container: str
+    kind: str = "AzureBlob"
+    credential: Credential = Credential.ACCOUNT_KEY
+    sas: str | None = field(default=None, repr=False)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_account_name(name: str) -> None:
+    """Raise `Invalid` for a name that no storage account of Azure could have."""
+    if not _ACCOUNT.fullmatch(name):
+        raise Invalid(
+            f"Storage account name {name!r} is not allowed: 3 to 24 lower-case letters and digits.",
+            code="InvalidResourceName",
+        )
+
+
+def check_container_name(name: str) -> None:
+    """Raise `Invalid` for a name that no container of Azure could have."""
+    if not _CONTAINER.fullmatch(name) or len(name) > 63:
+        raise Invalid(
+            f"Container name {name!r} is not allowed: 3 to 63 lower-case letters, digits and single '-', "
+            "beginning and ending with a letter or a digit.",
+            code="InvalidResourceName",
+        )
+
+
+def check_datastore_name(name: str) -> None:
+    """Raise `Invalid` for a name that the datastore service refuses."""
+    if not _DATASTORE.fullmatch(name):
+        raise Invalid(
+            f"Datastore name {name!r} is not allowed: 1 to 255 lower-case letters, digits and underscores "
+            "(no '-', no upper case)."
+        )
+
+
+def check_blob_name(name: str) -> None:
+    """Raise `Invalid` for a name that could not be a file below its container, or that stands for another blob."""
+    if reason := _blob_name_fault(name):
+        raise Invalid(f"Blob name {name[:80]!r} is not allowed: {reason}.", code="InvalidResourceName")
+
+
+def is_segment(name: str) -> bool:
+    """Whether a file of this name can be a blob."""
+    return _segment_fault(name) is None
+
+
+def check_key(key: str) -> None:
+    """Raise `Invalid` where an account key is not base64, as Azure's keys are. The key itself is never shown."""
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    if not decoded:
+        raise Invalid("The account key is not base64: copy it whole from the storage account's page 'Access keys'.")
+
+
+def _blob_name_fault(name: str) -> str | None:
+    if not 0 < len(name) <= NAME_LIMIT:
+        return f"it has {len(name)} characters, and 1 to {NAME_LIMIT} are possible"
+    return next(filter(None, map(_segment_fault, name.split("/"))), None)
+
+
+def _segment_fault(segment: str) -> str | None:
+    if segment in ("", ".", ".."):
+        return f"the segment {segment!r} is not a file's name"
+    if _CONTROL.search(segment):
+        return "it holds control characters"
+    if len(segment.encode()) > SEGMENT_LIMIT:
+        return f"a segment is longer than {SEGMENT_LIMIT} bytes"
+    if segment.endswith(CONTENT_SUFFIX):
+        return f"the ending {CONTENT_SUFFIX!r} is the local service's own"
+    return None

@@ -1,0 +1,71 @@
+"""Storage accounts and the secrets that open them."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+
+from azureml_wrapper.local.domain.errors import Conflict
+from azureml_wrapper.local.domain.storage import check_account_name, check_key
+from azureml_wrapper.local.store.database import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS storage_accounts (
+    account TEXT PRIMARY KEY,
+    key     TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS storage_tokens (
+    account   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    token     TEXT NOT NULL,
+    PRIMARY KEY (account, container, token)
+);
+"""
+KEY_BYTES = 64
+
+
+class AccountStore:
+    """Accounts by name: one key each, and the SAS tokens that users registered for their containers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def key(self, account: str) -> str | None:
+        """The account's key in base64; None for an account that nobody named yet."""
+        row = self._database.one("SELECT key FROM storage_accounts WHERE account = ?", (account,))
+        return row["key"] if row else None
+
+    def ensure(self, account: str) -> str:
+        """The account's key; a random one where the account is new."""
+        check_account_name(account)
+        with self._database.transaction() as database:
+            key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+            database.execute("INSERT OR IGNORE INTO storage_accounts VALUES (?, ?)", (account, key))
+            return self.key(account) or key
+
+    def register(self, account: str, key: str) -> None:
+        """Open the account with this key from now on; `Conflict` where another key was registered for it."""
+        check_account_name(account)
+        check_key(key)
+        with self._database.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO storage_accounts VALUES (?, ?)", (account, key))
+            known = self.key(account) or ""
+        if not hmac.compare_digest(known.encode(), key.encode()):
+            raise Conflict(
+                f"Storage account {account!r} was registered with another key before. The local service takes the "
+                "first key of an account for its key: use that one, or another account name."
+            )
+
+    def register_token(self, account: str, container: str, token: str) -> None:
+        """Accept this SAS token for the container, as the user's own."""
+        self.ensure(account)
+        self._database.execute(
+            "INSERT OR IGNORE INTO storage_tokens VALUES (?, ?, ?)", (account, container, token.lstrip("?"))
+        )
+
+    def tokens(self, container: str) -> list[tuple[str, str]]:
+        """(account, SAS token) of every token registered for a container of this name."""
+        rows = self._database.all("SELECT account, token FROM storage_tokens WHERE container = ?", (container,))
+        return [(row["account"], row["token"]) for row in rows]

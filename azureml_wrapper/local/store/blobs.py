@@ -1,0 +1,396 @@
+"""Blobs: files in `<root>/<account>/<container>/<path>`, so that a mounted folder is just a path.
+
+A file that a script writes into such a folder is a blob at once: its ETag and times come from the file itself. What a
+client said about a blob (content type, metadata, blocks) is in the database under the ETag, and so is forgotten when
+somebody else changes the file. Bytes arrive in files beside the accounts and are renamed into place: whoever looks,
+even after a kill -9, sees the old blob or the new one. Only appending writes in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import Clock
+from azureml_wrapper.local.domain.errors import NotFound
+from azureml_wrapper.local.domain.storage import (
+    FOLDER_MARK,
+    Blob,
+    Prefix,
+    check_account_name,
+    check_container_name,
+)
+from azureml_wrapper.local.store.blobnotes import BlobNotes
+from azureml_wrapper.local.store.containers import ContainerFolder, Entry
+from azureml_wrapper.local.store.database import Database
+
+COPY_CHUNK = 1024 * 1024
+# Not an account's name, so no container can be reached through it.
+_INCOMING = ".incoming"
+
+# Called with the blob that is there before a write, under the store's lock; raises where a condition does not hold.
+Check = Callable[[Blob | None], None]
+
+
+class BlobStore:
+    """Every container of every account. `account, container, name` say which blob is meant."""
+
+    def __init__(self, root: Path, database: Database, clock: Clock) -> None:
+        self._root, self._clock = root, clock
+        self._notes = BlobNotes(database)
+        self._lock = threading.RLock()
+        self._incoming = root / _INCOMING
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        # What an earlier process was still receiving when it ended.
+        for left in self._incoming.iterdir():
+            _discard(left)
+
+    # Containers ------------------------------------------------------------------------------------------------
+
+    def ensure_container(self, account: str, container: str) -> bool:
+        """Make the container where it is missing; whether it was."""
+        check_account_name(account)
+        check_container_name(container)
+        path = self._root / account / container
+        missing = not path.is_dir()
+        path.mkdir(parents=True, exist_ok=True)
+        return missing
+
+    def has_container(self, account: str, container: str) -> bool:
+        check_account_name(account)
+        check_container_name(container)
+        return (self._root / account / container).is_dir()
+
+    def containers(self, account: str) -> list[str]:
+        """The account's containers, in order."""
+        check_account_name(account)
+        folder = self._root / account
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+    def accounts(self, container: str) -> list[str]:
+        """The accounts that have a container of this name."""
+        check_container_name(container)
+        return sorted(path.parent.name for path in self._root.glob(f"[a-z0-9]*/{container}") if path.is_dir())
+
+    def container_modified(self, account: str, container: str) -> datetime:
+        """When the container's folder was made or changed; `NotFound` where there is none."""
+        return _time(self._container(account, container).path.stat().st_mtime_ns)
+
+    def delete_container(self, account: str, container: str) -> None:
+        """Remove the container with all its blobs; `NotFound` where there is none."""
+        path = self._container(account, container).path
+        with self._lock:
+            gone = self._incoming / uuid.uuid4().hex
+            path.rename(gone)
+            self._notes.forget_container(account, container)
+        _discard(gone)
+
+    # Paths -----------------------------------------------------------------------------------------------------
+
+    def path(self, account: str, container: str, name: str) -> Path:
+        """The file that holds the blob's content, or would hold it; `Invalid` for a name that leaves the container.
+
+        Do not write to it where a blob may be read at the same time: use `put_file`.
+        """
+        return self._container(account, container).file(name)
+
+    def folder(self, account: str, container: str, prefix: str = "") -> Path:
+        """The folder of the blobs below `prefix`, made where it is missing: what a mounted output or dataset is."""
+        with self._lock:
+            return self._container(account, container).make_folder(prefix.strip("/"))
+
+    # Blobs -----------------------------------------------------------------------------------------------------
+
+    def stat(self, account: str, container: str, name: str) -> Blob | None:
+        """The blob's properties; None where there is no such blob or container."""
+        if not self.has_container(account, container):
+            return None
+        folder = self._container(account, container)
+        try:
+            status = folder.file(name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return self._folder_mark(account, container, name)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return self._notes.fill(account, container, [_blob(name, status)])[0]
+
+    def get(self, account: str, container: str, name: str) -> Blob:
+        """As `stat`, but `NotFound` where there is none."""
+        found = self.stat(account, container, name)
+        if found is None:
+            raise NotFound(f"The blob {name!r} does not exist in container {container!r}.", code="BlobNotFound")
+        return found
+
+    def put_file(
+        self,
+        account: str,
+        container: str,
+        name: str,
+        source: Path,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        md5: str | None = None,
+        kind: str = "BlockBlob",
+        blocks: tuple[tuple[str, int], ...] = (),
+        check: Check | None = None,
+    ) -> Blob:
+        """Make `source` the blob's content: the file is moved, and is gone afterwards.
+
+        `headers` are the content headers to keep (lower case); `content_type` is one of them. `check` may refuse.
+        """
+        kept = {**(headers or {}), **({"content-type": content_type} if content_type else {})}
+        folder = self._container(account, container)
+        folder.file(name)
+        source = self._adopt(source)
+        status = self._touch(source)
+        blob = replace(_blob(name, status), headers=kept, metadata=metadata or {}, md5=md5, kind=kind, blocks=blocks)
+        with self._lock:
+            before = self.stat(account, container, name) if check or kind != "BlockBlob" else None
+            if check:
+                check(before)
+            target = folder.make_room(name)
+            # Known before the rename and found by ETag: a kill between the two leaves the old blob whole.
+            self._notes.add(account, container, blob)
+            source.replace(target)
+            self._notes.forget(account, container, name, but=blob.etag)
+        return blob
+
+    def put_bytes(
+        self,
+        account: str,
+        container: str,
+        name: str,
+        data: bytes,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Blob:
+        """As `put_file`, with bytes that are in memory already."""
+        with self.receive() as temporary:
+            temporary.write_bytes(data)
+            return self.put_file(account, container, name, temporary, content_type=content_type, metadata=metadata)
+
+    def append(
+        self, account: str, container: str, name: str, data: bytes | Path, *, check: Check | None = None
+    ) -> Blob:
+        """Add bytes, or a file's content, to the end of a blob; one that is missing is made (an append blob)."""
+        with self._lock:
+            before = self.stat(account, container, name)
+            if check:
+                check(before)
+            if before is None:
+                with self.receive() as empty:
+                    empty.touch()
+                    before = self.put_file(account, container, name, empty, kind="AppendBlob")
+            path = self._container(account, container).file(name)
+            with path.open("ab") as file:
+                _append(file.fileno(), data)
+            after = replace(before, **_own(path.stat()), md5=None, blocks=())
+            self._notes.add(account, container, after)
+            self._notes.forget(account, container, name, but=after.etag)
+        return after
+
+    def set_properties(
+        self,
+        account: str,
+        container: str,
+        name: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        md5: str | None = None,
+        check: Check | None = None,
+    ) -> Blob:
+        """Replace the blob's content headers (with `md5`) or its metadata; ETag and time change, as in Azure."""
+        with self._lock:
+            before = self.get(account, container, name)
+            if check:
+                check(before)
+            changed = replace(before, metadata=metadata) if metadata is not None else before
+            if headers is not None:
+                changed = replace(changed, headers=headers, md5=md5)
+            path = self._container(account, container).file(name)
+            if path.exists():
+                changed = replace(changed, **_own(self._touch(path)))
+            self._notes.add(account, container, changed)
+            self._notes.forget(account, container, name, but=changed.etag)
+        return changed
+
+    def make_marked_folder(self, account: str, container: str, name: str, metadata: Mapping[str, str]) -> Blob:
+        """What putting an empty blob with `hdi_isfolder` means: a folder, which is stat-able under its name."""
+        with self._lock:
+            folder = self._container(account, container)
+            folder.remove(name)
+            path = folder.make_folder(name)
+            blob = replace(_blob(name, path.stat()), size=0, etag=_mark_etag(path), metadata=metadata)
+            self._notes.add(account, container, blob)
+            self._notes.forget(account, container, name, but=blob.etag)
+        return blob
+
+    def delete(self, account: str, container: str, name: str, *, check: Check | None = None) -> bool:
+        """Remove a blob; whether there was one."""
+        with self._lock:
+            before = self.stat(account, container, name)
+            if check:
+                check(before)
+            if before is not None:
+                self._container(account, container).remove(name)
+                self._notes.forget(account, container, name)
+        return before is not None
+
+    # Listings --------------------------------------------------------------------------------------------------
+
+    def names(self, account: str, container: str, prefix: str = "") -> Iterator[str]:
+        """The names of all blobs that begin with `prefix`, in order, read as they are asked for."""
+        return (name for name, _ in self._container(account, container).walk(prefix))
+
+    def page(
+        self,
+        account: str,
+        container: str,
+        prefix: str = "",
+        *,
+        delimiter: str = "",
+        marker: str = "",
+        limit: int = 5000,
+    ) -> list[Blob | Prefix]:
+        """Up to `limit` blobs (and with a delimiter: prefixes) after the name `marker`, in Azure's order.
+
+        The marker for the next page is the last item's name.
+        """
+        folder = self._container(account, container)
+        entries = folder.walk(prefix, marker)
+        if delimiter == "/":
+            entries = self._shown(account, container, folder.level(prefix, marker))
+        elif delimiter:
+            entries = _grouped(entries, prefix, delimiter, marker)
+        items = [_item(name, entry) for name, entry in islice(entries, limit)]
+        found = [item for item in items if isinstance(item, Blob)]
+        noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
+        return [noted[item.name] if isinstance(item, Blob) else item for item in items if item is not None]
+
+    def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Without the folders that hold no blob and are not marked as folders: Azure does not know them."""
+        folder = self._container(account, container)
+        for name, entry in entries:
+            if entry or folder.has_blobs(name) or self._folder_mark(account, container, name[:-1]):
+                yield name, entry
+
+    # Receiving -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def receive(self) -> Iterator[Path]:
+        """A free path for bytes on their way in, on the blobs' file system; removed unless it was moved away."""
+        path = self._incoming / uuid.uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _container(self, account: str, container: str) -> ContainerFolder:
+        if not self.has_container(account, container):
+            raise NotFound(f"The container {container!r} does not exist.", code="ContainerNotFound")
+        return ContainerFolder(self._root / account / container)
+
+    def _folder_mark(self, account: str, container: str, name: str) -> Blob | None:
+        """The blob that marks a folder as one, where a client put it."""
+        path = self._container(account, container).folder(name)
+        if not path.is_dir():
+            return None
+        blob = replace(_blob(name, path.stat()), size=0, etag=_mark_etag(path))
+        noted = self._notes.fill(account, container, [blob])[0]
+        return noted if FOLDER_MARK in noted.metadata else None
+
+    def _adopt(self, source: Path) -> Path:
+        """The source itself, or its copy where it lies on another file system and cannot be renamed into place."""
+        if source.stat().st_dev == self._root.stat().st_dev:
+            return source
+        inside = self._incoming / uuid.uuid4().hex
+        try:
+            shutil.move(source, inside)
+        except BaseException:
+            inside.unlink(missing_ok=True)
+            raise
+        return inside
+
+    def _touch(self, path: Path) -> os.stat_result:
+        instant = int(self._clock.now().timestamp() * 1_000_000) * 1000
+        os.utime(path, ns=(instant, instant))
+        return path.stat()
+
+
+def _item(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
+    if entry is None:
+        return Prefix(name=name)
+    try:
+        return _blob(name, entry.stat())
+    except FileNotFoundError:  # removed since the folder was read
+        return None
+
+
+def _grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) -> Iterator[Entry]:
+    """Entries, those that share what comes up to the delimiter drawn together into one."""
+
+    def group(item: Entry) -> str:
+        end = item[0].find(delimiter, len(prefix))
+        return item[0] if end < 0 else item[0][: end + len(delimiter)]
+
+    for name, members in groupby(entries, group):
+        first, entry = next(members)
+        if name > marker:
+            yield name, entry if name == first and not name.endswith(delimiter) else None
+
+
+def _blob(name: str, status: os.stat_result) -> Blob:
+    return Blob(name=name, created=_time(status.st_mtime_ns), **_own(status))
+
+
+def _own(status: os.stat_result) -> dict[str, Any]:
+    """What a blob has from its file."""
+    return {"size": status.st_size, "etag": _etag(status), "modified": _time(status.st_mtime_ns)}
+
+
+def _etag(status: os.stat_result) -> str:
+    """Differs after every change of the file, and stays when the file is renamed."""
+    seed = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}".encode()
+    return "0x" + hashlib.blake2b(seed, digest_size=8).hexdigest().upper()
+
+
+def _mark_etag(folder: Path) -> str:
+    """A folder's times change with every file in it: only its place counts."""
+    return f"0x{folder.stat().st_ino:016X}"
+
+
+def _time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, timezone.utc)
+
+
+def _append(descriptor: int, data: bytes | Path) -> None:
+    if isinstance(data, bytes):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        return
+    with data.open("rb") as source:
+        while chunk := source.read(COPY_CHUNK):
+            _append(descriptor, chunk)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
