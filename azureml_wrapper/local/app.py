@@ -28,9 +28,10 @@ from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
-from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import DatastoreStore
+from azureml_wrapper.local.store.documents import Documents
+from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
@@ -87,6 +88,7 @@ def build_context(home: Home, port: int) -> Context:
         runs=RunStore(database, clock),
         datasets=DatasetStore(database, clock, ids, workspaces),
         snapshots=SnapshotStore(database, home.snapshots, clock, ids),
+        environments=EnvironmentStore(database, clock),
         blobs=blobs,
         accounts=accounts,
         signatures=Signatures(accounts, addresses, clock),

@@ -13,8 +13,9 @@ from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import DatastoreStore
-from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.documents import Documents
+from azureml_wrapper.local.store.environments import EnvironmentStore
+from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -39,6 +40,7 @@ class Context:
     runs: RunStore
     datasets: DatasetStore
     snapshots: SnapshotStore
+    environments: EnvironmentStore
     blobs: BlobStore
     accounts: AccountStore
     signatures: Signatures

@@ -1,0 +1,56 @@
+"""Operations on environments."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.domain.environments import EnvironmentVersion
+from azureml_wrapper.local.domain.errors import Unsupported
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.environment import wire
+
+
+def list_environments(context: Context, request: Request) -> Response:
+    environments = context.environments.latest(request.workspace_id)
+    return json_response({"value": [wire.environment(e, request.workspace) for e in environments]})
+
+
+def get_environment(context: Context, request: Request) -> Response:
+    return json_response(wire.environment(_find(context, request), request.workspace))
+
+
+def get_labelled(context: Context, request: Request) -> Response:
+    found = context.environments.by_label(request.workspace_id, request["environment"], request["label"])
+    return json_response(wire.environment(found, request.workspace))
+
+
+def put_environment(context: Context, request: Request) -> Response:
+    registered = context.environments.register(
+        request.workspace_id,
+        request["environment"],
+        request.json(),
+        version=request.parameters.get("version"),
+    )
+    return json_response(wire.environment(registered, request.workspace))
+
+
+def put_labels(context: Context, request: Request) -> Response:
+    labels = wire.read_labels(request.json())
+    context.environments.label(request.workspace_id, request["environment"], request["version"], labels)
+    return empty()
+
+
+def get_image(context: Context, request: Request) -> Response:
+    return json_response(wire.image(_find(context, request)))
+
+
+def refuse_build(context: Context, request: Request) -> Response:
+    """Nothing is built ahead of time: say so, rather than report a build that never took place."""
+    environment = _find(context, request)
+    raise Unsupported(
+        f"The local service builds no images. What environment {environment.name} needs is installed "
+        "when the first step that uses it runs."
+    )
+
+
+def _find(context: Context, request: Request) -> EnvironmentVersion:
+    return context.environments.get(request.workspace_id, request["environment"], request.parameters.get("version"))

@@ -1,0 +1,149 @@
+"""Registered environments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from azureml_wrapper.local.domain.clock import Clock, offset_time
+from azureml_wrapper.local.domain.environments import (
+    Definition,
+    EnvironmentVersion,
+    check_environment_name,
+    curated,
+    normalise,
+)
+from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.store.database import Database, Row, dump, load
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS environments (
+    sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace  TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    labels     TEXT NOT NULL,
+    created    TEXT NOT NULL,
+    UNIQUE (workspace, name, version)
+);
+"""
+LATEST = "latest"
+
+
+class EnvironmentStore:
+    """Environments by name and version (versions are text); the curated ones are always there."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._curated = {environment.name: environment for environment in curated()}
+        database.ensure(SCHEMA)
+
+    def register(
+        self, workspace: str, name: str, sent: Definition, *, version: str | None = None
+    ) -> EnvironmentVersion:
+        """Register a definition as the next version, or as the given one.
+
+        A definition that equals the latest version (the given version) is that version; `Conflict` where the given
+        version is another definition.
+        """
+        check_environment_name(name)
+        definition = normalise(sent)
+        with self._database.transaction():
+            found = self.find(workspace, name, version)
+            if found and found.definition == definition:
+                return found
+            if found and version is not None:
+                raise Conflict(f"Environment {name} version {version} is registered with another definition.")
+            added = EnvironmentVersion(
+                name=name, version=version or self._next_version(workspace, name), definition=definition
+            )
+            self._insert(workspace, added)
+        return added
+
+    def find(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion | None:
+        """The given version, or the one registered last; None where there is none."""
+        if name in self._curated:
+            environment = self._curated[name]
+            return environment if version in (None, environment.version) else None
+        row = self._database.one(
+            "SELECT * FROM environments WHERE workspace = ? AND name = ? AND (? IS NULL OR version = ?)"
+            " ORDER BY sequence DESC LIMIT 1",
+            (workspace, name, version, version),
+        )
+        return _environment(row) if row else None
+
+    def get(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion:
+        """As `find`, but `NotFound` where there is none, in Azure's words."""
+        found = self.find(workspace, name, version)
+        if found is None:
+            raise NotFound(
+                f"No definition exists for environment {name}" + (f" version {version}" if version else "")
+            )
+        return found
+
+    def by_label(self, workspace: str, name: str, label: str) -> EnvironmentVersion:
+        """The version that carries a label; `latest` is the one registered last unless somebody put it elsewhere."""
+        for environment in reversed(self.versions(workspace, name)):
+            if label in environment.labels:
+                return environment
+        if label != LATEST:
+            raise NotFound(f"No environment exists for name: {name}, version: , label: {label}")
+        return self.get(workspace, name)
+
+    def label(self, workspace: str, name: str, version: str, labels: list[str]) -> EnvironmentVersion:
+        """Give a version these labels and no others; a label that another version has moves here."""
+        with self._database.transaction():
+            target = self.get(workspace, name, version)
+            for environment in self.versions(workspace, name):
+                kept = [label for label in environment.labels if label not in labels]
+                self._set_labels(workspace, environment, labels if environment.version == version else kept)
+        return replace(target, labels=tuple(labels))
+
+    def versions(self, workspace: str, name: str) -> list[EnvironmentVersion]:
+        """Every version, in the order of their registration."""
+        if name in self._curated:
+            return [self._curated[name]]
+        rows = self._database.all(
+            "SELECT * FROM environments WHERE workspace = ? AND name = ? ORDER BY sequence", (workspace, name)
+        )
+        return [_environment(row) for row in rows]
+
+    def latest(self, workspace: str) -> list[EnvironmentVersion]:
+        """The version registered last of every name; the user's own first."""
+        rows = self._database.all(
+            "SELECT *, MAX(sequence) FROM environments WHERE workspace = ? GROUP BY name ORDER BY sequence",
+            (workspace,),
+        )
+        return [*map(_environment, rows), *self._curated.values()]
+
+    def _next_version(self, workspace: str, name: str) -> str:
+        numbers = [int(v.version) for v in self.versions(workspace, name) if v.version.isdecimal()]
+        return str(max(numbers, default=0) + 1)
+
+    def _insert(self, workspace: str, environment: EnvironmentVersion) -> None:
+        self._database.execute(
+            "INSERT INTO environments (workspace, name, version, definition, labels, created)"
+            " VALUES (?, ?, ?, ?, '[]', ?)",
+            (
+                workspace,
+                environment.name,
+                environment.version,
+                dump(environment.definition),
+                offset_time(self._clock.now()),
+            ),
+        )
+
+    def _set_labels(self, workspace: str, environment: EnvironmentVersion, labels: list[str]) -> None:
+        self._database.execute(
+            "UPDATE environments SET labels = ? WHERE workspace = ? AND name = ? AND version = ?",
+            (dump(labels), workspace, environment.name, environment.version),
+        )
+
+
+def _environment(row: Row) -> EnvironmentVersion:
+    return EnvironmentVersion(
+        name=row["name"],
+        version=row["version"],
+        definition=load(row["definition"]),
+        labels=tuple(load(row["labels"])),
+    )
