@@ -16,10 +16,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
+
+# All that the service and its clients put into a home; state.sqlite also has its -wal and -shm files.
+ENTRIES = (
+    *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
+    *("blobs", "incoming", "jobs", "snapshots", "environments", "tls", "azure"),
+)
 
 
 def default_home() -> Path:
@@ -119,6 +126,17 @@ class Home:
             return ServiceInfo(**json.loads(self.service_file.read_text()))
         except FileNotFoundError:
             return None
+
+    def clear(self) -> None:
+        """Delete all that the service keeps, once it has stopped.
+
+        Only what bears one of its names: the home may be a folder that holds other things too.
+        """
+        for entry in (found for name in ENTRIES for found in self.path.glob(name)):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def _once(self, name: str, value: str) -> str:
         file = self.path / name

@@ -1,0 +1,61 @@
+# Each target makes the virtual environment that it needs, and makes it anew when setup.py changes.
+PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 12))' 2>/dev/null && echo $$name && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The demo's service keeps its state here, so that nothing outside of this folder is touched.
+DEMO_HOME := $(CURDIR)/.demo
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: help demo test check format bench clean
+
+help:
+	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
+	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
+	@echo "make check   ruff, formatting and types"
+	@echo "make format  let ruff format everything"
+	@echo "make bench   measure start-up times and pipelines on this machine"
+	@echo "make clean   remove the virtual environment and the demo's folder"
+
+demo: $(VENV)/.user
+	AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/python examples/quickstart/run.py
+	AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/aml local down
+
+test: $(VENV)/.developer
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(VENV)/.developer
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.developer
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.user
+	$(BIN)/python benchmarks/basics.py $(ARGS)
+
+clean:
+	-[ ! -x $(BIN)/aml ] || AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/aml local down
+	rm -rf $(VENV) $(DEMO_HOME)
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.10 or 3.11 is needed (make PYTHON=/path/to/python3.11)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# uv is quick, but does not read pip's configuration: where it fails (a company's own index, say), pip does it.
+define install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(1)
+	@touch $@
+endef
+
+$(VENV)/.user: setup.py | $(BIN)/python
+	$(call install,.)
+
+$(VENV)/.developer: setup.py | $(BIN)/python
+	$(call install,'.[dev]')
+	@touch $(VENV)/.user

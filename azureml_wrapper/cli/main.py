@@ -1,0 +1,70 @@
+"""The `aml` command, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 all went well; 1 the run failed, or something could not be done; 2 the command or its config is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from azureml_wrapper.cli.local import local
+from azureml_wrapper.cli.run import run
+
+TRACEBACK_VARIABLE = "AML_TRACEBACK"
+MESSAGE_LINES = 20
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Set {TRACEBACK_VARIABLE}=1 to see where an error comes from.",
+)
+@click.version_option(package_name="azureml_wrapper", prog_name="aml")
+def aml() -> None:
+    """Azure ML pipelines, in Azure or on this machine."""
+
+
+aml.add_command(run)
+aml.add_command(local)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `aml` and leave with its exit code."""
+    try:
+        sys.exit(aml.main(args=arguments, prog_name="aml", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the command line's outermost handler
+        _show(error)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: Exception) -> int:
+    """2 where the user's config or command is at fault, else 1."""
+    from azureml_wrapper.errors import ConfigError
+
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def message(error: Exception) -> str:
+    """What an error says, on one screen.
+
+    The SDK's own errors print as several blocks of JSON; their `message` is the part for people
+    (azureml/_common/exceptions.py).
+    """
+    text = str(getattr(error, "message", "") or error) or type(error).__name__
+    lines = text.strip().splitlines()
+    return "\n".join(lines[:MESSAGE_LINES] + ["…"] * (len(lines) > MESSAGE_LINES))
+
+
+def _show(error: Exception) -> None:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    click.echo(click.style("Error: ", fg="red", bold=True) + message(error), err=True)

@@ -1,0 +1,39 @@
+"""Which penguin is it? Three steps on the local Azure ML: prepare, train, evaluate.
+
+The same config and scripts run in Azure: put your subscription, resource group and workspace into config.json.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
+
+HERE = Path(__file__).resolve().parent
+CONFIG = HERE / "config.json"
+RESULTS = Path("outputs") / "quickstart"
+
+
+def set_up() -> None:
+    """Register what the pipeline needs; what is registered already stays as it is."""
+    workspace = WorkspaceWrapper("quickstart", "examples", "local")
+    workspace.register_env("quickstart", ["pandas", "numpy"])
+    workspace.register_csv("workspaceblobstore", "penguins", source=HERE / "data" / "penguins.csv")
+    workspace.register_compute("cpu-cluster")
+
+
+def report(run: RunWrapper) -> None:
+    folder = run.download(RESULTS)
+    print(f"\nRun {run.id}: {run.status}")
+    for name, step in run.steps.items():
+        print(f"  {name:<10} {step.status:<10} {step.duration:6.1f} s")
+    print("\nMetrics")
+    for step in run.steps.values():
+        for name, value in step.metrics.items():
+            print(f"  {name:<20} {value}")
+    print(f"\nOutputs and logs: {folder.resolve()}")
+
+
+if __name__ == "__main__":
+    set_up()
+    report(PipelineWrapper.from_config(CONFIG).run("penguins"))
