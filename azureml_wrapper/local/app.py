@@ -36,6 +36,7 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
@@ -84,6 +85,7 @@ def build_context(home: Home, port: int) -> Context:
         deployments=Documents(database, clock, "deployment"),
         workspaces=workspaces,
         computes=ComputeStore(database, clock),
+        secrets=SecretStore(database, clock, tokens.key("secrets")),
         experiments=ExperimentStore(database, clock, ids),
         runs=RunStore(database, clock),
         datasets=DatasetStore(database, clock, ids, workspaces),

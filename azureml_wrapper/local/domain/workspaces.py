@@ -13,6 +13,24 @@ DEFAULT_NAME = "local"
 
 # Microsoft Learn, "Azure Machine Learning limits": 3 to 33 characters; real names start at 2 (docs of 2023-09).
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}")
+# Microsoft Learn, "Naming rules and restrictions for Azure resources", Microsoft.Resources.
+_GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
+_SUBSCRIPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceGroup:
+    """A name under which workspaces stand; it has no other meaning here."""
+
+    subscription: str
+    name: str
+    location: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> str:
+        """The ARM id."""
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +71,15 @@ def check_workspace_name(name: str) -> None:
         raise Invalid(
             f"Workspace name {name!r} is not allowed: 2 to 33 letters, digits, '-' and '_', "
             "beginning with a letter or a digit."
+        )
+
+
+def check_group_name(subscription: str, name: str) -> None:
+    """Raise `Invalid` for a subscription or resource group that Azure would not take."""
+    if not _SUBSCRIPTION.fullmatch(subscription):
+        raise Invalid(f"Subscription {subscription!r} is not allowed: 1 to 64 letters, digits and '-'.")
+    if not _GROUP.fullmatch(name):
+        raise Invalid(
+            f"Resource group name {name!r} is not allowed: 1 to 90 letters, digits, '_', '-', '.' and parentheses, "
+            "not ending with '.'."
         )

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import (
+    Forbidden,
     Invalid,
     OutOfSpace,
     ServiceFault,
@@ -132,6 +133,8 @@ class Application:
     def _enter(self, door: Door, match: Match, request: Request) -> Request:
         request = replace(request, parameters=match.parameters)
         request = replace(request, identity=door.authenticate(request, match))
+        if request.identity.is_run and match.route.for_users:
+            raise Forbidden(f"The token of run {request.identity.run_id} does not open {request.path}.")
         if {"subscription", "resource_group", "workspace"} <= match.parameters.keys():
             names = (match.parameters[key] for key in ("subscription", "resource_group", "workspace"))
             request = replace(request, scope_workspace=self._find_workspace(*names))
@@ -140,6 +143,8 @@ class Application:
 
     def _guard(self, match: Match, request: Request) -> None:
         """A run's token writes to its own run only; batch routes ask `guard_run` for each run of their body."""
+        if request.identity.is_run and request.identity.workspace_id != request.workspace_id:
+            raise Forbidden(f"The token of run {request.identity.run_id} is for another workspace.")
         run_id = match.parameters.get("run_id") or match.parameters.get("container", "").removeprefix("dcid.")
         if run_id and match.route.writes:
             self._context.guard_run(request.identity, request.workspace_id, run_id)

@@ -32,6 +32,7 @@ class Route:
     `query` names query parameters that must have a value for the route to match (`{"comp": "block"}`; None: must be
     absent). `streams`: the body goes to a file. `public`: no token is asked for (the path itself holds a key).
     `reads`: the operation changes nothing although its method is POST, so a run's token may use it on any run.
+    `for_users`: no run's token opens it.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Route:
     streams: bool = False
     public: bool = False
     reads: bool = False
+    for_users: bool = False
 
     @property
     def writes(self) -> bool:

@@ -19,6 +19,7 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 
@@ -36,6 +37,7 @@ class Context:
     deployments: Documents
     workspaces: WorkspaceStore
     computes: ComputeStore
+    secrets: SecretStore
     experiments: ExperimentStore
     runs: RunStore
     datasets: DatasetStore

@@ -71,6 +71,17 @@ class Database:
         with self._lock:
             return self._run(sql, values).fetchall()
 
+    def forget(self, workspace_id: str) -> None:
+        """Delete the rows of a workspace: those of every table with a column `workspace`. That name is the rule."""
+        with self.transaction():
+            self._run("PRAGMA defer_foreign_keys=ON")
+            tables = self.all(
+                "SELECT m.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c"
+                " WHERE m.type = 'table' AND c.name = 'workspace'"
+            )
+            for table in tables:
+                self._run(f'DELETE FROM "{table["name"]}" WHERE workspace = ?', (workspace_id,))  # noqa: S608
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()

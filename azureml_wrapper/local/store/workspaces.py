@@ -1,12 +1,18 @@
-"""The workspaces of the local service."""
+"""The workspaces of the local service, and the resource groups that they stand in."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.workspaces import Workspace, check_workspace_name
+from azureml_wrapper.local.domain.workspaces import (
+    ResourceGroup,
+    Workspace,
+    check_group_name,
+    check_workspace_name,
+)
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 SCHEMA = """
@@ -22,7 +28,53 @@ CREATE TABLE IF NOT EXISTS workspaces (
     description    TEXT NOT NULL,
     UNIQUE (subscription, resource_group, name)
 );
+CREATE TABLE IF NOT EXISTS resource_groups (
+    subscription   TEXT NOT NULL COLLATE NOCASE,
+    name           TEXT NOT NULL COLLATE NOCASE,
+    location       TEXT NOT NULL,
+    tags           TEXT NOT NULL,
+    PRIMARY KEY (subscription, name)
+);
 """
+
+Listener = Callable[[Workspace], None]
+
+
+class ResourceGroupStore:
+    """Resource groups by subscription and name, upper and lower case alike."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def put(self, group: ResourceGroup) -> bool:
+        """Make a group, or replace its tags; whether it is new. `Invalid` for a name that Azure would refuse."""
+        check_group_name(group.subscription, group.name)
+        with self._database.transaction() as database:
+            is_new = self.find(group.subscription, group.name) is None
+            database.execute(
+                "INSERT INTO resource_groups VALUES (:subscription, :name, :location, :tags)"
+                " ON CONFLICT DO UPDATE SET tags = :tags",
+                {**asdict(group), "tags": dump(group.tags)},
+            )
+        return is_new
+
+    def find(self, subscription: str, name: str) -> ResourceGroup | None:
+        row = self._database.one(
+            "SELECT * FROM resource_groups WHERE subscription = ? AND name = ?", (subscription, name)
+        )
+        return ResourceGroup(**{**dict(row), "tags": load(row["tags"])}) if row else None
+
+    def get(self, subscription: str, name: str) -> ResourceGroup:
+        found = self.find(subscription, name)
+        if found is None:
+            raise NotFound(f"Resource group '{name}' could not be found.", code="ResourceGroupNotFound")
+        return found
+
+    def within(self, subscription: str) -> list[ResourceGroup]:
+        sql = "SELECT * FROM resource_groups WHERE subscription = ? ORDER BY name"
+        rows = self._database.all(sql, (subscription,))
+        return [ResourceGroup(**{**dict(row), "tags": load(row["tags"])}) for row in rows]
 
 
 class WorkspaceStore:
@@ -30,11 +82,20 @@ class WorkspaceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listeners: list[Listener] = []
         database.ensure(SCHEMA)
 
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each workspace that is about to be deleted: for what is not in the database."""
+        self._listeners.append(listener)
+
     def add(self, workspace: Workspace) -> None:
-        """Store a new workspace; `Conflict` where the name is taken, `Invalid` where Azure would refuse it."""
+        """Store a new workspace, and its resource group where that is missing.
+
+        `Conflict` where the name is taken, `Invalid` where Azure would refuse it.
+        """
         check_workspace_name(workspace.name)
+        check_group_name(workspace.subscription, workspace.resource_group)
         with self._database.transaction() as database:
             if self.find(workspace.subscription, workspace.resource_group, workspace.name):
                 raise Conflict(f"The workspace {workspace.name!r} exists already in {workspace.resource_group!r}.")
@@ -42,6 +103,10 @@ class WorkspaceStore:
                 "INSERT INTO workspaces VALUES (:workspace_id, :subscription, :resource_group, :name, :location,"
                 " :created, :tags, :friendly_name, :description)",
                 _values(workspace),
+            )
+            database.execute(
+                "INSERT OR IGNORE INTO resource_groups VALUES (?, ?, ?, '{}')",
+                (workspace.subscription, workspace.resource_group, workspace.location),
             )
 
     def put(self, workspace: Workspace) -> None:
@@ -88,7 +153,12 @@ class WorkspaceStore:
         return [row["subscription"] for row in rows]
 
     def delete(self, workspace: Workspace) -> None:
-        self._database.execute("DELETE FROM workspaces WHERE workspace_id = ?", (workspace.workspace_id,))
+        """Remove a workspace with everything that belongs to it."""
+        for listener in self._listeners:
+            listener(workspace)
+        with self._database.transaction() as database:
+            database.forget(workspace.workspace_id)
+            database.execute("DELETE FROM workspaces WHERE workspace_id = ?", (workspace.workspace_id,))
 
 
 def _values(workspace: Workspace) -> dict[str, str]:

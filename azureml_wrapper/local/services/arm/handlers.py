@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME
-from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.domain.errors import Unsupported
+from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.services.context import Context
+
+# What stands beside a workspace in Azure, and is part of it here.
+_DEPENDENCIES = ("storageaccounts", "vaults", "components", "registries")
 
 
 def list_subscriptions(context: Context, request: Request) -> Response:
@@ -17,8 +21,128 @@ def list_subscriptions(context: Context, request: Request) -> Response:
 
 
 def get_subscription(_: Context, request: Request) -> Response:
+    """One subscription; every name is one."""
     return json_response(wire.subscription(request["subscription"]))
 
 
+def list_groups(context: Context, request: Request) -> Response:
+    """The resource groups of a subscription."""
+    groups = context.resource_groups.within(request["subscription"])
+    return json_response({"value": [wire.group(group) for group in groups]})
+
+
+def get_group(context: Context, request: Request) -> Response:
+    """One resource group."""
+    return json_response(wire.group(context.resource_groups.get(request["subscription"], request["resource_group"])))
+
+
+def has_group(context: Context, request: Request) -> Response:
+    """Whether there is such a resource group: 204 or 404."""
+    found = context.resource_groups.find(request["subscription"], request["resource_group"])
+    return empty(204 if found else 404)
+
+
+def put_group(context: Context, request: Request) -> Response:
+    """Make a resource group, or replace its tags."""
+    body = request.json_object()
+    group = ResourceGroup(
+        subscription=request["subscription"],
+        name=request["resource_group"],
+        location=body.get("location") or DEFAULT_NAME,
+        tags=body.get("tags") or {},
+    )
+    is_new = context.resource_groups.put(group)
+    return json_response(wire.group(group), 201 if is_new else 200)
+
+
+def list_resources(context: Context, request: Request) -> Response:
+    """The workspaces that a filter leaves (`Workspace.list`); there is no other kind of resource."""
+    found = context.workspaces.within(request["subscription"], request.parameters.get("resource_group"))
+    wanted = wire.parse_filter(request.query.get("$filter", ""))
+    return json_response({"value": [wire.resource(record) for record in found if wanted(record)]})
+
+
 def get_workspace(context: Context, request: Request) -> Response:
+    """One workspace."""
     return json_response(wire.workspace(request.workspace, context.addresses))
+
+
+def list_workspaces(context: Context, request: Request) -> Response:
+    """The workspaces of a subscription, or of a resource group."""
+    found = context.workspaces.within(request["subscription"], request.parameters.get("resource_group"))
+    return json_response({"value": [wire.workspace(record, context.addresses) for record in found]})
+
+
+def update_workspace(context: Context, request: Request) -> Response:
+    """Change tags, friendly name and description."""
+    changed = wire.parse_update(request.workspace, request.json_object())
+    context.workspaces.put(changed)
+    return json_response(wire.workspace(changed, context.addresses))
+
+
+def delete_workspace(context: Context, request: Request) -> Response:
+    """Delete a workspace with all that belongs to it; 204 where there is none."""
+    found = context.workspaces.find(request["subscription"], request["resource_group"], request["name"])
+    if found:
+        context.workspaces.delete(found)
+    return empty(200 if found else 204)
+
+
+def sync_keys(_: Context, __: Request) -> Response:
+    """Nothing to do: the store's keys do not change."""
+    return empty(200)
+
+
+def list_deployments(_: Context, __: Request) -> Response:
+    """Deployments to a subscription itself, of which there are none."""
+    return json_response({"value": []})
+
+
+def deploy(context: Context, request: Request) -> Response:
+    """Make the workspaces and resource groups of a template, at once (`Workspace.create`)."""
+    subscription, group = request["subscription"], request["resource_group"]
+    template = wire.parse_template(request.json_object())
+    context.resource_groups.get(subscription, group)
+    for name, location in template.groups:
+        context.resource_groups.put(ResourceGroup(subscription=subscription, name=name, location=location))
+    for fields in template.workspaces:
+        context.workspaces.add(
+            Workspace(
+                workspace_id=context.ids.guid(),
+                subscription=subscription,
+                resource_group=group,
+                created=context.clock.now(),
+                **fields,
+            )
+        )
+    name = request["deployment"]
+    document = context.deployments.put(_place(request), name, {"resources": template.resources})
+    return json_response(wire.deployment(request.path, name, document), 201)
+
+
+def get_deployment(context: Context, request: Request) -> Response:
+    """A deployment, which has succeeded."""
+    document = context.deployments.get(_place(request), request["deployment"])
+    return json_response(wire.deployment(request.path, document.key, document))
+
+
+def list_deployment_operations(context: Context, request: Request) -> Response:
+    """What a deployment made, resource by resource."""
+    document = context.deployments.get(_place(request), request["deployment"])
+    return json_response({"value": wire.deployment_operations(request.path, document)})
+
+
+def delete_dependency(_: Context, request: Request) -> Response:
+    """204: a workspace's storage, secrets and insights go with the workspace."""
+    if request["kind"].lower() not in _DEPENDENCIES:
+        raise Unsupported(f"The local service has no {request['provider']}/{request['kind']}.")
+    return empty(204)
+
+
+def get_provider(_: Context, request: Request) -> Response:
+    """A resource provider, registered, with the locations where it is offered."""
+    return json_response(wire.provider(request["subscription"], request["provider"]))
+
+
+def _place(request: Request) -> str:
+    return f"{request['subscription']}/{request['resource_group']}".lower()

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
+from azureml_wrapper.local.store.documents import Document
 from azureml_wrapper.local.tokens import TENANT, USER
+
+JSON = dict[str, Any]
+
+WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
+
+# Where Azure offers Azure ML. `Workspace.create` refuses every other location; here the name is only kept.
+LOCATIONS = (
+    *("Australia East", "Australia Southeast", "Brazil South", "Canada Central", "Canada East", "Central India"),
+    *("Central US", "East Asia", "East US", "East US 2", "France Central", "Germany West Central", "Israel Central"),
+    *("Italy North", "Japan East", "Japan West", "Jio India West", "Korea Central", "North Central US"),
+    *("North Europe", "Norway East", "Poland Central", "Qatar Central", "South Africa North", "South Central US"),
+    *("South India", "Southeast Asia", "Spain Central", "Sweden Central", "Switzerland North", "Switzerland West"),
+    *("UAE North", "UK South", "UK West", "West Central US", "West Europe", "West India", "West US", "West US 2"),
+    *("West US 3", DEFAULT_NAME),
+)
+
+# What the SDK itself puts into a template beside the workspace (azureml/_workspace/arm_template_builder.py).
+_MADE_WITH_WORKSPACE = {
+    "storageAccount": "microsoft.storage/storageaccounts",
+    "keyVault": "microsoft.keyvault/vaults",
+    "applicationInsights": "microsoft.insights/components",
+}
+_WITHOUT_EFFECT = ("containerRegistry", "adbWorkspace", "primaryUserAssignedIdentity")
 
 
 def subscription(name: str) -> dict[str, str]:
@@ -26,7 +54,7 @@ def workspace(record: Workspace, addresses: Addresses) -> dict[str, Any]:
     return {
         "id": record.scope,
         "name": record.name,
-        "type": "Microsoft.MachineLearningServices/workspaces",
+        "type": WORKSPACE_TYPE,
         "location": record.location,
         "tags": record.tags,
         "identity": {"type": "SystemAssigned", "principalId": USER, "tenantId": TENANT},
@@ -48,3 +76,168 @@ def workspace(record: Workspace, addresses: Addresses) -> dict[str, Any]:
             "mlFlowTrackingUri": addresses.service("/mlflow/v1.0", record),
         },
     }
+
+
+def resource(record: Workspace) -> JSON:
+    """A workspace as ARM lists it among all resources."""
+    return {
+        "id": record.scope,
+        "name": record.name,
+        "type": WORKSPACE_TYPE,
+        "location": record.location,
+        "tags": record.tags,
+    }
+
+
+def group(record: ResourceGroup) -> JSON:
+    return {
+        "id": record.scope,
+        "name": record.name,
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": record.location,
+        "tags": record.tags,
+        "properties": {"provisioningState": "Succeeded"},
+    }
+
+
+def provider(subscription_name: str, namespace: str) -> JSON:
+    kinds = ("workspaces", "workspaces/computes", "components", "vaults", "storageAccounts", "registries")
+    return {
+        "id": f"/subscriptions/{subscription_name}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationState": "Registered",
+        "resourceTypes": [
+            {"resourceType": kind, "locations": list(LOCATIONS), "apiVersions": ["2021-01-01"]} for kind in kinds
+        ],
+    }
+
+
+def parse_filter(text: str) -> Callable[[Workspace], bool]:
+    """The filters that the SDK sends: `resourceType eq '…' and resourceGroup eq '…'`, `substringof('…',name)`."""
+    tests = [_clause(clause) for clause in text.split(" and ") if clause.strip()]
+    return lambda record: all(test(record) for test in tests)
+
+
+def _clause(text: str) -> Callable[[Workspace], bool]:
+    found = re.fullmatch(r"(?:(resourceType|resourceGroup) eq |substringof\()'([^']*)'(?:, *name\))?", text.strip())
+    if not found:
+        raise Unsupported(f"The filter {text!r} is not one that the local service knows.")
+    field, value = found[1], found[2].lower()
+    if field == "resourceType":
+        return lambda _: value == WORKSPACE_TYPE.lower()
+    if field == "resourceGroup":
+        return lambda record: value == record.resource_group.lower()
+    return lambda record: value in record.name.lower()
+
+
+def parse_update(before: Workspace, body: JSON) -> Workspace:
+    """`before` with what a PATCH changes; `Unsupported` for settings that mean nothing here."""
+    properties = body.get("properties") or {}
+    others = {key for key, value in properties.items() if value is not None} - {"friendlyName", "description"}
+    others |= {key for key in ("sku", "identity") if body.get(key)}
+    if others:
+        raise Unsupported(
+            f"The local service does not have these settings of a workspace: {', '.join(sorted(others))}. "
+            "tags, friendlyName and description can be changed."
+        )
+    return replace(
+        before,
+        tags=before.tags if body.get("tags") is None else body["tags"],
+        friendly_name=_either(properties.get("friendlyName"), before.friendly_name),
+        description=_either(properties.get("description"), before.description),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What is to be made: groups as (name, location), workspaces as fields, every resource as (type, name)."""
+
+    groups: list[tuple[str, str]]
+    workspaces: list[JSON]
+    resources: list[tuple[str, str]]
+
+
+def parse_template(body: JSON) -> Template:
+    """The template of an ARM deployment, as azureml/_workspace/arm_template_builder.py builds it."""
+    resources = ((body.get("properties") or {}).get("template") or {}).get("resources")
+    if not isinstance(resources, list):
+        raise Invalid("The deployment has no template with resources.")
+    nested = [inner for item in resources for inner in _nested(item)]
+    if not all({"type", "name"} <= item.keys() for item in (*resources, *nested)):
+        raise Invalid("Every resource of the deployment's template needs a type and a name.")
+    kinds = {item["type"].lower() for item in resources}
+    return Template(
+        groups=[
+            (item["name"], item.get("location") or DEFAULT_NAME)
+            for item in nested
+            if item["type"].endswith("/resourceGroups")
+        ],
+        workspaces=[_workspace_fields(item, kinds) for item in resources if item["type"] == WORKSPACE_TYPE],
+        # Nested deployments are left out: the SDK stops telling of a deployment at a name that it does not expect.
+        resources=[(item["type"], item["name"]) for item in resources if not _nested(item)],
+    )
+
+
+def _nested(item: JSON) -> list[JSON]:
+    if item.get("type") != "Microsoft.Resources/deployments":
+        return []
+    template = (item.get("properties") or {}).get("template") or {}
+    found: list[JSON] = template.get("resources") or []
+    return found
+
+
+def _workspace_fields(item: JSON, kinds: set[str]) -> JSON:
+    properties = item.get("properties") or {}
+    _check_dependencies(item["name"], properties, kinds)
+    return {
+        "name": item["name"],
+        "location": item.get("location") or DEFAULT_NAME,
+        "tags": item.get("tags") or {},
+        "friendly_name": properties.get("friendlyName") or item["name"],
+        "description": properties.get("description") or "",
+    }
+
+
+def _check_dependencies(name: str, properties: JSON, kinds: set[str]) -> None:
+    given = [key for key, kind in _MADE_WITH_WORKSPACE.items() if properties.get(key) and kind not in kinds]
+    given += [key for key in _WITHOUT_EFFECT if properties.get(key)]
+    if (properties.get("encryption") or {}).get("status") == "Enabled":
+        given.append("encryption")
+    if given:
+        raise Unsupported(
+            f"The workspace {name} is to use existing Azure resources ({', '.join(given)}). "
+            "A local workspace has its own storage and secrets, and nothing else; leave these settings out."
+        )
+
+
+def deployment(path: str, name: str, document: Document) -> JSON:
+    return {
+        "id": path,
+        "name": name,
+        "type": "Microsoft.Resources/deployments",
+        "properties": {
+            "provisioningState": "Succeeded",
+            "timestamp": document.modified,
+            "duration": "PT0S",
+            "mode": "Incremental",
+        },
+    }
+
+
+def deployment_operations(path: str, document: Document) -> list[JSON]:
+    return [
+        {
+            "id": f"{path}/{number}",
+            "operationId": str(number),
+            "properties": {
+                "provisioningState": "Succeeded",
+                "duration": "PT0S",
+                "targetResource": {"id": f"{path}/{name}", "resourceType": kind, "resourceName": name},
+            },
+        }
+        for number, (kind, name) in enumerate(document.body["resources"])
+    ]
+
+
+def _either(value: str | None, default: str) -> str:
+    return default if value is None else value

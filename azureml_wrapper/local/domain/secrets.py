@@ -1,0 +1,38 @@
+"""Secrets of a workspace's key vault."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from azureml_wrapper.local.domain.errors import Invalid
+
+# Microsoft Learn, "Azure Key Vault keys, secrets, and certificates overview".
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
+VALUE_LIMIT = 25_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A named value; `repr` does not show it."""
+
+    name: str
+    value: str
+    content_type: str | None
+    created: datetime
+    modified: datetime
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+
+def check_secret(name: str, value: object) -> str:
+    """The value, where name and value are ones that a key vault takes; else `Invalid`."""
+    if not _NAME.fullmatch(name):
+        raise Invalid(f"Secret name {name!r} is not allowed: 1 to 127 letters, digits and '-'.")
+    if not isinstance(value, str):
+        raise Invalid(f"The value of secret {name} is no text.")
+    if len(value.encode()) > VALUE_LIMIT:
+        raise Invalid(f"The value of secret {name} is longer than {VALUE_LIMIT} bytes.")
+    return value
