@@ -17,7 +17,7 @@ from azureml_wrapper.local.domain.errors import Invalid
 Definition = dict[str, Any]
 
 # What the SDK writes where nobody chose a Python: Environment() and CondaDependencies.create() differ in it
-# (azureml/_base_sdk_common/field_info, azureml/core/conda_dependencies.py).
+# (azureml/_project/base_project_files/conda_dependencies.yml, azureml/core/conda_dependencies.py).
 SDK_DEFAULT_PYTHONS = ("3.8.13", "3.10.18")
 # Azure's base images hold an operating system, conda and MPI, but no packages; the SDK names one in each definition.
 _BASE_IMAGE = re.compile(r"mcr\.microsoft\.com/azureml/(openmpi|base|intelmpi|minimal)[^/]*", re.IGNORECASE)

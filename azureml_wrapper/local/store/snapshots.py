@@ -56,7 +56,8 @@ class SnapshotStore:
         `uploads` are copied. A file of the tree that is neither uploaded nor, with the same hash, in the parent is
         `Invalid`: the SDK then forgets what it believed to be the parent, and sends again.
         """
-        self._check_unused(workspace, snapshot_id)
+        if self.find(workspace, snapshot_id):
+            raise Conflict(f"Snapshot {snapshot_id} exists already.")
         files = self._resolve(workspace, tree, uploads, parent_id)
         snapshot = Snapshot(
             snapshot_id=snapshot_id,
@@ -121,10 +122,6 @@ class SnapshotStore:
         if found is None:
             raise NotFound(f"Snapshot {snapshot_id} has no file {path!r}.")
         return self._object(found.sha256)
-
-    def _check_unused(self, workspace: str, snapshot_id: str) -> None:
-        if self.find(workspace, snapshot_id):
-            raise Conflict(f"Snapshot {snapshot_id} exists already.")
 
     def _resolve(
         self, workspace: str, tree: Node, uploads: Mapping[str, Path], parent_id: str | None

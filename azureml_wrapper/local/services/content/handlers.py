@@ -1,0 +1,82 @@
+"""Operations on snapshots.
+
+New files come in two steps: the client asks for addresses, uploads to the storage side, and then names each file with
+its address. Both the uploads and the zips that clients fetch lie in a container of the workspace's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.snapshots import read_tree
+from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.services.content import wire
+from azureml_wrapper.local.services.context import Context
+
+
+def get_latest(context: Context, request: Request) -> Response:
+    return json_response(wire.snapshot(context.snapshots.latest(request.workspace_id)))
+
+
+def get_snapshot(context: Context, request: Request) -> Response:
+    return json_response(wire.snapshot(context.snapshots.get(request.workspace_id, request["snapshot_id"])))
+
+
+def get_upload_addresses(context: Context, request: Request) -> Response:
+    """An address for each file. Blobs are numbered: a file's name need not be one that a blob may have."""
+    names = wire.read_names(request.json())
+    account, container, folder = _account(request), _container(request), context.ids.guid()
+    context.blobs.ensure_container(account, container)
+    addresses = [
+        context.signatures.url(account, container, wire.upload_name(folder, number), permissions="rcw")
+        for number in range(len(names))
+    ]
+    return json_response(wire.upload_addresses(names, addresses))
+
+
+def create_snapshot(context: Context, request: Request) -> Response:
+    body = request.json()
+    blobs = wire.read_uploads(body, _container(request))
+    try:
+        snapshot = context.snapshots.add(
+            request.workspace_id,
+            request["snapshot_id"],
+            read_tree(wire.tree_of(body)),
+            _uploaded(context, request, blobs),
+            parent_id=wire.read_parent(body),
+            properties=wire.read_properties(body),
+        )
+    finally:
+        # Whatever came of it: a client that tries again uploads again.
+        for blob in blobs.values():
+            context.blobs.delete(_account(request), _container(request), blob)
+    return json_response(wire.snapshot(snapshot))
+
+
+def zip_snapshot(context: Context, request: Request) -> Response:
+    account, container, name = _account(request), _container(request), f"zips/{request['snapshot_id']}.zip"
+    context.blobs.ensure_container(account, container)
+    if context.blobs.stat(account, container, name) is None:
+        with context.blobs.receive() as target:
+            context.snapshots.write_zip(request.workspace_id, request["snapshot_id"], target)
+            context.blobs.put_file(account, container, name, target, content_type="application/zip")
+    return json_response(wire.zip_address(context.signatures.url(account, container, name)))
+
+
+def _uploaded(context: Context, request: Request, blobs: Mapping[str, str]) -> dict[str, Path]:
+    """The files behind the blobs, by their path in the snapshot."""
+    account, container = _account(request), _container(request)
+    missing = [path for path, blob in blobs.items() if context.blobs.stat(account, container, blob) is None]
+    if missing:
+        raise Invalid(f"{len(missing)} files of the snapshot were not uploaded, the first is {missing[0]!r}.")
+    return {path: context.blobs.path(account, container, blob) for path, blob in blobs.items()}
+
+
+def _account(request: Request) -> str:
+    return request.workspace.storage_account
+
+
+def _container(request: Request) -> str:
+    return f"snapshots-{request.workspace_id}"

@@ -1,0 +1,76 @@
+"""JSON of the content service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.snapshots import Snapshot
+
+_UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+")
+
+
+def upload_name(folder: str, number: int) -> str:
+    """The blob that takes the file `number` of an upload."""
+    return f"uploads/{folder}/{number}"
+
+
+def snapshot(record: Snapshot) -> dict[str, Any]:
+    return {"id": record.snapshot_id, "root": record.tree, "parentSnapshotId": record.parent_id}
+
+
+def upload_addresses(names: Sequence[str], addresses: Sequence[str]) -> dict[str, Any]:
+    pairs = zip(names, addresses, strict=True)
+    return {"fileNodes": [{"fullName": name, "blobUri": address} for name, address in pairs]}
+
+
+def zip_address(address: str) -> dict[str, str]:
+    return {"zipSasUri": address}
+
+
+def read_names(body: object) -> list[str]:
+    """The files of an upload request."""
+    names = _mapping(body).get("FileNames")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Invalid("FileNames must be a list of text.")
+    return names
+
+
+def tree_of(body: object) -> object:
+    return _mapping(body).get("DirTreeNode")
+
+
+def read_parent(body: object) -> str | None:
+    parent: str | None = _mapping(body).get("ParentSnapshotId")
+    return parent
+
+
+def read_properties(body: object) -> dict[str, str]:
+    """What the SDK adds of its own: the state of the git repository that the folder lies in."""
+    given = _mapping(body).get("Properties") or {}
+    return {str(key): str(value) for key, value in given.items()}
+
+
+def read_uploads(body: object, container: str) -> dict[str, str]:
+    """The blob of each new file by the file's path; `Invalid` for an address that this service did not give."""
+    revisions = _mapping(body).get("FileRevisionList") or {}
+    nodes = revisions.get("FileNodes") or []
+    return {str(node.get("FullName")): _blob_name(str(node.get("BlobUri")), container) for node in nodes}
+
+
+def _blob_name(address: str, container: str) -> str:
+    prefix = f"/{container}/"
+    path = unquote(urlsplit(address).path)
+    name = path.removeprefix(prefix)
+    if not path.startswith(prefix) or not _UPLOAD.fullmatch(name):
+        raise Invalid("A file of the snapshot was uploaded to an address that was not given for it.")
+    return name
+
+
+def _mapping(body: object) -> Mapping[str, Any]:
+    if not isinstance(body, Mapping):
+        raise Invalid("The body is not an object.")
+    return body
