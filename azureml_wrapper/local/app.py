@@ -20,12 +20,15 @@ from azureml_wrapper.local.services.datastore import routes as datastore
 from azureml_wrapper.local.services.discovery import routes as discovery
 from azureml_wrapper.local.services.environment import routes as environment
 from azureml_wrapper.local.services.execution import routes as execution
+from azureml_wrapper.local.services.experiment import routes as experiment
 from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.metric import routes as metric
 from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
+from azureml_wrapper.local.store.blocks import BlockStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
@@ -33,6 +36,8 @@ from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -49,6 +54,7 @@ SERVICES = (
     datastore,
     dataset,
     environment,
+    experiment,
     history,
     metric,
     artifact,
@@ -75,6 +81,7 @@ def build_context(home: Home, port: int) -> Context:
     _ensure_default_workspace(workspaces, clock, ids)
     addresses = Addresses(port=port, key=tokens.key("address"))
     accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
+    signatures = Signatures(accounts, addresses, clock)
     return Context(
         home=home,
         addresses=addresses,
@@ -88,12 +95,16 @@ def build_context(home: Home, port: int) -> Context:
         secrets=SecretStore(database, clock, tokens.key("secrets")),
         experiments=ExperimentStore(database, clock, ids),
         runs=RunStore(database, clock),
+        metrics=MetricStore(database),
+        artifacts=ArtifactStore(blobs, signatures),
+        models=ModelStore(database, clock),
         datasets=DatasetStore(database, clock, ids, workspaces),
         snapshots=SnapshotStore(database, home.snapshots, clock, ids),
         environments=EnvironmentStore(database, clock),
         blobs=blobs,
+        blocks=BlockStore(home.blobs, blobs, clock),
         accounts=accounts,
-        signatures=Signatures(accounts, addresses, clock),
+        signatures=signatures,
         datastores=DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
@@ -13,7 +14,7 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 
 def error_response(fault: ServiceFault, at: datetime, component: str = "local") -> Response:
     """The fault as the service's JSON envelope. `details` must be a list: the SDK's printing breaks on null."""
-    body = {
+    body: dict[str, Any] = {
         "error": {
             "code": fault.code,
             "severity": None,
@@ -34,4 +35,8 @@ def error_response(fault: ServiceFault, at: datetime, component: str = "local") 
         "time": offset_time(at),
         "componentName": component,
     }
+    if component == "modelmanagement":
+        # An older form; the SDK looks for a 404 in it (azureml/_restclient/models/model_error_response.py).
+        body |= {"code": fault.code, "statusCode": fault.status, "message": fault.message, "details": []}
+        body["correlation"] = {"RequestId": body["correlation"]["request"]}
     return JSONResponse(body, fault.status, headers={"x-ms-response-type": "error"})

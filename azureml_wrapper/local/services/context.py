@@ -9,13 +9,17 @@ from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
+from azureml_wrapper.local.store.blocks import BlockStore
 from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -40,10 +44,14 @@ class Context:
     secrets: SecretStore
     experiments: ExperimentStore
     runs: RunStore
+    metrics: MetricStore
+    artifacts: ArtifactStore
+    models: ModelStore
     datasets: DatasetStore
     snapshots: SnapshotStore
     environments: EnvironmentStore
     blobs: BlobStore
+    blocks: BlockStore
     accounts: AccountStore
     signatures: Signatures
     datastores: DatastoreStore

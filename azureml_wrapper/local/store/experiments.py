@@ -66,6 +66,13 @@ class ExperimentStore:
             raise NotFound(f"Experiment {name_or_id} was not found")
         return found
 
+    def get_any(self, workspace: str, name: str) -> Experiment:
+        """As `get` by name, but the newest archived one where none is active: its runs can still be read."""
+        found = self.find(workspace, name) or self._one("name = ? ORDER BY sequence DESC", workspace, name)
+        if found is None:
+            raise NotFound(f"Experiment {name} was not found")
+        return found
+
     def everything(self, workspace: str) -> list[Experiment]:
         """Every experiment, newest first."""
         rows = self._database.all(

@@ -174,9 +174,15 @@ class RunStore:
         *,
         experiment_id: str | None = None,
         parent_id: str | None = None,
+        target: str | None = None,
     ) -> Page[Run]:
-        """One page of the runs of a workspace, an experiment or a parent, filtered and sorted by the database."""
-        scope = {"workspace": workspace, "experiment_id": experiment_id, "parent_id": parent_id}
+        """One page of the runs of an experiment, a parent or a compute, filtered and sorted by the database."""
+        scope = {
+            "workspace": workspace,
+            "experiment_id": experiment_id,
+            "parent_id": parent_id,
+            RUN_FIELDS.columns["target"]: target,
+        }
         conditions = [(f"{column} = ?", [value]) for column, value in scope.items() if value is not None]
         sql, values = select(query, RUN_FIELDS, "runs", [*conditions])
         return page(query, self._database.all(sql, values), _run)

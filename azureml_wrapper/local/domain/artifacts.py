@@ -1,0 +1,59 @@
+"""Artifacts: the files of runs (`ExperimentRun/dcid.<run id>/…`) and of uploads (`LocalUpload/<time>-<id>/…`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import check_length
+
+# Where Azure keeps them: this container of the workspace's own account.
+CONTAINER = "azureml"
+RUN_ORIGIN = "ExperimentRun"
+DATASTORE = "workspaceartifactstore"
+PATH_LENGTH = 5000
+
+
+@dataclass(frozen=True)
+class Place:
+    """What artifacts are gathered under: an origin, and a container such as `dcid.<run id>`."""
+
+    origin: str
+    container: str
+
+    def __post_init__(self) -> None:
+        """A "/" that was percent-encoded in one of them would lead into somebody else's container."""
+        for part in (self.origin, self.container):
+            if not part or part in (".", "..") or "/" in part:
+                raise Invalid(f"{part[:80]!r} is no part of an artifact's id.")
+
+    @property
+    def root(self) -> str:
+        """What the names of all its blobs begin with."""
+        return f"{self.origin}/{self.container}/"
+
+    def name(self, path: str) -> str:
+        """The blob of an artifact, which is also the artifact's id."""
+        check_length("ArtifactPath", path, PATH_LENGTH)
+        return self.root + path.replace("\\", "/")
+
+
+def of_run(run_id: str) -> Place:
+    """Where the files of a run are."""
+    return Place(RUN_ORIGIN, f"dcid.{run_id}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One file."""
+
+    place: Place
+    path: str
+    size: int
+    etag: str
+    created: datetime
+
+    @property
+    def artifact_id(self) -> str:
+        return self.place.name(self.path)

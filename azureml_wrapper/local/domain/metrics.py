@@ -1,0 +1,71 @@
+"""Metrics: named series of values, each with one or more columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Conflict, Invalid
+from azureml_wrapper.local.domain.limits import check_length, check_size
+
+# Seen in error texts of the live service (2024).
+VALUES_PER_REQUEST = 250
+NAME_LENGTH = 255
+
+# azureml/core/_metrics.py reads both alike.
+_PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One value of a metric: its cells by column. `created` is an ISO time in UTC."""
+
+    point_id: str
+    created: str
+    data: Mapping[str, Any]
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A metric of a run, without its points. `kind` is the SDK's `uxMetricType`, `columns` maps name to type."""
+
+    name: str
+    kind: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def merge(before: Series, after: Series) -> Series:
+    """The series that holds the points of both; `Conflict` where they are of different kinds."""
+    if before.kind != after.kind and not {before.kind, after.kind} <= _PLAIN:
+        raise Conflict(
+            f"The metric {before.name!r} is of type {before.kind}, and was logged again with type {after.kind}.",
+            code="ValidationError",
+        )
+    names = [*before.columns, *(name for name in after.columns if name not in before.columns)]
+    columns = {name: _merged_type(before.columns.get(name), after.columns.get(name)) for name in names}
+    return Series(name=before.name, kind=before.kind, columns=columns)
+
+
+def check_series(series: Series, points: int) -> None:
+    """Raise `Invalid` for what the live service refuses."""
+    if not series.name:
+        raise Invalid("A metric needs a name.")
+    check_length("MetricV2Dto.Name", series.name, NAME_LENGTH)
+    check_size("MetricV2Dto.Value/Count", points, VALUES_PER_REQUEST)
+
+
+def storable(value: Any) -> Any:
+    """The cell as it is stored: JSON has no NaN, and the SDK makes numbers of the words again in `double` columns."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _merged_type(before: str | None, after: str | None) -> str:
+    """The SDK calls float() on every cell of a `double` column, and leaves those of a `string` column as they are."""
+    if before == after:
+        return before or "string"
+    return "double" if {before, after} == {"int", "double"} else "string"

@@ -1,0 +1,121 @@
+"""Operations on artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azureml_wrapper.local.domain.artifacts import Artifact, Place
+from azureml_wrapper.local.domain.clock import offset_time
+from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
+from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
+from azureml_wrapper.local.services.artifact import wire
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.store.query import Page
+
+# Enough to create and fill a file, not to remove one.
+WRITE = "racw"
+# The SDK asks for at most 50 (azureml/_restclient/artifacts_client.py).
+BATCH_LIMIT = 1000
+
+
+def list_artifacts(context: Context, request: Request) -> Response:
+    return json_response(wire.page(_page(context, request)))
+
+
+def list_contents(context: Context, request: Request) -> Response:
+    """Files below a folder, each with an address to read it at; no file is no error."""
+    return json_response(contents(context, request, _page(context, request)))
+
+
+def get_artifact(context: Context, request: Request) -> Response:
+    return json_response(wire.artifact(context.artifacts.get(request.workspace, _place(request), request["path"])))
+
+
+def get_content(context: Context, request: Request) -> Response:
+    found = context.artifacts.get(request.workspace, _place(request), request["path"])
+    return json_response(content(context, request, found))
+
+
+def get_write_address(context: Context, request: Request) -> Response:
+    """An address to write a file at: log files that grow (azureml/_run_impl/file_watcher.py)."""
+    place, path = _place(request), request["path"]
+    # A GET, yet what it gives can change the file.
+    context.guard_run(request.identity, request.workspace_id, place.container.removeprefix("dcid."))
+    context.blobs.ensure_container(request.workspace.storage_account, "azureml")
+    address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
+    return json_response(wire.content(place, path, address))
+
+
+def create_artifacts(context: Context, request: Request) -> Response:
+    if request.query.get("datastorename"):
+        raise Unsupported("The local service keeps artifacts in its own store only; leave datastore_name out.")
+    return announce(context, request, _place(request))
+
+
+def delete_artifact(context: Context, request: Request) -> Response:
+    context.artifacts.delete(request.workspace, _place(request), request["path"])
+    return empty()
+
+
+def delete_artifacts(context: Context, request: Request) -> Response:
+    """Remove every file of a container."""
+    place = _place(request)
+    while found := context.artifacts.page(request.workspace, place).items:
+        for item in found:
+            context.artifacts.delete(request.workspace, place, item.path)
+    return empty()
+
+
+def download(context: Context, request: Request) -> Response:
+    found = context.artifacts.get(request.workspace, _place(request), request["path"])
+    return file_response(context.artifacts.file(request.workspace, found), length=found.size)
+
+
+def upload(context: Context, request: Request) -> Response:
+    """The body becomes a new file, or with `append=true` the end of one."""
+    if request.body_file is None:
+        raise Invalid("The upload has no body.")
+    append = request.query.get("append", "").lower() == "true"
+    stored = context.artifacts.write(
+        request.workspace, _place(request), request["path"], request.body_file, append=append
+    )
+    return json_response(wire.artifact(stored))
+
+
+def announce(context: Context, request: Request, place: Place) -> Response:
+    """Check that files may be uploaded, and give the addresses to upload them at."""
+    paths = [str(item.get("path") or "") for item in (request.json() or {}).get("paths") or []]
+    if len(paths) > BATCH_LIMIT:
+        raise Invalid(f"A batch has at most {BATCH_LIMIT} files; this one has {len(paths)}.")
+    now = offset_time(context.clock.now())
+    answer: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
+    for path in paths:
+        try:
+            context.artifacts.check_free(request.workspace, place, path)
+            address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
+        except ServiceFault as fault:
+            answer["errors"][path] = wire.fault(fault)
+            continue
+        answer["artifacts"][path] = wire.announced(place, path, now)
+        answer["artifactContentInformation"][path] = wire.content(place, path, address)
+    return json_response(answer)
+
+
+def content(context: Context, request: Request, artifact: Artifact) -> wire.JSON:
+    address = context.artifacts.url(request.workspace, artifact.place, artifact.path)
+    return wire.content(artifact.place, artifact.path, address)
+
+
+def contents(context: Context, request: Request, found: Page[Artifact]) -> wire.JSON:
+    return wire.page(found, lambda artifact: content(context, request, artifact))
+
+
+def _page(context: Context, request: Request) -> Page[Artifact]:
+    prefix = request.parameters.get("path", "")
+    return context.artifacts.page(
+        request.workspace, _place(request), prefix, request.query.get("continuationtoken", "")
+    )
+
+
+def _place(request: Request) -> Place:
+    return Place(request["origin"], request["container"])

@@ -1,0 +1,69 @@
+"""Operations on experiments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.patches import amend_experiment
+from azureml_wrapper.local.domain.runs import Experiment
+from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.experiment import wire
+
+
+def get_experiment(context: Context, request: Request) -> Response:
+    return json_response(wire.experiment(context.experiments.get(request.workspace_id, request["experiment"])))
+
+
+def get_experiment_by_id(context: Context, request: Request) -> Response:
+    return json_response(wire.experiment(context.experiments.get(request.workspace_id, request["experiment_id"])))
+
+
+def create_experiment(context: Context, request: Request) -> Response:
+    return json_response(wire.experiment(context.experiments.ensure(request.workspace_id, request["experiment"])))
+
+
+def query_experiments(context: Context, request: Request) -> Response:
+    body = request.json() or {}
+    archived = wire.read_view(body.get("viewType") or request.query.get("viewtype"))
+    found = context.experiments.page(request.workspace_id, wire.read_query(body), archived=archived)
+    return json_response(wire.page(found))
+
+
+def update_experiment(context: Context, request: Request) -> Response:
+    """Tags, description, and into the archive or out of it."""
+    body, now = request.json() or {}, context.clock.now()
+    changed = context.experiments.change(
+        request.workspace_id, request["experiment_id"], lambda experiment: _updated(experiment, body, now)
+    )
+    return json_response(wire.experiment(changed))
+
+
+def delete_experiment(context: Context, request: Request) -> Response:
+    experiment = context.experiments.get(request.workspace_id, request["experiment_id"])
+    context.experiments.delete(request.workspace_id, experiment.experiment_id)
+    return json_response({})
+
+
+def delete_tags(context: Context, request: Request) -> Response:
+    names = (request.json() or {}).get("tags") or []
+    context.experiments.change(
+        request.workspace_id, request["experiment_id"], lambda experiment: _without(experiment, names)
+    )
+    return json_response({"errors": {}})
+
+
+def _updated(experiment: Experiment, body: dict[str, Any], now: datetime) -> Experiment:
+    if body.get("name") not in (None, experiment.name):
+        raise Invalid(f"Experiment {experiment.name} cannot be renamed to {body['name']}.")
+    changed = amend_experiment(experiment, description=body.get("description"), tags=body.get("tags") or {})
+    if body.get("archive") is None:
+        return changed
+    return replace(changed, archived=(experiment.archived or now) if body["archive"] else None)
+
+
+def _without(experiment: Experiment, names: list[str]) -> Experiment:
+    return replace(experiment, tags={key: value for key, value in experiment.tags.items() if key not in names})

@@ -1,0 +1,48 @@
+"""JSON of experiments (ExperimentDto, ModifyExperimentDto and others of azureml/_restclient/models)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import offset_time
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
+from azureml_wrapper.local.domain.runs import Experiment
+from azureml_wrapper.local.store.query import Page, Query
+
+# ViewType of azureml/core/experiment.py → Experiment.archived
+_VIEWS = {"activeonly": False, "archivedonly": True, "all": None}
+
+
+def experiment(record: Experiment) -> dict[str, Any]:
+    return {
+        "experimentId": record.experiment_id,
+        "name": record.name,
+        "description": record.description,
+        "createdUtc": offset_time(record.created),
+        "tags": record.tags,
+        "archivedTime": offset_time(record.archived),
+        "latestModifiedRunDateTime": None,
+        "artifactLocation": None,
+    }
+
+
+def page(found: Page[Experiment]) -> dict[str, Any]:
+    return {"value": [experiment(item) for item in found.items], "continuationToken": found.continuation}
+
+
+def read_query(body: dict[str, Any]) -> Query:
+    return Query(
+        filter=parse_filter(body.get("filter")),
+        order=parse_order(body.get("orderby"), Order("createdutc", descending=True)),
+        top=body.get("top"),
+        after=body.get("continuationToken"),
+    )
+
+
+def read_view(text: str | None) -> bool | None:
+    """Which experiments: None both, False the active ones (the default), True the archived ones."""
+    view = (text or "ActiveOnly").lower()
+    if view not in _VIEWS:
+        raise Invalid(f"The view type {text!r} is not known; allowed are ActiveOnly, ArchivedOnly and All.")
+    return _VIEWS[view]

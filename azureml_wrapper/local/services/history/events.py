@@ -1,0 +1,108 @@
+"""What clients tell about a run: that it started, ended, warns (azureml/_restclient/contracts/events.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from azureml_wrapper.local.domain.clock import parse_time
+from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
+from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH
+from azureml_wrapper.local.domain.patches import SystemManaged
+from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.history import wire
+from azureml_wrapper.local.services.history.handlers import BATCH_LIMIT, find_run
+
+Apply = Callable[[Context, Run, JSON], None]
+
+_PREFIX = "Microsoft.MachineLearning.Run."
+_STATUSES = {
+    "Start": RunStatus.RUNNING,
+    "Queued": RunStatus.QUEUED,
+    "Completed": RunStatus.COMPLETED,
+    "Failed": RunStatus.FAILED,
+    "Canceled": RunStatus.CANCELED,
+    "CancelRequested": RunStatus.CANCEL_REQUESTED,
+}
+
+
+def post_event(context: Context, request: Request) -> Response:
+    _apply(context, find_run(context, request), request.json() or {})
+    return empty()
+
+
+def post_events(context: Context, request: Request) -> Response:
+    """As `post_event`, for many; the answer lists those that failed."""
+    events: list[JSON] = (request.json() or {}).get("events") or []
+    if len(events) > BATCH_LIMIT:
+        raise Invalid(f"A batch has at most {BATCH_LIMIT} events; this one has {len(events)}.")
+    errors = []
+    for event in events:
+        run_id = str((event.get("data") or {}).get("RunId") or "")
+        try:
+            context.guard_run(request.identity, request.workspace_id, run_id)
+            _apply(context, context.runs.get(request.workspace_id, run_id), event)
+        except ServiceFault as fault:
+            errors.append({"key": event, "value": wire.fault(fault)})
+    return json_response({"errors": errors})
+
+
+def _apply(context: Context, run: Run, event: JSON) -> None:
+    name = str(event.get("name") or "").removeprefix(_PREFIX)
+    data = event.get("data") or {}
+    if name in _STATUSES:
+        _advance(context, run, _STATUSES[name], data)
+    elif name in _OTHERS:
+        _OTHERS[name](context, run, data)
+    else:
+        known = ", ".join(_PREFIX + name for name in (*_STATUSES, *_OTHERS))
+        raise Invalid(f"The event {event.get('name')!r} is not known; known are {known}.")
+
+
+def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
+    if not run.is_managed:
+        context.runs.advance(run.workspace_id, run.run_id, status, at=_instant(data))
+    elif status in (RunStatus.CANCELED, RunStatus.CANCEL_REQUESTED):
+        # `run.cancel()` on a step's run, which has no address to cancel it at.
+        _cancel_job(context, run)
+    else:
+        raise SystemManaged()
+
+
+def _cancel_job(context: Context, run: Run) -> None:
+    if not run.status.is_terminal and not context.executor.cancel(run.workspace_id, run.run_id):
+        raise SystemManaged()
+
+
+def _note_error(context: Context, run: Run, data: JSON) -> None:
+    error = wire.read_error(data.get("ErrorResponse") or {}, ERROR_LENGTH)
+    if not run.is_managed:
+        context.runs.change(run.workspace_id, run.run_id, error=error)
+    elif not run.status.is_terminal:
+        # `run.fail()` in a job posts its error and nothing else; the end of the script makes it the run's.
+        context.runs.change(run.workspace_id, run.run_id, requested_failure=error)
+
+
+def _note_warning(context: Context, run: Run, data: JSON) -> None:
+    warning = {"source": data.get("Source"), "message": str(data.get("Message") or "")[:WARNING_LENGTH]}
+    context.runs.amend(
+        run.workspace_id, run.run_id, lambda current: replace(current, warnings=[*current.warnings, warning])
+    )
+
+
+def _ignore(_context: Context, _run: Run, _data: JSON) -> None:
+    """A sign of life: the service watches the processes themselves."""
+
+
+_OTHERS: dict[str, Apply] = {"Error": _note_error, "Warning": _note_warning, "Heartbeat": _ignore}
+
+
+def _instant(data: JSON) -> datetime | None:
+    given = data.get("StartTime") or data.get("EndTime")
+    try:
+        return parse_time(given)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{given!r} is not a time.") from error

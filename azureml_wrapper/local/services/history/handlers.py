@@ -1,0 +1,167 @@
+"""Operations on runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from azureml_wrapper.local.domain.artifacts import of_run
+from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
+from azureml_wrapper.local.domain.limits import check_run_id
+from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.history import wire
+from azureml_wrapper.local.tokens import RUN_LIFETIME
+
+# The SDK asks for at most 100 children at once (azureml/core/run.py, create_children).
+BATCH_LIMIT = 100
+# The SDK itself adds those of `user_logs` and `system_logs` (azureml/core/run.py, get_details).
+LOG_FOLDERS = ("azureml-logs", "logs")
+
+
+def get_run(context: Context, request: Request) -> Response:
+    return json_response(wire.run(find_run(context, request)))
+
+
+def get_workspace_run(context: Context, request: Request) -> Response:
+    return json_response(wire.run(context.runs.get(request.workspace_id, request["run_id"])))
+
+
+def patch_run(context: Context, request: Request) -> Response:
+    """Make a run, or change one."""
+    body = request.json() or {}
+    if body.get("runId") not in (None, request["run_id"]):
+        raise Invalid(f"The body is of run {body['runId']}, the address of run {request['run_id']}.")
+    return json_response(wire.run(_put_run(context, request, request["run_id"], body)))
+
+
+def patch_runs(context: Context, request: Request) -> Response:
+    """As `patch_run`, for many; one that fails does not keep the others from being stored."""
+    bodies: list[JSON] = (request.json() or {}).get("runs") or []
+    if len(bodies) > BATCH_LIMIT:
+        raise Invalid(f"A batch has at most {BATCH_LIMIT} runs; this one has {len(bodies)}.")
+    stored, errors = {}, {}
+    for body in bodies:
+        run_id = body.get("runId") or ""
+        try:
+            context.guard_run(request.identity, request.workspace_id, run_id)
+            stored[run_id] = wire.run(_put_run(context, request, run_id, body))
+        except ServiceFault as fault:
+            errors[run_id] = wire.fault(fault)
+    return json_response({"runs": stored, "errors": errors})
+
+
+def get_details(context: Context, request: Request) -> Response:
+    return _details(context, request, find_run(context, request))
+
+
+def get_workspace_details(context: Context, request: Request) -> Response:
+    return _details(context, request, context.runs.get(request.workspace_id, request["run_id"]))
+
+
+def list_children(context: Context, request: Request) -> Response:
+    run = find_run(context, request)
+    query = wire.read_query({key.removeprefix("$"): value for key, value in request.query.items()})
+    return json_response(wire.page(context.runs.page(request.workspace_id, query, parent_id=run.run_id)))
+
+
+def query_runs(context: Context, request: Request) -> Response:
+    experiment = _experiment(context, request)
+    query = wire.read_query(request.json() or {})
+    found = context.runs.page(request.workspace_id, query, experiment_id=experiment.experiment_id)
+    return json_response(wire.page(found))
+
+
+def list_by_compute(context: Context, request: Request) -> Response:
+    query = wire.read_query({key.removeprefix("$"): value for key, value in request.query.items()})
+    return json_response(wire.page(context.runs.page(request.workspace_id, query, target=request["compute"])))
+
+
+def count_runs(context: Context, request: Request) -> Response:
+    experiment = _experiment(context, request)
+    return json_response(wire.counts(context.runs.count_by_status(request.workspace_id, experiment.experiment_id)))
+
+
+def get_token(context: Context, request: Request) -> Response:
+    """A token that may write to this run; a run gets none for a run that is not of its family."""
+    run = find_run(context, request)
+    context.guard_run(request.identity, request.workspace_id, run.run_id)
+    expires = context.clock.now() + timedelta(seconds=RUN_LIFETIME)
+    return json_response(wire.token(context.tokens.run(request.workspace_id, run.run_id), expires))
+
+
+def delete_tags(context: Context, request: Request) -> Response:
+    run = find_run(context, request)
+    return json_response(wire.run(context.runs.remove_tags(request.workspace_id, run.run_id, request.json() or [])))
+
+
+def find_run(context: Context, request: Request) -> Run:
+    """The run of the address; `NotFound` where it is of another experiment."""
+    run = context.runs.get(request.workspace_id, request["run_id"])
+    name, experiment_id = request.parameters.get("experiment"), request.parameters.get("experiment_id")
+    if experiment_id not in (None, run.experiment_id) or (name or run.experiment).lower() != run.experiment.lower():
+        raise NotFound(f"Run {run.run_id} was not found")
+    return run
+
+
+def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run:
+    patch = wire.read_patch(body)
+    found = context.runs.find(request.workspace_id, run_id)
+    if found is None:
+        return _create(context, request, run_id, patch)
+    if patch.parent_id not in (None, found.parent_id):
+        raise Invalid(f"Run {run_id} has the parent {found.parent_id}; it cannot be moved to {patch.parent_id}.")
+    changed = context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch))
+    if patch.status in (None, changed.status):
+        return changed
+    if changed.is_managed:
+        raise SystemManaged()
+    return context.runs.advance(request.workspace_id, run_id, patch.status)
+
+
+def _create(context: Context, request: Request, run_id: str, patch: RunPatch) -> Run:
+    check_run_id(run_id)
+    if patch.parent_id:
+        context.guard_run(request.identity, request.workspace_id, patch.parent_id)
+        context.runs.get(request.workspace_id, patch.parent_id)
+    run = _blank(context, request, run_id, patch.parent_id)
+    made = context.runs.add(amend(run, patch))
+    return made if patch.status in (None, made.status) else context.runs.advance(*_key(made), patch.status)
+
+
+def _blank(context: Context, request: Request, run_id: str, parent_id: str | None) -> Run:
+    experiment = _experiment(context, request, make=True)
+    return Run(
+        workspace_id=request.workspace_id,
+        run_id=run_id,
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        created=context.clock.now(),
+        parent_id=parent_id,
+        uuid=context.ids.guid(),
+        submitted_by="local",
+        # Azure shows the id where the user gave no name.
+        display_name=run_id,
+    )
+
+
+def _experiment(context: Context, request: Request, *, make: bool = False) -> Experiment:
+    """The experiment of the address. Writing to the name of an archived one makes a new one, as the SDK documents."""
+    name = request.parameters.get("experiment")
+    if name is None:
+        return context.experiments.get(request.workspace_id, request["experiment_id"])
+    if make:
+        return context.experiments.ensure(request.workspace_id, name)
+    return context.experiments.get_any(request.workspace_id, name)
+
+
+def _key(run: Run) -> tuple[str, str]:
+    return run.workspace_id, run.run_id
+
+
+def _details(context: Context, request: Request, run: Run) -> Response:
+    place = of_run(run.run_id)
+    paths = [path for folder in LOG_FOLDERS for path in context.artifacts.paths(request.workspace, place, folder)]
+    logs = {path: context.artifacts.url(request.workspace, place, path) for path in paths}
+    return json_response(wire.details(run, logs))

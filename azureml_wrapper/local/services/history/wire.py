@@ -1,0 +1,161 @@
+"""JSON of runs (RunDto, CreateRunDto, RunDetailsDto, QueryParamsDto of azureml/_restclient/models)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import azure_time
+from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
+from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
+from azureml_wrapper.local.domain.patches import RunPatch
+from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunStatus
+from azureml_wrapper.local.store.query import Page, Query
+from azureml_wrapper.local.tokens import TENANT, USER
+
+NEWEST_FIRST = Order("starttimeutc", descending=True)
+# What a run's own error carries for its time, in every saved output of Azure.
+NO_TIME = "0001-01-01T00:00:00.000Z"
+
+# CreateRunDto → Run; tags, properties, data sets and status have rules of their own.
+_PLAIN_FIELDS = {
+    "name": "name",
+    "displayName": "display_name",
+    "description": "description",
+    "hidden": "hidden",
+    "target": "target",
+    "scriptName": "script",
+    "runType": "run_type",
+    "runTypeV2": "run_type_v2",
+    "runDefinition": "definition",
+    "cancelUri": "cancel_uri",
+}
+
+
+def run(record: Run) -> JSON:
+    """A run as every operation but `details` answers it."""
+    return {
+        **_identity(record),
+        "status": record.status.value,
+        "createdUtc": azure_time(record.created),
+        "startTimeUtc": azure_time(record.started),
+        "endTimeUtc": azure_time(record.ended),
+        "createdBy": {"userObjectId": USER, "userTenantId": TENANT, "userName": record.submitted_by or "local"},
+        "userId": USER,
+        "token": None,
+        "tokenExpiryTimeUtc": None,
+        # A run with heartbeats would be asked for them by the SDK's context manager, and nobody here waits for them.
+        "heartbeatEnabled": record.heartbeat,
+        "hidden": record.hidden,
+        "runType": record.run_type,
+        "runTypeV2": record.run_type_v2 or {"orchestrator": None, "traits": []},
+        "properties": record.properties,
+        "tags": record.tags,
+        "scriptName": record.script,
+        "target": record.target,
+        "runDefinition": None,
+        "cancelUri": record.cancel_uri,
+        "error": record.error,
+        "warnings": record.warnings,
+        "inputDatasets": record.input_datasets,
+        "outputDatasets": record.output_datasets,
+        **{name: record.extra.get(name) for name in EXTRA_FIELDS},
+    }
+
+
+def _identity(record: Run) -> JSON:
+    return {
+        "runNumber": record.number,
+        "rootRunId": record.root_id,
+        "experimentId": record.experiment_id,
+        "runId": record.run_id,
+        "parentRunId": record.parent_id,
+        "name": record.name,
+        "displayName": record.display_name,
+        "description": record.description,
+        "dataContainerId": record.container_id,
+        "runUuid": record.uuid or None,
+        "rootRunUuid": None,
+        "parentRunUuid": None,
+    }
+
+
+def details(record: Run, log_files: Mapping[str, str]) -> JSON:
+    """What `get_details()` shows, in Azure's order; the SDK leaves out what is null."""
+    return {
+        "runId": record.run_id,
+        "target": record.target,
+        "status": record.status.value,
+        "startTimeUtc": azure_time(record.started),
+        "endTimeUtc": azure_time(record.ended),
+        "services": {},
+        "error": record.error,
+        # An empty list would be shown as `warnings: []`, which Azure never does.
+        "warnings": record.warnings or None,
+        "properties": record.properties,
+        "inputDatasets": record.input_datasets,
+        "outputDatasets": record.output_datasets,
+        "runDefinition": record.definition,
+        "logFiles": dict(log_files),
+        "submittedBy": record.submitted_by or "local",
+    }
+
+
+def page(found: Page[Run]) -> JSON:
+    return {"value": [run(item) for item in found.items], "continuationToken": found.continuation}
+
+
+def token(text: str, expires: datetime) -> JSON:
+    return {"token": text, "expiryTimeUtc": azure_time(expires)}
+
+
+def counts(by_status: Mapping[str, int]) -> JSON:
+    """Every status in lower camel case, those without runs as 0."""
+    return {status.value[0].lower() + status.value[1:]: by_status.get(status.value, 0) for status in RunStatus}
+
+
+def fault(error: ServiceFault) -> JSON:
+    """A fault of one item in the answer of a batch."""
+    return {"error": {"code": error.code, "message": error.message, "details": []}}
+
+
+def read_patch(body: JSON) -> RunPatch:
+    fields = {ours: body[theirs] for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
+    return RunPatch(
+        parent_id=body.get("parentRunId"),
+        status=read_status(body["status"]) if body.get("status") else None,
+        tags=body.get("tags") or {},
+        properties=body.get("properties") or {},
+        input_datasets=body.get("inputDatasets") or [],
+        output_datasets=body.get("outputDatasets") or [],
+        extra={name: body[name] for name in EXTRA_FIELDS if body.get(name) is not None},
+        fields=fields,
+    )
+
+
+def read_status(text: str) -> RunStatus:
+    try:
+        return RunStatus(text)
+    except ValueError as error:
+        allowed = ", ".join(status.value for status in RunStatus)
+        raise Invalid(f"{text!r} is not a status of a run; allowed are {allowed}.") from error
+
+
+def read_query(body: Mapping[str, Any]) -> Query:
+    """QueryParamsDto, or the query parameters of a GET without their `$`."""
+    top = body.get("top")
+    return Query(
+        filter=parse_filter(body.get("filter")),
+        order=parse_order(body.get("orderby"), NEWEST_FIRST),
+        top=int(top) if top is not None and str(top).isdigit() else None,
+        after=body.get("continuationToken") or body.get("continuationtoken"),
+    )
+
+
+def read_error(response: JSON, limit: int) -> JSON:
+    """The error that `run.fail(error_details=…)` posts, in the form in which Azure shows it."""
+    given = response.get("error") or {}
+    error = {key: value for key, value in given.items() if value is not None}
+    error["message"] = (error.get("message") or "")[:limit]
+    return {"error": {"messageParameters": {}, **error, "details": given.get("details") or []}, "time": NO_TIME}

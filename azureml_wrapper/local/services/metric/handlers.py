@@ -1,0 +1,61 @@
+"""Operations on metrics."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.domain.clock import offset_time
+from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.metrics import check_series
+from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.metric import wire
+
+
+def log_metrics(context: Context, request: Request) -> Response:
+    """Store a batch; a metric that cannot be stored is reported, and keeps none of the others out."""
+    run = context.runs.get(request.workspace_id, request["run_id"])
+    body = request.json() or {}
+    errors = []
+    for dto in body.get("values") or []:
+        try:
+            _log(context, run.workspace_id, run.run_id, dto)
+        except ServiceFault as fault:
+            if not body.get("reportErrors"):
+                raise
+            errors.append(wire.failure(dto, fault))
+    return json_response({"errors": errors})
+
+
+def list_metrics(context: Context, request: Request) -> Response:
+    run = context.runs.get(request.workspace_id, request["run_id"])
+    found = context.metrics.series(run.workspace_id, run.run_id)
+    return json_response(
+        {"value": [wire.definition(series, run.container_id) for series in found], "continuationToken": None}
+    )
+
+
+def get_metric(context: Context, request: Request) -> Response:
+    run = context.runs.get(request.workspace_id, request["run_id"])
+    body = request.json() or {}
+    series = context.metrics.get(run.workspace_id, run.run_id, str(body.get("metricName") or ""))
+    points, more = context.metrics.points(
+        run.workspace_id,
+        run.run_id,
+        series.name,
+        after=wire.read_place(body.get("continuationToken")),
+        since=wire.read_time(body.get("startTime")) or "",
+        until=wire.read_time(body.get("endTime")) or "~",
+    )
+    return json_response(wire.metric(series, points, run.container_id, more))
+
+
+def wait(_: Context, _request: Request) -> Response:
+    """Metrics are stored before they are acknowledged, so there is nothing to wait for."""
+    return json_response({})
+
+
+def _log(context: Context, workspace: str, run_id: str, dto: wire.JSON) -> None:
+    series = wire.read_series(dto)
+    now = offset_time(context.clock.now()) or ""
+    points = wire.read_points(dto, now, context.ids.guid())
+    check_series(series, len(points))
+    context.metrics.add(workspace, run_id, series, points)

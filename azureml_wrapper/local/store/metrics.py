@@ -1,0 +1,112 @@
+"""Metrics of runs: a row per series, a row per point."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.domain.errors import NotFound
+from azureml_wrapper.local.domain.metrics import Point, Series, merge
+from azureml_wrapper.local.store.database import Database, Row, dump, load
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS metrics (
+    series    INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace TEXT NOT NULL,
+    run_id    TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    columns   TEXT NOT NULL,
+    UNIQUE (workspace, run_id, name)
+);
+CREATE TABLE IF NOT EXISTS metric_points (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    series   INTEGER NOT NULL REFERENCES metrics (series),
+    point_id TEXT NOT NULL,
+    created  TEXT NOT NULL,
+    step     INTEGER,
+    data     TEXT NOT NULL,
+    UNIQUE (series, point_id)
+);
+CREATE INDEX IF NOT EXISTS metric_points_time ON metric_points (series, created, sequence);
+"""
+
+PAGE_SIZE = 10_000
+
+
+class MetricStore:
+    """Series by run and name. Points come back in the order in which they were logged, however they arrived."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def add(self, workspace: str, run_id: str, series: Series, points: list[Point]) -> None:
+        """Add points to a series, which is made where it is missing. A point that is there already stays as it is."""
+        with self._database.transaction():
+            key = self._put_series(workspace, run_id, series)
+            # The SDK's queue repeats a request whose answer was lost, with the same ids.
+            self._database.execute_many(
+                "INSERT OR IGNORE INTO metric_points (series, point_id, created, step, data) VALUES (?, ?, ?, ?, ?)",
+                [(key, point.point_id, point.created, point.step, dump(point.data)) for point in points],
+            )
+
+    def series(self, workspace: str, run_id: str) -> list[Series]:
+        """Every series of a run, in the order in which they were first logged."""
+        rows = self._database.all(
+            "SELECT * FROM metrics WHERE workspace = ? AND run_id = ? ORDER BY series", (workspace, run_id)
+        )
+        return [_series(row) for row in rows]
+
+    def get(self, workspace: str, run_id: str, name: str) -> Series:
+        row = self._row(workspace, run_id, name)
+        if row is None:
+            raise NotFound(f"The metric {name!r} of run {run_id} was not found.")
+        return _series(row)
+
+    def points(
+        self,
+        workspace: str,
+        run_id: str,
+        name: str,
+        *,
+        after: tuple[str, int] = ("", 0),
+        since: str = "",
+        until: str = "~",
+    ) -> tuple[list[Point], tuple[str, int] | None]:
+        """A page of points, and what `after` must be for the next page; None at the end."""
+        rows = self._database.all(
+            "SELECT points.* FROM metric_points AS points JOIN metrics USING (series)"
+            " WHERE workspace = ? AND run_id = ? AND name = ? AND created >= ? AND created <= ?"
+            " AND (created, sequence) > (?, ?) ORDER BY created, sequence LIMIT ?",
+            (workspace, run_id, name, since, until, *after, PAGE_SIZE + 1),
+        )
+        shown = rows[:PAGE_SIZE]
+        more = (shown[-1]["created"], shown[-1]["sequence"]) if len(rows) > PAGE_SIZE else None
+        return [_point(row) for row in shown], more
+
+    def _put_series(self, workspace: str, run_id: str, series: Series) -> int:
+        row = self._row(workspace, run_id, series.name)
+        if row is None:
+            self._database.execute(
+                "INSERT INTO metrics (workspace, run_id, name, kind, columns) VALUES (?, ?, ?, ?, ?)",
+                (workspace, run_id, series.name, series.kind, dump(series.columns)),
+            )
+            row = self._row(workspace, run_id, series.name)
+        assert row is not None  # noqa: S101 - made above, in the same transaction
+        key: int = row["series"]
+        before = _series(row)
+        merged = merge(before, series)
+        if merged != before:
+            self._database.execute("UPDATE metrics SET columns = ? WHERE series = ?", (dump(merged.columns), key))
+        return key
+
+    def _row(self, workspace: str, run_id: str, name: str) -> Row | None:
+        return self._database.one(
+            "SELECT * FROM metrics WHERE workspace = ? AND run_id = ? AND name = ?", (workspace, run_id, name)
+        )
+
+
+def _series(row: Row) -> Series:
+    return Series(name=row["name"], kind=row["kind"], columns=load(row["columns"]))
+
+
+def _point(row: Row) -> Point:
+    return Point(point_id=row["point_id"], created=row["created"], step=row["step"], data=load(row["data"]))
