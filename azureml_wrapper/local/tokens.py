@@ -28,11 +28,12 @@ class BadToken(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who sent a request: the user of this machine, or a run."""
+    """Who sent a request: the user of this machine, a run, or whoever can open the storage account `account`."""
 
     run_id: str | None = None
     workspace_id: str | None = None
     subscription: str | None = None
+    account: str = ""
 
     @property
     def is_run(self) -> bool:

@@ -8,6 +8,7 @@
     ├── Unauthenticated   401       no token, or not one of this service
     ├── Forbidden         403       a token that may not do this
     ├── TooLarge          413       more than the service takes at once
+    ├── OutOfRange        416       bytes after the end of a blob
     ├── OutOfSpace        507       the disk of the home folder is full
     └── Unsupported       501       Azure has it, the local service does not
 
@@ -71,6 +72,12 @@ class TooLarge(ServiceFault):
     """The body is larger than the service takes at once."""
 
     status, code = 413, "RequestBodyTooLarge"
+
+
+class OutOfRange(ServiceFault):
+    """The range that was asked for begins after the end."""
+
+    status, code = 416, "InvalidRange"
 
 
 class OutOfSpace(ServiceFault):

@@ -85,7 +85,7 @@ def sas_text(query: Mapping[str, str], account: str, container: str, name: str) 
     def get(*names: str) -> list[str]:
         return [query.get(name, "") for name in names]
 
-    scope = [""] if query.get("sv", "") >= "2020-12-06" else []
+    scope = [query.get("ses", "")] if query.get("sv", "") >= "2020-12-06" else []
     return "\n".join(
         [
             *get("sp", "st", "se"),
@@ -100,3 +100,10 @@ def sas_text(query: Mapping[str, str], account: str, container: str, name: str) 
 
 def sas_time(instant: datetime) -> str:
     return instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def account_sas_text(query: Mapping[str, str], account: str) -> str:
+    """The string that the `sig` of an account SAS signs."""
+    names = ("sp", "ss", "srt", "st", "se", "sip", "spr", "sv")
+    scope = [query.get("ses", "")] if query.get("sv", "") >= "2020-12-06" else []
+    return "\n".join([account, *(query.get(name, "") for name in names), *scope, ""])

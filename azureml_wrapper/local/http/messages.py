@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -84,11 +84,12 @@ def file_response(
 ) -> Response:
     """`length` bytes of a file from `start` on, read as they are sent."""
     all_headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **(headers or {})}
-    return StreamingResponse(_read(path, start, length), status, headers=all_headers)
+    # Opened now, so that the answer stays whole where somebody removes or replaces the file meanwhile.
+    return StreamingResponse(_read(path.open("rb"), start, length), status, headers=all_headers)
 
 
-def _read(path: Path, start: int, length: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _read(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
+    with file:
         file.seek(start)
         while length > 0 and (chunk := file.read(min(CHUNK, length))):
             length -= len(chunk)

@@ -8,7 +8,6 @@ even after a kill -9, sees the old blob or the new one. Only appending writes in
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
@@ -17,10 +16,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import NotFound
@@ -31,6 +29,7 @@ from azureml_wrapper.local.domain.storage import (
     check_account_name,
     check_container_name,
 )
+from azureml_wrapper.local.store.blobfiles import blob_of, file_time, folder_etag, own_properties
 from azureml_wrapper.local.store.blobnotes import BlobNotes
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry
 from azureml_wrapper.local.store.database import Database
@@ -83,9 +82,10 @@ class BlobStore:
         check_container_name(container)
         return sorted(path.parent.name for path in self._root.glob(f"[a-z0-9]*/{container}") if path.is_dir())
 
-    def container_modified(self, account: str, container: str) -> datetime:
-        """When the container's folder was made or changed; `NotFound` where there is none."""
-        return _time(self._container(account, container).path.stat().st_mtime_ns)
+    def container_version(self, account: str, container: str) -> tuple[str, datetime]:
+        """ETag and time of a container's folder; `NotFound` where there is none."""
+        path = self._container(account, container).path
+        return folder_etag(path), file_time(path.stat().st_mtime_ns)
 
     def delete_container(self, account: str, container: str) -> None:
         """Remove the container with all its blobs; `NotFound` where there is none."""
@@ -123,7 +123,7 @@ class BlobStore:
             return self._folder_mark(account, container, name)
         if not stat.S_ISREG(status.st_mode):
             return None
-        return self._notes.fill(account, container, [_blob(name, status)])[0]
+        return self._notes.fill(account, container, [blob_of(name, status)])[0]
 
     def get(self, account: str, container: str, name: str) -> Blob:
         """As `stat`, but `NotFound` where there is none."""
@@ -156,7 +156,9 @@ class BlobStore:
         folder.file(name)
         source = self._adopt(source)
         status = self._touch(source)
-        blob = replace(_blob(name, status), headers=kept, metadata=metadata or {}, md5=md5, kind=kind, blocks=blocks)
+        blob = replace(
+            blob_of(name, status), headers=kept, metadata=metadata or {}, md5=md5, kind=kind, blocks=blocks
+        )
         with self._lock:
             before = self.stat(account, container, name) if check or kind != "BlockBlob" else None
             if check:
@@ -183,6 +185,22 @@ class BlobStore:
             temporary.write_bytes(data)
             return self.put_file(account, container, name, temporary, content_type=content_type, metadata=metadata)
 
+    def copy(
+        self,
+        blob: Blob,
+        source: Path,
+        *,
+        to: tuple[str, str, str],
+        metadata: Mapping[str, str] | None = None,
+        check: Check | None = None,
+    ) -> Blob:
+        """Make a second blob `to` (account, container, name) with a blob's properties and its content, `source`."""
+        with self.receive() as temporary:
+            shutil.copyfile(source, temporary)
+            return self.put_file(
+                *to, temporary, headers=blob.headers, metadata=metadata, md5=blob.md5, kind=blob.kind, check=check
+            )
+
     def append(
         self, account: str, container: str, name: str, data: bytes | Path, *, check: Check | None = None
     ) -> Blob:
@@ -198,7 +216,7 @@ class BlobStore:
             path = self._container(account, container).file(name)
             with path.open("ab") as file:
                 _append(file.fileno(), data)
-            after = replace(before, **_own(path.stat()), md5=None, blocks=())
+            after = replace(before, **own_properties(path.stat()), md5=None, blocks=())
             self._notes.add(account, container, after)
             self._notes.forget(account, container, name, but=after.etag)
         return after
@@ -224,7 +242,7 @@ class BlobStore:
                 changed = replace(changed, headers=headers, md5=md5)
             path = self._container(account, container).file(name)
             if path.exists():
-                changed = replace(changed, **_own(self._touch(path)))
+                changed = replace(changed, **own_properties(self._touch(path)))
             self._notes.add(account, container, changed)
             self._notes.forget(account, container, name, but=changed.etag)
         return changed
@@ -235,7 +253,7 @@ class BlobStore:
             folder = self._container(account, container)
             folder.remove(name)
             path = folder.make_folder(name)
-            blob = replace(_blob(name, path.stat()), size=0, etag=_mark_etag(path), metadata=metadata)
+            blob = replace(blob_of(name, path.stat()), size=0, etag=folder_etag(path), metadata=metadata)
             self._notes.add(account, container, blob)
             self._notes.forget(account, container, name, but=blob.etag)
         return blob
@@ -310,7 +328,7 @@ class BlobStore:
         path = self._container(account, container).folder(name)
         if not path.is_dir():
             return None
-        blob = replace(_blob(name, path.stat()), size=0, etag=_mark_etag(path))
+        blob = replace(blob_of(name, path.stat()), size=0, etag=folder_etag(path))
         noted = self._notes.fill(account, container, [blob])[0]
         return noted if FOLDER_MARK in noted.metadata else None
 
@@ -336,7 +354,7 @@ def _item(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
     if entry is None:
         return Prefix(name=name)
     try:
-        return _blob(name, entry.stat())
+        return blob_of(name, entry.stat())
     except FileNotFoundError:  # removed since the folder was read
         return None
 
@@ -352,30 +370,6 @@ def _grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str)
         first, entry = next(members)
         if name > marker:
             yield name, entry if name == first and not name.endswith(delimiter) else None
-
-
-def _blob(name: str, status: os.stat_result) -> Blob:
-    return Blob(name=name, created=_time(status.st_mtime_ns), **_own(status))
-
-
-def _own(status: os.stat_result) -> dict[str, Any]:
-    """What a blob has from its file."""
-    return {"size": status.st_size, "etag": _etag(status), "modified": _time(status.st_mtime_ns)}
-
-
-def _etag(status: os.stat_result) -> str:
-    """Differs after every change of the file, and stays when the file is renamed."""
-    seed = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}".encode()
-    return "0x" + hashlib.blake2b(seed, digest_size=8).hexdigest().upper()
-
-
-def _mark_etag(folder: Path) -> str:
-    """A folder's times change with every file in it: only its place counts."""
-    return f"0x{folder.stat().st_ino:016X}"
-
-
-def _time(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, timezone.utc)
 
 
 def _append(descriptor: int, data: bytes | Path) -> None:

@@ -1,0 +1,151 @@
+"""Who may do what with the storage: asked before a request's body is read.
+
+Three ways in, as in Azure: a shared key (the account is named in the header), a shared access signature in the query
+(the account is found by its key: it stood in the address before the `@`, which never reaches the service), and a
+bearer token.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from urllib.parse import parse_qsl
+
+from azureml_wrapper.local.domain.clock import parse_time
+from azureml_wrapper.local.domain.errors import Forbidden, Unauthenticated
+from azureml_wrapper.local.domain.signatures import account_sas_text, sas_text, shared_key_text, sign
+from azureml_wrapper.local.http.application import Authenticate
+from azureml_wrapper.local.http.messages import Request
+from azureml_wrapper.local.http.routing import Match
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.tokens import BadToken, Identity
+
+# How old a signed request may be (Microsoft Learn, "Authorize with Shared Key").
+SKEW = timedelta(minutes=15)
+
+
+def authenticator(context: Context) -> Authenticate:
+    """Authentication of the storage side."""
+
+    def authenticate(request: Request, match: Match) -> Identity:
+        kind, _, credential = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "sharedkey":
+            return _shared_key(context, request, credential)
+        if kind.lower() == "bearer":
+            return _bearer(context, match, credential)
+        if "sig" in request.query:
+            return _signature(context, request, match)
+        if kind:
+            raise _refused(f"the local storage knows SharedKey, Bearer and signatures, not {kind}")
+        raise Unauthenticated(
+            "The request carries no account key, signature or token.", code="NoAuthenticationInformation"
+        )
+
+    return authenticate
+
+
+def _shared_key(context: Context, request: Request, credential: str) -> Identity:
+    account, _, signature = credential.partition(":")
+    key = context.accounts.key(account)
+    if key is None:
+        raise _refused(f"storage account {account!r} is not registered with this service")
+    text = shared_key_text(request.method, account, request.raw_path, request.query, request.headers)
+    if not _same(sign(key, text), signature):
+        raise _refused(f"the signature was not made with the key of storage account {account!r}")
+    _check_age(request, context.clock.now())
+    return Identity(account=account)
+
+
+def _check_age(request: Request, now: datetime) -> None:
+    try:
+        signed = parsedate_to_datetime(request.headers.get("x-ms-date") or request.headers["date"])
+    except (KeyError, ValueError, TypeError):
+        raise _refused("the request carries no date") from None
+    if abs(now - signed.replace(tzinfo=signed.tzinfo or timezone.utc)) > SKEW:
+        raise _refused("the request is older than 15 minutes")
+
+
+def _bearer(context: Context, match: Match, token: str) -> Identity:
+    try:
+        identity = context.tokens.identify(token)
+    except BadToken as error:
+        raise _refused(str(error)) from error
+    accounts = context.blobs.accounts(match.parameters["container"]) if "container" in match.parameters else []
+    if identity.workspace_id:
+        own = context.workspaces.by_id(identity.workspace_id).storage_account
+        accounts = [own] if own in accounts else accounts
+    if len(accounts) != 1:
+        raise _refused("a bearer token names no account, and the address fits none or several: use the account's key")
+    return Identity(run_id=identity.run_id, workspace_id=identity.workspace_id, account=accounts[0])
+
+
+def _signature(context: Context, request: Request, match: Match) -> Identity:
+    account = _signer(context, request, match)
+    if account is None:
+        raise _refused("no account's key gives this signature for this address")
+    _check_times(request.query, context.clock.now())
+    given = request.query.get("sp", "")
+    wanted = needed_permissions(request.method, request.query, is_blob="name" in match.parameters)
+    creates = "c" in given and wanted == "w" and not _exists(context, account, match)
+    if not creates and not set(wanted) & set(given):
+        raise Forbidden(
+            f"The signature allows {given!r}, and {request.method} needs one of {wanted!r}.",
+            code="AuthorizationPermissionMismatch",
+        )
+    return Identity(account=account)
+
+
+def _exists(context: Context, account: str, match: Match) -> bool:
+    return context.blobs.stat(account, match.parameters["container"], match.parameters["name"]) is not None
+
+
+def _signer(context: Context, request: Request, match: Match) -> str | None:
+    """The account whose key made the signature, or for which a user registered just this SAS token."""
+    container, name = match.parameters.get("container", ""), match.parameters.get("name", "")
+    query, signature = request.query, request.query["sig"]
+    if not container:
+        return None
+    for account in context.blobs.accounts(container):
+        text = account_sas_text(query, account) if "ss" in query else sas_text(query, account, container, name)
+        if _same(sign(context.accounts.ensure(account), text), signature):
+            return account
+    return next((account for account, token in context.accounts.tokens(container) if _same_token(token, query)), None)
+
+
+def _same_token(token: str, query: Mapping[str, str]) -> bool:
+    values = {name.lower(): value for name, value in parse_qsl(token)}
+    return bool(values.get("sig")) and _same(
+        "\n".join(f"{name}={values[name]}" for name in sorted(values)),
+        "\n".join(f"{name}={query.get(name, '')}" for name in sorted(values)),
+    )
+
+
+def _check_times(query: Mapping[str, str], now: datetime) -> None:
+    try:
+        start, end = parse_time(query.get("st")), parse_time(query.get("se"))
+    except ValueError:
+        raise _refused("its times cannot be read") from None
+    if end is None or now >= end:
+        raise _refused(f"the signature expired at {query.get('se')}")
+    if start is not None and now < start:
+        raise _refused(f"the signature is not valid before {query.get('st')}")
+
+
+def needed_permissions(method: str, query: Mapping[str, str], *, is_blob: bool) -> str:
+    """The letters of which a signature must have one (Microsoft Learn, "Create a service SAS")."""
+    comp = query.get("comp", "").lower()
+    if method in ("GET", "HEAD"):
+        return "r" if is_blob else "l" if comp == "list" else "rl"
+    if not is_blob:
+        return ""
+    return "d" if method == "DELETE" else "aw" if comp == "appendblock" else "w"
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _refused(reason: str) -> Forbidden:
+    return Forbidden(f"Server failed to authenticate the request: {reason}.", code="AuthenticationFailed")

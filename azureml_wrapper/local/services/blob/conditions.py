@@ -1,0 +1,77 @@
+"""Conditional headers: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since.
+
+Outcomes as in Microsoft Learn, "Specifying conditional headers for Blob service operations".
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, PreconditionFailed
+from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.http.messages import Request
+from azureml_wrapper.local.store.blobs import Check
+
+
+def check_write(request: Request) -> Check:
+    """Raises where the blob that is there before a write does not meet the request's conditions."""
+
+    def check(blob: Blob | None) -> None:
+        wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
+        if blob is not None and unwanted == "*":
+            raise Conflict("The specified blob already exists.", code="BlobAlreadyExists")
+        if (blob is None and wanted is not None) or (
+            blob and (_fails(request, blob) or _is_unchanged(request, blob))
+        ):
+            raise PreconditionFailed("The blob does not meet the request's conditions.")
+
+    return check
+
+
+def check_append(request: Request, position: str | None) -> Check:
+    """As `check_write`, and raises where the blob does not end at `position`."""
+
+    def check(blob: Blob | None) -> None:
+        check_write(request)(blob)
+        if position and blob is not None and blob.size != int(position):
+            raise PreconditionFailed(
+                f"The blob has {blob.size} bytes, not {position}.", code="AppendPositionConditionNotMet"
+            )
+
+    return check
+
+
+def is_unchanged(request: Request, blob: Blob) -> bool:
+    """Whether a read is answered 304; raises `PreconditionFailed` where its other conditions fail."""
+    if _fails(request, blob):
+        raise PreconditionFailed("The blob does not meet the request's conditions.")
+    return _is_unchanged(request, blob)
+
+
+def _fails(request: Request, blob: Blob) -> bool:
+    wanted, since = request.headers.get("if-match"), _time(request, "if-unmodified-since")
+    return (wanted is not None and not _names(wanted, blob)) or (since is not None and blob.modified > since)
+
+
+def _is_unchanged(request: Request, blob: Blob) -> bool:
+    unwanted, since = request.headers.get("if-none-match"), _time(request, "if-modified-since")
+    if unwanted is not None:
+        return _names(unwanted, blob)
+    return since is not None and blob.modified <= since
+
+
+def _names(header: str, blob: Blob) -> bool:
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")]
+    return "*" in tags or blob.etag in tags
+
+
+def _time(request: Request, header: str) -> datetime | None:
+    text = request.headers.get(header)
+    if not text:
+        return None
+    try:
+        instant = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        raise Invalid(f"{header}: {text!r} is not a date.", code="InvalidHeaderValue") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)

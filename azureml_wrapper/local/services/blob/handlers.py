@@ -1,0 +1,159 @@
+"""Operations on blobs. `request.identity.account` is the account that the request may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.http.messages import Request, Response, empty, file_response
+from azureml_wrapper.local.services.blob import conditions, wire
+from azureml_wrapper.local.services.context import Context
+
+# Asked for in a header or the query, and not kept by this store: refused rather than forgotten.
+_REFUSED_HEADERS = {
+    "x-ms-lease-id": "leases",
+    "x-ms-encryption-key": "customer-provided keys",
+    "x-ms-encryption-scope": "encryption scopes",
+    "x-ms-tags": "blob index tags",
+    "x-ms-content-crc64": "CRC64 checksums",
+    "x-ms-if-tags": "blob index tags",
+}
+_REFUSED_QUERY = {"snapshot": "snapshots", "versionid": "versions"}
+
+
+def where(request: Request) -> tuple[str, str, str]:
+    """Account, container and name of the blob that a request is about."""
+    for names, given in ((_REFUSED_HEADERS, request.headers), (_REFUSED_QUERY, request.query)):
+        for name in names.keys() & given.keys():
+            raise Unsupported(f"The local storage has no {names[name]} ({name}).")
+    return request.identity.account, request["container"], request["name"]
+
+
+def existing(context: Context, request: Request) -> Blob:
+    """The blob, or the reason why there is none."""
+    account, container, name = where(request)
+    if not context.blobs.has_container(account, container):
+        raise NotFound("The specified container does not exist.", code="ContainerNotFound")
+    found = context.blobs.stat(account, container, name)
+    if found is None:
+        raise NotFound("The specified blob does not exist.", code="BlobNotFound")
+    return found
+
+
+def body_of(request: Request) -> Path:
+    """The file that holds the body; the routes of these handlers stream."""
+    if request.body_file is None:
+        raise Invalid(f"{request.method} {request.path} has no body.")
+    return request.body_file
+
+
+def put_blob(context: Context, request: Request) -> Response:
+    """Put Blob, Copy Blob, and the empty blob that marks a folder."""
+    if "x-ms-copy-source" in request.headers:
+        return _copy_blob(context, request)
+    kind = request.headers.get("x-ms-blob-type", "")
+    if kind not in ("BlockBlob", "AppendBlob"):
+        raise Unsupported(f"x-ms-blob-type {kind!r}: the local storage has block blobs and append blobs.")
+    if wire.is_folder_mark(request):
+        blob = context.blobs.make_marked_folder(*where(request), wire.metadata(request))
+        return empty(201, wire.written(blob))
+    body = body_of(request)
+    blob = context.blobs.put_file(
+        *where(request),
+        body,
+        headers=wire.content_headers(request, plain=True),
+        metadata=wire.metadata(request),
+        md5=wire.checked_md5(body, request.headers.get("content-md5")),
+        kind=kind,
+        check=conditions.check_write(request),
+    )
+    return empty(201, wire.written(blob))
+
+
+def _copy_blob(context: Context, request: Request) -> Response:
+    account, container, name = where(request)
+    source = urlsplit(request.headers["x-ms-copy-source"])
+    from_container, _, from_name = unquote(source.path).lstrip("/").partition("/")
+    owner = source.netloc.partition(".")[0]
+    if source.netloc.rpartition("@")[2] != context.addresses.host or owner not in (account, "127"):
+        raise Unsupported("The local storage copies blobs within one account only.")
+    before = context.blobs.get(account, from_container, from_name)
+    blob = context.blobs.copy(
+        before,
+        context.blobs.path(account, from_container, from_name),
+        to=(account, container, name),
+        metadata=wire.metadata(request) or before.metadata,
+        check=conditions.check_write(request),
+    )
+    headers = {"x-ms-copy-id": context.ids.guid(), "x-ms-copy-status": "success"}
+    return empty(202, {**wire.written(blob), **headers})
+
+
+def append_block(context: Context, request: Request) -> Response:
+    before = existing(context, request)
+    if before.kind != "AppendBlob":
+        raise Invalid("The blob is not an append blob.", code="InvalidBlobType")
+    body = body_of(request)
+    wire.checked_md5(body, request.headers.get("content-md5"))
+    position = request.headers.get("x-ms-blob-condition-appendpos")
+    blob = context.blobs.append(*where(request), body, check=conditions.check_append(request, position))
+    added = body.stat().st_size
+    return empty(201, {**wire.written(blob), "x-ms-blob-append-offset": str(blob.size - added)})
+
+
+def get_blob(context: Context, request: Request) -> Response:
+    """Get Blob, with or without a range."""
+    blob = existing(context, request)
+    if conditions.is_unchanged(request, blob):
+        return empty(304, wire.written(blob))
+    headers = {**wire.properties(blob), **wire.replaced(request.query)}
+    part = wire.byte_range(request, blob.size)
+    if not blob.size:
+        return empty(200, headers)
+    path = context.blobs.path(*where(request))
+    if part is None:
+        return file_response(path, length=blob.size, headers=headers)
+    start, length = part
+    headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
+    if md5 := headers.pop("Content-MD5", None):
+        headers["x-ms-blob-content-md5"] = md5
+    return file_response(path, start=start, length=length, status=206, headers=headers)
+
+
+def head_blob(context: Context, request: Request) -> Response:
+    """Get Blob Properties, Get Blob Metadata."""
+    blob = existing(context, request)
+    if conditions.is_unchanged(request, blob):
+        return empty(304, wire.written(blob))
+    headers = {**wire.properties(blob), **wire.replaced(request.query)}
+    # A GET of the metadata has no body; a HEAD tells the size of the body that it leaves out.
+    size = blob.size if request.method == "HEAD" else 0
+    return empty(200, {**headers, "Content-Length": str(size)})
+
+
+def set_metadata(context: Context, request: Request) -> Response:
+    existing(context, request)
+    blob = context.blobs.set_properties(
+        *where(request), metadata=wire.metadata(request), check=conditions.check_write(request)
+    )
+    return empty(200, wire.written(blob))
+
+
+def set_properties(context: Context, request: Request) -> Response:
+    """Set Blob Properties: content headers that are left out are cleared, as in Azure."""
+    existing(context, request)
+    blob = context.blobs.set_properties(
+        *where(request),
+        headers=wire.content_headers(request),
+        md5=request.headers.get("x-ms-blob-content-md5"),
+        check=conditions.check_write(request),
+    )
+    return empty(200, wire.written(blob))
+
+
+def delete_blob(context: Context, request: Request) -> Response:
+    existing(context, request)
+    context.blobs.delete(*where(request), check=conditions.check_write(request))
+    return empty(202, {"x-ms-delete-type-permanent": "true"})

@@ -1,0 +1,238 @@
+"""Headers and XML of the blob endpoint."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from email.utils import format_datetime
+from html import unescape
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from azureml_wrapper.local.domain.errors import Invalid, OutOfRange, ServiceFault
+from azureml_wrapper.local.domain.storage import FOLDER_MARK, Blob, Prefix
+from azureml_wrapper.local.http.messages import Request, Response
+
+META = "x-ms-meta-"
+# What a client may set (`x-ms-blob-…`, or the plain header in Put Blob), and what reads give back.
+CONTENT_HEADERS = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control")
+# A signature may replace them: `rsct=text/csv`.
+_REPLACED = {"rsct": "Content-Type", "rsce": "Content-Encoding", "rscl": "Content-Language"}
+_REPLACED |= {"rscd": "Content-Disposition", "rscc": "Cache-Control"}
+_META_NAME = re.compile(r"[a-z_][a-z0-9_.-]*")
+_PICK = re.compile(r"<(Committed|Uncommitted|Latest)>([^<]*)</\1>")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_STATUS_CODES = {404: "ResourceNotFound", 400: "InvalidInput", 403: "AuthenticationFailed", 500: "InternalError"}
+# A full disk must not be a 5xx: the storage clients would try again for a minute.
+_STATUSES = {507: 413}
+
+
+# Requests ------------------------------------------------------------------------------------------------------
+
+
+def metadata(request: Request) -> dict[str, str]:
+    """The blob's metadata that a request sets; names come in lower case."""
+    found = {name[len(META) :]: value for name, value in request.headers.items() if name.startswith(META)}
+    if wrong := [name for name in found if not _META_NAME.fullmatch(name)]:
+        raise Invalid(f"Metadata name {wrong[0]!r} is not allowed: letters, digits and '_'.", code="InvalidMetadata")
+    return found
+
+
+def content_headers(request: Request, *, plain: bool = False) -> dict[str, str]:
+    """The content headers that a request sets; `plain`: those without `x-ms-blob-` count too."""
+    values = {
+        name: request.headers.get(f"x-ms-blob-{name}") or (request.headers.get(name) if plain else None)
+        for name in CONTENT_HEADERS
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def is_folder_mark(request: Request) -> bool:
+    size = request.headers.get("content-length", "0")
+    return size == "0" and request.headers.get(META + FOLDER_MARK, "").lower() == "true"
+
+
+def byte_range(request: Request, size: int) -> tuple[int, int] | None:
+    """(start, length) of the bytes that the request asks for; None for all of them."""
+    text = request.headers.get("x-ms-range") or request.headers.get("range")
+    if not text:
+        return None
+    found = _RANGE.fullmatch(text)
+    start = int(found[1]) if found else 0
+    end = min(int(found[2] or size), size - 1) if found else -1
+    if not found or (found[2] and int(found[2]) < start):
+        raise Invalid(
+            f"Range {text!r} is not allowed: 'bytes=first-last' or 'bytes=first-'.", code="InvalidHeaderValue"
+        )
+    if start >= size:
+        raise OutOfRange(f"The range {text} begins after the end of the blob, which has {size} bytes.")
+    return start, end - start + 1
+
+
+def block_picks(body: bytes) -> list[tuple[str, str]]:
+    """(which list, block id) of each entry of a Put Block List."""
+    text = body.decode("utf-8-sig", "replace")
+    if "<BlockList" not in text:
+        raise Invalid("The body is not a BlockList.", code="InvalidXmlDocument")
+    return [(which, unescape(block.strip())) for which, block in _PICK.findall(text)]
+
+
+def checked_md5(path: Path, wanted: str | None) -> str:
+    """The file's MD5 in base64; `Invalid` where the request promised another one."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1024 * 1024):
+            digest.update(chunk)
+    found = base64.b64encode(digest.digest()).decode()
+    if wanted and wanted != found:
+        raise Invalid(f"The body's MD5 is {found}, and Content-MD5 says {wanted}.", code="Md5Mismatch")
+    return found
+
+
+def marker_of(name: str) -> str:
+    """The name after which a listing goes on, as an opaque word."""
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def name_of(marker: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(marker).decode()
+    except (binascii.Error, ValueError):
+        raise Invalid(f"Marker {marker[:100]!r} is not one of ours.", code="OutOfRangeQueryParameterValue") from None
+
+
+# Headers -------------------------------------------------------------------------------------------------------
+
+
+def written(blob: Blob) -> dict[str, str]:
+    """Headers of the answer to a write."""
+    md5 = {"Content-MD5": blob.md5} if blob.md5 else {}
+    return {**_version(blob.etag, blob.modified), **md5, "x-ms-request-server-encrypted": "true"}
+
+
+def properties(blob: Blob) -> dict[str, str]:
+    """Headers of the answer to a read."""
+    return {
+        **_version(blob.etag, blob.modified),
+        "Content-Type": blob.content_type,
+        **{name.title(): value for name, value in blob.headers.items() if name != "content-type"},
+        **({"Content-MD5": blob.md5} if blob.md5 else {}),
+        **{META + name: value for name, value in blob.metadata.items()},
+        "Accept-Ranges": "bytes",
+        "x-ms-blob-type": blob.kind,
+        "x-ms-creation-time": http_time(blob.created),
+        "x-ms-lease-status": "unlocked",
+        "x-ms-lease-state": "available",
+        "x-ms-server-encrypted": "true",
+        # A page that somebody uploaded must not run as one of the service's own.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+
+
+def replaced(query: Mapping[str, str]) -> dict[str, str]:
+    """Content headers that a signature puts in the place of the blob's own."""
+    return {header: query[name] for name, header in _REPLACED.items() if query.get(name) and "sig" in query}
+
+
+def container_properties(etag: str, modified: datetime) -> dict[str, str]:
+    return {
+        **_version(etag, modified),
+        "x-ms-lease-status": "unlocked",
+        "x-ms-lease-state": "available",
+        "x-ms-has-immutability-policy": "false",
+        "x-ms-has-legal-hold": "false",
+    }
+
+
+def http_time(instant: datetime) -> str:
+    """`Wed, 05 Oct 2022 18:03:07 GMT`."""
+    return format_datetime(instant, usegmt=True)
+
+
+def _version(etag: str, modified: datetime) -> dict[str, str]:
+    return {"ETag": f'"{etag}"', "Last-Modified": http_time(modified), "x-ms-version": "2021-08-06"}
+
+
+# XML -----------------------------------------------------------------------------------------------------------
+
+
+def xml(body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    text = f'<?xml version="1.0" encoding="utf-8"?>{body}'
+    return Response(text, status, headers=headers, media_type="application/xml")
+
+
+def fault(error: ServiceFault, request: Request) -> Response:
+    """A fault in the storage's own form, so that its clients recognise the code."""
+    code = error.code if error.code != "UserError" else _STATUS_CODES.get(error.status, "InvalidInput")
+    headers = {"x-ms-error-code": code, "x-ms-version": "2021-08-06"}
+    body = "" if request.method == "HEAD" else f"<Error>{_tag('Code', code)}{_tag('Message', error.message)}</Error>"
+    return xml(body, _STATUSES.get(error.status, error.status), headers)
+
+
+def listing(request: Request, items: Iterable[Blob | Prefix], *, endpoint: str, limit: int, next_marker: str) -> str:
+    """The answer to List Blobs."""
+    asked = {"Prefix": "prefix", "Marker": "marker", "Delimiter": "delimiter"}
+    head = "".join(_tag(tag, request.query[name]) for tag, name in asked.items() if request.query.get(name))
+    with_metadata = "metadata" in request.query.get("include", "").split(",")
+    blobs = "".join(_item(item, with_metadata=with_metadata) for item in items)
+    return (
+        f"<EnumerationResults ServiceEndpoint={quoteattr(endpoint)} ContainerName={quoteattr(request['container'])}>"
+        f"{head}<MaxResults>{limit}</MaxResults><Blobs>{blobs}</Blobs>"
+        f"{_tag('NextMarker', next_marker)}</EnumerationResults>"
+    )
+
+
+def containers(names: Iterable[tuple[str, str, datetime]], endpoint: str) -> str:
+    """The answer to List Containers, of (name, ETag, time)."""
+    entries = "".join(
+        f"<Container>{_tag('Name', name)}<Properties>{_tag('Last-Modified', http_time(modified))}"
+        f"{_tag('Etag', etag)}<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+        "</Properties></Container>"
+        for name, etag, modified in names
+    )
+    return (
+        f"<EnumerationResults ServiceEndpoint={quoteattr(endpoint)}><Containers>{entries}</Containers>"
+        "<NextMarker/></EnumerationResults>"
+    )
+
+
+def block_list(lists: Mapping[str, Iterable[tuple[str, int]]]) -> str:
+    """The answer to Get Block List: `CommittedBlocks` and `UncommittedBlocks`."""
+    parts = [f"<{name}>{''.join(_block(*block) for block in blocks)}</{name}>" for name, blocks in lists.items()]
+    return f"<BlockList>{''.join(parts)}</BlockList>"
+
+
+def _block(block: str, size: int) -> str:
+    return f"<Block>{_tag('Name', block)}<Size>{size}</Size></Block>"
+
+
+def _item(item: Blob | Prefix, *, with_metadata: bool) -> str:
+    if isinstance(item, Prefix):
+        return f"<BlobPrefix>{_tag('Name', item.name)}</BlobPrefix>"
+    own = "".join(_tag(name, value) for name, value in item.metadata.items())
+    shown = {
+        "Creation-Time": http_time(item.created),
+        "Last-Modified": http_time(item.modified),
+        "Etag": item.etag,
+        "Content-Length": str(item.size),
+        "Content-Type": item.content_type,
+        **{name.title(): item.headers.get(name, "") for name in CONTENT_HEADERS[1:]},
+        "Content-MD5": item.md5 or "",
+        "BlobType": item.kind,
+        "AccessTier": "Hot",
+        "LeaseStatus": "unlocked",
+        "LeaseState": "available",
+        "ServerEncrypted": "true",
+    }
+    values = "".join(_tag(name, value) for name, value in shown.items())
+    kept = f"<Metadata>{own}</Metadata>" if with_metadata else ""
+    return f"<Blob>{_tag('Name', item.name)}<Properties>{values}</Properties>{kept}</Blob>"
+
+
+def _tag(name: str, value: str) -> str:
+    return f"<{name}>{escape(value)}</{name}>" if value else f"<{name}/>"

@@ -1,0 +1,137 @@
+"""Blocks on their way to become a blob: staged one by one, then joined."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from azureml_wrapper.local.domain.clock import Clock
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.storage import Blob, check_blob_name
+from azureml_wrapper.local.store.blobs import COPY_CHUNK, BlobStore, Check
+
+# Azure's limits (Microsoft Learn, "Put Block", "Put Block List").
+ID_LIMIT = 64  # bytes
+COUNT_LIMIT = 50_000
+# Blocks that nobody commits are dropped after a week, as in Azure.
+KEPT_SECONDS = 7 * 24 * 3600
+_STAGED = ".blocks"
+
+
+class BlockStore:
+    """Staged blocks of blobs; they are no blobs before `commit`."""
+
+    def __init__(self, root: Path, blobs: BlobStore, clock: Clock) -> None:
+        self._root, self._blobs = root / _STAGED, blobs
+        self._root.mkdir(parents=True, exist_ok=True)
+        for folder in self._root.iterdir():
+            if clock.now().timestamp() - folder.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def stage(self, account: str, container: str, name: str, block: str, *, source: Path) -> None:
+        """Keep a block, in the place of one with the same id; the file is moved. `block` is base64."""
+        check_blob_name(name)
+        file = self._folder(account, container, name) / _file_name(block)
+        file.parent.mkdir(exist_ok=True)
+        with self._blobs.receive() as waiting:
+            shutil.move(source, waiting)
+            waiting.replace(file)
+
+    def staged(self, account: str, container: str, name: str) -> list[tuple[str, int]]:
+        """(id, size) of every block that waits."""
+        folder = self._folder(account, container, name)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [(base64.b64encode(bytes.fromhex(file.name)).decode(), file.stat().st_size) for file in files]
+
+    def commit(
+        self,
+        account: str,
+        container: str,
+        name: str,
+        picks: Sequence[tuple[str, str]],
+        *,
+        headers: Mapping[str, str],
+        metadata: Mapping[str, str],
+        md5: str | None = None,
+        check: Check | None = None,
+    ) -> Blob:
+        """Join blocks to a blob. A pick is (`Committed`, `Uncommitted` or `Latest`, block id)."""
+        if len(picks) > COUNT_LIMIT:
+            raise Invalid(f"{len(picks)} blocks; a blob has at most {COUNT_LIMIT}.", code="BlockListTooLong")
+        with self._blobs.receive() as whole:
+            with whole.open("wb") as target:
+                sizes = self._join(account, container, name, picks, target=target)
+            blob = self._blobs.put_file(
+                account,
+                container,
+                name,
+                whole,
+                headers=headers,
+                metadata=metadata,
+                md5=md5,
+                blocks=tuple((block, size) for (_, block), size in zip(picks, sizes, strict=True)),
+                check=check,
+            )
+        self.drop(account, container, name)
+        return blob
+
+    def drop(self, account: str, container: str, name: str) -> None:
+        """Forget what is staged for a blob."""
+        shutil.rmtree(self._folder(account, container, name), ignore_errors=True)
+
+    def _join(
+        self, account: str, container: str, name: str, picks: Sequence[tuple[str, str]], *, target: BinaryIO
+    ) -> list[int]:
+        folder = self._folder(account, container, name)
+        before = self._blobs.stat(account, container, name)
+        offsets = _offsets(before.blocks if before else ())
+        sizes = []
+        for which, block in picks:
+            file = folder / _file_name(block)
+            if which != "Committed" and file.is_file():
+                source, start, size = file, 0, file.stat().st_size
+            elif which != "Uncommitted" and block in offsets:
+                source, (start, size) = self._blobs.path(account, container, name), offsets[block]
+            else:
+                raise Invalid(
+                    f"The block list names the block {block!r}, which is not there.", code="InvalidBlockList"
+                )
+            _copy(source, start, size, target)
+            sizes.append(size)
+        return sizes
+
+    def _folder(self, account: str, container: str, name: str) -> Path:
+        return self._root / hashlib.sha256(f"{account}/{container}/{name}".encode()).hexdigest()
+
+
+def _offsets(blocks: Sequence[tuple[str, int]]) -> dict[str, tuple[int, int]]:
+    found, start = {}, 0
+    for block, size in blocks:
+        found[block] = (start, size)
+        start += size
+    return found
+
+
+def _copy(source: Path, start: int, size: int, target: BinaryIO) -> None:
+    with source.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (chunk := file.read(min(COPY_CHUNK, size))):
+            size -= len(chunk)
+            target.write(chunk)
+
+
+def _file_name(block: str) -> str:
+    try:
+        decoded = base64.b64decode(block, validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    if not 0 < len(decoded) <= ID_LIMIT:
+        raise Invalid(
+            f"Block id {block[:100]!r} is not base64 of 1 to {ID_LIMIT} bytes.", code="InvalidQueryParameterValue"
+        )
+    return decoded.hex()
