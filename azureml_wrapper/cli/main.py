@@ -47,10 +47,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def exit_code(error: Exception) -> int:
-    """2 where the user's config or command is at fault, else 1."""
-    from azureml_wrapper.errors import ConfigError
+    """2 where the command or the config is at fault, else 1."""
+    from azureml_wrapper import errors
 
-    return 2 if isinstance(error, ConfigError) else 1
+    at_fault = (errors.ConfigError, errors.BadName, errors.BadArgument, errors.BadPipeline)
+    missing = (errors.NotRegistered, errors.ScriptNotFound, errors.SnapshotTooLarge)
+    return 2 if isinstance(error, (*at_fault, *missing)) else 1
 
 
 def message(error: Exception) -> str:

@@ -1,0 +1,173 @@
+"""`aml` and `aml local` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from azureml_wrapper.local import control
+from azureml_wrapper.local.home import Home
+
+COMMANDS = ["", "run", "local", "local up", "local down", "local status", "local reset", "local exec"]
+
+
+def status(shell):
+    return dict(line.split(None, 1) for line in shell.aml("local", "status").stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(shell, command):
+    help_text = shell.aml(*command.split(), "--help").stdout
+    assert help_text.startswith("Usage: aml")
+    assert len(help_text.splitlines()) > 5
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported(shell):
+    code = "import sys, azureml_wrapper.cli; print(*sys.modules)"
+    modules = shell.run(sys.executable, "-c", code).stdout.split()
+    assert {"azureml.core", "pandas", "pydantic", "rich", "uvicorn"}.isdisjoint(modules)
+
+
+def test_the_version_is_that_of_the_package(shell):
+    from importlib.metadata import version
+
+    assert shell.aml("--version").stdout.split()[-1] == version("azureml_wrapper")
+
+
+def test_an_unknown_command_is_a_usage_error(shell):
+    assert "No such command 'rum'" in shell.fails("rum", code=2)
+
+
+def test_up_starts_status_tells_and_down_stops(shell):
+    assert status(shell)["service"] == "does not run"
+    up = shell.aml("local", "up").stdout
+    info = control.find(Home(shell.home))
+    assert f"127.0.0.1:{info.port}" in up
+    told = status(shell)
+    assert told["service"] == f"runs (pid {info.pid})"
+    assert told["address"] == f"http://127.0.0.1:{info.port}"
+    assert told["home"] == str(shell.home)
+    assert told["runs"] == "none"
+    assert shell.aml("local", "down").stdout.startswith("Stopped")
+    assert control.find(Home(shell.home)) is None
+    assert "No service runs" in shell.aml("local", "down").stdout
+
+
+def test_the_secret_is_never_printed(shell):
+    shell.aml("local", "up")
+    secret = control.find(Home(shell.home)).secret
+    assert secret not in shell.aml("local", "status").stdout
+
+
+def test_up_on_a_port_uses_it_and_says_so_where_another_one_is_in_use(shell):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shell.aml("local", "up", "--port", str(port))
+    assert control.find(Home(shell.home)).port == port
+    assert f"already, on port {port}" in shell.fails("local", "up", "--port", str(port % 60000 + 1024), code=1)
+
+
+def test_a_home_that_cannot_be_written_is_an_error_that_says_what_to_do(shell):
+    shell.home.write_text("not a folder")
+    assert "Set AZUREML_WRAPPER_HOME" in shell.fails("local", "up", code=1)
+
+
+def test_foreground_stays_until_it_is_interrupted(shell):
+    command = ["aml", "local", "up", "--foreground"]
+    process = subprocess.Popen(
+        command, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while control.find(Home(shell.home)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert control.find(Home(shell.home)).pid == process.pid
+        assert "runs already" in shell.fails("local", "up", "--foreground", code=1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert str(shell.home) in output
+
+
+def test_reset_asks_first(shell):
+    shell.aml("local", "up")
+    refused = shell.aml("local", "reset", check=False)
+    assert refused.returncode == 1
+    assert f"below {shell.home}?" in refused.stdout
+    assert control.find(Home(shell.home))
+
+
+def test_reset_deletes_what_is_the_services_and_nothing_else(shell):
+    shell.aml("local", "up")
+    (shell.home / "mine.txt").write_text("not the service's")
+    shell.aml("local", "reset", "--yes")
+    assert control.find(Home(shell.home)) is None
+    assert [path.name for path in shell.home.iterdir()] == ["mine.txt"]
+
+
+def write_config(folder, workspace="field-station", subscription="11111111-2222-3333-4444-555555555555"):
+    folder.mkdir(exist_ok=True, parents=True)
+    config = {"subscription_id": subscription, "resource_group": "research", "workspace_name": workspace}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+PROGRAM = "from azureml.core import Workspace; ws = Workspace.from_config(); print(ws.name, ws.subscription_id)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [".azureml", "."])
+def test_exec_runs_a_program_that_knows_only_the_sdk(shell, place):
+    write_config(shell.folder / place)
+    for _ in range(2):
+        done = shell.aml("local", "exec", "--", "python", "-c", PROGRAM)
+        assert done.stdout.splitlines()[-1] == "field-station 11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.slow
+def test_exec_makes_the_workspace_that_is_named(shell):
+    code = (
+        "from azureml.core import Workspace; print(Workspace.get('w', subscription_id='s', resource_group='g').name)"
+    )
+    assert shell.aml("local", "exec", "--workspace", "s/g/w", "--", "python", "-c", code).stdout.split()[-1] == "w"
+
+
+def test_exec_leaves_with_the_programs_own_exit_code(shell):
+    assert shell.aml("local", "exec", "python", "-c", "raise SystemExit(7)", check=False).returncode == 7
+
+
+def test_exec_of_a_program_that_does_not_exist_is_a_usage_error(shell):
+    assert "no program 'nix'" in shell.fails("local", "exec", "--", "nix", code=2)
+
+
+def test_exec_wants_a_workspace_of_three_names(shell):
+    assert "SUBSCRIPTION/RESOURCE_GROUP/NAME" in shell.fails("local", "exec", "--workspace", "a/b", "true", code=2)
+
+
+def test_exec_leaves_a_config_that_is_no_workspaces_to_the_program(shell):
+    (shell.folder / "config.json").write_text("[1, 2")
+    assert shell.aml("local", "exec", "--", "python", "-c", "print('ran')").stdout == "ran\n"
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(shell):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            ["aml", "local", "status"],
+            env=shell.environment,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr
