@@ -1,0 +1,209 @@
+"""What an environment's definition asks for, and the versions of the registered ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.local.domain.clock import SystemClock
+from azureml_wrapper.local.domain.environments import EnvironmentSpec, curated, normalise, packages
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.environments import EnvironmentStore
+
+
+def definition(*dependencies, channels=None, **python):
+    conda = {"name": "project_environment", "dependencies": list(dependencies)}
+    if channels is not None:
+        conda["channels"] = channels
+    return {"python": {"condaDependencies": conda, **python}}
+
+
+@pytest.fixture
+def environments():
+    return EnvironmentStore(Database(":memory:"), SystemClock())
+
+
+def test_nothing_asks_for_nothing():
+    assert packages({}) == EnvironmentSpec(variables={})
+
+
+def test_pip_and_conda_packages_are_told_apart():
+    spec = packages(
+        definition("python=3.10", "numpy=1.26", {"pip": ["pandas"]}, "scikit-learn", channels=["conda-forge"])
+    )
+    assert spec.pip == ("pandas",)
+    assert spec.conda == ("numpy=1.26", "scikit-learn")
+    assert spec.python == "3.10"
+    assert spec.channels == ("conda-forge",)
+
+
+@pytest.mark.parametrize(
+    ("line", "requirement"),
+    [
+        ("pandas", "pandas"),
+        ("pandas==2.3.1", "pandas==2.3.1"),
+        ("  pandas >=2, <4  ", "pandas >=2, <4"),
+        ("pandas[excel,html]~=2.3", "pandas[excel,html]~=2.3"),
+        ("pandas # the table library", "pandas"),
+        ("tomli; python_version < '3.11'", "tomli; python_version < '3.11'"),
+        ("git+https://example.org/a.git@v1#egg=a", "git+https://example.org/a.git@v1#egg=a"),
+        ("a @ https://example.org/a-1.0-py3-none-any.whl", "a @ https://example.org/a-1.0-py3-none-any.whl"),
+    ],
+)
+def test_a_pip_line_is_kept_as_pip_reads_it(line, requirement):
+    assert packages(definition({"pip": [line]})).pip == (requirement,)
+
+
+def test_comments_and_empty_lines_are_no_requirements():
+    assert packages(definition({"pip": ["# a comment", "", "  ", "numpy\n# more\nscipy"]})).pip == ("numpy", "scipy")
+
+
+def test_options_are_kept_apart_from_requirements():
+    spec = packages(definition({"pip": ["--index-url https://example.org/simple", "--pre", "numpy"]}))
+    assert spec.pip == ("numpy",)
+    assert spec.pip_options == ("--index-url https://example.org/simple", "--pre")
+
+
+def test_the_options_that_the_sdk_always_adds_are_left_out():
+    added = [
+        "--find-links https://pypi.python.org/simple/index.html",
+        "--extra-index-url https://pypi.python.org/simple",
+    ]
+    assert packages(definition({"pip": [*added, "numpy"]})).pip_options == ()
+
+
+@pytest.mark.parametrize("line", ["-r requirements.txt", "--requirement more.txt", "-e ./package", "-c limits.txt"])
+def test_lines_that_name_local_files_are_unreadable(line):
+    spec = packages(definition({"pip": [line, "numpy"]}))
+    assert spec.unreadable == (line,)
+    assert spec.pip == ("numpy",)
+    assert spec.pip_options == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "python"),
+    [
+        ("python=3.10", "3.10"),
+        ("python==3.10.4", "3.10.4"),
+        ("python>=3.10,<3.12", ">=3.10,<3.12"),
+        ("python 3.11", "3.11"),
+        ("python", None),
+        ("conda-forge::python=3.11", "3.11"),
+        ("python=3.8.13", None),  # the SDK's own default: nobody chose it
+        ("python=3.10.18", None),
+    ],
+)
+def test_the_python_is_the_one_that_was_chosen(entry, python):
+    spec = packages(definition(entry, "pip=24.0"))
+    assert spec.python == python
+    assert spec.conda == ()
+
+
+def test_a_conda_package_whose_name_begins_with_python_is_a_package():
+    assert packages(definition("python-dateutil=2.9", "pip")).conda == ("python-dateutil=2.9",)
+
+
+def test_user_managed_dependencies_ask_for_no_packages():
+    spec = packages(
+        definition({"pip": ["azureml-defaults"]}, userManagedDependencies=True, interpreterPath="/opt/python")
+    )
+    assert spec.user_managed
+    assert spec.pip == ()
+    assert spec.interpreter == "/opt/python"
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1", None),
+        ("mcr.microsoft.com/azureml/curated/sklearn-1.5:12", "mcr.microsoft.com/azureml/curated/sklearn-1.5:12"),
+        ("python:3.11", "python:3.11"),
+        (None, None),
+    ],
+)
+def test_only_an_image_that_brings_something_is_asked_for(image, expected):
+    assert packages({"docker": {"baseImage": image}}).image == expected
+
+
+def test_a_dockerfile_and_variables_are_read():
+    spec = packages({"docker": {"baseDockerfile": "FROM a"}, "environmentVariables": {"A": 1}})
+    assert spec.dockerfile == "FROM a"
+    assert spec.variables == {"A": "1"}
+
+
+def test_keys_may_begin_in_upper_case():
+    upper = {
+        "Python": {"CondaDependencies": {"Dependencies": [{"Pip": ["numpy"]}]}},
+        "EnvironmentVariables": {"A": "b"},
+    }
+    assert packages(upper).pip == ("numpy",)
+    assert packages(upper).variables == {"A": "b"}
+
+
+@pytest.mark.parametrize(
+    "broken", [{"python": []}, definition({"pip": "numpy"}), {"python": {"condaDependencies": {"dependencies": "a"}}}]
+)
+def test_a_definition_of_another_shape_is_refused(broken):
+    with pytest.raises(Invalid, match="is not a"):
+        packages(broken)
+
+
+def test_a_kept_definition_is_named_by_its_content():
+    one, other = normalise(definition("numpy")), normalise({"Python": definition("numpy")["python"], "Name": "x"})
+    assert one == other
+    assert one["python"]["condaDependencies"]["name"].startswith("azureml_")
+    assert normalise(definition("scipy")) != one
+
+
+def test_versions_count_up_and_an_equal_definition_is_no_new_one(environments):
+    versions = [
+        environments.register("ws", "e", definition(package)).version for package in ("a", "a", "b", "b", "a")
+    ]
+    assert versions == ["1", "1", "2", "2", "3"]
+
+
+def test_a_version_of_ones_own_is_kept_and_never_changed(environments):
+    assert environments.register("ws", "e", definition("a"), version="2024-01").version == "2024-01"
+    assert environments.register("ws", "e", definition("a"), version="2024-01").version == "2024-01"
+    with pytest.raises(Conflict, match="2024-01"):
+        environments.register("ws", "e", definition("b"), version="2024-01")
+    assert environments.register("ws", "e", definition("b")).version == "1"
+
+
+def test_latest_is_what_was_registered_last(environments):
+    environments.register("ws", "e", definition("a"), version="7")
+    environments.register("ws", "e", definition("b"), version="3")
+    assert environments.get("ws", "e").version == "3"
+    assert environments.by_label("ws", "e", "latest").version == "3"
+
+
+def test_a_label_moves_from_version_to_version(environments):
+    for package in ("a", "b"):
+        environments.register("ws", "e", definition(package))
+    environments.label("ws", "e", "1", ["good", "old"])
+    environments.label("ws", "e", "2", ["good"])
+    assert environments.by_label("ws", "e", "good").version == "2"
+    assert environments.by_label("ws", "e", "old").version == "1"
+    with pytest.raises(NotFound, match="label: nope"):
+        environments.by_label("ws", "e", "nope")
+
+
+def test_workspaces_do_not_see_each_others_environments(environments):
+    environments.register("ws", "e", definition("a"))
+    with pytest.raises(NotFound, match="No definition exists for environment e"):
+        environments.get("other", "e")
+
+
+def test_curated_environments_are_everywhere_and_reserved(environments):
+    assert {e.name for e in curated()} <= {e.name for e in environments.latest("any")}
+    assert packages(environments.get("any", "AzureML-Minimal").definition).pip == ("azureml-defaults",)
+    with pytest.raises(NotFound, match="version 99"):
+        environments.get("any", "AzureML-Minimal", "99")
+    with pytest.raises(Invalid, match="can not start with the prefix AzureML"):
+        environments.register("any", "AzureML-mine", definition("a"))
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "a b", "x" * 256, ".." + "/x"])
+def test_a_name_that_azure_refuses_is_refused(environments, name):
+    with pytest.raises(Invalid, match="environment name"):
+        environments.register("ws", name, definition("a"))
