@@ -156,7 +156,7 @@ class DatasetStore:
         return self._one(" AND v.saved_id = ?", workspace, saved_id)
 
     def latest(self, workspace: str) -> list[DatasetVersion]:
-        """The latest version of every name, oldest name first."""
+        """The latest version of every name, in the order of their registration."""
         condition = (
             " AND v.version = (SELECT MAX(o.version) FROM dataset_versions o"
             " WHERE o.workspace = v.workspace AND o.name = v.name) ORDER BY v.sequence"
