@@ -1,0 +1,135 @@
+"""The pages. Each one takes its workspace from `wsid`, as in Azure's studio; without it, the default workspace."""
+
+from __future__ import annotations
+
+import hmac
+import mimetypes
+import re
+from collections.abc import Callable
+from functools import wraps
+
+from azureml_wrapper.local.domain.errors import NotFound, ServiceFault, Unauthenticated
+from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
+from azureml_wrapper.local.http.messages import Request, Response, file_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.studio import files, views
+from azureml_wrapper.local.studio.pages import html_response
+
+Page = Callable[[Context, Request, Workspace], Response]
+Handler = Callable[[Context, Request], Response]
+
+RUNS_SHOWN = 100
+_WSID = re.compile(
+    r"/subscriptions/([^/]+)/resourcegroups/([^/]+)/(?:providers/[^/]+/)?workspaces/([^/]+)/?", re.IGNORECASE
+)
+
+
+def page(show: Page) -> Handler:
+    """A handler for `show`: checks the key, finds the workspace, and makes a page of every fault."""
+
+    @wraps(show)
+    def handler(context: Context, request: Request) -> Response:
+        try:
+            if not hmac.compare_digest(request["key"].encode(), context.addresses.key.encode()):
+                raise Unauthenticated("The key in this address is not this service's. Take the address from the SDK.")
+            return show(context, request, _workspace(context, request))
+        except ServiceFault as fault:
+            return html_response("error.html", fault.status, fault=fault)
+
+    return handler
+
+
+@page
+def show_workspace(context: Context, request: Request, workspace: Workspace) -> Response:
+    """A workspace: its experiments and its latest runs."""
+    experiments = context.experiments.everything(workspace.workspace_id)
+    runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=20)
+    return html_response(
+        "workspace.html",
+        workspace=workspace,
+        experiments=experiments,
+        runs=views.rows(runs, context.clock.now()),
+        links=views.Links(context.addresses, workspace),
+    )
+
+
+@page
+def show_runs(context: Context, request: Request, workspace: Workspace) -> Response:
+    """The latest runs of a workspace, without those that another run started."""
+    runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=RUNS_SHOWN)
+    return _list(context, workspace, "Runs", views.rows(runs, context.clock.now()))
+
+
+@page
+def show_experiment(context: Context, request: Request, workspace: Workspace) -> Response:
+    """The latest runs of an experiment, by its id or name."""
+    experiment = context.experiments.get(workspace.workspace_id, request["experiment"])
+    runs = context.runs.select(
+        "workspace = ? AND experiment_id = ? AND parent_id IS NULL",
+        (workspace.workspace_id, experiment.experiment_id),
+        limit=RUNS_SHOWN,
+    )
+    return _list(context, workspace, f"Experiment {experiment.name}", views.rows(runs, context.clock.now()))
+
+
+@page
+def show_run(context: Context, request: Request, workspace: Workspace) -> Response:
+    """One run: its state, steps, metrics, files and log; reloads itself until the run is over."""
+    run = context.runs.get(workspace.workspace_id, request["run"])
+    children = context.runs.children(workspace.workspace_id, run.run_id)
+    compute = context.computes.find(workspace.workspace_id, run.target) if run.target else None
+    found = files.of_run(context.blobs, workspace, run)
+    now = context.clock.now()
+    return html_response(
+        "run.html",
+        run=run,
+        row=views.row(run, now),
+        steps=views.timeline(children[::-1], now),
+        metrics=views.metrics(context.metrics, run),
+        files=found,
+        log=files.log(context.blobs, workspace, run, found),
+        differences=compute.differences if compute else (),
+        links=views.Links(context.addresses, workspace),
+        refresh=None if run.status.is_terminal else views.REFRESH_SECONDS,
+    )
+
+
+@page
+def show_file(context: Context, request: Request, workspace: Workspace) -> Response:
+    """One file of a run, as it is."""
+    run = context.runs.get(workspace.workspace_id, request["run"])
+    path = files.path(context.blobs, workspace, run, request["path"])
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    headers = {
+        # A file is what a script made: it is shown, but nothing in it may run.
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Type": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
+    }
+    return file_response(path, length=path.stat().st_size, headers=headers)
+
+
+@page
+def show_nothing(_: Context, request: Request, workspace: Workspace) -> Response:
+    """404 for every other address."""
+    raise NotFound(f"There is no page at {request['path']!r}.")
+
+
+def _list(context: Context, workspace: Workspace, title: str, rows: list[views.Row]) -> Response:
+    return html_response(
+        "runs.html",
+        title=title,
+        runs=rows,
+        links=views.Links(context.addresses, workspace),
+        refresh=views.REFRESH_SECONDS if any(not row.run.status.is_terminal for row in rows) else None,
+    )
+
+
+def _workspace(context: Context, request: Request) -> Workspace:
+    given = request.query.get("wsid")
+    if not given:
+        return context.workspaces.get(DEFAULT_NAME, DEFAULT_NAME, DEFAULT_NAME)
+    found = _WSID.fullmatch(given)
+    if found is None:
+        raise NotFound(f"wsid {given!r} names no workspace.")
+    return context.workspaces.get(*found.groups())

@@ -1,0 +1,164 @@
+"""What the templates show: rows, times in words, bars, and the addresses between the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.metrics import Series
+from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.store.metrics import MetricStore
+
+REFRESH_SECONDS = 3
+# Of a timeline and of a metric's curve, in the units of their drawings.
+WIDTH, HEIGHT = 300.0, 28.0
+POINTS_DRAWN = 300
+
+
+class Links:
+    """The addresses of the pages of a workspace; each one carries the key and the workspace."""
+
+    def __init__(self, addresses: Addresses, workspace: Workspace) -> None:
+        self._base = "/studio/" + addresses.key
+        scope = f"/subscriptions/{workspace.subscription}/resourcegroups/{workspace.resource_group}"
+        self._query = "?wsid=" + quote(f"{scope}/workspaces/{workspace.name}")
+        self.workspace_name = workspace.name
+
+    @property
+    def home(self) -> str:
+        return self._base + self._query
+
+    @property
+    def runs(self) -> str:
+        return f"{self._base}/runs{self._query}"
+
+    def run(self, run_id: str) -> str:
+        return f"{self._base}/runs/{quote(run_id, safe='')}{self._query}"
+
+    def file(self, run_id: str, name: str) -> str:
+        return f"{self._base}/runs/{quote(run_id, safe='')}/files/{quote(name)}{self._query}"
+
+    def experiment(self, name: str) -> str:
+        return f"{self._base}/experiments/{quote(name, safe='')}{self._query}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A run in a list. `bar` is where it lies on its parent's timeline: left end and width."""
+
+    run: Run
+    duration: str
+    started: str
+    bar: tuple[float, float] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name that somebody gave the run, else its id."""
+        # `Run.child_run("a")` sends the name `run_<parent's id>>a`, and history shows the id where no name was given.
+        name = (self.run.name or "").rsplit(">", 1)[-1]
+        shown = self.run.display_name
+        return shown if shown and shown != self.run.run_id else name or self.run.run_id
+
+    @property
+    def reused(self) -> str | None:
+        """The run whose outputs were taken instead of running again."""
+        return self.run.properties.get("azureml.reusedrunid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of a run: `value` is its last one, `curve` the points of a drawing where there is one."""
+
+    name: str
+    value: str
+    count: int
+    curve: str | None = None
+
+
+def row(run: Run, now: datetime) -> Row:
+    return Row(run=run, duration=duration(run, now), started=moment(run.started or run.created))
+
+
+def rows(runs: list[Run], now: datetime) -> list[Row]:
+    return [row(run, now) for run in runs]
+
+
+def timeline(runs: list[Run], now: datetime) -> list[Row]:
+    """The steps of a run, oldest first, each with its bar."""
+    starts = [run.started or run.created for run in runs]
+    if not starts:
+        return []
+    begin = min(starts)
+    whole = max((max(run.ended or now for run in runs) - begin).total_seconds(), 0.001)
+    made = []
+    for run, start in zip(runs, starts, strict=True):
+        left = (start - begin).total_seconds() / whole * WIDTH
+        width = ((run.ended or now) - start).total_seconds() / whole * WIDTH
+        bar = (round(left, 1), round(max(width, 2.0), 1)) if run.started else None
+        made.append(Row(run=run, duration=duration(run, now), started=moment(start), bar=bar))
+    return made
+
+
+def metrics(store: MetricStore, run: Run) -> list[Metric]:
+    """The run's metrics by name."""
+    found = []
+    for series in store.series(run.workspace_id, run.run_id):
+        points, _ = store.points(run.workspace_id, run.run_id, series.name)
+        found.append(_metric(series, [dict(point.data) for point in points]))
+    return found
+
+
+def _metric(series: Series, cells: list[dict[str, Any]]) -> Metric:
+    if len(series.columns) != 1:
+        return Metric(name=series.name, value=f"table of {len(cells)} rows", count=len(cells))
+    values = [cell for point in cells for cell in point.values()]
+    return Metric(
+        name=series.name, value=number(values[-1]) if values else "", count=len(values), curve=curve(values)
+    )
+
+
+def curve(values: list[Any]) -> str | None:
+    """The points of an SVG polyline through the last values; None where there are fewer than two numbers."""
+    shown = values[-POINTS_DRAWN:]
+    if len(shown) < 2 or not all(isinstance(value, (int, float)) for value in shown):
+        return None
+    low, high = min(shown), max(shown)
+    step, span = WIDTH / (len(shown) - 1), (high - low) or 1
+    margin = 2.0
+    height = HEIGHT - 2 * margin
+    return " ".join(
+        f"{place * step:.1f},{margin + height - (value - low) / span * height:.1f}"
+        for place, value in enumerate(shown)
+    )
+
+
+def number(value: Any) -> str:
+    """A cell as text: six digits of a float, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def moment(instant: datetime | None) -> str:
+    """`2026-11-21 14:03:22 UTC`."""
+    return instant.strftime("%Y-%m-%d %H:%M:%S UTC") if instant else ""
+
+
+def duration(run: Run, now: datetime) -> str:
+    """How long the run has taken, in words; nothing before it starts."""
+    return words((run.ended or now) - run.started) if run.started else ""
+
+
+def words(span: timedelta) -> str:
+    """`0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 07 min`."""
+    seconds = max(span.total_seconds(), 0.0)
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
