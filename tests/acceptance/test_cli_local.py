@@ -135,10 +135,10 @@ def test_exec_runs_a_program_that_knows_only_the_sdk(shell, place):
 
 @pytest.mark.slow
 def test_exec_makes_the_workspace_that_is_named(shell):
-    code = (
-        "from azureml.core import Workspace; print(Workspace.get('w', subscription_id='s', resource_group='g').name)"
-    )
-    assert shell.aml("local", "exec", "--workspace", "s/g/w", "--", "python", "-c", code).stdout.split()[-1] == "w"
+    call = "Workspace.get('other', subscription_id='sub', resource_group='group')"
+    code = f"from azureml.core import Workspace; print({call}.name)"
+    done = shell.aml("local", "exec", "--workspace", "sub/group/other", "--", "python", "-c", code)
+    assert done.stdout.split()[-1] == "other"
 
 
 def test_exec_leaves_with_the_programs_own_exit_code(shell):
