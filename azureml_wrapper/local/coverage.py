@@ -1,0 +1,74 @@
+"""COVERAGE.md: what the local service serves, read from its route tables.
+
+`python -m azureml_wrapper.local.coverage --write FILE` writes it, without `--write` it is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from azureml_wrapper.local.app import SERVICES
+from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.services.blob import routes as blob
+
+_HEAD = """\
+# What the local Azure ML serves
+
+Made from the route tables (`python -m azureml_wrapper.local.coverage --write COVERAGE.md`). Every other request is
+answered with 501 and a message that names it. `{ws}` stands for
+`/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}`.
+"""
+
+
+def text() -> str:
+    """The whole file."""
+    services = (*SERVICES, blob)
+    count = sum(len(service.ROUTES) for service in services)
+    parts = [
+        _HEAD,
+        f"{count} operations in {len(services)} services.\n",
+        *(_section(service) for service in services),
+    ]
+    return "\n".join(parts)
+
+
+def _section(service: ModuleType) -> str:
+    table = ["| method | path | what |", "| --- | --- | --- |", *_rows(service.ROUTES)]
+    head = [f"## {service.__name__.split('.')[-2]}", "", _first_line(service), ""]
+    return "\n".join([*head, *(table if service.ROUTES else ["Nothing yet."]), ""])
+
+
+def _rows(routes: Iterable[Route]) -> list[str]:
+    return [f"| {route.method} | `{_path(route)}` | {_first_line(route.handler)} |" for route in routes]
+
+
+def _path(route: Route) -> str:
+    path = route.path.replace("{workspace_scope}", "{ws}").replace(":rest}", "}")
+    query = "&".join(f"{name}={value}" for name, value in route.query.items() if value is not None)
+    return (path + (f"?{query}" if query else "")).replace("|", "\\|")
+
+
+def _first_line(documented: object) -> str:
+    """The first line of a docstring; where there is none, the name in words."""
+    lines = (documented.__doc__ or "").strip().splitlines()
+    name = getattr(documented, "__name__", "").rsplit(".", 1)[-1]
+    return (lines[0] if lines else f"{name.replace('_', ' ').capitalize()}.").replace("|", "\\|")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the file, or write it."""
+    parser = argparse.ArgumentParser(prog="python -m azureml_wrapper.local.coverage", description=__doc__)
+    parser.add_argument("--write", metavar="FILE", type=Path, help="write to FILE instead of printing")
+    given = parser.parse_args(arguments)
+    if given.write:
+        given.write.write_text(text(), encoding="utf-8")
+    else:
+        sys.stdout.write(text())
+
+
+if __name__ == "__main__":
+    main()
