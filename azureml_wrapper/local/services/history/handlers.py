@@ -112,12 +112,9 @@ def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run
         return _create(context, request, run_id, patch)
     if patch.parent_id not in (None, found.parent_id):
         raise Invalid(f"Run {run_id} has the parent {found.parent_id}; it cannot be moved to {patch.parent_id}.")
-    changed = context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch))
-    if patch.status in (None, changed.status):
-        return changed
-    if changed.is_managed:
+    if found.is_managed and patch.status not in (None, found.status):
         raise SystemManaged()
-    return context.runs.advance(request.workspace_id, run_id, patch.status)
+    return _advanced(context, context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch)), patch)
 
 
 def _create(context: Context, request: Request, run_id: str, patch: RunPatch) -> Run:
@@ -126,8 +123,13 @@ def _create(context: Context, request: Request, run_id: str, patch: RunPatch) ->
         context.guard_run(request.identity, request.workspace_id, patch.parent_id)
         context.runs.get(request.workspace_id, patch.parent_id)
     run = _blank(context, request, run_id, patch.parent_id)
-    made = context.runs.add(amend(run, patch))
-    return made if patch.status in (None, made.status) else context.runs.advance(*_key(made), patch.status)
+    return _advanced(context, context.runs.add(amend(run, patch)), patch)
+
+
+def _advanced(context: Context, run: Run, patch: RunPatch) -> Run:
+    if patch.status is None:
+        return run
+    return context.runs.advance(run.workspace_id, run.run_id, patch.status)
 
 
 def _blank(context: Context, request: Request, run_id: str, parent_id: str | None) -> Run:
@@ -154,10 +156,6 @@ def _experiment(context: Context, request: Request, *, make: bool = False) -> Ex
     if make:
         return context.experiments.ensure(request.workspace_id, name)
     return context.experiments.get_any(request.workspace_id, name)
-
-
-def _key(run: Run) -> tuple[str, str]:
-    return run.workspace_id, run.run_id
 
 
 def _details(context: Context, request: Request, run: Run) -> Response:

@@ -22,7 +22,8 @@ def log_metrics(context: Context, request: Request) -> Response:
             if not body.get("reportErrors"):
                 raise
             errors.append(wire.failure(dto, fault))
-    return json_response({"errors": errors})
+    # The SDK reads the body of a 207 only.
+    return json_response({"errors": errors}, 207) if errors else json_response({})
 
 
 def list_metrics(context: Context, request: Request) -> Response:
