@@ -1,0 +1,189 @@
+"""Snapshots of script folders through the SDK's own client."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
+from azureml._restclient.snapshots_client import SnapshotsClient
+from azureml.exceptions import SnapshotException
+
+
+@pytest.fixture
+def client(ws):
+    return SnapshotsClient(ws.service_context)
+
+
+@pytest.fixture
+def folder(tmp_path, unique):
+    """A script folder whose content no other test has."""
+    return write(tmp_path / "script", {"train.py": f"print('{unique()}')", "lib/util.py": "X = 1"})
+
+
+@pytest.fixture
+def restored(client, tmp_path):
+    """`restored(snapshot_id)`: path → text of what the snapshot's zip holds."""
+
+    def read(snapshot_id: str) -> dict[str, str]:
+        file = client.restore_snapshot(snapshot_id, str(tmp_path))
+        with zipfile.ZipFile(file) as archive:
+            return {name: archive.read(name).decode() for name in archive.namelist() if not name.endswith("/")}
+
+    return read
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder
+
+
+def uploads(monkeypatch) -> list[str]:
+    """The files that the SDK uploads from now on."""
+    sent: list[str] = []
+    original = SnapshotsClient._upload_snapshot_files
+
+    def record(self, entries, *rest):
+        sent.extend(entry.node_path for entry in entries)
+        return original(self, entries, *rest)
+
+    monkeypatch.setattr(SnapshotsClient, "_upload_snapshot_files", record)
+    return sent
+
+
+def test_a_folder_comes_back_as_it_was(client, folder, restored):
+    write(folder, {"empty.txt": "", "données/é à.txt": "ü", "a b/c#d%20.txt": "?"})
+    assert restored(client.create_snapshot(str(folder))) == {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_an_unchanged_folder_is_the_same_snapshot(client, folder):
+    assert client.create_snapshot(str(folder)) == client.create_snapshot(str(folder))
+
+
+def test_only_what_changed_is_sent_again(client, folder, restored, monkeypatch):
+    write(folder, {"gone.py": "1", "old/name.py": "2", "stays.py": "3"})
+    client.create_snapshot(str(folder))
+    (folder / "gone.py").unlink()
+    (folder / "old").rename(folder / "new")
+    write(folder, {"train.py": "changed", "lib/more/added.py": "4"})
+    sent = uploads(monkeypatch)
+    found = restored(client.create_snapshot(str(folder)))
+    assert set(sent) == {"train.py", "lib/more/added.py", "new/name.py"}
+    assert found == {
+        "train.py": "changed",
+        "lib/util.py": "X = 1",
+        "lib/more/added.py": "4",
+        "new/name.py": "2",
+        "stays.py": "3",
+    }
+
+
+def test_a_snapshot_after_only_a_removal_sends_nothing(client, folder, restored, monkeypatch):
+    client.create_snapshot(str(folder))
+    (folder / "lib" / "util.py").unlink()
+    sent = uploads(monkeypatch)
+    assert list(restored(client.create_snapshot(str(folder)))) == ["train.py"]
+    assert sent == []
+
+
+def test_an_earlier_snapshot_does_not_change_with_the_folder(client, folder, restored):
+    first = client.create_snapshot(str(folder))
+    before = restored(first)
+    write(folder, {"train.py": "changed"})
+    client.create_snapshot(str(folder))
+    assert restored(first) == before
+
+
+def test_two_folders_in_turn_do_not_mix(client, folder, tmp_path, restored):
+    other = write(tmp_path / "other", {"train.py": "other", "lib/other.py": "o"})
+    for _ in range(2):
+        assert set(restored(client.create_snapshot(str(folder)))) == {"train.py", "lib/util.py"}
+        assert set(restored(client.create_snapshot(str(other)))) == {"train.py", "lib/other.py"}
+
+
+def test_a_file_may_become_a_folder_and_back(client, folder, restored):
+    write(folder, {"thing": "file"})
+    client.create_snapshot(str(folder))
+    (folder / "thing").unlink()
+    write(folder, {"thing/inside.txt": "in"})
+    assert restored(client.create_snapshot(str(folder)))["thing/inside.txt"] == "in"
+    (folder / "thing" / "inside.txt").unlink()
+    (folder / "thing").rmdir()
+    write(folder, {"thing": "file again"})
+    assert restored(client.create_snapshot(str(folder)))["thing"] == "file again"
+
+
+def test_ignored_files_are_not_in_the_snapshot(client, folder, restored):
+    write(folder, {".amlignore": "data/\n*.ckpt\n", "data/big.csv": "1", "model.ckpt": "2", "lib/x.ckpt": "3"})
+    assert set(restored(client.create_snapshot(str(folder)))) == {".amlignore", "train.py", "lib/util.py"}
+
+
+def test_without_the_sdks_cache_the_service_knows_the_latest(client, ws, folder, restored, monkeypatch):
+    client.create_snapshot(str(folder))
+    ContentSnapshotCache(ws.service_context).remove_latest()
+    write(folder, {"train.py": "changed"})
+    sent = uploads(monkeypatch)
+    assert restored(client.create_snapshot(str(folder)))["lib/util.py"] == "X = 1"
+    assert sent == ["train.py"]
+
+
+@pytest.mark.local_only
+def test_a_cache_that_names_a_snapshot_of_another_store_is_forgotten(client, ws, folder, restored):
+    client.create_snapshot(str(folder))
+    cache = Path(ContentSnapshotCache(ws.service_context)._get_latest_snapshot_cache_file())
+    kept = json.loads(cache.read_text())
+    cache.write_text(json.dumps({**kept, "snapshot_id": "11111111-1111-1111-1111-111111111111"}))
+    write(folder, {"train.py": "changed"})
+    assert restored(client.create_snapshot(str(folder))) == {"train.py": "changed", "lib/util.py": "X = 1"}
+
+
+def test_an_empty_folder_has_a_snapshot(client, tmp_path, restored):
+    (tmp_path / "nothing").mkdir()
+    assert restored(client.create_snapshot(str(tmp_path / "nothing"))) == {}
+
+
+def test_more_files_than_azure_takes_are_refused_by_the_sdk(client, tmp_path, unique):
+    name = unique()
+    for number in range(2001):
+        write(tmp_path / "many", {f"{name}{number}.txt": ""})
+    with pytest.raises(SnapshotException, match="exceeds the file limit of 2000"):
+        client.create_snapshot(str(tmp_path / "many"))
+
+
+@pytest.mark.slow
+def test_two_thousand_files_take_time_in_proportion(client, tmp_path, unique, restored):
+    def seconds(count: int) -> float:
+        name = unique()
+        folder = write(tmp_path / name, {f"{number % 20}/{name}{number}.txt": str(number) for number in range(count)})
+        start = time.monotonic()
+        snapshot_id = client.create_snapshot(str(folder))
+        taken = time.monotonic() - start
+        assert len(restored(snapshot_id)) == count
+        return taken
+
+    few, many = seconds(200), seconds(2000)
+    # Ten times as many; the rest is for a machine that does other things too.
+    assert many < 30 * few
+
+
+@pytest.mark.local_only
+def test_uploads_are_cleared_away_and_contents_kept_once(client, ws, tmp_path, unique):
+    home, content = Path(os.environ["AZUREML_WRAPPER_HOME"]), unique()
+    folder = write(tmp_path / "twice", {"a.txt": content, "b.txt": content})
+    client.create_snapshot(str(folder))
+    kept = [
+        path for path in (home / "snapshots").rglob("*") if path.is_file() and path.read_text("latin-1") == content
+    ]
+    assert len(kept) == 1
+    left = [path for path in (home / "blobs").rglob("uploads/**/*") if path.is_file()]
+    assert left == []
