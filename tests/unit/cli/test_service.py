@@ -1,0 +1,39 @@
+"""What `aml local status` counts."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from azureml_wrapper.cli.service import count_runs, describe, size
+from azureml_wrapper.local.home import Home
+
+
+def test_runs_are_counted_by_status(tmp_path):
+    with sqlite3.connect(tmp_path / "state.sqlite") as database:
+        database.execute("CREATE TABLE runs (status TEXT)")
+        database.executemany("INSERT INTO runs VALUES (?)", [("Failed",), ("Completed",), ("Completed",)])
+    database.close()
+    assert count_runs(tmp_path / "state.sqlite") == {"Completed": 2, "Failed": 1}
+
+
+def test_a_database_without_tables_has_no_runs(tmp_path):
+    sqlite3.connect(tmp_path / "state.sqlite").close()
+    assert count_runs(tmp_path / "state.sqlite") == {}
+
+
+def test_looking_at_a_home_does_not_make_it(tmp_path):
+    home = Home(tmp_path / "none")
+    told = describe(home)
+    assert told["service"] == "does not run"
+    assert told["runs"] == "none"
+    assert not home.path.exists()
+
+
+def test_size_is_that_of_all_files_and_follows_no_link(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(b"12345")
+    (tmp_path / "y").write_bytes(b"123")
+    before = size(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "missing" / "far" / "away")
+    assert before == 8
+    assert size(tmp_path) == 8 + (tmp_path / "link").lstat().st_size
