@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from html import unescape
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +12,15 @@ import requests
 from azureml.core import Experiment
 
 pytestmark = pytest.mark.local_only
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _elsewhere(tmp_path_factory):
+    """The SDK makes the folders `outputs` and `logs` where it runs."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)
 
 
 def get(address):
@@ -81,6 +92,7 @@ def test_children_are_shown_with_links_to_their_pages(ws):
     text = get(parent.get_portal_url()).text
     assert "part one" in text
     assert "<rect" in text
+    assert "it broke" in text
     shown = get(child.get_portal_url()).text
     assert "it broke" in shown
     assert parent.id in shown

@@ -58,10 +58,17 @@ class Row:
     @property
     def title(self) -> str:
         """The name that somebody gave the run, else its id."""
-        # `Run.child_run("a")` sends the name `run_<parent's id>>a`, and history shows the id where no name was given.
-        name = (self.run.name or "").rsplit(">", 1)[-1]
+        # `Run.child_run("a")` sends the name `run_<parent's id>>a`, `start_logging()` sends `run_<id>`, and history
+        # shows the id where no name was given.
+        name = (self.run.name or "").rsplit(">", 1)[-1].removeprefix(f"run_{self.run.run_id}")
         shown = self.run.display_name
         return shown if shown and shown != self.run.run_id else name or self.run.run_id
+
+    @property
+    def error(self) -> str:
+        """What went wrong, in the words of the service; empty where nothing did."""
+        error = self.run.error or {}
+        return str((error.get("error") or error).get("message") or error or "")
 
     @property
     def reused(self) -> str | None:

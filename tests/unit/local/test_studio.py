@@ -73,10 +73,24 @@ def test_no_steps_are_no_timeline():
         ({"display_name": "Nightly"}, "Nightly"),
         ({"name": "run_123>part", "display_name": "r"}, "part"),
         ({"name": "train"}, "train"),
+        ({"name": "run_r"}, "r"),
     ],
 )
 def test_a_run_is_called_by_the_name_that_somebody_gave_it(fields, title):
     assert views.row(make(**fields), START).title == title
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, ""),
+        ({"error": {"code": "UserError", "message": "No such file"}}, "No such file"),
+        ({"message": "No such file"}, "No such file"),
+        ({"error": {"code": "Odd"}}, "{'error': {'code': 'Odd'}}"),
+    ],
+)
+def test_an_error_of_any_form_is_told(error, text):
+    assert views.row(make(error=error), START).error == text
 
 
 def test_a_curve_goes_from_left_to_right_and_from_low_to_high():
