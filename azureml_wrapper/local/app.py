@@ -39,9 +39,9 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
-from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
@@ -82,6 +82,7 @@ def build_context(home: Home, port: int) -> Context:
     addresses = Addresses(port=port, key=tokens.key("address"))
     accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
     signatures = Signatures(accounts, addresses, clock)
+    workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
     return Context(
         home=home,
         addresses=addresses,
@@ -122,6 +123,13 @@ def _ensure_default_workspace(workspaces: WorkspaceStore, clock: Clock, ids: Ids
                 created=clock.now(),
             )
         )
+
+
+def _delete_storage(workspace: Workspace, accounts: AccountStore, blobs: BlobStore) -> None:
+    """Remove the account that belongs to a workspace; accounts that a user registered stay."""
+    for container in blobs.containers(workspace.storage_account):
+        blobs.delete_container(workspace.storage_account, container)
+    accounts.forget_key(workspace.storage_account)
 
 
 def build_application(context: Context) -> Application:

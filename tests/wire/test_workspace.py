@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 
 import pytest
-from azureml.core import Workspace
+from azureml.core import Experiment, Workspace
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.exceptions import ProjectSystemException, UserErrorException, WorkspaceException
 from msrestazure.azure_exceptions import CloudError
 
 from azureml_wrapper.connection import Scope, connect_local, local_authentication
+from azureml_wrapper.local.home import Home
 
 
 def names(ws, name):
@@ -189,6 +192,24 @@ def test_delete_removes_the_workspace_and_what_belongs_to_it(ws, unique):
     assert again.get_default_keyvault().list_secrets() == []
     assert again.get_details()["workspaceid"] != old_id
     again.delete()
+
+
+@pytest.mark.local_only
+def test_delete_removes_runs_metrics_and_files(ws, unique, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = Workspace.create(**names(ws, unique("w")), location="local", show_output=False)
+    run = Experiment(made, "e").start_logging(snapshot_directory=None)
+    run.log("accuracy", 0.5)
+    (tmp_path / "file").write_text("needle")
+    run.upload_file("outputs/file", str(tmp_path / "file"))
+    run.complete()
+    account = made.get_details()["storageAccount"].rsplit("/", 1)[-1]
+    assert list((Home().blobs / account).rglob("file"))
+    made.delete()
+    assert not list((Home().blobs / account).rglob("*"))
+    with closing(sqlite3.connect(Home().database)) as database:
+        left = database.execute("SELECT count(*) FROM runs WHERE run_id = ?", (run.id,)).fetchone()
+    assert left == (0,)
 
 
 @pytest.mark.local_only

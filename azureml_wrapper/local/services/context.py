@@ -21,9 +21,9 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
-from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS metrics (
 );
 CREATE TABLE IF NOT EXISTS metric_points (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    series   INTEGER NOT NULL REFERENCES metrics (series),
+    series   INTEGER NOT NULL REFERENCES metrics (series) ON DELETE CASCADE,
     point_id TEXT NOT NULL,
     created  TEXT NOT NULL,
     step     INTEGER,

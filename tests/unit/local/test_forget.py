@@ -1,0 +1,56 @@
+"""A deleted workspace takes every row with it that belongs to it."""
+
+from __future__ import annotations
+
+from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.domain.metrics import Point, Series
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.store.database import Database
+
+# What stands beside the workspaces.
+SHARED = {"workspaces", "resource_groups", "storage_accounts", "blob_notes", "sqlite_sequence"}
+
+
+def make_context(tmp_path):
+    home = Home(tmp_path / "home")
+    home.create()
+    return build_context(home, 1)
+
+
+def add_workspace(context, name):
+    made = Workspace(
+        workspace_id=context.ids.guid(),
+        subscription="s",
+        resource_group="g",
+        name=name,
+        location="local",
+        created=context.clock.now(),
+    )
+    context.workspaces.add(made)
+    context.secrets.put(made.workspace_id, "password", "x")
+    point = Point(point_id="1", created="2026-01-01", data={"a": 1})
+    context.metrics.add(made.workspace_id, "r", Series(name="a", kind="azureml.v1.scalar"), [point])
+    return made
+
+
+def test_rows_of_the_workspace_go_and_those_of_others_stay(tmp_path):
+    context = make_context(tmp_path)
+    gone, stays = add_workspace(context, "gone"), add_workspace(context, "stays")
+    context.workspaces.delete(gone)
+    assert context.secrets.names(gone.workspace_id) == []
+    assert context.metrics.series(gone.workspace_id, "r") == []
+    assert context.secrets.names(stays.workspace_id) == ["password"]
+    assert len(context.metrics.points(stays.workspace_id, "r", "a")[0]) == 1
+    rows = Database(context.home.database).one("SELECT count(*) AS count FROM metric_points")
+    assert rows["count"] == 1
+
+
+def test_every_table_says_to_which_workspace_a_row_belongs_or_falls_with_one_that_does(tmp_path):
+    context = make_context(tmp_path)
+    database = Database(context.home.database)
+    for table in database.all("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        name = table["name"]
+        columns = {row["name"] for row in database.all(f"PRAGMA table_info({name})")}
+        parents = {row["on_delete"] for row in database.all(f"PRAGMA foreign_key_list({name})")}
+        assert name in SHARED or "workspace" in columns or parents == {"CASCADE"}, name
