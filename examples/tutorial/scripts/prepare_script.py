@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import pandas as pd
 from azureml.core import Run
 
 run = Run.get_context()
@@ -14,7 +15,10 @@ parser.add_argument("--output-folder", type=str, dest="output_folder")
 args = parser.parse_args()
 
 penguins = run.input_datasets[args.config["train_dataset_name"]].to_pandas_dataframe()
-measured = penguins.dropna(subset=["flipper_length_mm", "body_mass_g"])
+columns = ["flipper_length_mm", "body_mass_g"]
+# Azure ML reads a column that holds "NA" as text.
+penguins[columns] = penguins[columns].apply(pd.to_numeric, errors="coerce")
+measured = penguins.dropna(subset=columns)
 measured.to_csv(Path(args.output_folder) / "train.csv", index=False)
 run.log("rows", len(measured))
 
