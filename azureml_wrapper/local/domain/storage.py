@@ -32,6 +32,10 @@ _DATASTORE = re.compile(r"[a-z0-9_]{1,255}")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
+class InvalidName(Invalid):
+    """A name that no account, container or blob can have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blob:
     """One blob: its properties, not its bytes.
@@ -91,19 +95,15 @@ class Datastore:
 def check_account_name(name: str) -> None:
     """Raise `Invalid` for a name that no storage account of Azure could have."""
     if not _ACCOUNT.fullmatch(name):
-        raise Invalid(
-            f"Storage account name {name!r} is not allowed: 3 to 24 lower-case letters and digits.",
-            code="InvalidResourceName",
-        )
+        raise InvalidName(f"Storage account name {name!r} is not allowed: 3 to 24 lower-case letters and digits.")
 
 
 def check_container_name(name: str) -> None:
     """Raise `Invalid` for a name that no container of Azure could have."""
     if not _CONTAINER.fullmatch(name) or len(name) > 63:
-        raise Invalid(
+        raise InvalidName(
             f"Container name {name!r} is not allowed: 3 to 63 lower-case letters, digits and single '-', "
-            "beginning and ending with a letter or a digit.",
-            code="InvalidResourceName",
+            "beginning and ending with a letter or a digit."
         )
 
 
@@ -119,7 +119,7 @@ def check_datastore_name(name: str) -> None:
 def check_blob_name(name: str) -> None:
     """Raise `Invalid` for a name that could not be a file below its container, or that stands for another blob."""
     if reason := _blob_name_fault(name):
-        raise Invalid(f"Blob name {name[:80]!r} is not allowed: {reason}.", code="InvalidResourceName")
+        raise InvalidName(f"Blob name {name[:80]!r} is not allowed: {reason}.")
 
 
 def is_segment(name: str) -> bool:

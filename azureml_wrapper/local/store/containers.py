@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, check_blob_name, is_segment
+from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
 
 # A name and its file; None for a folder (the name then ends with "/").
 Entry = tuple[str, "os.DirEntry[str] | None"]
@@ -27,15 +26,18 @@ class ContainerFolder:
         self._real = os.path.realpath(path)
 
     def file(self, name: str) -> Path:
-        """Where the blob's content is, or would be; `Invalid` for names that leave the container."""
+        """Where the blob's content is, or would be; `InvalidName` for names that leave the container."""
         check_blob_name(name)
         path = self.path / name
         self._check_inside(path)
         mode = _mode(path)
         beside = path.with_name(path.name + CONTENT_SUFFIX)
-        if mode is not None and stat.S_ISDIR(mode):
-            return beside
-        return beside if mode is None and _mode(beside) is not None else path
+        if mode is not None and not stat.S_ISDIR(mode):
+            return path
+        if mode is None and _mode(beside) is None:
+            return path
+        self._check_inside(beside)
+        return beside
 
     def folder(self, prefix: str) -> Path:
         """The folder of all blobs whose name begins with `prefix` + "/"; not made."""
@@ -109,7 +111,7 @@ class ContainerFolder:
         found: dict[str, os.DirEntry[str]] = {}
         if base.startswith("/"):
             return []
-        with suppress(FileNotFoundError, NotADirectoryError, Invalid), os.scandir(self.folder(base)) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError, InvalidName), os.scandir(self.folder(base)) as entries:
             for entry in entries:
                 key = self._key(entry)
                 if key and entry.name.endswith(CONTENT_SUFFIX):
@@ -134,10 +136,8 @@ class ContainerFolder:
 
     def _check_inside(self, path: Path) -> None:
         if not self._is_inside(path):
-            raise Invalid(
-                f"{path.relative_to(self.path)} is a link that leads out of its container.",
-                code="InvalidResourceName",
-            )
+            inside = path.relative_to(self.path)
+            raise InvalidName(f"{inside} is a link that leads out of its container.")
 
 
 def _split(prefix: str) -> tuple[str, str]:

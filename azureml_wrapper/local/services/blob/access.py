@@ -111,7 +111,9 @@ def _signer(context: Context, request: Request, match: Match) -> str | None:
         text = account_sas_text(query, account) if "ss" in query else sas_text(query, account, container, name)
         if _same(sign(context.accounts.ensure(account), text), signature):
             return account
-    return next((account for account, token in context.accounts.tokens(container) if _same_token(token, query)), None)
+    return next(
+        (account for account, token in context.datastores.tokens(container) if _same_token(token, query)), None
+    )
 
 
 def _same_token(token: str, query: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from azureml_wrapper.local.domain.errors import Invalid, OutOfRange, ServiceFault
-from azureml_wrapper.local.domain.storage import FOLDER_MARK, Blob, Prefix
+from azureml_wrapper.local.domain.storage import FOLDER_MARK, Blob, InvalidName, Prefix
 from azureml_wrapper.local.http.messages import Request, Response
 
 META = "x-ms-meta-"
@@ -100,7 +100,7 @@ def marker_of(name: str) -> str:
 
 def name_of(marker: str) -> str:
     try:
-        return base64.urlsafe_b64decode(marker).decode()
+        return base64.b64decode(marker, b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise Invalid(f"Marker {marker[:100]!r} is not one of ours.", code="OutOfRangeQueryParameterValue") from None
 
@@ -169,6 +169,7 @@ def xml(body: str, status: int = 200, headers: Mapping[str, str] | None = None) 
 def fault(error: ServiceFault, request: Request) -> Response:
     """A fault in the storage's own form, so that its clients recognise the code."""
     code = error.code if error.code != "UserError" else _STATUS_CODES.get(error.status, "InvalidInput")
+    code = "InvalidResourceName" if isinstance(error, InvalidName) else code
     headers = {"x-ms-error-code": code, "x-ms-version": "2021-08-06"}
     body = "" if request.method == "HEAD" else f"<Error>{_tag('Code', code)}{_tag('Message', error.message)}</Error>"
     return xml(body, _STATUSES.get(error.status, error.status), headers)

@@ -1,0 +1,100 @@
+"""JSON of the datastore service (azureml/_restclient/models/data_store.py, azure_storage.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.storage import Credential, Datastore
+from azureml_wrapper.local.domain.workspaces import Workspace
+
+JSON = dict[str, Any]
+
+# What only the SDK reads again.
+_KEPT = ("subscriptionId", "resourceGroup", "blobCacheTimeout", "areWorkspaceManagedIdentitiesAllowed")
+_IDENTITY = "serviceDataAccessAuthIdentity"
+
+
+def datastore(record: Datastore, workspace: Workspace, addresses: Addresses, key: str) -> JSON:
+    """A datastore as `Datastore.get` and rslex read it.
+
+    The secret is there twice: rslex reads `credential`, the Python client `accountKey` or `sasToken`. `protocol` is
+    for rslex; the Python client always speaks https.
+    """
+    section = record.record.get("section", {})
+    return {
+        "name": record.name,
+        "dataStoreType": record.kind,
+        "hasBeenValidated": True,
+        "tags": record.record.get("tags") or {},
+        "azureStorageSection": {
+            "accountName": record.account,
+            "containerName": record.container,
+            "endpoint": addresses.storage_endpoint,
+            "protocol": "http",
+            **_secrets(record, key),
+            "blobCacheTimeout": section.get("blobCacheTimeout") or 0,
+            "subscriptionId": section.get("subscriptionId") or workspace.subscription,
+            "resourceGroup": section.get("resourceGroup") or workspace.resource_group,
+            "areWorkspaceManagedIdentitiesAllowed": bool(section.get("areWorkspaceManagedIdentitiesAllowed")),
+            _IDENTITY: section.get(_IDENTITY) or "None",
+        },
+    }
+
+
+def _secrets(record: Datastore, key: str) -> JSON:
+    secret = {Credential.ACCOUNT_KEY: key, Credential.SAS: record.sas, Credential.NONE: None}[record.credential]
+    return {
+        "credentialType": record.credential.value,
+        "credential": secret,
+        "isSas": record.credential is Credential.SAS,
+        "accountKey": secret if record.credential is Credential.ACCOUNT_KEY else None,
+        "sasToken": secret if record.credential is Credential.SAS else None,
+    }
+
+
+def parse_datastore(body: JSON) -> tuple[Datastore, str | None]:
+    """The datastore that a client registers, and its account key where it has one."""
+    kind, section = body.get("dataStoreType"), body.get("azureStorageSection")
+    if kind != "AzureBlob" or not isinstance(section, dict):
+        raise Unsupported(
+            f"Datastores of type {kind} are not available in the local service: it has blob containers "
+            "(Datastore.register_azure_blob_container)."
+        )
+    credential, secret = _credential(section)
+    datastore = Datastore(
+        name=str(body.get("name") or "").lower(),
+        account=str(section.get("accountName") or ""),
+        container=str(section.get("containerName") or ""),
+        credential=credential,
+        sas=secret if credential is Credential.SAS else None,
+        record={"tags": body.get("tags"), "section": _kept(section)},
+    )
+    return datastore, secret if credential is Credential.ACCOUNT_KEY else None
+
+
+def _credential(section: JSON) -> tuple[Credential, str | None]:
+    word, secret = section.get("credentialType") or "None", section.get("credential")
+    if word not in [credential.value for credential in Credential]:
+        raise Unsupported(f"The local service knows account keys, SAS tokens and no credential, not {word}.")
+    credential = Credential(word)
+    if credential is not Credential.NONE and not secret:
+        raise Invalid(f"The datastore's credential type is {word}, and it brings no credential.")
+    if credential is Credential.SAS:
+        _check_sas(str(secret))
+    return credential, str(secret) if secret else None
+
+
+def _check_sas(token: str) -> None:
+    missing = [name for name in ("sig", "se", "sp") if name not in parse_qs(token.lstrip("?"))]
+    if missing:
+        raise Invalid(f"The SAS token has no {' and no '.join(missing)}: copy it whole, as 'sv=…&sig=…'.")
+
+
+def _kept(section: JSON) -> JSON:
+    kept = {name: section[name] for name in _KEPT if section.get(name) is not None}
+    # The SDK writes this one with a capital and reads it without.
+    identity = section.get("ServiceDataAccessAuthIdentity") or section.get(_IDENTITY)
+    return {**kept, **({_IDENTITY: identity} if identity else {})}
