@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from azureml.core.compute import AksCompute, AmlCompute, ComputeInstance, ComputeTarget
 from azureml.exceptions import ComputeTargetException, UserErrorException
+
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.tokens import Tokens
 
 
 def make(ws, name, **settings):
@@ -223,3 +227,14 @@ def test_supported_sizes_tell_cores_and_processors(ws):
     sizes = {size["name"].upper(): size for size in AmlCompute.supported_vmsizes(ws)}
     assert sizes["STANDARD_D2_V2"]["vCPUs"] == 2
     assert sizes["STANDARD_NC6S_V3"]["gpus"] == 1
+
+
+@pytest.mark.local_only
+def test_the_token_of_a_run_makes_and_removes_nothing(ws, cluster):
+    service = Home().read_service()
+    token = Tokens(service.secret).run(ws.get_details()["workspaceid"], "some-run")
+    answer = requests.delete(
+        f"http://127.0.0.1:{service.port}{cluster.id}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
+    assert answer.status_code == 403
+    assert ComputeTarget(ws, cluster.name).name == cluster.name
