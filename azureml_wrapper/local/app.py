@@ -5,6 +5,8 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
+from azureml_wrapper.local.executor.local import LocalExecutor
+from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
@@ -36,6 +38,7 @@ from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
+from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -83,6 +86,25 @@ def build_context(home: Home, port: int) -> Context:
     accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
     signatures = Signatures(accounts, addresses, clock)
     workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
+    computes, runs = ComputeStore(database, clock), RunStore(database, clock)
+    datasets = DatasetStore(database, clock, ids, workspaces)
+    datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs)
+    snapshots = SnapshotStore(database, home.snapshots, clock, ids)
+    around = Surroundings(
+        home=home,
+        addresses=addresses,
+        tokens=tokens,
+        clock=clock,
+        ids=ids,
+        workspaces=workspaces,
+        computes=computes,
+        runs=runs,
+        jobs=JobStore(database),
+        snapshots=snapshots,
+        datasets=datasets,
+        datastores=datastores,
+        blobs=blobs,
+    )
     return Context(
         home=home,
         addresses=addresses,
@@ -92,21 +114,22 @@ def build_context(home: Home, port: int) -> Context:
         resource_groups=ResourceGroupStore(database),
         deployments=Documents(database, clock, "deployment"),
         workspaces=workspaces,
-        computes=ComputeStore(database, clock),
+        computes=computes,
         secrets=SecretStore(database, clock, tokens.key("secrets")),
         experiments=ExperimentStore(database, clock, ids),
-        runs=RunStore(database, clock),
+        runs=runs,
         metrics=MetricStore(database),
         artifacts=ArtifactStore(blobs, signatures),
         models=ModelStore(database, clock),
-        datasets=DatasetStore(database, clock, ids, workspaces),
-        snapshots=SnapshotStore(database, home.snapshots, clock, ids),
+        datasets=datasets,
+        snapshots=snapshots,
         environments=EnvironmentStore(database, clock),
         blobs=blobs,
         blocks=BlockStore(home.blobs, blobs, clock),
         accounts=accounts,
         signatures=signatures,
-        datastores=DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs),
+        datastores=datastores,
+        executor=LocalExecutor(around),
     )
 
 

@@ -24,6 +24,7 @@ from typing import IO, Any
 import uvicorn
 
 from azureml_wrapper.local.app import build_application, build_context
+from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.services.context import Context
@@ -163,6 +164,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         home.write_port(number)
         context = build_context(home, number)
         application = build_application(context)
+        context.executor.recover()
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
         asyncio.run(_run(context, application, listener, info, idle, ready))
     return True
@@ -192,18 +194,22 @@ async def _run(
     if ready:
         ready.write("ready\n")
         ready.close()
-    watcher = asyncio.create_task(_leave_when_idle(server, application, idle))
+    watcher = asyncio.create_task(_leave_when_idle(server, application, context.executor, idle))
     try:
         await server.serve()
     finally:
         watcher.cancel()
+        await asyncio.to_thread(context.executor.close)
         context.home.service_file.unlink(missing_ok=True)
 
 
-async def _leave_when_idle(server: OneServer, application: Application, idle: float) -> None:
+async def _leave_when_idle(server: OneServer, application: Application, executor: Executor, idle: float) -> None:
+    busy = time.monotonic()
     while idle > 0:
         await asyncio.sleep(min(IDLE_CHECK_SECONDS, idle))
-        if time.monotonic() - application.last_request > idle:
+        if executor.is_busy():
+            busy = time.monotonic()
+        if time.monotonic() - max(application.last_request, busy) > idle:
             log.info("nothing to do for %.0f s: the service leaves", idle)
             server.should_exit = True
 

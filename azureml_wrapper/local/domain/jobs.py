@@ -24,7 +24,8 @@ class JobInput:
     """Data that a job reads: a saved dataset, or a path of a datastore.
 
     `name` is what stands in `DatasetConsumptionConfig:<name>` and `$AZUREML_DATAREFERENCE_<name>`; `variable` is the
-    environment variable that holds the path (or the dataset's id in direct mode).
+    environment variable that holds the path (or the dataset's id in direct mode). Without a `dataset_id` it is a data
+    reference: `path` of `datastore`, a file or a folder; the script finds it in `AZUREML_DATAREFERENCE_<name>` too.
     """
 
     name: str
@@ -40,7 +41,12 @@ class JobInput:
 class JobOutput:
     """A folder that a job fills: `path` of `datastore`, where `{run-id}` and `{output-name}` are replaced.
 
-    `register_as` holds the SDK's registration options (name, description, tags) for a dataset made of it at the end.
+    `is_dataset`: an OutputFileDatasetConfig. It exists before the script starts, is named in
+    AZUREML_DATASET_FILE_OUTPUTS and becomes a dataset when the job has completed. Otherwise it is PipelineData (or a
+    DataReference in upload mode): only the folder above it exists, so that the script may make it a folder or a file,
+    and no dataset is made of it; `$AZUREML_DATAREFERENCE_<name>` stands for its path.
+    `register_as` holds the SDK's registration options (name, description, tags, properties,
+    datasetRegistrationOptions) for the dataset. Uploads are published only if the script ends well, mounts at once.
     """
 
     name: str
@@ -51,14 +57,17 @@ class JobOutput:
     overwrite: bool = False
     source_globs: tuple[str, ...] = ()
     register_as: dict[str, Any] | None = None
+    is_dataset: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One script (or shell `command`) to run for the run `run_id`, which is stored already, NotStarted.
 
-    `arguments` still hold the SDK's placeholders; the executor replaces them. `environment` is the environment's
-    definition as the environment service stores it. `timeout` is in seconds.
+    `arguments` still hold the SDK's placeholders (`DatasetConsumptionConfig:x`, `DatasetOutputConfig:x`,
+    `$AZUREML_DATAREFERENCE_x`, `$AML_PARAMETER_x`); the executor replaces them. Values of pipeline parameters go into
+    `environment_variables` as `AML_PARAMETER_<name>`. `environment` is the environment's definition as the environment
+    service stores it. `timeout` is in seconds. `folders` of the working directory are uploaded to the run at the end.
     """
 
     workspace_id: str
@@ -76,10 +85,18 @@ class Job:
     node_count: int = 1
     processes_per_node: int = 1
     timeout: float | None = None
+    folders: tuple[str, ...] = ("outputs", "logs")
 
 
 class Executor(Protocol):
-    """Runs jobs. Whoever wants to know how a job ends listens to the run store (`RunStore.listen`)."""
+    """Runs jobs. Whoever wants to know how a job ends listens to the run store (`RunStore.listen`).
+
+    At its end the run's record has `input_datasets` and `output_datasets` in run history's form, and `error` where it
+    failed. They are stored before the status changes, so a listener sees them.
+    """
+
+    def recover(self) -> None:
+        """Called once, before anything is submitted: fail the jobs that an earlier process of the service left."""
 
     def submit(self, job: Job) -> None:
         """Take the job and return at once; its run goes Queued → Running → Finalizing → its end."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
+from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.artifacts import ArtifactStore
@@ -55,6 +56,7 @@ class Context:
     accounts: AccountStore
     signatures: Signatures
     datastores: DatastoreStore
+    executor: Executor
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""

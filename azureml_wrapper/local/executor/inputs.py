@@ -1,0 +1,154 @@
+"""Brings a job's inputs to where its script finds them.
+
+A mount is the store's own folder or file where the dataset is exactly that, and otherwise a folder of links to the
+files that it matches. Azure's mounts are read-only. Here nothing stops a script (the superuser, say, is stopped by no
+file mode), so the log says that it must not write there; a download is a copy that a script may change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from azureml_wrapper.local.domain.datasets import SavedDataset, Source
+from azureml_wrapper.local.domain.errors import NotFound, Unsupported
+from azureml_wrapper.local.domain.jobs import JobInput, Mode
+from azureml_wrapper.local.executor.surroundings import Surroundings
+
+_WILDCARD = re.compile(r"[*?\[]")
+_WHOLE_FOLDER = re.compile(r"(\*\*|/\*\*/\*|\*\*/\*)?")
+# Steps of a dataset's description that change no file.
+_HARMLESS_STEPS = frozenset({"extract_columns_from_partition_format", "add_columns_from_partition_format"})
+
+
+@dataclass(frozen=True)
+class StagedInput:
+    """`value` is what the script gets: a path, or the dataset's id in direct mode."""
+
+    job_input: JobInput
+    value: str
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files of the store: `root` alone where `names` is None, else those of its files."""
+
+    root: Path
+    names: tuple[str, ...] | None = None
+
+
+class InputStager:
+    """Stages inputs below a folder of the job's own."""
+
+    def __init__(self, around: Surroundings, workspace_id: str, folder: Path) -> None:
+        self._around, self._workspace_id, self._folder = around, workspace_id, folder
+
+    def stage(self, job_input: JobInput) -> StagedInput:
+        """Make the input ready; a fault where its data is not there or cannot be had."""
+        if job_input.mode is Mode.DIRECT:
+            return StagedInput(job_input, job_input.dataset_id or "")
+        found = list(self._resolve(job_input))
+        if job_input.mode is Mode.DOWNLOAD:
+            return StagedInput(job_input, str(self._copy(job_input, found)))
+        return StagedInput(job_input, str(self._mount(job_input, found)))
+
+    def _resolve(self, job_input: JobInput) -> Iterator[_Files]:
+        for source in self._sources(job_input):
+            if source.datastore is None:
+                raise Unsupported(
+                    f"Input {job_input.name} reads {source.path}, which is not in a datastore. The local service "
+                    f"brings such data to a script in direct mode only, not as a {job_input.mode.value}."
+                )
+            yield self._find(job_input, source.datastore, source.path)
+
+    def _sources(self, job_input: JobInput) -> list[Source]:
+        if job_input.dataset_id is None:
+            return [Source(job_input.datastore, job_input.path)]
+        saved = self._around.datasets.saved(self._workspace_id, job_input.dataset_id)
+        _check_steps(job_input, saved)
+        return self._around.datasets.sources(saved)
+
+    def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
+        found = self._around.datastores.get(self._workspace_id, datastore)
+        blobs, place = self._around.blobs, (found.account, found.container)
+        fixed, pattern = _split(path)
+        if not pattern:
+            if fixed and blobs.stat(*place, fixed):
+                return _Files(blobs.path(*place, fixed))
+            if next(blobs.names(*place, f"{fixed}/" if fixed else ""), None) is None and job_input.dataset_id:
+                raise NotFound(f"Input {job_input.name}: there is no file in {path!r} of datastore {datastore}.")
+            return _Files(blobs.folder(*place, fixed))
+        matches = glob_expression(pattern)
+        start = f"{fixed}/" if fixed else ""
+        names = [name.removeprefix(start) for name in blobs.names(*place, start)]
+        chosen = tuple(name for name in names if matches.fullmatch(name))
+        if not chosen:
+            raise NotFound(f"Input {job_input.name}: no file of datastore {datastore} matches {path!r}.")
+        return _Files(blobs.folder(*place, fixed), None if len(chosen) == len(names) else chosen)
+
+    def _mount(self, job_input: JobInput, found: list[_Files]) -> Path:
+        if len(found) == 1 and found[0].names is None:
+            return found[0].root
+        target = self._folder / job_input.name
+        for source, name in _entries(found):
+            link = target / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+        return target
+
+    def _copy(self, job_input: JobInput, found: list[_Files]) -> Path:
+        target = self._folder / job_input.name
+        target.mkdir(parents=True)
+        for source, name in _entries(found):
+            copy = target / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        is_file = len(found) == 1 and found[0].root.is_file()
+        return target / found[0].root.name if is_file else target
+
+
+def glob_expression(pattern: str) -> re.Pattern[str]:
+    """The paths that a dataset's glob means: `*` and `?` stay within a folder, `**` goes through folders."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
+    words = {"**/": r"(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile(
+        "".join(words.get(part) or (part if part.startswith("[") else re.escape(part)) for part in parts), re.DOTALL
+    )
+
+
+def _check_steps(job_input: JobInput, saved: SavedDataset) -> None:
+    steps = [step for step in saved.transformations if step not in _HARMLESS_STEPS]
+    if steps:
+        raise Unsupported(
+            f"Input {job_input.name} is a dataset with steps after its paths ({', '.join(steps)}). The local service "
+            f"applies them in direct mode only, not as a {job_input.mode.value}."
+        )
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The folders before the first wildcard, and the pattern from there on; a pattern for all files is none."""
+    parts = PurePosixPath(path.strip("/")).parts if path.strip("/") else ()
+    count = next((place for place, part in enumerate(parts) if _WILDCARD.search(part)), len(parts))
+    fixed, pattern = "/".join(parts[:count]), "/".join(parts[count:])
+    return fixed, "" if _WHOLE_FOLDER.fullmatch(pattern) else pattern
+
+
+def _entries(found: list[_Files]) -> Iterator[tuple[Path, str]]:
+    """Every file with the name that it has in a mount: its path below the folder that all sources have in common."""
+    common = Path(os.path.commonpath([files.root.parent if files.root.is_file() else files.root for files in found]))
+    for path in chain.from_iterable(map(_paths, found)):
+        yield path, path.relative_to(common).as_posix()
+
+
+def _paths(files: _Files) -> Iterator[Path]:
+    if files.names is not None:
+        yield from (files.root / name for name in files.names)
+    elif files.root.is_dir():
+        yield from sorted(path for path in files.root.rglob("*") if path.is_file())
+    else:
+        yield files.root

@@ -1,0 +1,170 @@
+"""The executor: takes jobs, lets them wait for a place, runs each in a thread of its own, and tells how it ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azureml_wrapper.local.domain.errors import Conflict, NotFound, ServiceFault
+from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.runs import JSON, RunStatus
+from azureml_wrapper.local.executor import endings
+from azureml_wrapper.local.executor.builds import EnvironmentBuilder
+from azureml_wrapper.local.executor.endings import Ending
+from azureml_wrapper.local.executor.lanes import Lanes, available_cores
+from azureml_wrapper.local.executor.process import ColdStarter, ProcessId, Starter, end_family
+from azureml_wrapper.local.executor.session import Session
+from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
+from azureml_wrapper.local.store.jobs import JobRecord
+
+# The target of a script run that asks for no cluster.
+LOCAL_TARGET = "local"
+# Ending processes takes up to 4.5 s, publishing what they left a little more.
+CLOSE_SECONDS = 8.0
+LEFT_BEHIND = "the local service was killed while the run was going on"
+
+log = logging.getLogger("azureml_wrapper.local")
+
+
+class LocalExecutor:
+    """Runs jobs as processes of this machine (domain/jobs.py, Executor)."""
+
+    def __init__(self, around: Surroundings, *, starter: Starter | None = None, cores: int | None = None) -> None:
+        self._around = around
+        self._starter = starter or ColdStarter()
+        self._builder = EnvironmentBuilder(around.home.environments, self._starter, os.environ)
+        self._lanes = Lanes(cores)
+        self._lock = threading.Lock()
+        self._tickets: dict[tuple[str, str], Ticket] = {}
+        self._threads: dict[str, threading.Thread] = {}
+
+    def recover(self) -> None:
+        for record in self._around.jobs.everything():
+            if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.mark):
+                log.warning("processes of run %s could not be ended", record.run_id)
+            self._fail_left_behind(record)
+            self._around.jobs.remove(record.mark)
+        for folder in self._around.home.jobs.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def submit(self, job: Job) -> None:
+        ticket = Ticket(job, mark=self._around.ids.guid())
+        key = (job.workspace_id, job.run_id)
+        with self._lock:
+            if key in self._tickets:
+                raise Conflict(f"Run {job.run_id} has been submitted already.")
+            self._tickets[key] = ticket
+        self._around.jobs.add(ticket.mark, *key)
+        self._advance(ticket, RunStatus.STARTING)
+        thread = threading.Thread(target=self._work, args=(ticket,), name=f"job {job.run_id}", daemon=True)
+        with self._lock:
+            self._threads[ticket.mark] = thread
+        thread.start()
+
+    def cancel(self, workspace_id: str, run_id: str) -> bool:
+        ticket = self._tickets.get((workspace_id, run_id))
+        if ticket is None:
+            return False
+        self._advance(ticket, RunStatus.CANCEL_REQUESTED)
+        self._stop(ticket, StopReason.CANCELED)
+        return True
+
+    def is_busy(self) -> bool:
+        return bool(self._tickets)
+
+    def close(self) -> None:
+        with self._lock:
+            tickets, threads = list(self._tickets.values()), list(self._threads.values())
+        for ticket in tickets:
+            self._stop(ticket, StopReason.SHUTDOWN)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _stop(self, ticket: Ticket, reason: StopReason) -> None:
+        ticket.stop(reason)
+        self._lanes.wake()
+
+    def _work(self, ticket: Ticket) -> None:
+        """From acceptance to the end, in the job's own thread."""
+        session = Session(self._around, ticket, self._starter, self._builder)
+        # What stays if something happens that nobody thought of: a run must not seem to go on for ever.
+        ending = endings.failed(
+            "The local service failed; service.log in its home has the details.", code="ServiceError"
+        )
+        try:
+            ending = self._ending(session, ticket)
+        finally:
+            self._finish(session, ticket, ending)
+
+    def _ending(self, session: Session, ticket: Ticket) -> Ending:
+        try:
+            session.prepare()
+            with self._place(ticket):
+                return session.run(timed_out=lambda: self._stop(ticket, StopReason.TIMEOUT))
+        except Stopped:
+            return endings.stopped(ticket.reason or StopReason.CANCELED, seconds=ticket.job.timeout)
+        except ServiceFault as fault:
+            session.say(fault.message)
+            return endings.failed(fault.message)
+        except (OSError, sqlite3.Error) as error:
+            log.exception("run %s", ticket.job.run_id)
+            return endings.failed(f"The job could not be run: {type(error).__name__}: {error}", code="ServiceError")
+
+    @contextmanager
+    def _place(self, ticket: Ticket) -> Iterator[None]:
+        """A node of the job's compute, for as long as the job runs."""
+        lane, limit = (ticket.job.workspace_id, ticket.job.target.lower()), self._limit(ticket.job)
+        entered = self._lanes.enter(
+            lane,
+            limit,
+            gave_up=lambda: ticket.is_stopped,
+            queued=lambda: self._advance(ticket, RunStatus.QUEUED),
+        )
+        if not entered:
+            raise Stopped
+        try:
+            yield
+        finally:
+            self._lanes.leave(lane)
+
+    def _limit(self, job: Job) -> int:
+        if job.target.lower() == LOCAL_TARGET:
+            return available_cores()
+        compute = self._around.computes.find(job.workspace_id, job.target)
+        if compute is None:
+            raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
+        return compute.max_nodes
+
+    def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
+        session.close()
+        run = self._around.runs.find(ticket.job.workspace_id, ticket.job.run_id)
+        if run and run.requested_failure and ending.status is not RunStatus.CANCELED:
+            ending = Ending(RunStatus.FAILED, run.requested_failure)
+        self._advance(ticket, ending.status, ending.error)
+        self._around.jobs.remove(ticket.mark)
+        with self._lock:
+            self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
+            self._threads.pop(ticket.mark, None)
+
+    def _advance(self, ticket: Ticket, status: RunStatus, error: JSON | None = None) -> None:
+        try:
+            self._around.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=error)
+        except Conflict as fault:
+            # It was told to stop meanwhile: from there it only comes to an end.
+            log.info("%s", fault.message)
+
+    def _fail_left_behind(self, record: JobRecord) -> None:
+        run = self._around.runs.find(record.workspace_id, record.run_id)
+        if run is None or run.status.is_terminal:
+            return
+        was_canceled = run.status is RunStatus.CANCEL_REQUESTED
+        ending = endings.CANCELED if was_canceled else endings.failed(f"Execution failed: {LEFT_BEHIND}.")
+        self._around.runs.advance(record.workspace_id, record.run_id, ending.status, error=ending.error)

@@ -1,0 +1,191 @@
+"""A job's process, and everything that it started.
+
+A job gets a session of its own. Whoever it starts stays in that session, or at least inherits the variable
+`AZUREML_WRAPPER_JOB` with the job's mark; by the two all processes of a job are found, also after the service that
+started them was killed. Linux only: reads /proc.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+MARK_VARIABLE = "AZUREML_WRAPPER_JOB"
+# Between the request to end and the kill.
+GRACE_SECONDS = 2.0
+# How long a kill may take to be carried out: a process in the middle of a system call ends after it.
+KILL_SECONDS = 2.5
+_POLL_SECONDS = 0.02
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process that is not mistaken for a later one with the same number: `ticks` is its start, since boot."""
+
+    pid: int
+    ticks: int
+
+
+class Process(Protocol):
+    """A job's main process."""
+
+    @property
+    def identity(self) -> ProcessId:
+        """How to find it again."""
+
+    def wait(self) -> int:
+        """Block until it and all that it started are gone; its exit code, or minus the signal that ended it."""
+
+    def end(self) -> None:
+        """Ask the job to end (SIGTERM), and kill what is still there after `GRACE_SECONDS`. Blocks meanwhile."""
+
+
+class Starter(Protocol):
+    """Starts processes: cold ones here; a warm one, that forks from a preloaded interpreter, has the same face."""
+
+    def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
+        """Start `command` in `folder`; what it prints is appended to `log` at once. `OSError` where it cannot."""
+
+
+class ColdStarter:
+    """A new process for each job."""
+
+    def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return ChildProcess(process, variables.get(MARK_VARIABLE, ""))
+
+
+class ChildProcess:
+    """A process that the service started itself."""
+
+    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
+        self._process, self._mark = process, mark
+        self._identity = ProcessId(process.pid, _ticks(process.pid))
+        self._ended = threading.Event()
+
+    @property
+    def identity(self) -> ProcessId:
+        return self._identity
+
+    def wait(self) -> int:
+        # Not reaped before the rest of its group is gone: its number cannot be given to another process so long.
+        os.waitid(os.P_PID, self._identity.pid, os.WEXITED | os.WNOWAIT)
+        end_family(self._identity, self._mark, grace=0)
+        self._ended.set()
+        return self._process.wait()
+
+    def end(self) -> None:
+        if not self._ended.is_set():
+            end_family(self._identity, self._mark)
+
+
+def end_family(leader: ProcessId, mark: str, *, grace: float = GRACE_SECONDS) -> bool:
+    """End all processes of a job; False where some are left (they hang in the kernel).
+
+    A `leader` whose number was given to another process in the meantime is left alone.
+    """
+    if grace and _signal(_family(leader, mark), signal.SIGTERM):
+        _await_end(leader, mark, grace)
+    deadline = time.monotonic() + KILL_SECONDS
+    while _signal(_family(leader, mark), signal.SIGKILL):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Whether this very process runs."""
+    status = _Status.read(process.pid)
+    return status is not None and status.ticks == process.ticks
+
+
+def _await_end(leader: ProcessId, mark: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(_family(leader, mark)):
+        time.sleep(_POLL_SECONDS)
+
+
+def _signal(pids: Iterator[int], number: signal.Signals) -> int:
+    """Send a signal to each; how many there were."""
+    sent = 0
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            sent += 1
+    return sent
+
+
+def _family(leader: ProcessId, mark: str) -> Iterator[int]:
+    """The living processes of a job."""
+    stranger = _Status.read(leader.pid)
+    session = None if stranger and stranger.ticks != leader.ticks else leader.pid
+    for pid in _own_processes():
+        status = _Status.read(pid)
+        if status and status.lives and (status.session == session or _has_mark(pid, mark)):
+            yield pid
+
+
+def _own_processes() -> Iterator[int]:
+    me, user = os.getpid(), os.getuid()
+    with os.scandir(_PROC) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.name.isdigit() and int(entry.name) != me and entry.stat().st_uid == user:
+                    yield int(entry.name)
+
+
+def _has_mark(pid: int, mark: str) -> bool:
+    if not mark:
+        return False
+    try:
+        variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"{MARK_VARIABLE}={mark}".encode() in variables
+
+
+def _ticks(pid: int) -> int:
+    status = _Status.read(pid)
+    return status.ticks if status else 0
+
+
+@dataclass(frozen=True)
+class _Status:
+    """What /proc/<pid>/stat says (proc(5))."""
+
+    state: str
+    session: int
+    ticks: int
+
+    @property
+    def lives(self) -> bool:
+        return self.state not in "ZX"
+
+    @classmethod
+    def read(cls, pid: int) -> _Status | None:
+        try:
+            text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        except OSError:
+            return None
+        # The name of the program stands in brackets, and may itself hold brackets and blanks.
+        fields = text.rpartition(")")[2].split()
+        return cls(state=fields[0], session=int(fields[3]), ticks=int(fields[19]))

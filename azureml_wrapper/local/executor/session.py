@@ -1,0 +1,158 @@
+"""One job from its environment to its outputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from azureml_wrapper.local.domain.environments import packages
+from azureml_wrapper.local.domain.errors import Conflict, ServiceFault
+from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.executor import endings
+from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
+from azureml_wrapper.local.executor.endings import Ending
+from azureml_wrapper.local.executor.environments import OwnPackages, choose
+from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
+from azureml_wrapper.local.executor.process import MARK_VARIABLE, Process, Starter
+from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage
+from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
+from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, job_variables, withheld
+
+BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+# StepRun's streaming in the SDK reads no other name (azureml/pipeline/core/run.py, _stream_run_output).
+DRIVER_LOG = "azureml-logs/70_driver_log.txt"
+
+
+class Session:
+    """Prepares a job, runs it, and takes care of what it leaves."""
+
+    def __init__(self, around: Surroundings, ticket: Ticket, starter: Starter, builder: EnvironmentBuilder) -> None:
+        self._around, self._ticket, self._job = around, ticket, ticket.job
+        self._starter, self._builder = starter, builder
+        self._folder = around.home.jobs / ticket.mark
+        self._interpreter = Path()
+
+    @cached_property
+    def _log(self) -> Path:
+        return self._artifact(endings.LOG)
+
+    def say(self, text: str) -> None:
+        """Write lines of the service's own into the run's log."""
+        with self._log.open("ab") as file:
+            file.writelines(f"[local] {line}\n".encode() for line in text.splitlines())
+
+    def prepare(self) -> None:
+        """Open the log, and provide the interpreter; the run is Preparing while one is built."""
+        self._log.touch()
+        os.link(self._log, self._artifact(DRIVER_LOG))
+        spec = packages(self._job.environment)
+        choice = choose(spec, OwnPackages(), has_conda=conda_program() is not None)
+        self.say("\n".join(choice.reasons))
+        if choice.interpreter is None:
+            self._advance(RunStatus.PREPARING)
+            self._interpreter = self._builder.provide(
+                choice, self._job.environment, log=self._artifact(BUILD_LOG), ticket=self._ticket
+            )
+            self.say(f"Interpreter: {self._interpreter}")
+        else:
+            self._interpreter = choice.interpreter
+        self._tell_differences()
+
+    def run(self, timed_out: Callable[[], None]) -> Ending:
+        """Run the script to its end, publish what it made; `timed_out` is called when its time is over."""
+        self._ticket.check()
+        staged = stage(self._around, self._job, self._folder)
+        for note in staged.notes():
+            self.say(note)
+        self._around.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
+        self._advance(RunStatus.RUNNING)
+        timer = threading.Timer(self._job.timeout or threading.TIMEOUT_MAX, timed_out)
+        timer.daemon = True
+        timer.start()
+        try:
+            ending = self._execute(staged)
+        finally:
+            timer.cancel()
+        self._advance(RunStatus.FINALIZING)
+        return self._publish(staged, ending)
+
+    def close(self) -> None:
+        """Remove the working directory."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _execute(self, staged: Staged) -> Ending:
+        variables = self._variables(staged)
+        command = command_line(self._job, staged, self._interpreter, variables)
+
+        def start() -> Process:
+            process = self._starter.start(
+                command, folder=staged.working_directory, variables=variables, log=self._log
+            )
+            identity = process.identity
+            self._around.jobs.set_process(self._ticket.mark, identity.pid, identity.ticks)
+            return process
+
+        try:
+            code = self._ticket.run(start)
+        except Stopped:
+            reason = self._ticket.reason or StopReason.CANCELED
+            self.say(f"Stopped: {reason.value}.")
+            return endings.stopped(reason, seconds=self._job.timeout)
+        return endings.exited(code, str(self._interpreter), self._log)
+
+    def _publish(self, staged: Staged, ending: Ending) -> Ending:
+        """Upload the run's folders however it ended, and its outputs if it ended well."""
+        for problem in FolderCollector(self._around, self._job, staged.working_directory).collect():
+            self.say(problem)
+        if ending is not endings.COMPLETED:
+            return ending
+        outputs = OutputStager(self._around, self._job, self._folder)
+        try:
+            for output in staged.outputs:
+                outputs.publish(output)
+            made = [outputs.describe(output) for output in staged.outputs if output.job_output.is_dataset]
+        except ServiceFault as fault:
+            self.say(fault.message)
+            return endings.failed(fault.message)
+        self._around.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
+        return ending
+
+    def _variables(self, staged: Staged) -> Mapping[str, str]:
+        workspace = self._around.workspaces.by_id(self._job.workspace_id)
+        run = self._around.runs.get(self._job.workspace_id, self._job.run_id)
+        shell = inherited(os.environ)
+        given = {
+            **shell,
+            **(packages(self._job.environment).variables or {}),
+            **self._job.environment_variables,
+        }
+        shims = staged.shims if self._job.command else None
+        return {
+            **given,
+            **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), shims),
+            **job_variables(self._around, workspace, run),
+            **data_variables(staged),
+            MARK_VARIABLE: self._ticket.mark,
+        }
+
+    def _tell_differences(self) -> None:
+        compute = self._around.computes.find(self._job.workspace_id, self._job.target)
+        for difference in compute.differences if compute else ():
+            self.say(difference)
+        if hidden := withheld(os.environ):
+            self.say(f"Not passed on from the shell, because they look like secrets: {', '.join(hidden)}.")
+
+    def _artifact(self, path: str) -> Path:
+        return self._around.artifact(self._job.workspace_id, self._job.run_id, path)
+
+    def _advance(self, status: RunStatus) -> None:
+        try:
+            self._around.runs.advance(self._job.workspace_id, self._job.run_id, status)
+        except Conflict:
+            # Told to stop meanwhile, or canceled before it was finalizing: the end tells the rest.
+            return

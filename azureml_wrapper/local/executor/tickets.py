@@ -1,0 +1,62 @@
+"""A job under way, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import Enum
+
+from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.executor.process import Process
+
+
+class StopReason(Enum):
+    """Why a job did not come to its own end."""
+
+    CANCELED = "the run was canceled"
+    TIMEOUT = "the run took longer than its maximum duration"
+    SHUTDOWN = "the local service was stopped while the run was going on"
+
+
+class Stopped(Exception):
+    """The job is to end, and goes no further."""
+
+
+class Ticket:
+    """One job. Whatever process runs for it is stopped with it."""
+
+    def __init__(self, job: Job, mark: str) -> None:
+        self.job, self.mark = job, mark
+        self.reason: StopReason | None = None
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.reason is not None
+
+    def stop(self, reason: StopReason) -> None:
+        """Have the job end; returns at once. The first reason counts."""
+        with self._lock:
+            if self.reason is not None:
+                return
+            self.reason = reason
+            process = self._process
+        if process:
+            threading.Thread(target=process.end, name=f"end {self.job.run_id}", daemon=True).start()
+
+    def check(self) -> None:
+        """Raise `Stopped` where the job is to end."""
+        if self.is_stopped:
+            raise Stopped
+
+    def run(self, start: Callable[[], Process]) -> int:
+        """Start a process and wait for its end: its exit code, or `Stopped` where the job was stopped meanwhile."""
+        with self._lock:
+            self.check()
+            process = self._process = start()
+        code = process.wait()
+        with self._lock:
+            self._process = None
+        self.check()
+        return code

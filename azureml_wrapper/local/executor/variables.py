@@ -1,0 +1,134 @@
+"""The environment variables of a job: Azure's own, and what it inherits of the user's shell.
+
+Names and values as in a real job (2022-07). MLFLOW_* is left out: the local service has no MLflow side yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import certifi
+
+from azureml_wrapper.local.domain.clock import azure_time
+from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.tokens import RUN_LIFETIME
+
+# What belongs to the service's own life, to another job, or to the interpreter in which the service runs.
+_REPLACED = re.compile(
+    r"(AZUREML_|AZURE_|ARM_|AML_|AZ_BATCH|MSI_|IDENTITY_|OBO_|MLFLOW_|OMPI_|PYTHON|PYTEST|CONDA_|VIRTUAL_ENV|UV_|PIP_|"
+    r"DATASET_|RSLEX_|HBI_|COV_|COVERAGE).*",
+)
+_SECRET = re.compile(r".*(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|ACCOUNT_?KEY).*")
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a job takes over of the environment in which the service was started.
+
+    PATH, HOME, LANG and the like. HOME stays the user's: models and data that libraries cache there are found again,
+    and what the SDK keeps there (`~/.azureml`) is named by workspace. Azure's own variables are replaced, and what
+    looks like a secret is not handed on, as Azure has none of it either (`environment_variables` is the way).
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not _REPLACED.fullmatch(name.upper()) and not _SECRET.fullmatch(name.upper())
+    }
+
+
+def withheld(environment: Mapping[str, str]) -> list[str]:
+    """The names of variables that a script may miss because they look like secrets."""
+    return sorted(
+        name for name in environment if _SECRET.fullmatch(name.upper()) and not _REPLACED.fullmatch(name.upper())
+    )
+
+
+def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[str, str]:
+    """The variables with which the SDK finds its run (azureml/core/run.py, get_context) and may write to it."""
+    token = around.tokens.run(workspace.workspace_id, run.run_id)
+    base = around.addresses.base
+    return {
+        "AZUREML_ARM_SUBSCRIPTION": workspace.subscription,
+        "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
+        "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
+        "AZUREML_ARM_PROJECT_NAME": run.experiment,
+        "AZUREML_EXPERIMENT_ID": run.experiment_id,
+        "AZUREML_EXPERIMENT_SCOPE": f"{workspace.scope}/experiments/{run.experiment}",
+        "AZUREML_WORKSPACE_ID": workspace.workspace_id,
+        "AZUREML_WORKSPACE_SCOPE": workspace.scope,
+        "AZUREML_RUN_ID": run.run_id,
+        "AZUREML_ROOT_RUN_ID": run.root_id or run.run_id,
+        "AZUREML_RUN_TOKEN": token,
+        "AZUREML_RUN_TOKEN_EXPIRY": azure_time(around.clock.now() + timedelta(seconds=RUN_LIFETIME)) or "",
+        "AZUREML_SERVICE_ENDPOINT": base,
+        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": base,
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": around.addresses.discovery,
+        "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        "AZUREML_CR_AZUREML_CONTEXT": _context(around, workspace, run, token),
+        # The SDK keeps the cloud's addresses in a file of this folder: Azure's there, ours here.
+        "AZURE_CONFIG_DIR": str(around.home.path / "azure"),
+        "REQUESTS_CA_BUNDLE": str(trust_bundle(around.home, os.environ)),
+        # Switches the SDK's telemetry off: nothing leaves the machine.
+        "HBI_WORKSPACE_JOB": "true",
+        "PYTHONUNBUFFERED": "1",
+        "EXAMPLE_ENV_VAR": "EXAMPLE_VALUE",
+    }
+
+
+def interpreter_variables(interpreter: Path, path: str, shims: Path | None = None) -> dict[str, str]:
+    """What activating an interpreter's environment sets; `shims` are looked into before it."""
+    folders: Iterable[str] = filter(None, (str(shims or ""), str(interpreter.parent), path))
+    environment = interpreter.parent.parent
+    if (environment / "conda-meta").is_dir():
+        activated = {"CONDA_PREFIX": str(environment)}
+    else:
+        activated = {"VIRTUAL_ENV": str(environment)} if (environment / "pyvenv.cfg").exists() else {}
+    return {"PATH": os.pathsep.join(folders), **activated}
+
+
+def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
+    """A file of certificates: those that clients on this machine trust, and the local service's authority.
+
+    It is named by its content, so a job keeps what it was given. Without the authority a job does not fail: it tries
+    again for minutes.
+    """
+    given = Path(environment.get("REQUESTS_CA_BUNDLE") or certifi.where())
+    authority = home.authority.read_bytes()
+    content = given.read_bytes() if given.is_file() else Path(certifi.where()).read_bytes()
+    if authority not in content:
+        content += b"\n" + authority
+    bundle = home.tls / f"trust-{hashlib.sha256(content).hexdigest()[:16]}.pem"
+    if not bundle.exists():
+        temporary = bundle.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(content)
+        temporary.replace(bundle)
+    return bundle
+
+
+def _context(around: Surroundings, workspace: Workspace, run: Run, token: str) -> str:
+    content: dict[str, Any] = {
+        "subscription_id": workspace.subscription,
+        "resource_group": workspace.resource_group,
+        "workspace_name": workspace.name,
+        "workspace_id": workspace.workspace_id,
+        "service_endpoint": around.addresses.base,
+        "discovery_endpoint": around.addresses.discovery,
+        "experiment_name": run.experiment,
+        "experiment_id": run.experiment_id,
+        "root_run_id": run.root_id or run.run_id,
+        "run_id": run.run_id,
+        "run_token": token,
+        "run_history_service_endpoint": around.addresses.base,
+        "data_container_id": run.container_id,
+        "run_uuid": run.uuid,
+    }
+    return json.dumps(content)

@@ -1,0 +1,55 @@
+"""Which jobs are under way, and as which processes: what a service that was killed leaves to the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from azureml_wrapper.local.store.database import Database, Row
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    mark      TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    run_id    TEXT NOT NULL,
+    pid       INTEGER,
+    ticks     INTEGER
+);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """A job that waits or runs. `pid` and `ticks` (its start, since boot) are known once its process runs."""
+
+    mark: str
+    workspace_id: str
+    run_id: str
+    pid: int | None = None
+    ticks: int | None = None
+
+
+class JobStore:
+    """The jobs that have not come to their end."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def add(self, mark: str, workspace: str, run_id: str) -> None:
+        """Note a job that was accepted; `mark` is a name that no other job has."""
+        self._database.execute("INSERT INTO jobs VALUES (?, ?, ?, NULL, NULL)", (mark, workspace, run_id))
+
+    def set_process(self, mark: str, pid: int, ticks: int) -> None:
+        self._database.execute("UPDATE jobs SET pid = ?, ticks = ? WHERE mark = ?", (pid, ticks, mark))
+
+    def remove(self, mark: str) -> None:
+        self._database.execute("DELETE FROM jobs WHERE mark = ?", (mark,))
+
+    def everything(self) -> list[JobRecord]:
+        return [_record(row) for row in self._database.all("SELECT * FROM jobs ORDER BY rowid")]
+
+
+def _record(row: Row) -> JobRecord:
+    return JobRecord(
+        mark=row["mark"], workspace_id=row["workspace"], run_id=row["run_id"], pid=row["pid"], ticks=row["ticks"]
+    )
