@@ -9,17 +9,22 @@ from typing import Protocol
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
-
-from azureml_wrapper import RunWrapper
+from rich.text import Text
 
 COLORS = {"Completed": "green", "Failed": "red", "Canceled": "yellow", "Running": "cyan"}
-Steps = Mapping[str, RunWrapper]
+
+
+class Step(Protocol):
+    """A RunWrapper, or whatever else has a status."""
+
+    @property
+    def status(self) -> str: ...
 
 
 class Progress(Protocol):
     """Shows the steps as they are at the moment."""
 
-    def show(self, steps: Steps) -> None: ...
+    def show(self, steps: Mapping[str, Step]) -> None: ...
 
 
 class Lines:
@@ -35,7 +40,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, steps: Steps) -> None:
+    def show(self, steps: Mapping[str, Step]) -> None:
         for name, step in steps.items():
             status = step.status
             if self._last.get(name) != status:
@@ -56,9 +61,9 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, steps: Steps) -> None:
+    def show(self, steps: Mapping[str, Step]) -> None:
         table = RichTable("step", "status", box=None)
         for name, step in steps.items():
             status = step.status
-            table.add_row(name, f"[{COLORS.get(status, 'default')}]{status}[/]")
+            table.add_row(Text(name), Text(status, style=COLORS.get(status, "")))
         self._live.update(table)
