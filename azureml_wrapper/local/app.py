@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
+from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.surroundings import Surroundings
@@ -85,8 +86,9 @@ def build_context(home: Home, port: int) -> Context:
     addresses = Addresses(port=port, key=tokens.key("address"))
     accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
     signatures = Signatures(accounts, addresses, clock)
-    workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
     computes, runs = ComputeStore(database, clock), RunStore(database, clock)
+    workspaces.listen(lambda gone: _refuse_while_jobs_run(gone, runs))
+    workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
     datasets = DatasetStore(database, clock, ids, workspaces)
     datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs)
     snapshots = SnapshotStore(database, home.snapshots, clock, ids)
@@ -145,6 +147,16 @@ def _ensure_default_workspace(workspaces: WorkspaceStore, clock: Clock, ids: Ids
                 location="local",
                 created=clock.now(),
             )
+        )
+
+
+def _refuse_while_jobs_run(workspace: Workspace, runs: RunStore) -> None:
+    """Raise `Conflict` while the service itself runs something in a workspace that is to be deleted."""
+    going_on = [run for run in runs.unfinished() if run.workspace_id == workspace.workspace_id and run.run_type]
+    if going_on:
+        raise Conflict(
+            f"Workspace {workspace.name} has {len(going_on)} runs that are not over, {going_on[0].run_id} among them. "
+            "Cancel them, then delete the workspace."
         )
 
 

@@ -86,7 +86,10 @@ class WorkspaceStore:
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with each workspace that is about to be deleted: for what is not in the database."""
+        """Call `listener` with each workspace that is about to be deleted: to remove what is not in the database.
+
+        A listener that raises a fault prevents the deletion; those that may do so are registered first.
+        """
         self._listeners.append(listener)
 
     def add(self, workspace: Workspace) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import pytest
+
 from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.metrics import Point, Series
+from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.database import Database
@@ -44,6 +50,27 @@ def test_rows_of_the_workspace_go_and_those_of_others_stay(tmp_path):
     assert len(context.metrics.points(stays.workspace_id, "r", "a")[0]) == 1
     rows = Database(context.home.database).one("SELECT count(*) AS count FROM metric_points")
     assert rows["count"] == 1
+
+
+@pytest.mark.parametrize(("kind", "stays"), [("azureml.scriptrun", True), (None, False)])
+def test_a_workspace_with_a_job_that_runs_is_not_deleted(tmp_path, kind, stays):
+    context = make_context(tmp_path)
+    workspace = add_workspace(context, "busy")
+    context.blobs.ensure_container(workspace.storage_account, "azureml")
+    run = Run(
+        workspace_id=workspace.workspace_id,
+        run_id="r1",
+        experiment="e",
+        experiment_id="1",
+        created=context.clock.now(),
+        status=RunStatus.RUNNING,
+        run_type=kind,
+    )
+    context.runs.add(run)
+    with pytest.raises(Conflict, match="r1 among them") if stays else nullcontext():
+        context.workspaces.delete(workspace)
+    assert (context.workspaces.find("s", "g", "busy") is not None) == stays
+    assert context.blobs.has_container(workspace.storage_account, "azureml") == stays
 
 
 def test_every_table_says_to_which_workspace_a_row_belongs_or_falls_with_one_that_does(tmp_path):
