@@ -155,8 +155,8 @@ def _refuse_while_jobs_run(workspace: Workspace, runs: RunStore) -> None:
     going_on = [run for run in runs.unfinished() if run.workspace_id == workspace.workspace_id and run.run_type]
     if going_on:
         raise Conflict(
-            f"Workspace {workspace.name} has {len(going_on)} runs that are not over, {going_on[0].run_id} among them. "
-            "Cancel them, then delete the workspace."
+            f"Workspace {workspace.name} has {len(going_on)} runs that are not over, {going_on[0].run_id} among "
+            "them. Cancel them, then delete the workspace."
         )
 
 
