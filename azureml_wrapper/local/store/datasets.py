@@ -196,7 +196,8 @@ class DatasetStore:
         found = self.by_saved_id(workspace, saved.saved_id)
         if found:
             raise Invalid(
-                f"Version {found.version} has been registered as {found.name}:{found.version} (name:version).",
+                f"DatasetVersionExists: Version {found.version} has been registered as"
+                f" {found.name}:{found.version} (name:version).",
                 code="DatasetVersionExists",
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 
 import pytest
@@ -186,3 +187,13 @@ def test_a_bottomless_tree_is_refused():
 def test_children_come_back_sorted(store, add):
     add("s1", {"b.py": b"1", "a.py": b"2", "Z.py": b"3"})
     assert list(store.tree("ws", "s1")["children"]) == ["Z.py", "a.py", "b.py"]
+
+
+def test_two_thousand_files_build_on_two_thousand_in_a_moment(store, add, tmp_path):
+    files = {f"{number % 50}/{number}.py": b"%d" % number for number in range(2000)}
+    add("s1", files)
+    start = time.monotonic()
+    add("s2", {**files, "0/0.py": b"changed"}, parent_id="s1", upload=["0/0.py"])
+    assert time.monotonic() - start < 1  # a fiftieth of a second here; quadratic work would take minutes
+    store.restore("ws", "s2", tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 2000
