@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -62,10 +63,19 @@ class Addresses:
         return f"core.windows.net@{self.host}"
 
     def blob(self, account: str, container: str, name: str, query: str = "") -> str:
-        """The address of a blob, in the form that the SDK takes apart and puts together again."""
+        """The address of a blob, in the form that the SDK takes apart and puts together again.
+
+        Blanks and letters beyond ASCII stand as they are: the SDK uploads to the name that it finds in the address
+        without decoding it (azureml/_file_utils/upload.py), and encodes by itself wherever it asks for it.
+        """
         end = f"?{query}" if query else ""
-        return f"https://{account}.blob.{self.storage_endpoint}/{container}/{quote(name)}{end}"
+        return f"https://{account}.blob.{self.storage_endpoint}/{container}/{_escaped(name)}{end}"
 
     def service(self, prefix: str, workspace: Workspace) -> str:
         """A service's address for a workspace: `service("/pipelines/v1.0", workspace)`."""
         return f"{self.base}{prefix}{workspace.scope}"
+
+
+def _escaped(name: str) -> str:
+    """Only what would end the path, or be taken for an escape."""
+    return re.sub(r"[?#]|%(?=[0-9A-Fa-f]{2})", lambda found: quote(found[0]), name)

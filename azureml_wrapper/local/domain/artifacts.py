@@ -35,8 +35,13 @@ class Place:
 
     def name(self, path: str) -> str:
         """The blob of an artifact, which is also the artifact's id."""
-        check_length("ArtifactPath", path, PATH_LENGTH)
-        return self.root + path.replace("\\", "/")
+        return self.root + clean_path(path)
+
+
+def clean_path(path: str) -> str:
+    """The path with "/" throughout, without "." steps: a `with` block ends by uploading `./outputs/x`."""
+    check_length("ArtifactPath", path, PATH_LENGTH)
+    return "/".join(step for step in path.replace("\\", "/").split("/") if step != ".")
 
 
 def of_run(run_id: str) -> Place:

@@ -20,7 +20,7 @@ _FIELD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _VALUE = re.compile(
-    r"""(?:"(?P<double>.*?)"|'(?P<single>(?:[^']|'')*)'|(?P<bare>[^()"']*?))\s*(?=\)|\s(?:and|or)\s|$)""",
+    r"""(?:"(?P<double>.*?)"|'(?P<single>(?:[^']|'')*)'|(?P<bare>[^()"']*?))\s*(?=\)|\s(?:and|or)(?:[\s(]|$)|$)""",
     re.IGNORECASE | re.DOTALL,
 )
 _WORD = re.compile(r"(and|or)(?=[\s(])", re.IGNORECASE)

@@ -112,7 +112,7 @@ def _token(value: Any, sequence: int) -> str:
 def _read_token(text: str) -> list[Any]:
     try:
         value, sequence = json.loads(base64.urlsafe_b64decode(text.encode()))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise Invalid("The continuation token is not one of this service.") from error
     if not isinstance(value, str | int | float) or not isinstance(sequence, int):
         raise Invalid("The continuation token is not one of this service.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from azureml_wrapper.local.domain.artifacts import Artifact, Place
+from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
@@ -41,7 +41,7 @@ def get_write_address(context: Context, request: Request) -> Response:
     place, path = _place(request), request["path"]
     # A GET, yet what it gives can change the file.
     context.guard_run(request.identity, request.workspace_id, place.container.removeprefix("dcid."))
-    context.blobs.ensure_container(request.workspace.storage_account, "azureml")
+    context.blobs.ensure_container(request.workspace.storage_account, CONTAINER)
     address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
     return json_response(wire.content(place, path, address))
 
@@ -96,8 +96,9 @@ def announce(context: Context, request: Request, place: Place) -> Response:
         except ServiceFault as fault:
             answer["errors"][path] = wire.fault(fault)
             continue
-        answer["artifacts"][path] = wire.announced(place, path, now)
-        answer["artifactContentInformation"][path] = wire.content(place, path, address)
+        # The client looks for the answer under the path as it wrote it.
+        answer["artifacts"][path] = wire.announced(place, clean_path(path), now)
+        answer["artifactContentInformation"][path] = wire.content(place, clean_path(path), address)
     return json_response(answer)
 
 
