@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
+from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.store.blobs import BlobStore
+from azureml_wrapper.local.store.artifacts import ArtifactStore
 
-CONTAINER = "azureml"
 FILES_SHOWN = 300
 LOG_BYTES = 64 * 1024
 
@@ -29,29 +28,25 @@ class Log:
     skipped: int
 
 
-def of_run(blobs: BlobStore, workspace: Workspace, run: Run) -> list[str]:
-    """The paths of the run's files, at most `FILES_SHOWN`."""
-    if not blobs.has_container(workspace.storage_account, CONTAINER):
-        return []
-    prefix = _prefix(run)
-    names = islice(blobs.names(workspace.storage_account, CONTAINER, prefix), FILES_SHOWN)
-    return [name.removeprefix(prefix) for name in names]
+def names(artifacts: ArtifactStore, workspace: Workspace, run: Run) -> list[str]:
+    """The paths of the run's first files."""
+    return [file.path for file in artifacts.page(workspace, of_run(run.run_id)).items[:FILES_SHOWN]]
 
 
-def path(blobs: BlobStore, workspace: Workspace, run: Run, name: str) -> Path:
+def path(artifacts: ArtifactStore, workspace: Workspace, run: Run, name: str) -> Path:
     """Where a file of the run lies; `NotFound` where there is none, `Invalid` for a name that leads elsewhere."""
-    found = blobs.path(workspace.storage_account, CONTAINER, _prefix(run) + name)
+    found = artifacts.file(workspace, artifacts.get(workspace, of_run(run.run_id), name))
     if not found.is_file():
         raise NotFound(f"Run {run.run_id} has no file {name!r}.")
     return found
 
 
-def log(blobs: BlobStore, workspace: Workspace, run: Run, names: list[str]) -> Log | None:
+def log(artifacts: ArtifactStore, workspace: Workspace, run: Run, given: list[str]) -> Log | None:
     """The end of the log that matters most, None where the run has written none."""
     for wanted in _LOGS:
-        for name in names:
+        for name in given:
             if name.startswith(wanted):
-                return _tail(path(blobs, workspace, run, name), name)
+                return _tail(path(artifacts, workspace, run, name), name)
     return None
 
 
@@ -66,7 +61,3 @@ def _tail(file: Path, name: str) -> Log:
         skipped = max(size - LOG_BYTES, 0)
         stream.seek(skipped)
         return Log(name=name, text=stream.read(LOG_BYTES).decode("utf-8", "replace"), skipped=skipped)
-
-
-def _prefix(run: Run) -> str:
-    return f"ExperimentRun/{run.container_id}/"

@@ -78,7 +78,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
     run = context.runs.get(workspace.workspace_id, request["run"])
     children = context.runs.children(workspace.workspace_id, run.run_id)
     compute = context.computes.find(workspace.workspace_id, run.target) if run.target else None
-    found = files.of_run(context.blobs, workspace, run)
+    found = files.names(context.artifacts, workspace, run)
     now = context.clock.now()
     return html_response(
         "run.html",
@@ -87,7 +87,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
         steps=views.timeline(children[::-1], now),
         metrics=views.metrics(context.metrics, run),
         files=found,
-        log=files.log(context.blobs, workspace, run, found),
+        log=files.log(context.artifacts, workspace, run, found),
         differences=compute.differences if compute else (),
         links=views.Links(context.addresses, workspace),
         refresh=None if run.status.is_terminal else views.REFRESH_SECONDS,
@@ -98,7 +98,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
 def show_file(context: Context, request: Request, workspace: Workspace) -> Response:
     """One file of a run, as it is."""
     run = context.runs.get(workspace.workspace_id, request["run"])
-    path = files.path(context.blobs, workspace, run, request["path"])
+    path = files.path(context.artifacts, workspace, run, request["path"])
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {
         # A file is what a script made: it is shown, but nothing in it may run.
