@@ -216,6 +216,23 @@ def test_a_sas_token_that_is_none_is_refused(ws, unique):
         Datastore.register_azure_blob_container(ws, unique("sas"), "data", unique("acc"), sas_token="?sp=r&se=2999")
 
 
+def test_a_datastore_without_credentials_is_opened_with_the_accounts_key(ws, folder, tmp_path, unique):
+    store = Datastore.register_azure_blob_container(ws, unique("none"), "data", unique("acc"))
+    store.upload(str(folder), show_progress=False)
+    assert store.download(str(tmp_path / "back"), show_progress=False) == 3
+
+
+def test_the_native_reader_lists_and_reads_a_container(container, folder, tmp_path):
+    """rslex: list with and without delimiter, HEAD, ranged GET, the container's metadata, spaces in names."""
+    from azureml.core import Dataset
+
+    container.upload(str(folder), "in put", show_progress=False)
+    files = Dataset.File.from_files((container, "in put/**"))
+    assert sorted(files.to_path()) == ["/a.txt", "/empty", "/sub dir/b é.txt"]
+    back = [path for path in files.download(str(tmp_path / "back")) if path.endswith("é.txt")]
+    assert open(back[0], encoding="utf-8").read() == "beta"  # noqa: SIM115, PTH123
+
+
 def test_path_gives_a_data_reference(container):
     reference = container.path("in/put").as_mount()
     assert reference.path_on_datastore == "in/put"

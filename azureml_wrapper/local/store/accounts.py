@@ -1,4 +1,4 @@
-"""Storage accounts and the secrets that open them."""
+"""Storage accounts and the keys that open them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,12 @@ CREATE TABLE IF NOT EXISTS storage_accounts (
     account TEXT PRIMARY KEY,
     key     TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS storage_tokens (
-    account   TEXT NOT NULL,
-    container TEXT NOT NULL,
-    token     TEXT NOT NULL,
-    PRIMARY KEY (account, container, token)
-);
 """
 KEY_BYTES = 64
 
 
 class AccountStore:
-    """Accounts by name: one key each, and the SAS tokens that users registered for their containers."""
+    """Accounts by name, one key each."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -58,14 +52,6 @@ class AccountStore:
                 "first key of an account for its key: use that one, or another account name."
             )
 
-    def register_token(self, account: str, container: str, token: str) -> None:
-        """Accept this SAS token for the container, as the user's own."""
-        self.ensure(account)
-        self._database.execute(
-            "INSERT OR IGNORE INTO storage_tokens VALUES (?, ?, ?)", (account, container, token.lstrip("?"))
-        )
-
-    def tokens(self, container: str) -> list[tuple[str, str]]:
-        """(account, SAS token) of every token registered for a container of this name."""
-        rows = self._database.all("SELECT account, token FROM storage_tokens WHERE container = ?", (container,))
-        return [(row["account"], row["token"]) for row in rows]
+    def forget_key(self, account: str) -> None:
+        """Let the next registration define the account's key."""
+        self._database.execute("DELETE FROM storage_accounts WHERE account = ?", (account,))

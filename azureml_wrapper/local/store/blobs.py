@@ -295,10 +295,10 @@ class BlobStore:
             entries = self._shown(account, container, folder.level(prefix, marker))
         elif delimiter:
             entries = _grouped(entries, prefix, delimiter, marker)
-        items = [_item(name, entry) for name, entry in islice(entries, limit)]
+        items = list(islice(filter(None, (_item(name, entry) for name, entry in entries)), limit))
         found = [item for item in items if isinstance(item, Blob)]
         noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
-        return [noted[item.name] if isinstance(item, Blob) else item for item in items if item is not None]
+        return [noted[item.name] if isinstance(item, Blob) else item for item in items]
 
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Without the folders that hold no blob and are not marked as folders: Azure does not know them."""

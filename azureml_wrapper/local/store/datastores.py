@@ -77,10 +77,10 @@ class DatastoreStore:
         self._ensure_own(workspace_id)
         check_container_name(datastore.container)
         with self._database.transaction():
+            if not self._others_use(datastore.account, workspace_id, datastore.name):
+                self._accounts.forget_key(datastore.account)
             if datastore.credential is Credential.ACCOUNT_KEY and key is not None:
                 self._accounts.register(datastore.account, key)
-            elif datastore.sas:
-                self._accounts.register_token(datastore.account, datastore.container, datastore.sas)
             else:
                 self._accounts.ensure(datastore.account)
             self._records.put(workspace_id, datastore.name, _body(datastore))
@@ -93,6 +93,25 @@ class DatastoreStore:
         if datastore.name == self.default(workspace_id).name:
             raise Invalid(f"Datastore {name} is the workspace's default datastore and cannot be unregistered.")
         self._records.delete(workspace_id, datastore.name)
+
+    def tokens(self, container: str) -> list[tuple[str, str]]:
+        """(account, SAS token) of every datastore that users registered with one for a container of this name."""
+        rows = self._database.all(
+            "SELECT json_extract(body, '$.account') AS account, json_extract(body, '$.sas') AS token FROM documents"
+            " WHERE kind = 'datastore' AND json_extract(body, '$.container') = ? AND token IS NOT NULL",
+            (container,),
+        )
+        return [(row["account"], row["token"].lstrip("?")) for row in rows]
+
+    def _others_use(self, account: str, workspace_id: str, name: str) -> bool:
+        """Whether an account's key stays: another datastore has it, or it is a workspace's own account."""
+        return bool(
+            self._database.one(
+                "SELECT 1 FROM documents WHERE kind = 'datastore' AND json_extract(body, '$.account') = ?"
+                " AND NOT (workspace = ? AND key = ?)",
+                (account, workspace_id, name),
+            )
+        )
 
     def _ensure_own(self, workspace_id: str) -> None:
         """The four datastores that every workspace has; written oldest first, because lists are newest first."""

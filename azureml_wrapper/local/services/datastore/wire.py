@@ -45,13 +45,17 @@ def datastore(record: Datastore, workspace: Workspace, addresses: Addresses, key
 
 
 def _secrets(record: Datastore, key: str) -> JSON:
-    secret = {Credential.ACCOUNT_KEY: key, Credential.SAS: record.sas, Credential.NONE: None}[record.credential]
+    """A datastore without credentials gets its account's key.
+
+    In Azure the user's login would open it; here rslex would go and ask login.microsoftonline.com for one.
+    """
+    is_sas = record.credential is Credential.SAS
     return {
-        "credentialType": record.credential.value,
-        "credential": secret,
-        "isSas": record.credential is Credential.SAS,
-        "accountKey": secret if record.credential is Credential.ACCOUNT_KEY else None,
-        "sasToken": secret if record.credential is Credential.SAS else None,
+        "credentialType": (Credential.SAS if is_sas else Credential.ACCOUNT_KEY).value,
+        "credential": record.sas if is_sas else key,
+        "isSas": is_sas,
+        "accountKey": None if is_sas else key,
+        "sasToken": record.sas if is_sas else None,
     }
 
 
