@@ -14,6 +14,8 @@ from azureml_wrapper.local.domain.runs import JSON, RunStatus
 from azureml_wrapper.local.executor.tickets import StopReason
 
 LOG = "user_logs/std_log.txt"
+# What the service itself writes into a run's log begins with this.
+OWN_LINE = "[local] "
 _TRACEBACK = b"Traceback (most recent call last):"
 # As much of the log's end as a traceback may take.
 _TAIL_BYTES = 64 * 1024
@@ -80,4 +82,5 @@ def _last_words(log: Path) -> str:
     place = tail.rfind(_TRACEBACK)
     if place >= 0:
         return tail[place:].decode(errors="replace").strip()
-    return "\n".join(tail.decode(errors="replace").splitlines()[-_LAST_LINES:]).strip()
+    lines = tail.decode(errors="replace").splitlines()
+    return "\n".join([line for line in lines if not line.startswith(OWN_LINE)][-_LAST_LINES:]).strip()

@@ -134,9 +134,10 @@ class FolderCollector:
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a folder with their names in it; links first, because files are moved and links lose them."""
     if not folder.is_dir():
         return
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=lambda path: (not path.is_symlink(), path)):
         if path.is_file():
             yield path, path.relative_to(folder).as_posix()
 

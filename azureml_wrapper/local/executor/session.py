@@ -44,7 +44,7 @@ class Session:
     def say(self, text: str) -> None:
         """Write lines of the service's own into the run's log."""
         with self._log.open("ab") as file:
-            file.writelines(f"[local] {line}\n".encode() for line in text.splitlines())
+            file.writelines(f"{endings.OWN_LINE}{line}\n".encode() for line in text.splitlines())
 
     def prepare(self) -> None:
         """Open the log, and provide the interpreter; the run is Preparing while one is built."""
