@@ -295,7 +295,8 @@ class BlobStore:
             entries = self._shown(account, container, folder.level(prefix, marker))
         elif delimiter:
             entries = _grouped(entries, prefix, delimiter, marker)
-        items = list(islice(filter(None, (_item(name, entry) for name, entry in entries)), limit))
+        made = (_item(name, entry) for name, entry in entries)
+        items = list(islice((item for item in made if item is not None), limit))
         found = [item for item in items if isinstance(item, Blob)]
         noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
         return [noted[item.name] if isinstance(item, Blob) else item for item in items]
