@@ -6,7 +6,11 @@ from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
 from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
+from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.local import LocalExecutor
+from azureml_wrapper.local.executor.pipelinelogs import PipelineLogs
+from azureml_wrapper.local.executor.stepinputs import StepInputs
+from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
@@ -42,6 +46,7 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
+from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
@@ -107,6 +112,7 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         blobs=blobs,
     )
+    executor, pipelines = LocalExecutor(around), PipelineStore(database, clock, ids)
     return Context(
         home=home,
         addresses=addresses,
@@ -131,7 +137,21 @@ def build_context(home: Home, port: int) -> Context:
         accounts=accounts,
         signatures=signatures,
         datastores=datastores,
-        executor=LocalExecutor(around),
+        executor=executor,
+        pipelines=pipelines,
+        pipeline_executor=_pipeline_executor(around, executor, pipelines),
+    )
+
+
+def _pipeline_executor(around: Surroundings, executor: LocalExecutor, pipelines: PipelineStore) -> GraphExecutor:
+    return GraphExecutor(
+        executor=executor,
+        runs=around.runs,
+        pipelines=pipelines,
+        inputs=StepInputs(pipelines, around.datasets, around.workspaces),
+        step_runs=StepRuns(around.runs, around.clock, around.ids),
+        logs=PipelineLogs(around.blobs, around.workspaces, around.clock),
+        ids=around.ids,
     )
 
 

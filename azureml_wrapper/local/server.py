@@ -165,6 +165,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         context = build_context(home, number)
         application = build_application(context)
         context.executor.recover()
+        context.pipeline_executor.recover()
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
         asyncio.run(_run(context, application, listener, info, idle, ready))
     return True
@@ -199,6 +200,8 @@ async def _run(
         await server.serve()
     finally:
         watcher.cancel()
+        # First the pipelines: a step that is stopped must not let the next one begin.
+        context.pipeline_executor.close()
         await asyncio.to_thread(context.executor.close)
         context.home.service_file.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
+from azureml_wrapper.local.domain.pipelines import PipelineExecutor
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.artifacts import ArtifactStore
@@ -21,6 +22,7 @@ from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
+from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
@@ -57,6 +59,8 @@ class Context:
     signatures: Signatures
     datastores: DatastoreStore
     executor: Executor
+    pipelines: PipelineStore
+    pipeline_executor: PipelineExecutor
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""

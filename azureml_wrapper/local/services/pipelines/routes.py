@@ -1,5 +1,38 @@
+"""Pipelines: /pipelines/v1.0. Published pipelines, endpoints, schedules and drafts are not served yet."""
+
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.services.pipelines import handlers
 
-ROUTES: tuple[Route, ...] = ()
+BASE = "/pipelines/v1.0{workspace_scope}"
+RUNS = BASE + "/PipelineRuns"
+RUN = RUNS + "/{run_id}"
+
+ROUTES = (
+    Route("GET", BASE + "/DataTypes", handlers.list_data_types),
+    Route("POST", BASE + "/DataTypes", handlers.add_data_type),
+    Route("PUT", BASE + "/DataTypes/{data_type}", handlers.put_data_type),
+    Route("POST", BASE + "/Modules", handlers.add_module),
+    Route("GET", BASE + "/Modules/Hash/{hash}", handlers.get_module_by_hash),
+    Route("GET", BASE + "/Modules/{module}", handlers.get_module),
+    Route("POST", BASE + "/DataSources", handlers.add_data_source),
+    Route("GET", BASE + "/DataSources/Hash/{hash}", handlers.get_data_source_by_hash),
+    Route("GET", BASE + "/DataSources/{data_source}", handlers.get_data_source),
+    Route("GET", BASE + "/Graphs/{graph}", handlers.get_graph),
+    Route("GET", BASE + "/Graphs/{graph}/Interface", handlers.get_graph_interface),
+    Route("POST", RUNS + "/Unsubmitted/CreationInfoWithGraph", handlers.create_run),
+    # Not `run_id`: a step's script may submit a pipeline, whose run is not of its own family.
+    Route("POST", RUNS + "/Submit/{pipeline_run}", handlers.submit_run),
+    Route("GET", RUN, handlers.get_run),
+    Route("DELETE", RUN + "/Execution", handlers.cancel_run),
+    Route("POST", RUN + "/Graph/AllNodes/Status", handlers.get_all_status, reads=True),
+    Route("POST", RUN + "/Graph/AllNodes/StatusCode", handlers.get_all_status_codes, reads=True),
+    Route("POST", RUN + "/Graph/Node/Status", handlers.get_status, reads=True),
+    Route("POST", RUN + "/Graph/Node/StatusCode", handlers.get_status_code, reads=True),
+    Route("POST", RUN + "/Graph/Shareable/STDOUT", handlers.get_stdout, reads=True),
+    Route("POST", RUN + "/Graph/Shareable/STDERR", handlers.get_stderr, reads=True),
+    Route("POST", RUN + "/Graph/Shareable/JobLog", handlers.get_job_log, reads=True),
+    Route("POST", RUN + "/Outputs", handlers.get_outputs, reads=True),
+    Route("GET", RUN + "/PipelineRunOutputs/{output}", handlers.get_run_output),
+)

@@ -1,0 +1,78 @@
+"""A module: what a step runs, without the place where it runs and the data that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.graphs import RUN_AFTER
+
+JSON = dict[str, Any]
+
+# Step classes of the SDK whose job is one Python script.
+STEP_TYPES = ("PythonScriptStep",)
+
+
+class Argument(NamedTuple):
+    """A part of the command line: `kind` is Literal, Input, Output or Parameter."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """A module as a step uses it. `inputs`, `outputs` and `parameters` are in the SDK's form, by name."""
+
+    module_id: str
+    name: str
+    step_type: str
+    snapshot_id: str | None
+    is_deterministic: bool
+    inputs: Mapping[str, JSON] = field(default_factory=dict)
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    parameters: Mapping[str, JSON] = field(default_factory=dict)
+    arguments: tuple[Argument, ...] = ()
+
+    def check(self) -> None:
+        """Raise `Unsupported`, with the step's type, for a module that the local service cannot run."""
+        if self.step_type not in STEP_TYPES:
+            allowed = ", ".join(STEP_TYPES)
+            raise Unsupported(f"Step {self.name!r} is a {self.step_type}. The local service runs {allowed} only.")
+
+
+def read_module(module_id: str, body: JSON) -> Module:
+    """A module from the ModuleCreationInfo that the SDK sent."""
+    interface = body.get("StructuredInterface") or {}
+    parameters = [*(interface.get("Parameters") or ()), *(interface.get("MetadataParameters") or ())]
+    return Module(
+        module_id=module_id,
+        name=check_name(body.get("Name")),
+        step_type=body.get("StepType") or "step of unknown type",
+        snapshot_id=body.get("StorageId"),
+        is_deterministic=bool(body.get("IsDeterministic")),
+        inputs=_ports(interface.get("Inputs")),
+        outputs=_ports(interface.get("Outputs")),
+        parameters={item["Name"]: item for item in parameters},
+        arguments=tuple(_argument(item) for item in interface.get("Arguments") or ()),
+    )
+
+
+def check_name(name: object) -> str:
+    """The name, or `Invalid`."""
+    if not isinstance(name, str) or not name:
+        raise Invalid("A module needs a name.")
+    return name
+
+
+def _ports(items: list[JSON] | None) -> dict[str, JSON]:
+    return {item["Name"]: item for item in items or () if not item["Name"].startswith(RUN_AFTER)}
+
+
+def _argument(item: JSON) -> Argument:
+    kind = str(item.get("ValueType"))
+    if kind not in ("Literal", "Input", "Output", "Parameter"):
+        raise Unsupported(f"An argument of type {kind!r} cannot be resolved.")
+    return Argument(kind, str(item.get("Value") if item.get("Value") is not None else ""))

@@ -1,0 +1,328 @@
+"""Walks the graphs of pipeline runs: when a step's run has ended, the steps that waited for it begin.
+
+Nothing polls and nothing waits: the run store tells of each change. Changes are worked off one after the other by
+whichever thread reports one, so nothing here needs a lock of its own but the queue.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from azureml_wrapper.local.domain.clock import Ids
+from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.graphs import Edge, Graph, Walk
+from azureml_wrapper.local.domain.jobs import Executor, JobInput
+from azureml_wrapper.local.domain.modules import Module
+from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, Values
+from azureml_wrapper.local.domain.runs import Run, RunStatus
+from azureml_wrapper.local.domain.stepoutputs import output_of
+from azureml_wrapper.local.executor.stepinputs import StepInputs
+from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of
+from azureml_wrapper.local.executor.steps import Plan
+from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.runs import RunStore
+
+LEFT_BEHIND = "The local service ended while the pipeline was running; submit the pipeline again."
+SHUT_DOWN = "The local service was stopped while the pipeline was running; submit the pipeline again."
+
+
+class Logs(Protocol):
+    """Where a pipeline tells what it does."""
+
+    def open(self, workspace_id: str, run_id: str) -> None:
+        """Make a run's logs."""
+
+    def say(self, workspace_id: str, run_id: str, text: str) -> None:
+        """Add a line."""
+
+    def complain(self, workspace_id: str, run_id: str, text: str) -> None:
+        """Add a line to the log of errors."""
+
+
+@dataclass
+class _Active:
+    """A pipeline run under way."""
+
+    record: PipelineRun
+    graph: Graph
+    plans: dict[str, Plan]
+    walk: Walk
+    edges: dict[str, list[Edge]]
+    run_ids: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    failed: list[Run] = field(default_factory=list)
+    canceled_steps: int = 0
+    is_canceled: bool = False
+    is_stopping: bool = False
+    is_shut_down: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.record.workspace_id, self.record.run_id
+
+
+class GraphExecutor:
+    """The pipelines that run; `executor` runs their steps."""
+
+    def __init__(
+        self,
+        *,
+        executor: Executor,
+        runs: RunStore,
+        pipelines: PipelineStore,
+        inputs: StepInputs,
+        step_runs: StepRuns,
+        logs: Logs,
+        ids: Ids,
+    ) -> None:
+        self._executor, self._runs, self._pipelines = executor, runs, pipelines
+        self._inputs, self._step_runs, self._logs = inputs, step_runs, logs
+        self._ids = ids
+        self._active: dict[tuple[str, str], _Active] = {}
+        self._queue = _Queue()
+        runs.listen(self._listen)
+
+    def recover(self) -> None:
+        """Fail what an earlier process of the service left; the jobs' own recovery comes first."""
+        left = [run for run in self._runs.unfinished() if self._is_ours(run)]
+        # Steps first: a pipeline that has ended has no open steps.
+        for run in sorted(left, key=lambda run: run.run_type == PIPELINE_RUN_TYPE):
+            self._runs.advance(
+                run.workspace_id, run.run_id, RunStatus.FAILED, error=fault_error(ServiceFault(LEFT_BEHIND))
+            )
+            self._logs.complain(run.workspace_id, run.run_id, LEFT_BEHIND)
+
+    def submit(self, workspace_id: str, run_id: str) -> None:
+        """Begin a stored pipeline run, and return at once; a fault where it cannot run, or was begun before."""
+        record = self._pipelines.run(workspace_id, run_id)
+        graph, _ = self._pipelines.graph(workspace_id, record.graph_id)
+        active = _Active(
+            record=record,
+            graph=graph,
+            plans=self._plans(workspace_id, graph, record.assigned),
+            walk=Walk(graph, continue_on_failure=record.continue_on_failure),
+            edges=graph.inputs_of(),
+        )
+        self._pipelines.mark_submitted(workspace_id, run_id)
+        self._active[active.key] = active
+        try:
+            self._runs.advance(workspace_id, run_id, RunStatus.RUNNING)
+        except ServiceFault:
+            del self._active[active.key]
+            raise
+        self._logs.open(workspace_id, run_id)
+        self._queue.put(lambda: self._start(active, active.walk.begin()))
+
+    def check(self, workspace_id: str, graph: Graph, values: Values) -> None:
+        """Raise a fault for what is known to fail before anything runs: types of steps, parameters, sources."""
+        self._plans(workspace_id, graph, values)
+
+    def _plans(self, workspace_id: str, graph: Graph, values: Values) -> dict[str, Plan]:
+        modules: dict[str, Module] = {}
+        plans = {}
+        for node, step in graph.steps.items():
+            if step.module_id not in modules:
+                modules[step.module_id] = self._pipelines.module(workspace_id, step.module_id)
+            plans[node] = Plan(step=step, module=modules[step.module_id], values=values)
+            plans[node].check()
+        for source in graph.sources.values():
+            self._inputs.check(workspace_id, source, values)
+        for edge in graph.edges:
+            if edge.source.node in plans and edge.source.carries_data:
+                output_of(plans[edge.source.node].outputs, edge.source.name)
+        return plans
+
+    def cancel(self, workspace_id: str, run_id: str) -> bool:
+        """Stop a pipeline run and all its steps; False where no such pipeline run waits or runs."""
+        run = self._runs.find(workspace_id, run_id)
+        if run is None or run.run_type != PIPELINE_RUN_TYPE or run.status.is_terminal:
+            return False
+        if (workspace_id, run_id) in self._active:
+            self._runs.advance(workspace_id, run_id, RunStatus.CANCEL_REQUESTED)
+        else:
+            self._runs.advance(workspace_id, run_id, RunStatus.CANCELED)
+        return True
+
+    def is_busy(self) -> bool:
+        """Whether any pipeline runs."""
+        return bool(self._active)
+
+    def close(self) -> None:
+        """Begin no further step, because the service ends. To be called before the jobs are stopped."""
+        for active in list(self._active.values()):
+            active.is_shut_down = True
+            active.walk.stop()
+            self._logs.complain(*active.key, SHUT_DOWN)
+
+    def _is_ours(self, run: Run) -> bool:
+        if run.run_type == PIPELINE_RUN_TYPE:
+            record = self._pipelines.find_run(run.workspace_id, run.run_id)
+            return record is not None and record.is_submitted
+        return run.run_type == STEP_RUN_TYPE
+
+    def _listen(self, run: Run) -> None:
+        if run.run_type == STEP_RUN_TYPE and run.parent_id:
+            active = self._active.get((run.workspace_id, run.parent_id))
+            if active:
+                self._queue.put(partial(self._step_changed, active, run))
+        elif run.run_type == PIPELINE_RUN_TYPE and run.status is RunStatus.CANCEL_REQUESTED:
+            active = self._active.get((run.workspace_id, run.run_id))
+            if active:
+                self._queue.put(partial(self._stop, active))
+
+    def _start(self, active: _Active, nodes: list[str]) -> None:
+        """Begin steps that wait for nothing any more."""
+        if not nodes:
+            return
+        record = active.record
+        for node in nodes:
+            active.run_ids[node] = run_id = self._ids.guid()
+            active.nodes[run_id] = node
+        first = ",".join(f"{node}:{active.run_ids[node]}" for node in nodes[:5])
+        self._logs.say(record.workspace_id, record.run_id, f"Submitting {len(nodes)} runs, first five are: {first}")
+        for node in nodes:
+            self._start_step(active, node)
+
+    def _start_step(self, active: _Active, node: str) -> None:
+        record, run_id, plan = active.record, active.run_ids[node], active.plans[node]
+        run = self._step_runs.add(record, plan, run_id)
+        self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
+        self._logs.open(record.workspace_id, run_id)
+        self._log_step_start(run)
+        try:
+            job = plan.job(record.workspace_id, run_id, self._inputs_of(active, node))
+            self._step_runs.describe(run, job, plan.runconfig)
+            self._executor.submit(job)
+        except ServiceFault as fault:
+            self._runs.advance(record.workspace_id, run_id, RunStatus.FAILED, error=fault_error(fault))
+
+    def _inputs_of(self, active: _Active, node: str) -> tuple[JobInput, ...]:
+        workspace_id, plan = active.record.workspace_id, active.plans[node]
+        found = []
+        for edge in active.edges[node]:
+            if not edge.source.carries_data or not edge.target.carries_data:
+                continue
+            if source := active.graph.sources.get(edge.source.node):
+                found.append(self._inputs.of_source(workspace_id, plan, edge, source, active.record.assigned))
+                continue
+            producer = self._runs.get(workspace_id, active.run_ids[edge.source.node])
+            output = output_of(active.plans[edge.source.node].outputs, edge.source.name)
+            found.append(self._inputs.of_output(workspace_id, plan, edge, producer, output))
+        return tuple(found)
+
+    def _log_step_start(self, run: Run) -> None:
+        for line in (
+            f"Experiment:             {run.experiment}",
+            f"Run Id:                 {run.run_id}",
+            f"Run target:             {run.target}",
+            "Starting run in Execution Service",
+        ):
+            self._logs.say(run.workspace_id, run.run_id, line)
+
+    def _step_changed(self, active: _Active, run: Run) -> None:
+        if run.status is RunStatus.RUNNING:
+            self._logs.say(run.workspace_id, run.run_id, "Job is running, job runstatus is Running")
+        if run.status.is_terminal and active.nodes[run.run_id] in active.walk.running:
+            self._step_ended(active, run)
+
+    def _step_ended(self, active: _Active, run: Run) -> None:
+        record = active.record
+        self._log_step_end(run)
+        self._logs.say(record.workspace_id, record.run_id, f"Completing processing run id {run.run_id}.")
+        active.failed += [run] if run.status is RunStatus.FAILED else []
+        active.canceled_steps += run.status is RunStatus.CANCELED
+        ready = active.walk.end(active.nodes[run.run_id], succeeded=run.status is RunStatus.COMPLETED)
+        self._start(active, ready)
+        if active.walk.is_stopped:
+            self._stop_steps(active)
+        if active.walk.is_over:
+            self._finish(active)
+
+    def _log_step_end(self, run: Run) -> None:
+        if run.status is RunStatus.COMPLETED:
+            self._logs.say(run.workspace_id, run.run_id, f"Job finished, job RunId is {run.run_id}")
+            return
+        reason = reason_of(run)
+        self._logs.say(run.workspace_id, run.run_id, f"Job failed, job RunId is {run.run_id}. Error: {reason}")
+        self._logs.complain(run.workspace_id, run.run_id, reason)
+
+    def _stop(self, active: _Active) -> None:
+        """The pipeline is to be canceled."""
+        active.is_canceled = True
+        active.walk.stop()
+        self._stop_steps(active)
+        if active.walk.is_over:
+            self._finish(active)
+
+    def _stop_steps(self, active: _Active) -> None:
+        if active.is_stopping:
+            return
+        active.is_stopping = True
+        workspace_id = active.record.workspace_id
+        for node in sorted(active.walk.running):
+            run_id = active.run_ids[node]
+            if not self._executor.cancel(workspace_id, run_id):
+                run = self._runs.get(workspace_id, run_id)
+                if not run.status.is_terminal:
+                    self._runs.advance(workspace_id, run_id, RunStatus.CANCELED)
+
+    def _finish(self, active: _Active) -> None:
+        record = active.record
+        # Whoever asks `is_busy` when the run has ended must not hear of it any more.
+        if self._active.pop(active.key, None) is None:
+            return
+        error = None
+        if active.is_shut_down:
+            status, error = RunStatus.FAILED, fault_error(ServiceFault(SHUT_DOWN))
+        elif active.is_canceled:
+            status = RunStatus.CANCELED
+        elif active.failed:
+            status, error = RunStatus.FAILED, pipeline_error(active.failed)
+            self._logs.complain(record.workspace_id, record.run_id, error["error"]["message"])
+        else:
+            # Somebody canceled a step by itself; what depends on it has not run.
+            status = RunStatus.CANCELED if active.canceled_steps else RunStatus.COMPLETED
+        self._logs.say(
+            record.workspace_id, record.run_id, "Finishing experiment: no runs left and nothing to schedule."
+        )
+        self._runs.advance(record.workspace_id, record.run_id, status, error=error)
+
+
+class _Queue:
+    """Works off what is put into it, one after the other, in the thread that finds nobody else at it.
+
+    A job that ends while it is being submitted puts its end behind, instead of calling ever deeper.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_worked_off = False
+
+    def put(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._waiting.append(work)
+            if self._is_worked_off:
+                return
+            self._is_worked_off = True
+        done = False
+        try:
+            while (next_work := self._next()) is not None:
+                next_work()
+            done = True
+        finally:
+            if not done:
+                # Work that broke must not keep the rest from ever being done.
+                self._is_worked_off = False
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._lock:
+            if not self._waiting:
+                self._is_worked_off = False
+                return None
+            return self._waiting.popleft()

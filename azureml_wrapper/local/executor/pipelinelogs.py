@@ -1,0 +1,48 @@
+"""The logs that the pipeline service itself writes, for a pipeline's run and for its steps' runs.
+
+Lines as in saved logs of real pipelines (2022).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
+from azureml_wrapper.local.domain.clock import Clock
+from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS
+from azureml_wrapper.local.store.blobs import BlobStore
+from azureml_wrapper.local.store.workspaces import WorkspaceStore
+
+log = logging.getLogger("azureml_wrapper.local")
+
+
+class PipelineLogs:
+    """Files of runs, to whose end lines are added."""
+
+    def __init__(self, blobs: BlobStore, workspaces: WorkspaceStore, clock: Clock) -> None:
+        self._blobs, self._workspaces, self._clock = blobs, workspaces, clock
+
+    def open(self, workspace_id: str, run_id: str) -> None:
+        """Make the three files, empty: real runs have them from the start."""
+        self._blobs.ensure_container(self._account(workspace_id), CONTAINER)
+        for path in LOGS:
+            self._append(workspace_id, run_id, path, "")
+
+    def say(self, workspace_id: str, run_id: str, text: str) -> None:
+        """Add a line with the time to the execution log."""
+        now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
+        self._append(workspace_id, run_id, EXECUTION_LOG, f"[{now}] {text}\n")
+
+    def complain(self, workspace_id: str, run_id: str, text: str) -> None:
+        """Add a line to the log of errors."""
+        self._append(workspace_id, run_id, ERROR_LOG, f"{text}\n")
+
+    def _append(self, workspace_id: str, run_id: str, path: str, text: str) -> None:
+        try:
+            self._blobs.append(self._account(workspace_id), CONTAINER, of_run(run_id).name(path), text.encode())
+        except OSError as error:
+            # A log that cannot be written (a full disk) does not stop the pipeline.
+            log.warning("%s of run %s: %s", path, run_id, error)
+
+    def _account(self, workspace_id: str) -> str:
+        return self._workspaces.by_id(workspace_id).storage_account

@@ -1,0 +1,156 @@
+"""From a node of a graph to a job: its command line, its data, its settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.graphs import JSON, Step
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.modules import Module
+from azureml_wrapper.local.domain.pipelines import Values
+from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
+from azureml_wrapper.local.executor.transformations import translate
+
+NO_STEPS = '{"blocks": []}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A step with all that its job needs, but for the data that other steps still have to make."""
+
+    step: Step
+    module: Module
+    values: Values
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The step's parameters that have a value; `Invalid` for a parameter that the pipeline does not have."""
+        found = {name: item.get("DefaultValue") for name, item in self.module.parameters.items()}
+        for name, assignment in self.step.parameters.items():
+            if assignment.graph_parameter is None:
+                found[name] = assignment.value
+            elif assignment.graph_parameter in self.values.parameters:
+                found[name] = self.values.parameters[assignment.graph_parameter]
+            else:
+                unknown = assignment.graph_parameter
+                raise Invalid(f"Step {self.module.name!r} uses the unknown pipeline parameter {unknown!r}.")
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+    @property
+    def target(self) -> str:
+        """The name of the compute."""
+        target = self.parameters.get("Target") or self.runconfig.get("target")
+        if not target:
+            raise Invalid(f"Step {self.module.name!r} names no compute target.")
+        return str(target)
+
+    @property
+    def runconfig(self) -> JSON:
+        """The RunConfiguration that the SDK sent as text; empty where there is none."""
+        try:
+            return dict(json.loads(self.step.runconfig or "{}"))
+        except ValueError as error:
+            raise Invalid(f"The run configuration of step {self.module.name!r} is not JSON: {error}.") from error
+
+    def check(self) -> None:
+        """Raise a fault for what can be known to fail before anything runs."""
+        self.module.check()
+        self.job("workspace", "run", ())
+        for output in self.outputs:
+            options = (output.register_as or {}).get("datasetRegistrationOptions") or {}
+            translate(options.get("additionalTransformation") or NO_STEPS)
+        for port in self.module.inputs:
+            self.mode_of(port)
+            self.transformations_of(port)
+
+    def job(self, workspace_id: str, run_id: str, inputs: tuple[JobInput, ...]) -> Job:
+        """The job of the step's run."""
+        config, given = self.runconfig, self.parameters
+        script = given.get("Script") or config.get("script")
+        if not script:
+            raise Invalid(f"Step {self.module.name!r} names no script.")
+        timeout = given.get("MaxRunDurationSeconds") or config.get("maxRunDurationSeconds")
+        return Job(
+            workspace_id=workspace_id,
+            run_id=run_id,
+            target=self.target,
+            snapshot_id=self.module.snapshot_id,
+            script=script,
+            arguments=self.arguments,
+            environment=config.get("environment") or {},
+            environment_variables={**(config.get("environmentVariables") or {}), **self.variables},
+            inputs=inputs,
+            outputs=self.outputs,
+            communicator=_communicator(given.get("Communicator") or config.get("communicator")),
+            node_count=_number(given.get("NodeCount") or config.get("nodeCount"), 1),
+            processes_per_node=_number(
+                given.get("MpiProcessCountPerNode") or (config.get("mpi") or {}).get("processCountPerNode"), 1
+            ),
+            timeout=float(timeout) if timeout else None,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """`AML_PARAMETER_<name>` for each parameter that is one of the script's, and Azure's newer name for it."""
+        found = {}
+        given = self.parameters
+        for name, item in self.module.parameters.items():
+            if item.get("SetEnvironmentVariable"):
+                value = given.get(name, "")
+                found[item.get("EnvironmentVariableOverride") or _variable(name)] = value
+                found[f"AZUREML_PARAMETER_{name}"] = value
+        return found
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line with placeholders, as a real run's definition shows it."""
+        return tuple(self._argument(kind, value) for kind, value in self.module.arguments)
+
+    def _argument(self, kind: str, value: str) -> str:
+        if kind == "Parameter":
+            item = self.module.parameters.get(value, {})
+            return f"${item.get('EnvironmentVariableOverride') or _variable(value)}"
+        return value if kind == "Literal" else f"$AZUREML_DATAREFERENCE_{value}"
+
+    @property
+    def outputs(self) -> tuple[JobOutput, ...]:
+        """What the step makes."""
+        return outputs_of(self.step, self.module)
+
+    def mode_of(self, port: str) -> Mode:
+        """How an input reaches the script."""
+        return read_mode(self._setting(port, "DataStoreMode"))
+
+    def path_of(self, port: str) -> str | None:
+        """Where on the compute the user wants an input to be."""
+        path: str | None = self._setting(port, "PathOnCompute")
+        return path
+
+    def transformations_of(self, port: str) -> list[JSON]:
+        """The steps that make a table of the files of this input; none where it is files."""
+        given = self.step.inputs.get(port, {}).get("AdditionalTransformations")
+        return translate(given) if given else []
+
+    def _setting(self, port: str, name: str) -> Any:
+        of_node, of_module = self.step.inputs.get(port, {}), self.module.inputs.get(port, {})
+        return of_node.get(name) or of_module.get(name)
+
+
+def _variable(name: str) -> str:
+    # azureml/pipeline/core/graph.py, ParamDef._param_name_to_env_variable
+    return "AML_PARAMETER_" + re.sub(r"\W", "_", name)
+
+
+def _communicator(given: str | None) -> str | None:
+    return None if given in (None, "", "None") else given
+
+
+def _number(given: Any, default: int) -> int:
+    try:
+        return int(given) if given is not None else default
+    except ValueError as error:
+        raise Invalid(f"{given!r} is not a number of nodes or processes.") from error

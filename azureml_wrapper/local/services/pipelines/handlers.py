@@ -1,0 +1,261 @@
+"""Operations on pipelines: what they are made of, and their runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from azureml_wrapper.local.domain.artifacts import of_run
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.domain.graphs import Graph, Port, read_graph
+from azureml_wrapper.local.domain.jobs import JobOutput
+from azureml_wrapper.local.domain.pipelines import (
+    ERROR_LOG,
+    EXECUTION_LOG,
+    PIPELINE_RUN_TYPE,
+    PipelineRun,
+    values_of,
+    word_of,
+    word_of_unstarted,
+)
+from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.stepoutputs import output_of, outputs_of, resolved_path
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.pipelines import wire
+
+# What a step prints, on both of its channels.
+STEP_LOG = "user_logs/std_log.txt"
+
+
+def list_data_types(context: Context, request: Request) -> Response:
+    own = context.pipelines.data_types.latest(request.workspace_id)
+    names = {document.key for document in own}
+    defaults = [wire.default_data_type(name) for name in wire.DEFAULT_DATA_TYPES if name not in names]
+    return json_response([*defaults, *(wire.data_type(document) for document in own)])
+
+
+def add_data_type(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    name = body.get("Id") or body.get("Name")
+    if not name:
+        raise Invalid("A data type needs an id.")
+    if name in wire.DEFAULT_DATA_TYPES or context.pipelines.data_types.find(request.workspace_id, name):
+        # The SDK looks for these words (_aeva_provider.py, try_create_datatype).
+        raise Conflict(f"Data type {name} already exists.")
+    return json_response(wire.data_type(context.pipelines.data_types.add(request.workspace_id, name, body)))
+
+
+def put_data_type(context: Context, request: Request) -> Response:
+    types = context.pipelines.data_types
+    types.get(request.workspace_id, request["data_type"])
+    changed = types.put(request.workspace_id, request["data_type"], request.json_object())
+    return json_response(wire.data_type(changed))
+
+
+def add_module(context: Context, request: Request) -> Response:
+    return json_response(
+        wire.module_entity(context.pipelines.add_module(request.workspace_id, request.json_object()))
+    )
+
+
+def get_module(context: Context, request: Request) -> Response:
+    return json_response(wire.module(context.pipelines.modules.get(request.workspace_id, request["module"])))
+
+
+def get_module_by_hash(context: Context, request: Request) -> Response:
+    """The newest module with this hash: the SDK then makes no new one, and says that the step may be reused."""
+    found = context.pipelines.modules.find_alias(request.workspace_id, request["hash"])
+    if found is None:
+        raise NotFound(f"No module with hash {request['hash']} was found.")
+    return json_response(wire.module(found))
+
+
+def add_data_source(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    if body.get("SqlTableName") or body.get("SqlQuery") or body.get("SqlStoredProcedureName"):
+        raise Invalid("The local service has no databases; a data source is a path of a blob datastore.")
+    datastore = context.datastores.get(request.workspace_id, body.get("DataStoreName") or "")
+    return json_response(wire.data_source(context.pipelines.add_data_source(request.workspace_id, body), datastore))
+
+
+def get_data_source(context: Context, request: Request) -> Response:
+    found = context.pipelines.data_sources.get(request.workspace_id, request["data_source"])
+    datastore = context.datastores.get(request.workspace_id, found.body["DataStoreName"])
+    return json_response(wire.data_source(found, datastore))
+
+
+def get_data_source_by_hash(context: Context, request: Request) -> Response:
+    found = context.pipelines.data_sources.find_alias(request.workspace_id, request["hash"])
+    if found is None:
+        raise NotFound(f"No data source with hash {request['hash']} was found.")
+    datastore = context.datastores.get(request.workspace_id, found.body["DataStoreName"])
+    return json_response(wire.data_source(found, datastore))
+
+
+def get_graph(context: Context, request: Request) -> Response:
+    return json_response(wire.graph(context.pipelines.graphs.get(request.workspace_id, request["graph"])))
+
+
+def get_graph_interface(context: Context, request: Request) -> Response:
+    return json_response(context.pipelines.graphs.get(request.workspace_id, request["graph"]).body["interface"])
+
+
+def create_run(context: Context, request: Request) -> Response:
+    """Store a graph and a run of it; `submit_run` begins it."""
+    body = request.json_object()
+    creation = body.get("CreationInfo") or {}
+    name = request.query.get("experimentname") or creation.get("RunHistoryExperimentName") or ""
+    graph_body, interface = body.get("Graph") or {}, body.get("GraphInterface") or {}
+    graph = read_graph(graph_body)
+    graph.check()
+    values = values_of(interface, wire.read_values(creation))
+    context.pipeline_executor.check(request.workspace_id, graph, values)
+    document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
+    experiment = context.experiments.ensure(request.workspace_id, name)
+    run = Run(
+        workspace_id=request.workspace_id,
+        run_id=context.ids.guid(),
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        created=context.clock.now(),
+        run_type=PIPELINE_RUN_TYPE,
+        uuid=context.ids.guid(),
+        submitted_by="local",
+        tags=creation.get("tags") or {},
+    )
+    record = wire.read_run(creation, experiment=experiment.name, graph_id=document.key, run=run)
+    record = replace(record, assigned=values, total_steps=len(graph.steps))
+    run = context.runs.add(replace(run, properties=wire.properties(record, creation)))
+    context.pipelines.add_run(record)
+    return json_response(wire.pipeline_run(record, run))
+
+
+def submit_run(context: Context, request: Request) -> Response:
+    context.pipeline_executor.submit(request.workspace_id, request["pipeline_run"])
+    return empty()
+
+
+def get_run(context: Context, request: Request) -> Response:
+    record, run = _find(context, request)
+    return json_response(wire.pipeline_run(record, run))
+
+
+def cancel_run(context: Context, request: Request) -> Response:
+    """Cancel a run; one that has ended stays as it is."""
+    _find(context, request)
+    context.pipeline_executor.cancel(request.workspace_id, request["run_id"])
+    return empty()
+
+
+def get_all_status(context: Context, request: Request) -> Response:
+    """The state of every node."""
+    words = _states(context, request)
+    return json_response({node: wire.task_status(word, run) for node, (word, run) in words.items()})
+
+
+def get_all_status_codes(context: Context, request: Request) -> Response:
+    return json_response({node: word for node, (word, _) in _states(context, request).items()})
+
+
+def get_status(context: Context, request: Request) -> Response:
+    word, run = _state(context, request)
+    return json_response(wire.task_status(word, run))
+
+
+def get_status_code(context: Context, request: Request) -> Response:
+    return json_response(_state(context, request)[0])
+
+
+def get_stdout(context: Context, request: Request) -> Response:
+    return _log(context, request, STEP_LOG)
+
+
+def get_stderr(context: Context, request: Request) -> Response:
+    return _log(context, request, ERROR_LOG)
+
+
+def get_job_log(context: Context, request: Request) -> Response:
+    return _log(context, request, EXECUTION_LOG)
+
+
+def get_outputs(context: Context, request: Request) -> Response:
+    """Where the outputs of a step lie, once it has a run."""
+    record, _ = _find(context, request)
+    node = wire.read_node(request.json())
+    run_id = context.pipelines.step(request.workspace_id, record.run_id, node)
+    outputs = _outputs(context, request, _graph(context, record), node) if run_id else ()
+    return json_response({output.name: _node_output(context, request, output, run_id or "") for output in outputs})
+
+
+def get_run_output(context: Context, request: Request) -> Response:
+    """Where an output of the whole pipeline lies (PipelineData with a pipeline_output_name)."""
+    record, _ = _find(context, request)
+    graph = _graph(context, record)
+    port = graph.outputs.get(request["output"])
+    if port is None:
+        known = ", ".join(sorted(graph.outputs)) or "none"
+        raise NotFound(f"Pipeline run {record.run_id} has no output {request['output']!r}; its outputs: {known}.")
+    return json_response(_output_at(context, request, graph, port))
+
+
+def _output_at(context: Context, request: Request, graph: Graph, port: Port) -> wire.JSON:
+    run_id = context.pipelines.step(request.workspace_id, request["run_id"], port.node)
+    if run_id is None:
+        raise NotFound(f"The step that makes output {request['output']!r} has not run.")
+    output = output_of(_outputs(context, request, graph, port.node), port.name)
+    return _node_output(context, request, output, run_id)
+
+
+def _find(context: Context, request: Request) -> tuple[PipelineRun, Run]:
+    record = context.pipelines.run(request.workspace_id, request["run_id"])
+    return record, context.runs.get(request.workspace_id, record.run_id)
+
+
+def _graph(context: Context, record: PipelineRun) -> Graph:
+    return context.pipelines.graph(record.workspace_id, record.graph_id)[0]
+
+
+def _states(context: Context, request: Request) -> dict[str, tuple[str, Run | None]]:
+    record, pipeline = _find(context, request)
+    runs = {run.run_id: run for run in context.runs.children(request.workspace_id, record.run_id)}
+    steps = context.pipelines.steps(request.workspace_id, record.run_id)
+    found: dict[str, tuple[str, Run | None]] = {}
+    for node in _graph(context, record).steps:
+        run = runs.get(steps.get(node, ""))
+        found[node] = (word_of(run.status), run) if run else (word_of_unstarted(pipeline.status), None)
+    return found
+
+
+def _state(context: Context, request: Request) -> tuple[str, Run | None]:
+    record, pipeline = _find(context, request)
+    node = wire.read_node(request.json())
+    run_id = context.pipelines.step(request.workspace_id, record.run_id, node)
+    if run_id:
+        run = context.runs.get(request.workspace_id, run_id)
+        return word_of(run.status), run
+    if node not in _graph(context, record).steps:
+        raise NotFound(f"Pipeline run {record.run_id} has no node {node!r}.")
+    return word_of_unstarted(pipeline.status), None
+
+
+def _log(context: Context, request: Request, path: str) -> Response:
+    """A log of a step as text; empty where there is none yet."""
+    _, run = _state(context, request)
+    text = b""
+    if run:
+        place = of_run(run.run_id)
+        artifact = context.artifacts.find(request.workspace, place, path)
+        text = context.artifacts.file(request.workspace, artifact).read_bytes() if artifact else b""
+    # The SDK decodes it as UTF-8, strictly.
+    content = text.decode("utf-8", "replace").encode()
+    return Response(content, media_type="text/plain; charset=utf-8")
+
+
+def _outputs(context: Context, request: Request, graph: Graph, node: str) -> tuple[JobOutput, ...]:
+    step = graph.steps[node]
+    return outputs_of(step, context.pipelines.module(request.workspace_id, step.module_id))
+
+
+def _node_output(context: Context, request: Request, output: JobOutput, run_id: str) -> wire.JSON:
+    datastore = context.datastores.get(request.workspace_id, output.datastore)
+    return wire.node_output(datastore, resolved_path(output, run_id))

@@ -1,0 +1,258 @@
+"""Pipelines in the SDK's words (azureml/pipeline/core/_restclients/aeva/models). Keys are in PascalCase."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import offset_time
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.pipelines import PipelineRun, Values, word_of
+from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.storage import Datastore
+from azureml_wrapper.local.store.documents import Document
+
+JSON = dict[str, Any]
+
+ACTIVE = "Active"
+COMPLETED = "Completed"
+# _AevaDataTypeProvider.ensure_default_datatypes posts what it does not find here.
+DEFAULT_DATA_TYPES = (
+    "AnyFile",
+    "AnyDirectory",
+    "AzureBlobReference",
+    "AzureDataLakeReference",
+    "AzureDataLakeGen2Reference",
+    "AzureFilesReference",
+    "AzureSqlDatabaseReference",
+    "AzurePostgresDatabaseReference",
+    "AzureMySqlDatabaseReference",
+    "DBFSReference",
+    "AzureMLDataset",
+)
+
+
+def entity(document: Document) -> JSON:
+    """What every stored thing has."""
+    return {
+        "Id": document.key,
+        "Etag": f'"{document.modified}"',
+        "CreatedDate": document.created,
+        "LastModifiedDate": document.modified,
+        "EntityStatus": ACTIVE,
+    }
+
+
+def default_data_type(name: str) -> JSON:
+    return {
+        "Id": name,
+        "Name": name,
+        "Description": name,
+        "IsDirectory": name == "AnyDirectory",
+        "ParentDataTypeIds": [],
+        "EntityStatus": ACTIVE,
+    }
+
+
+def data_type(document: Document) -> JSON:
+    fields = ("Name", "Description", "IsDirectory", "ParentDataTypeIds")
+    return {**{name: document.body.get(name) for name in fields}, **entity(document)}
+
+
+def module_entity(document: Document) -> JSON:
+    """A ModuleEntity."""
+    body = document.body
+    names = ("Name", "Hash", "Description", "IsDeterministic", "ModuleExecutionType", "ModuleType", "IdentifierHash")
+    more = ("StructuredInterface", "Properties", "Category", "StepType", "Runconfig")
+    return {
+        **{name: body.get(name) for name in (*names, *more)},
+        "tags": body.get("KvTags") or {},
+        # The SDK takes a module that it finds by its hash only if this is Completed.
+        "UploadState": COMPLETED,
+        "DataLocation": {"StorageType": "Snapshot", "StorageId": body.get("StorageId")},
+        **entity(document),
+    }
+
+
+def module(document: Document) -> JSON:
+    """A Module: the entity, and the interface that the SDK builds its own object from."""
+    interface = document.body.get("StructuredInterface") or {}
+    return {
+        "Data": module_entity(document),
+        "Interface": {
+            "Parameters": [_parameter(item) for item in interface.get("Parameters") or ()],
+            "MetadataParameters": [_parameter(item) for item in interface.get("MetadataParameters") or ()],
+            "DataPathParameters": [],
+            "DataPathParameterList": [],
+            "Ports": {
+                "Inputs": [_input_port(item) for item in interface.get("Inputs") or ()],
+                "Outputs": [_output_port(item) for item in interface.get("Outputs") or ()],
+            },
+        },
+    }
+
+
+def _parameter(item: JSON) -> JSON:
+    names = ("Name", "DefaultValue", "IsOptional")
+    return {**{name: item.get(name) for name in names}, "Documentation": item.get("Description"), "Type": "String"}
+
+
+def _input_port(item: JSON) -> JSON:
+    return {
+        "Name": item["Name"],
+        "Documentation": item.get("Description"),
+        "DataTypesIds": item.get("DataTypeIdsList") or [],
+        "IsOptional": bool(item.get("IsOptional")),
+    }
+
+
+def _output_port(item: JSON) -> JSON:
+    return {
+        "Name": item["Name"],
+        "Documentation": item.get("Description"),
+        "DataTypeId": item.get("DataTypeId"),
+        "PassThroughInputName": item.get("PassThroughDataTypeInputName"),
+    }
+
+
+def data_source(document: Document, datastore: Datastore) -> JSON:
+    """A DataSourceEntity."""
+    body = document.body
+    names = ("Name", "DataTypeId", "Description", "IdentifierHash")
+    location = _location(datastore, body.get("PathOnDataStore") or "")
+    return {
+        **{name: body.get(name) for name in names},
+        "UploadState": COMPLETED,
+        "DataLocation": location,
+        **entity(document),
+    }
+
+
+def graph(document: Document) -> JSON:
+    """A GraphEntity, as the client sent it but for its own id."""
+    return {**document.body["graph"], **entity(document)}
+
+
+def read_run(creation: JSON, *, experiment: str, graph_id: str, run: Run) -> PipelineRun:
+    """A pipeline run from PipelineRunCreationInfo; `run` is its record in run history."""
+    keep_on = creation.get("ContinueExperimentOnNodeFailure") or creation.get("ContinueRunOnStepFailure")
+    return PipelineRun(
+        workspace_id=run.workspace_id,
+        run_id=run.run_id,
+        graph_id=graph_id,
+        experiment=experiment,
+        created=run.created,
+        description=creation.get("Description"),
+        assigned=read_values(creation),
+        continue_on_failure=bool(keep_on),
+        run_source=creation.get("RunSource"),
+        run_type=creation.get("RunType"),
+    )
+
+
+def read_values(creation: JSON) -> Values:
+    return Values(
+        parameters=_object(creation, "ParameterAssignments"),
+        data_paths=_object(creation, "DataPathAssignments"),
+        datasets=_object(creation, "DataSetDefinitionValueAssignments"),
+    )
+
+
+def pipeline_run(record: PipelineRun, run: Run) -> JSON:
+    """A PipelineRunEntity; the state is run history's."""
+    return {
+        "Id": record.run_id,
+        "Description": record.description,
+        "GraphId": record.graph_id,
+        "Status": {
+            "StatusCode": word_of(run.status),
+            "StatusDetail": None,
+            "CreationTime": offset_time(record.created),
+            "EndTime": offset_time(run.ended),
+        },
+        "IsSubmitted": record.is_submitted,
+        "HasErrors": run.error is not None,
+        "HasWarnings": bool(run.warnings),
+        "UploadState": COMPLETED,
+        "ParameterAssignments": {**record.assigned.parameters, **_paths(record.assigned)},
+        "DataSetDefinitionValueAssignments": dict(record.assigned.datasets),
+        "RunHistoryExperimentName": record.experiment,
+        "PipelineId": record.pipeline_id,
+        "ScheduleId": record.schedule_id,
+        "RunSource": record.run_source,
+        "RunType": record.run_type,
+        "TotalRunSteps": record.total_steps,
+        "tags": run.tags,
+        "Properties": run.properties,
+        "EntityStatus": ACTIVE,
+        "CreatedDate": offset_time(record.created),
+        "LastModifiedDate": offset_time(run.ended or run.started or record.created),
+    }
+
+
+def _paths(values: Values) -> JSON:
+    """DataPath parameters, as `PipelineRun.get_graph()` takes them apart again."""
+    return {name: f"{path['DataStoreName']}/{path['RelativePath']}" for name, path in values.data_paths.items()}
+
+
+def properties(record: PipelineRun, creation: JSON) -> dict[str, str]:
+    """The properties of a pipeline's run in run history (dumps of 2022), before the client's own."""
+    given = {name: str(value) for name, value in record.assigned.parameters.items() if value is not None}
+    return {
+        "azureml.runsource": "azureml.PipelineRun",
+        "runSource": record.run_source or "Unavailable",
+        "runType": record.run_type or "HTTP",
+        "azureml.parameters": json.dumps(given, separators=(",", ":")),
+        "azureml.continue_on_step_failure": str(record.continue_on_failure),
+        "azureml.continue_on_failed_optional_input": "True",
+        "azureml.pipelineComponent": "pipelinerun",
+        **(creation.get("Properties") or {}),
+    }
+
+
+def task_status(word: str, run: Run | None) -> JSON:
+    """A TaskStatus: a node of the graph, and its run if it has one."""
+    return {
+        "StatusCode": word,
+        "StatusDetail": None,
+        "CreationTime": offset_time(run.created) if run else None,
+        "ScheduleTime": offset_time(run.created) if run else None,
+        "StartTime": offset_time(run.started) if run else None,
+        "EndTime": offset_time(run.ended) if run else None,
+        "RequestId": run.run_id if run else None,
+        "RunId": run.run_id if run else None,
+        "HasWarnings": bool(run and run.warnings),
+        "ReuseInfo": None,
+    }
+
+
+def node_output(datastore: Datastore, path: str) -> JSON:
+    """A NodeOutput: where an output of a step lies."""
+    return {"DataTypeId": "AnyDirectory", "DataLocation": _location(datastore, path)}
+
+
+def _location(datastore: Datastore, path: str) -> JSON:
+    reference = {
+        "AmlDataStoreName": datastore.name,
+        "Account": datastore.account,
+        "Container": datastore.container,
+        "RelativePath": path,
+    }
+    return {
+        "StorageType": "DataStoreBlob",
+        "DataReference": {"Type": "AzureBlob", "AzureBlobReference": reference},
+    }
+
+
+def read_node(body: object) -> str:
+    """The node of a path of nodes; graphs are not nested, so it has one part."""
+    if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], str):
+        raise Invalid("The body is to be a list with the id of one node.")
+    return body[0]
+
+
+def _object(body: JSON, name: str) -> JSON:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise Invalid(f"{name} is to be an object.")
+    return value or {}

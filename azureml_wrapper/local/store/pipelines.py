@@ -1,0 +1,146 @@
+"""Pipelines: data types, data sources, modules, graphs, pipeline runs, and which run each step has."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.domain.graphs import JSON, Graph, read_graph
+from azureml_wrapper.local.domain.modules import Module, read_module
+from azureml_wrapper.local.domain.pipelines import PipelineRun, Values
+from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.documents import Document, Documents
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS pipeline_runs (
+    workspace    TEXT NOT NULL,
+    run_id       TEXT NOT NULL,
+    graph_id     TEXT NOT NULL,
+    pipeline_id  TEXT,
+    schedule_id  TEXT,
+    is_submitted INTEGER NOT NULL DEFAULT 0,
+    created      TEXT NOT NULL,
+    body         TEXT NOT NULL,
+    PRIMARY KEY (workspace, run_id)
+);
+CREATE INDEX IF NOT EXISTS pipeline_runs_pipeline ON pipeline_runs (workspace, pipeline_id);
+CREATE INDEX IF NOT EXISTS pipeline_runs_schedule ON pipeline_runs (workspace, schedule_id);
+CREATE TABLE IF NOT EXISTS pipeline_steps (
+    workspace   TEXT NOT NULL,
+    pipeline_id TEXT NOT NULL,
+    node_id     TEXT NOT NULL,
+    run_id      TEXT NOT NULL,
+    PRIMARY KEY (workspace, pipeline_id, node_id)
+);
+"""
+_COLUMNS = ("run_id", "graph_id", "pipeline_id", "schedule_id", "is_submitted")
+
+
+class PipelineStore:
+    """What the pipeline service keeps. Modules, sources, types and graphs are kept as the client sent them."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self._database, self._clock, self._ids = database, clock, ids
+        self.modules = Documents(database, clock, "module")
+        self.data_sources = Documents(database, clock, "data source")
+        self.data_types = Documents(database, clock, "data type")
+        self.graphs = Documents(database, clock, "graph")
+        database.ensure(SCHEMA)
+
+    def add_module(self, workspace: str, body: JSON) -> Document:
+        """Store a module; its IdentifierHash is the key of its reuse."""
+        module_id = self._ids.guid()
+        read_module(module_id, body)
+        return self.modules.add(workspace, module_id, body, alias=body.get("IdentifierHash"))
+
+    def module(self, workspace: str, module_id: str) -> Module:
+        """A module, read; `NotFound` where there is none."""
+        return read_module(module_id, self.modules.get(workspace, module_id).body)
+
+    def add_data_source(self, workspace: str, body: JSON) -> Document:
+        return self.data_sources.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
+
+    def add_graph(self, workspace: str, graph: JSON, interface: JSON) -> Document:
+        """Store a graph and the interface of its parameters; `Invalid` where it cannot be run."""
+        read_graph(graph).check()
+        return self.graphs.add(workspace, self._ids.guid(), {"graph": graph, "interface": interface})
+
+    def graph(self, workspace: str, graph_id: str) -> tuple[Graph, JSON]:
+        """A graph, read, and the interface of its parameters; `NotFound` where there is none."""
+        body = self.graphs.get(workspace, graph_id).body
+        return read_graph(body["graph"]), body["interface"]
+
+    def add_run(self, run: PipelineRun) -> None:
+        """Store a pipeline run that has not been submitted."""
+        values = _values(run)
+        self._database.execute(
+            "INSERT INTO pipeline_runs (workspace, run_id, graph_id, pipeline_id, schedule_id, is_submitted, created,"
+            " body) VALUES (:workspace, :run_id, :graph_id, :pipeline_id, :schedule_id, :is_submitted, :created,"
+            " :body)",
+            values,
+        )
+
+    def find_run(self, workspace: str, run_id: str) -> PipelineRun | None:
+        row = self._database.one(
+            "SELECT * FROM pipeline_runs WHERE workspace = ? AND run_id = ?", (workspace, run_id)
+        )
+        return _run(row) if row else None
+
+    def run(self, workspace: str, run_id: str) -> PipelineRun:
+        """As `find_run`, but `NotFound` where there is none."""
+        found = self.find_run(workspace, run_id)
+        if found is None:
+            raise NotFound(f"Pipeline run {run_id} was not found")
+        return found
+
+    def mark_submitted(self, workspace: str, run_id: str) -> None:
+        """Note that a run begins; `Conflict` where it began before."""
+        changed = self._database.execute(
+            "UPDATE pipeline_runs SET is_submitted = 1 WHERE workspace = ? AND run_id = ? AND is_submitted = 0",
+            (workspace, run_id),
+        )
+        if not changed:
+            raise Conflict(f"Pipeline run {run_id} has been submitted already.")
+
+    def add_step(self, workspace: str, pipeline_run_id: str, node_id: str, run_id: str) -> None:
+        """Note which run a step has."""
+        self._database.execute(
+            "INSERT INTO pipeline_steps VALUES (?, ?, ?, ?)", (workspace, pipeline_run_id, node_id, run_id)
+        )
+
+    def steps(self, workspace: str, pipeline_run_id: str) -> dict[str, str]:
+        """The ids of the steps' runs, by node."""
+        rows = self._database.all(
+            "SELECT node_id, run_id FROM pipeline_steps WHERE workspace = ? AND pipeline_id = ?",
+            (workspace, pipeline_run_id),
+        )
+        return {row["node_id"]: row["run_id"] for row in rows}
+
+    def step(self, workspace: str, pipeline_run_id: str, node_id: str) -> str | None:
+        """The id of one step's run; None where the step has not been let go."""
+        row = self._database.one(
+            "SELECT run_id FROM pipeline_steps WHERE workspace = ? AND pipeline_id = ? AND node_id = ?",
+            (workspace, pipeline_run_id, node_id),
+        )
+        return row["run_id"] if row else None
+
+
+def _values(run: PipelineRun) -> dict[str, Any]:
+    fields = asdict(run)
+    values: dict[str, Any] = {name: fields.pop(name) for name in _COLUMNS}
+    values.update(workspace=fields.pop("workspace_id"), created=offset_time(fields.pop("created")), body=dump(fields))
+    return values
+
+
+def _run(row: Row) -> PipelineRun:
+    fields = load(row["body"])
+    fields.update({name: row[name] for name in _COLUMNS})
+    fields.update(
+        workspace_id=row["workspace"],
+        created=parse_time(row["created"]),
+        assigned=Values(**fields["assigned"]),
+        is_submitted=bool(row["is_submitted"]),
+    )
+    return PipelineRun(**fields)
