@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,7 +12,10 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """The addresses of a service on `port`; `key` is the unguessable part of those that carry no token.
+    """The addresses of a service on `port`; `key` is the unguessable part of the one that gives a token.
+
+    The others that carry no token hold `open_key`: a page's address is printed in logs and may be passed on, so what
+    stands in it must not lead to a token.
 
     Always `127.0.0.1`, never `localhost`: a regular expression in the SDK wants a dot in a host's name
     (azureml/data/context_managers.py).
@@ -25,6 +29,11 @@ class Addresses:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def open_key(self) -> str:
+        """Made from `key` in a way that cannot be turned back."""
+        return hashlib.sha256(f"open:{self.key}".encode()).hexdigest()[:32]
+
+    @property
     def base(self) -> str:
         """All services but ARM."""
         return f"http://{self.host}"
@@ -36,12 +45,12 @@ class Addresses:
 
     @property
     def discovery(self) -> str:
-        return f"{self.base}/discovery/{self.key}"
+        return f"{self.base}/discovery/{self.open_key}"
 
     @property
     def metadata(self) -> str:
         """What ARM_CLOUD_METADATA_URL is set to."""
-        return f"{self.base}/metadata/{self.key}/endpoints"
+        return f"{self.base}/metadata/{self.open_key}/endpoints"
 
     @property
     def msi(self) -> str:
@@ -51,7 +60,7 @@ class Addresses:
     @property
     def studio(self) -> str:
         """The page; the SDK appends `/runs/{id}?wsid=…`."""
-        return f"{self.base}/studio/{self.key}"
+        return f"{self.base}/studio/{self.open_key}"
 
     @property
     def storage_endpoint(self) -> str:

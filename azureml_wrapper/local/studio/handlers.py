@@ -30,7 +30,7 @@ def page(show: Page) -> Handler:
     @wraps(show)
     def handler(context: Context, request: Request) -> Response:
         try:
-            if not hmac.compare_digest(request["key"].encode(), context.addresses.key.encode()):
+            if not hmac.compare_digest(request["key"].encode(), context.addresses.open_key.encode()):
                 raise Unauthenticated("The key in this address is not this service's. Take the address from the SDK.")
             return show(context, request, _workspace(context, request))
         except ServiceFault as fault:

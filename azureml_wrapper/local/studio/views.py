@@ -23,7 +23,7 @@ class Links:
     """The addresses of the pages of a workspace; each one carries the key and the workspace."""
 
     def __init__(self, addresses: Addresses, workspace: Workspace) -> None:
-        self._base = "/studio/" + addresses.key
+        self._base = "/studio/" + addresses.open_key
         scope = f"/subscriptions/{workspace.subscription}/resourcegroups/{workspace.resource_group}"
         self._query = "?wsid=" + quote(f"{scope}/workspaces/{workspace.name}")
         self.workspace_name = workspace.name

@@ -111,10 +111,11 @@ def test_links_carry_the_workspace_and_hold_any_name():
     workspace = Workspace(
         workspace_id="w", subscription="s", resource_group="my group", name="ws", location="l", created=START
     )
-    links = views.Links(Addresses(port=1, key="k"), workspace)
+    addresses = Addresses(port=1, key="k")
+    links, base = views.Links(addresses, workspace), f"/studio/{addresses.open_key}"
     query = "?wsid=/subscriptions/s/resourcegroups/my%20group/workspaces/ws"
-    assert links.run("a/b?c") == f"/studio/k/runs/a%2Fb%3Fc{query}"
-    assert links.file("r", "outputs/a b.png") == f"/studio/k/runs/r/files/outputs/a%20b.png{query}"
+    assert links.run("a/b?c") == f"{base}/runs/a%2Fb%3Fc{query}"
+    assert links.file("r", "outputs/a b.png") == f"{base}/runs/r/files/outputs/a%20b.png{query}"
 
 
 def test_a_template_escapes_what_it_shows_and_knows_every_name():

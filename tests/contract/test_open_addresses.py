@@ -1,0 +1,40 @@
+"""The addresses that carry no token: each one opens with its own key only."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from azureml_wrapper.connection import local_environment
+from azureml_wrapper.local import control
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.tokens import Tokens
+
+
+@pytest.fixture(scope="module")
+def addresses():
+    """The variables that a program without authentication gets, and the address of the page."""
+    info = control.start(Home())
+    given = local_environment(Home(), info)
+    clouds = requests.get(given["ARM_CLOUD_METADATA_URL"], timeout=30).json()
+    return {"msi": given["MSI_ENDPOINT"], "metadata": given["ARM_CLOUD_METADATA_URL"], "page": clouds[0]["portal"]}
+
+
+def test_the_msi_address_gives_a_token_of_this_service(addresses):
+    token = requests.post(addresses["msi"], timeout=30).json()["access_token"]
+    assert not Tokens(Home().secret()).identify(token).is_run
+
+
+def test_the_key_of_the_page_opens_the_page_and_gives_no_token(addresses):
+    key = addresses["page"].rsplit("/", 1)[-1]
+    assert requests.get(addresses["page"], timeout=30).status_code == 200
+    stolen = addresses["msi"].replace(addresses["msi"].split("/")[-2], key)
+    assert requests.post(stolen, timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["x", "0" * 32, "é", "%00"])
+def test_another_key_opens_nothing(addresses, key):
+    for name, method in (("msi", "POST"), ("metadata", "GET"), ("page", "GET")):
+        parts = addresses[name].split("/")
+        parts[4] = key
+        assert requests.request(method, "/".join(parts), timeout=30).status_code == 401
