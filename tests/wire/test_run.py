@@ -157,6 +157,15 @@ def test_the_status_of_a_managed_run_is_the_services(experiment, unique, kind):
     assert client.get_run().status == "NotStarted"
 
 
+@pytest.mark.parametrize("kind", ["azureml.scriptrun", "azureml.StepRun"])
+@pytest.mark.local_only
+def test_a_managed_run_without_a_job_is_not_said_to_be_canceled(experiment, unique, kind):
+    client = create(experiment, unique("managed"), run_type=kind)
+    with pytest.raises(ServiceException, match="system managed"):
+        client.post_event_canceled()
+    assert client.get_run().status == "NotStarted"
+
+
 @pytest.fixture
 def submitted(experiment, unique):
     """The run as `Run.get_context()` gives it to a script: the SDK then posts no status by itself."""
@@ -230,6 +239,12 @@ def test_what_is_too_long_is_refused_in_azures_words(start, change, limit):
 def test_a_run_id_that_is_no_name_is_refused(experiment):
     with pytest.raises(ServiceException, match="1 to 256 letters, numbers"):
         experiment.start_logging(run_id="a b", snapshot_directory=None)
+
+
+@pytest.mark.parametrize("field", ["cancel_uri", "diagnostics_uri"])
+def test_an_address_that_gets_the_users_token_is_not_taken_from_a_client(experiment, unique, field):
+    with pytest.raises(ServiceException, match="not by clients"):
+        create(experiment, unique("run"), **{field: "https://elsewhere.example/"})
 
 
 # Children ----------------------------------------------------------------------------------------------------------

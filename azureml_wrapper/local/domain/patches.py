@@ -43,7 +43,7 @@ def amend(run: Run, patch: RunPatch) -> Run:
     """The run with a client's changes, but for its status; `Invalid` where a limit or a rule is broken."""
     patch.check()
     _check_properties(run, patch)
-    _check_orchestrator(run, patch)
+    _check_kind(run, patch)
     changed = replace(
         run,
         **patch.fields,
@@ -81,7 +81,12 @@ def _check_properties(run: Run, patch: RunPatch) -> None:
             )
 
 
-def _check_orchestrator(run: Run, patch: RunPatch) -> None:
+def _check_kind(run: Run, patch: RunPatch) -> None:
+    """What a run is does not change: its kind decides who may set its status."""
+    if run.run_type and patch.fields.get("run_type", run.run_type) != run.run_type:
+        raise Invalid(
+            f"Unable to create or update run {run.run_id} : RunType can not be modified after a value is set."
+        )
     before = (run.run_type_v2 or {}).get("orchestrator")
     after = (patch.fields.get("run_type_v2") or {}).get("orchestrator")
     if before and after and before != after:

@@ -33,7 +33,7 @@ class RunStatus(str, Enum):
 
 # Runs whose script the service starts. "client is not permitted to update status for run" is said of these.
 MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun"})
-EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "diagnosticsUri", "queueingInfo", "options")
+EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
 
 _TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})
 _ACTIVE = (

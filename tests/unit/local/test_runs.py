@@ -285,6 +285,13 @@ def test_an_orchestrator_is_set_once(add):
         amend(run, RunPatch(fields={"run_type_v2": {"orchestrator": "Other"}}))
 
 
+def test_a_type_is_set_once(add):
+    assert amend(add("a"), RunPatch(fields={"run_type": "mine"})).run_type == "mine"
+    run = add("b", run_type="azureml.scriptrun")
+    with pytest.raises(Invalid, match="RunType can not be modified"):
+        amend(run, RunPatch(fields={"run_type": "mine"}))
+
+
 def test_what_the_service_wrote_does_not_count_against_a_tag(add):
     """Azure's own properties go over the limits; a client that sets a tag is not blamed for them."""
     run = add("a", properties={f"azureml.{n}": "v" * 3000 for n in range(60)})

@@ -29,8 +29,11 @@ _PLAIN_FIELDS = {
     "runType": "run_type",
     "runTypeV2": "run_type_v2",
     "runDefinition": "definition",
-    "cancelUri": "cancel_uri",
 }
+
+
+# The SDK sends its user's token to these: a script must not choose where to.
+_ADDRESSES = ("cancelUri", "diagnosticsUri", "completeUri")
 
 
 def run(record: Run) -> JSON:
@@ -56,6 +59,8 @@ def run(record: Run) -> JSON:
         "target": record.target,
         "runDefinition": None,
         "cancelUri": record.cancel_uri,
+        "completeUri": None,
+        "diagnosticsUri": None,
         "error": record.error,
         "warnings": record.warnings,
         "inputDatasets": record.input_datasets,
@@ -121,6 +126,9 @@ def fault(error: ServiceFault) -> JSON:
 
 
 def read_patch(body: JSON) -> RunPatch:
+    for name in _ADDRESSES:
+        if body.get(name):
+            raise Invalid(f"{name} is set by the service that runs the job, not by clients.")
     fields = {ours: body[theirs] for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
     return RunPatch(
         parent_id=body.get("parentRunId"),
