@@ -1,1 +1,45 @@
-"""azureml_wrapper: Azure ML pipelines in a few lines, in Azure or on this machine."""
+"""azureml_wrapper: Azure ML pipelines in a few lines, in Azure or on this machine.
+
+    from azureml_wrapper import PipelineWrapper
+
+    run = PipelineWrapper.from_config("pipeline.json").run("my-experiment")
+    print(run.status, run.metrics)
+
+The names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azureml_wrapper.pipeline import PipelineWrapper as PipelineWrapper
+    from azureml_wrapper.run import RunWrapper as RunWrapper
+    from azureml_wrapper.script import ScriptWrapper as ScriptWrapper
+    from azureml_wrapper.step import PipelineStep as PipelineStep
+    from azureml_wrapper.workspace import WorkspaceWrapper as WorkspaceWrapper
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PipelineStep": "step",
+    "PipelineWrapper": "pipeline",
+    "RunWrapper": "run",
+    "ScriptWrapper": "script",
+    "WorkspaceWrapper": "workspace",
+}
+__all__ = ["PipelineStep", "PipelineWrapper", "RunWrapper", "ScriptWrapper", "WorkspaceWrapper"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    # Found at once from now on; and a submodule of the same name cannot come between.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -6,13 +6,18 @@ means the local Azure ML; everything else is Azure. Both give a real `azureml.co
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from azureml_wrapper.errors import ConnectionFailed, LoginFailed
+from azureml_wrapper.messages import hushed, say
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -31,6 +36,39 @@ class Scope:
     subscription_id: str
     resource_group: str
     name: str
+
+
+_connections: dict[tuple[Any, ...], Workspace] = {}
+_connecting = threading.RLock()
+
+
+def connect(scope: Scope, *, auth: Any = None, target: str | None = None, location: str = "eastus") -> Workspace:
+    """The workspace of that name, connected once per process; created where it does not exist.
+
+    `auth` is an authentication object of the SDK, for Azure only. Raises `ConnectionFailed` or `LoginFailed`.
+    """
+    where = choose_target(scope.subscription_id, target)
+    key = (scope, where, id(auth), *(_local_address() if where == LOCAL else ()))
+    with _connecting:
+        if key not in _connections:
+            _connections[key] = connect_local(scope) if where == LOCAL else connect_azure(scope, auth, location)
+        return _connections[key]
+
+
+def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> Workspace:
+    """The workspace in Azure; it is created where Azure itself says that it does not exist."""
+    if auth is None:
+        from azureml_wrapper.login import authenticate
+
+        auth = authenticate()
+    found = _get(scope, auth)
+    if found is not None:
+        return found
+    from azureml.core import Workspace
+
+    say(f"Workspace {scope.name} does not exist; it is created in {location}. This takes a minute or two.")
+    with _translated(scope):
+        return Workspace.create(**_names(scope, auth), location=location, create_resource_group=True, exist_ok=True)
 
 
 def choose_target(subscription_id: str, target: str | None = None) -> Target:
@@ -61,24 +99,15 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
 
 def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True) -> Workspace:
     """The workspace on the local service, which is started where it does not run."""
-    _prepare_sdk(home)
-    from azureml.core import Workspace
-    from azureml.exceptions import ProjectSystemException
-
     auth = local_authentication(scope.subscription_id, home)
-    names = {
-        "name": scope.name,
-        "subscription_id": scope.subscription_id,
-        "resource_group": scope.resource_group,
-        "auth": auth,
-    }
-    try:
-        return Workspace.get(**names)
-    except ProjectSystemException as error:
-        # The SDK's words for a 404 of ARM (azureml/_base_sdk_common/common.py, resource_error_handling).
-        if not create or "Workspace not found" not in str(error):
-            raise
-    return Workspace.create(**names, location="local", create_resource_group=True, show_output=False)
+    found = _get(scope, auth)
+    if found is not None:
+        return found
+    if not create:
+        raise ConnectionFailed(f"There is no workspace {scope.name} in {scope.resource_group} of the local Azure ML.")
+    from azureml.core import Workspace
+
+    return Workspace.create(**_names(scope, auth), location=LOCAL, create_resource_group=True, show_output=False)
 
 
 def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
@@ -106,6 +135,82 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     cloud.endpoints.resource_manager = _addresses(control.start(place)).arm
     auth._cloud_type = cloud
     return auth
+
+
+def _names(scope: Scope, auth: Any) -> dict[str, Any]:
+    return {
+        "name": scope.name,
+        "subscription_id": scope.subscription_id,
+        "resource_group": scope.resource_group,
+        "auth": auth,
+    }
+
+
+def _get(scope: Scope, auth: Any) -> Workspace | None:
+    """The workspace, or None where Azure says that there is none; everything else that goes wrong is raised."""
+    from azureml.core import Workspace
+    from azureml.exceptions import ProjectSystemException
+
+    with _translated(scope):
+        try:
+            with hushed():
+                workspace = Workspace.get(**_names(scope, auth))
+        except ProjectSystemException as error:
+            if _says_missing(error):
+                return None
+            raise
+        # Where ARM cannot be reached, the SDK goes on with nothing (azureml/_project/_commands.py, get_workspace).
+        if workspace._workspace_autorest_object is None:
+            raise ConnectionFailed(
+                f"Azure did not answer about workspace {scope.name}. Check the network and the proxy."
+            )
+        return workspace
+
+
+def _says_missing(error: BaseException) -> bool:
+    """Whether ARM's answer was a 404 of its own, not that of a proxy on the way.
+
+    The SDK says "Workspace not found." for every 404 (azureml/_base_sdk_common/common.py, resource_error_handling).
+    """
+    answer = getattr(error.__context__, "response", None)
+    if answer is None or answer.status_code != 404:
+        return False
+    try:
+        return bool(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+@contextlib.contextmanager
+def _translated(scope: Scope) -> Iterator[None]:
+    """What the SDK and its libraries raise about logins and networks becomes one of our two errors."""
+    import requests
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+    from azureml.exceptions import AuthenticationException, AzureMLException
+    from msrest.exceptions import ClientException
+
+    place = f"workspace {scope.name} of subscription {scope.subscription_id}"
+    try:
+        yield
+    except (AuthenticationException, ClientAuthenticationError) as error:
+        raise LoginFailed(f"Azure refuses the login to {place}: {_first_lines(error)}") from error
+    except (AzureMLException, AzureError, ClientException, requests.RequestException) as error:
+        raise ConnectionFailed(f"Cannot connect to {place}: {_first_lines(error)}") from error
+
+
+def _first_lines(error: Exception) -> str:
+    """An SDK error's own words, without the JSON that it prints after them."""
+    text = str(getattr(error, "message", None) or error).strip()
+    return "\n".join(text.splitlines()[:5])
+
+
+def _local_address() -> tuple[Any, ...]:
+    """A service that came back on another port is another service to the SDK, which keeps addresses."""
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+
+    home = Home()
+    return home.path, control.start(home).port
 
 
 _preparing = threading.Lock()

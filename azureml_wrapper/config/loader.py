@@ -1,0 +1,197 @@
+"""Find a config, read it, fill in `${VARIABLES}`, check it: every problem is told at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.config.models import Model, PipelineConfig, StepConfig, WorkspaceConfig
+from azureml_wrapper.config.problems import Problem, show_path, tell
+from azureml_wrapper.config.readers import Document, KeyPath
+from azureml_wrapper.config.rules import pipeline_problems
+from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
+
+# Where `ws.write_config()` of the SDK and the button of Azure's portal put it.
+DEFAULT_FILES = (Path(".azureml") / "config.json", Path("aml_config") / "config.json")
+_REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+Config = Mapping[str, Any] | str | os.PathLike[str] | None
+M = TypeVar("M", bound=Model)
+
+
+def load(model: type[M], source: Config) -> tuple[M, Document]:
+    """The config of a dict, of a file, or of the nearest `.azureml/config.json`; else a `ConfigError`."""
+    document = _read(source)
+    if not isinstance(document.data, Mapping):
+        found = type(document.data).__name__
+        raise tell(
+            [Problem(WrongType, (), f"a config is a mapping of keys, not {found}.")], document, what=model.noun
+        )
+    problems = [Problem(BadValue, path, f"{show_path(path)} is there twice.") for path in document.duplicates]
+    data = _substitute(document, problems)
+    problems += _rename(data)
+    for step in _steps(data):
+        problems += _rename(step)
+    config = _validate(model, data, problems)
+    if problems or config is None:
+        raise tell(problems, document, what=model.noun)
+    return config, document
+
+
+def check(model: type[M], data: Mapping[str, Any]) -> M:
+    """The same checks for what a constructor was given."""
+    problems: list[Problem] = []
+    config = _validate(model, dict(data), problems)
+    if problems or config is None:
+        raise tell(problems, Document(data), what=model.noun)
+    return config
+
+
+def find() -> Path:
+    """The nearest `.azureml/config.json`, from the current folder upwards; `ConfigNotFound` where there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        for name in DEFAULT_FILES:
+            if (folder / name).is_file():
+                return folder / name
+    raise ConfigNotFound(
+        f"There is no {DEFAULT_FILES[0]} in {here} or above it. Download it in Azure's portal "
+        "('Download config.json'), or give the config as a dict or as a path."
+    )
+
+
+def _read(source: Config) -> Document:
+    if source is None:
+        return readers.read(find())
+    if isinstance(source, (str, os.PathLike)):
+        return readers.read(Path(source).expanduser())
+    return Document(source)
+
+
+def _substitute(document: Document, problems: list[Problem]) -> Any:
+    """The data with each `${NAME}` replaced by the environment's value, or that of the .env beside the config.
+
+    `$${NAME}` stands for the text `${NAME}`. Keys are left alone.
+    """
+    variables = _variables(document)
+
+    def replace(value: Any, path: KeyPath) -> Any:
+        if isinstance(value, Mapping):
+            return {key: replace(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [replace(item, (*path, index)) for index, item in enumerate(value)]
+        return _fill(value, path, variables, problems) if isinstance(value, str) else value
+
+    return replace(document.data, ())
+
+
+def _fill(text: str, path: KeyPath, variables: Callable[[str], str | None], problems: list[Problem]) -> str:
+    def value(match: re.Match[str]) -> str:
+        escape, name = match.groups()
+        found = variables(name)
+        if escape:
+            return match.group()[1:]
+        if found is None:
+            problems.append(
+                Problem(BadValue, path, f"{show_path(path)} names the environment variable {name}, which is not set.")
+            )
+        return found or ""
+
+    return _REFERENCE.sub(value, text)
+
+
+def _variables(document: Document) -> Callable[[str], str | None]:
+    """Looks a variable up; the environment wins over the .env file, which is read only when needed."""
+    cache: dict[str, str | None] = {}
+
+    def look_up(name: str) -> str | None:
+        if name in os.environ:
+            return os.environ[name]
+        file = document.folder / ".env"
+        if not cache and file.is_file():
+            from dotenv import dotenv_values
+
+            cache.update(dotenv_values(file))
+        return cache.get(name)
+
+    return look_up
+
+
+def _steps(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    steps = data.get("steps")
+    items = steps.values() if isinstance(steps, dict) else steps if isinstance(steps, list) else ()
+    return (step for step in items if isinstance(step, dict))
+
+
+def _rename(data: dict[str, Any]) -> list[Problem]:
+    """`workspace_name`, which Azure's config.json has, becomes `ws_name`."""
+    if "workspace_name" not in data:
+        return []
+    other = data.pop("workspace_name")
+    if data.setdefault("ws_name", other) != other:
+        return [Problem(BadValue, ("workspace_name",), "workspace_name and ws_name differ; keep one of them.")]
+    return []
+
+
+def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> M | None:
+    if model is PipelineConfig:
+        problems += pipeline_problems(data)
+        if isinstance(data.get("steps"), list):
+            data = {**data, "steps": dict(enumerate(data["steps"]))}
+    elif model is WorkspaceConfig:
+        # The config of a pipeline or of a step says which workspace, too.
+        elsewhere = (PipelineConfig.model_fields.keys() | StepConfig.model_fields) - model.model_fields.keys()
+        data = {key: value for key, value in data.items() if key not in elsewhere}
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(model, detail) for detail in error.errors(include_url=False)]
+        return None
+
+
+def _problem(model: type[Model], detail: Any) -> Problem:
+    """One of pydantic's errors in our words."""
+    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
+    shown, kind = show_path(path), detail["type"]
+    if kind == "missing":
+        return Problem(MissingKey, path, f"{shown} is missing.")
+    if kind == "extra_forbidden":
+        noun = "step" if len(path) > 1 else model.noun
+        return Problem(BadValue, path, f"{shown} is not a key of a {noun}'s config." + _hint(model, path))
+    if kind.endswith(("_type", "_parsing")) or kind == "type":
+        return Problem(WrongType, path, f"{shown} must be {_wanted(kind, detail)}.")
+    if kind in ("string_too_short", "too_short"):
+        return Problem(BadValue, path, f"{shown} is empty.")
+    return Problem(BadValue, path, f"{shown}: {detail['msg']}.")
+
+
+_WANTED = {
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "path_type": "the path of a folder",
+}
+
+
+def _wanted(kind: str, detail: Any) -> str:
+    if kind == "type":
+        return f"JSON for the script, but {detail['msg']}"
+    given = detail["input"]
+    return f"{_WANTED.get(kind, kind)}, not {'empty' if given is None else type(given).__name__}"
+
+
+def _hint(model: type[Model], path: KeyPath) -> str:
+    name = str(path[-1])
+    in_step = len(path) > 1
+    if name == "steps" and not in_step:
+        return " A config that has steps is one for PipelineWrapper.from_config."
+    known = [*(StepConfig if in_step else model).model_fields, "workspace_name"]
+    return did_you_mean(name, known) or f" Known are {', '.join(sorted(known))}."

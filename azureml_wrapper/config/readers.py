@@ -1,0 +1,146 @@
+"""From a file to plain data, with the line of every key. One reader per format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from azureml_wrapper.errors import BadValue, ConfigNotFound, ConfigSyntax
+
+KeyPath = tuple[str | int, ...]
+
+# libyaml where PyYAML was built with it: some ten times as fast.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class CoreLoader(_Base):  # type: ignore[misc]
+    """YAML 1.2's core schema, so that a YAML config means what the same JSON does.
+
+    PyYAML's own loader speaks YAML 1.1, where `2e-5` is text, `no` is false, `12:30` is 750 and `2024-01-01` a date.
+    """
+
+
+CoreLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
+    ("float", r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$", list("-+.0123456789")),
+    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+.")),
+    ("merge", r"<<$", ["<"]),
+):
+    CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+# YAML 1.1 reads 017 as octal.
+CoreLoader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A config as it was written: its data, where it stands, and the line of each key."""
+
+    data: Any
+    path: Path | None = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    duplicates: tuple[KeyPath, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the config are relative to: the file's folder, or the current one."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of a key, or that of the nearest key around it which the file has."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+
+def read(path: Path) -> Document:
+    """Read a .json, .yml or .yaml file; `ConfigNotFound`, `ConfigSyntax` or `BadValue` where that cannot be."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise BadValue(f"{path} is not a config: its name must end in {', '.join(READERS)}.")
+    try:
+        # Editors on Windows begin files with a byte order mark.
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigSyntax(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+    except OSError as error:
+        raise ConfigNotFound(f"{path} cannot be read ({error.strerror}).") from error
+    return reader(path, text)
+
+
+def _read_json(path: Path, text: str) -> Document:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigSyntax(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.") from error
+    return Document(data, path, *_index(_json_nodes(text)))
+
+
+def _read_yaml(path: Path, text: str) -> Document:
+    loader = CoreLoader(text)
+    try:
+        root = loader.get_single_node()
+        # First, because the constructor replaces `<<` by the keys that it stands for.
+        index = _index(root)
+        data = loader.construct_document(root) if root else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigSyntax(f"{path}{place}: {error.problem or error.context}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigSyntax(f"{path}: {error}") from error
+    finally:
+        loader.dispose()
+    return Document(data, path, *index)
+
+
+READERS: dict[str, Callable[[Path, str], Document]] = {
+    ".json": _read_json,
+    ".yml": _read_yaml,
+    ".yaml": _read_yaml,
+}
+
+
+def _json_nodes(text: str) -> yaml.Node | None:
+    """JSON is YAML, but for tabs between tokens; where PyYAML objects to something else, there are no lines."""
+    try:
+        root: yaml.Node | None = yaml.compose(text.replace("\t", " "), Loader=CoreLoader)
+    except yaml.YAMLError:
+        return None
+    return root
+
+
+def _index(root: yaml.Node | None) -> tuple[dict[KeyPath, int], tuple[KeyPath, ...]]:
+    """The line of each key, and the keys that are there twice."""
+    lines: dict[KeyPath, int] = {}
+    duplicates: list[KeyPath] = []
+    for key, line in _walk(root, (), set()):
+        if key in lines:
+            duplicates.append(key)
+        lines[key] = line
+    return lines, tuple(duplicates)
+
+
+def _walk(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
+    # An alias is its anchor's node again; going into it once keeps a nest of aliases from growing without bounds.
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            yield here, key.start_mark.line + 1
+            yield from _walk(value, here, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*path, index), item.start_mark.line + 1
+            yield from _walk(item, (*path, index), seen)

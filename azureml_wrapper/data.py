@@ -1,0 +1,232 @@
+"""Datastores and CSV files: what `register_blob_datastore` and `register_csv` do."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean
+from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.names import check_datastore_name
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+    from azureml.data import TabularDataset
+
+# How a registered CSV tells, later, whether it is still the same.
+CONTENT_TAG = "azureml_wrapper.content"
+SETTINGS_TAG = "azureml_wrapper.settings"
+SAMPLE_BYTES = 64 * 1024
+DELIMITERS = (",", ";", "\t", "|")
+# Python's names of the encodings that the SDK knows (azureml/data/dataset_factory.py).
+_ENCODINGS = {"utf8": "utf-8-sig", "iso88591": "latin-1", "latin1": "latin-1", "utf16": "utf-16"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Csv:
+    """How a CSV file is to be read."""
+
+    delimiter: str = ","
+    encoding: str = "utf8"
+    multi_line: bool = False
+
+    def check(self, sample: bytes, *, name: str, whole: bool) -> None:
+        """Raise `BadData` where the beginning of the file shows that it cannot be read so."""
+        try:
+            # A sample may end within a character.
+            decoder = codecs.getincrementaldecoder(_ENCODINGS.get(self.encoding, self.encoding))()
+            text = decoder.decode(sample, final=whole)
+        except UnicodeDecodeError as error:
+            raise BadData(f"{name} is not {self.encoding} text ({error.reason}). Give `encoding=`.") from error
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 and whole:
+            found = "has a header and no rows" if lines else "is empty"
+            raise BadData(f"{name} {found}: Azure ML makes a tabular dataset only of a header and at least one row.")
+        self._check_delimiter(lines if whole else lines[:-1] or lines, name)
+        if not self.multi_line and _has_line_breaks(text, self.delimiter):
+            raise BadData(f"{name} has line breaks within quotes. Give `multi_line=True`; reading takes longer then.")
+
+    def _check_delimiter(self, lines: list[str], name: str) -> None:
+        if self.delimiter in lines[0]:
+            return
+        for other in DELIMITERS:
+            counts = {line.count(other) for line in lines[:20]}
+            if len(counts) == 1 and counts != {0}:
+                raise BadData(
+                    f"{name} seems to be delimited by {other!r}, not by {self.delimiter!r}. "
+                    f"Give `delimiter={other!r}`."
+                )
+
+
+def _has_line_breaks(text: str, delimiter: str) -> bool:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    # The last row of a sample may be cut within its quotes.
+    complete = list(rows)[:-1]
+    return any("\n" in cell or "\r" in cell for row in complete for cell in row)
+
+
+def get_datastore(ws: Workspace, name: str) -> Any:
+    """The datastore; `UnregisteredDatastore` with near names where there is none."""
+    found = find_datastore(ws, name)
+    if found is None:
+        known = list(ws.datastores)
+        raise UnregisteredDatastore(
+            f"Workspace {ws.name} has no datastore {name!r}.{did_you_mean(name, known)} "
+            f"There are: {', '.join(known)}."
+        )
+    return found
+
+
+def find_datastore(ws: Workspace, name: str) -> Any:
+    """The datastore of that name, or None."""
+    from azureml.core import Datastore
+    from azureml.exceptions import UserErrorException
+
+    check_datastore_name(name)
+    try:
+        with hushed():
+            return Datastore.get(ws, name)
+    except UserErrorException as error:
+        # The service's words; the SDK has no class of its own for it.
+        if "Could not find datastore" not in str(error):
+            raise
+        return None
+
+
+def register_blob_datastore(ws: Workspace, name: str, container: str, account: str, key: str) -> Any:
+    """The datastore of that name; `AlreadyRegistered` where it exists with another container, account or key."""
+    from azureml.core import Datastore
+
+    # Asked first, for the SDK logs an error where it is there.
+    found = find_datastore(ws, name)
+    if found is None:
+        return Datastore.register_azure_blob_container(
+            ws, datastore_name=name, container_name=container, account_name=account, account_key=key
+        )
+    differing = [
+        what
+        for what, there, wanted in (
+            ("type", getattr(found, "datastore_type", None), "AzureBlob"),
+            ("container", getattr(found, "container_name", None), container),
+            ("account", getattr(found, "account_name", None), account),
+            ("access key", getattr(found, "account_key", None), key),
+        )
+        if there != wanted
+    ]
+    if differing:
+        raise AlreadyRegistered(
+            f"Datastore {name!r} is registered with another {' and another '.join(differing)}; datastores have no "
+            "versions. Use another name, or call unregister_blob_datastore first."
+        )
+    say(f"Datastore {name!r} is registered already, unchanged.")
+    return found
+
+
+def register_csv(
+    ws: Workspace, datastore_name: str, dataset_name: str, source: Path | None, how: Csv
+) -> TabularDataset:
+    """The tabular dataset made of `<dataset_name>.csv`; a new version where settings or content have changed."""
+    name = dataset_name[:-4] if dataset_name.lower().endswith(".csv") else dataset_name
+    file = f"{name}.csv"
+    datastore = get_datastore(ws, datastore_name)
+    tags = {SETTINGS_TAG: _digest(repr((datastore_name, file, how)).encode())}
+    if source is not None:
+        tags[CONTENT_TAG] = _check_source(source, how)
+    found = find_dataset(ws, name)
+    if found is not None and tags.items() <= found.tags.items() and _is_there(datastore, file, source):
+        say(f"Dataset {name!r} is registered already, unchanged: version {found.version}.")
+        return found
+    if source is None:
+        _check_stored(datastore, file, how)
+    else:
+        _upload(datastore, source, file)
+    return _register(ws, name, (datastore, file), how, tags)
+
+
+def _register(ws: Workspace, name: str, path: tuple[Any, str], how: Csv, tags: dict[str, str]) -> TabularDataset:
+    from azureml.core import Dataset
+
+    dataset = Dataset.Tabular.from_delimited_files(
+        path=path, separator=how.delimiter, encoding=how.encoding, support_multi_line=how.multi_line
+    )
+    registered = dataset.register(ws, name, tags=tags, create_new_version=True)
+    say(f"Dataset {name!r}: registered version {registered.version}.")
+    return registered
+
+
+def find_dataset(ws: Workspace, name: str) -> Any:
+    """The newest version of a registered dataset, or None."""
+    from azureml.core import Dataset
+    from azureml.exceptions import UserErrorException
+
+    try:
+        with hushed():
+            return Dataset.get_by_name(ws, name)
+    except UserErrorException as error:
+        # The SDK has no class of its own for it (azureml/data/abstract_dataset.py, _get_by_name).
+        if "Cannot find dataset" not in str(error):
+            raise
+        return None
+
+
+def _check_source(source: Path, how: Csv) -> str:
+    """The SHA-256 of a local CSV file that can be read as said."""
+    try:
+        with source.open("rb") as file:
+            sample = file.read(SAMPLE_BYTES)
+            how.check(sample, name=str(source), whole=len(sample) < SAMPLE_BYTES)
+            digest = hashlib.sha256(sample)
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise BadData(f"{source} cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
+
+
+def _check_stored(datastore: Any, file: str, how: Csv) -> None:
+    """Look at the beginning of a file in a datastore."""
+    from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+    blob = _blob(datastore, file)
+    name = f"{file} of datastore {datastore.name!r}"
+    try:
+        answer = blob.download_blob(offset=0, length=SAMPLE_BYTES)
+        sample, size = answer.readall(), answer.properties.size
+    except ResourceNotFoundError as error:
+        raise BadData(f"There is no {name}. Upload it, or give the local file as `source=`.") from error
+    except HttpResponseError as error:
+        # A range of an empty blob cannot be read.
+        if error.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        sample, size = b"", 0
+    how.check(sample, name=name, whole=len(sample) >= size)
+
+
+def _upload(datastore: Any, source: Path, file: str) -> None:
+    with source.open("rb") as content:
+        _blob(datastore, file).upload_blob(content, overwrite=True)
+
+
+def _is_there(datastore: Any, file: str, source: Path | None) -> bool:
+    """Whether the uploaded file is still in the datastore; one that came there otherwise is not looked at."""
+    if source is None:
+        return True
+    blob = _blob(datastore, file)
+    return bool(blob.exists() and blob.get_blob_properties().size == source.stat().st_size)
+
+
+def _blob(datastore: Any, file: str) -> Any:
+    service = getattr(datastore, "blob_service", None)
+    if service is None:
+        raise BadData(f"Datastore {datastore.name!r} is no blob container; register_csv reads and writes only those.")
+    return service.get_blob_client(datastore.container_name, file)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

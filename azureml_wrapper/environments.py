@@ -1,0 +1,123 @@
+"""Environments: what `register_env` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import BadArgument, ConfigNotFound
+from azureml_wrapper.messages import hushed, say
+
+if TYPE_CHECKING:
+    from azureml.core import Environment, Workspace
+
+# What a script needs to log metrics and to read datasets (azureml/core/conda_dependencies.py adds the same where
+# nothing else is asked for).
+SDK_PACKAGE = "azureml-defaults"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """What goes into an environment: pip packages, files that list packages, a docker image below them."""
+
+    dependencies: tuple[str, ...] = ()
+    requirements: Path | None = None
+    conda_file: Path | None = None
+    docker_image: str | None = None
+    python_version: str | None = None
+
+    def define(self, name: str) -> Environment:
+        """The SDK's environment of that name, not registered yet."""
+        from azureml.core import Environment
+
+        environment = Environment(name)
+        if self.docker_image:
+            environment.docker.base_image = self.docker_image
+        if self.docker_image and not (self.dependencies or self.requirements or self.conda_file):
+            # The image has everything; nothing is installed into it.
+            environment.python.user_managed_dependencies = True
+        else:
+            environment.python.conda_dependencies = self._conda()
+        return environment
+
+    def _conda(self) -> Any:
+        from azureml.core.conda_dependencies import CondaDependencies
+
+        packages = [*_read_requirements(self.requirements), *self.dependencies]
+        if self.conda_file is None:
+            if not any(package.lower().startswith("azureml") for package in packages):
+                packages.append(SDK_PACKAGE)
+            version = self.python_version or f"{sys.version_info.major}.{sys.version_info.minor}"
+            return CondaDependencies.create(pip_packages=packages, python_version=version)
+        conda = CondaDependencies(conda_dependencies_file_path=str(_existing(self.conda_file)))
+        for package in packages:
+            conda.add_pip_package(package)
+        if self.python_version:
+            conda.set_python_version(self.python_version)
+        return conda
+
+
+def packages(dependencies: Sequence[str] | None, **others: Any) -> Packages:
+    """`Packages` of what a caller gave; a single text in place of a list is a mistake that is easy to make."""
+    if isinstance(dependencies, str):
+        raise BadArgument(f"dependencies is the text {dependencies!r}; give a list of packages: [{dependencies!r}].")
+    return Packages(dependencies=tuple(dependencies or ()), **others)
+
+
+def register_environment(ws: Workspace, name: str, wanted: Packages) -> Environment:
+    """The registered environment: as it is where nothing has changed, else its next version."""
+    environment = wanted.define(name)
+    found = find_environment(ws, name)
+    if found is not None and _essence(found) == _essence(environment):
+        say(f"Environment {name!r} is registered already, unchanged: version {found.version}.")
+        return found
+    registered = environment.register(ws)
+    say(f"Environment {name!r}: registered version {registered.version}.")
+    return registered
+
+
+def find_environment(ws: Workspace, name: str) -> Any:
+    """The newest version of an environment, or None."""
+    from azureml.core import Environment
+
+    try:
+        with hushed():
+            return Environment.get(ws, name)
+    except Exception as error:
+        # The SDK raises a bare Exception (azureml/_restclient/environment_client.py).
+        if "Code: 404" not in str(error):
+            raise
+        return None
+
+
+def _essence(environment: Any) -> tuple[Any, ...]:
+    """What makes an environment what it is; the service adds names, versions and ids of its own."""
+    conda = environment.python.conda_dependencies
+    content = dict(conda.as_dict()) if conda is not None else {}
+    content.pop("name", None)
+    managed = bool(environment.python.user_managed_dependencies)
+    return managed, environment.docker.base_image, {} if managed else _plain(content)
+
+
+def _plain(value: Any) -> Any:
+    """Plain lists and dicts of what a YAML library made."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else str(value)
+
+
+def _read_requirements(file: Path | None) -> list[str]:
+    """The lines of a requirements file, without comments."""
+    if file is None:
+        return []
+    lines = (line.split(" #")[0].strip() for line in _existing(file).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise ConfigNotFound(f"{file} does not exist; it should list the packages of an environment.")
+    return file

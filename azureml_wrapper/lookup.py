@@ -1,0 +1,73 @@
+"""What a pipeline names in its workspace: each looked up once, and missed with the names that come near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.computes import find_compute
+from azureml_wrapper.data import find_dataset
+from azureml_wrapper.environments import find_environment
+from azureml_wrapper.errors import (
+    NotRegistered,
+    UnregisteredCompute,
+    UnregisteredDataset,
+    UnregisteredEnvironment,
+    did_you_mean,
+)
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+
+
+class Lookup:
+    """The datasets, environments and computes of a workspace, as they are now: one per build of a pipeline."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self.ws = ws
+        self._found: dict[tuple[str, str], Any] = {}
+
+    def datasets(self, names: Iterable[str]) -> dict[str, Any]:
+        """Name -> newest version; `UnregisteredDataset` names all that are missing."""
+        return self._all("dataset", names, find_dataset, UnregisteredDataset)
+
+    def environments(self, names: Iterable[str]) -> dict[str, Any]:
+        """Name -> newest version; `UnregisteredEnvironment` names all that are missing."""
+        return self._all("environment", names, find_environment, UnregisteredEnvironment)
+
+    def computes(self, names: Iterable[str]) -> dict[str, Any]:
+        """Name -> compute target; `UnregisteredCompute` names all that are missing."""
+        return self._all("compute target", names, find_compute, UnregisteredCompute)
+
+    def _all(
+        self,
+        noun: str,
+        names: Iterable[str],
+        find: Callable[[Workspace, str], Any],
+        error: type[NotRegistered],
+    ) -> dict[str, Any]:
+        found = {name: self._one(noun, name, find) for name in dict.fromkeys(names)}
+        missing = [name for name, item in found.items() if item is None]
+        if missing:
+            raise error(self._miss(noun, missing))
+        return found
+
+    def _one(self, noun: str, name: str, find: Callable[[Workspace, str], Any]) -> Any:
+        if (noun, name) not in self._found:
+            self._found[noun, name] = find(self.ws, name)
+        return self._found[noun, name]
+
+    def _miss(self, noun: str, missing: list[str]) -> str:
+        known = self._names(noun)
+        parts = [f"{noun} {name!r}.{did_you_mean(name, known)}" for name in missing]
+        listed = f" There are: {', '.join(sorted(known)[:20])}." if known else f" There is no {noun} at all."
+        return f"Workspace {self.ws.name} has no " + " And no ".join(parts) + listed
+
+    def _names(self, noun: str) -> list[str]:
+        # One listing, and only where something is missing.
+        known = {
+            "dataset": lambda: self.ws.datasets,
+            "environment": lambda: self.ws.environments,
+            "compute target": lambda: self.ws.compute_targets,
+        }
+        return [str(name) for name in known[noun]()]

@@ -1,0 +1,206 @@
+"""PipelineWrapper: steps, wired and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import BadArgument, BadPipeline
+from azureml_wrapper.lookup import Lookup
+from azureml_wrapper.names import check_experiment_name
+from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.snapshot import check_script, check_size
+from azureml_wrapper.step import PipelineStep
+from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
+from azureml_wrapper.workspace import WorkspaceWrapper
+
+if TYPE_CHECKING:
+    from azureml.core import Experiment
+    from azureml.pipeline.core import Pipeline
+
+    from azureml_wrapper.config.loader import Config
+
+OUTPUT_NAME = "output_folder"
+
+
+class PipelineWrapper:
+    """A pipeline of steps. Making one asks Azure nothing.
+
+    Every step but the first gets `--input-folder`, the folder that the step before it has filled; every step but the
+    last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
+    steps that do not read from each other run in parallel. `options` are those of WorkspaceWrapper.
+    """
+
+    def __init__(
+        self,
+        ws_name: str,
+        resource_group: str,
+        subscription_id: str,
+        env_name: str,
+        compute_name: str,
+        steps: Sequence[PipelineStep],
+        **options: Any,
+    ) -> None:
+        self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
+        for key, value in (("env_name", env_name), ("compute_name", compute_name)):
+            if not isinstance(value, str) or not value:
+                raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
+        self.env_name, self.compute_name = env_name, compute_name
+        self.steps = _check_steps(steps, self.workspace)
+        self._wires = wire([(step.name, step.input_steps) for step in self.steps])
+        self._pipeline: Pipeline | None = None
+        self.experiment: Experiment | None = None
+
+    @classmethod
+    def from_config(cls, config: Config = None, **options: Any) -> PipelineWrapper:
+        """The pipeline of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
+
+        `steps` is a mapping of step configs, in order, or a list. A `script_directory` is relative to the file's
+        folder. `options` are those of WorkspaceWrapper.
+        """
+        from azureml_wrapper.config.loader import load
+        from azureml_wrapper.config.models import PipelineConfig
+
+        found, document = load(PipelineConfig, config)
+        workspace = WorkspaceWrapper(found.ws_name, found.resource_group, found.subscription_id, **options)
+        folder = document.folder if document.path else None
+        steps = [PipelineStep._of(fields, workspace, folder) for fields in found.named_steps()]
+        names = (found.ws_name, found.resource_group, found.subscription_id)
+        return cls(*names, found.env_name, found.compute_name, steps, **options)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The SDK's own Pipeline, as it was built last."""
+        if self._pipeline is None:
+            self._pipeline = self.build()
+        return self._pipeline
+
+    def build(self) -> Pipeline:
+        """A new SDK Pipeline, with the newest versions of datasets and environments.
+
+        Raises `ScriptNotFound`, `SnapshotTooLarge` or `NotRegistered` before anything is sent. The steps stay as they
+        are, so that building again gives the same again.
+        """
+        from azureml.pipeline.core import Pipeline
+
+        self._check_folders()
+        ws = self.workspace.ws
+        return Pipeline(ws, steps=_Builder(self, Lookup(ws)).build())
+
+    def run(
+        self,
+        experiment_name: str,
+        *,
+        wait: bool = True,
+        show_output: bool = False,
+        timeout: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        regenerate_outputs: bool = False,
+        continue_on_step_failure: bool = False,
+    ) -> RunWrapper:
+        """Submit the pipeline, and wait for its end; `RunFailed` says which step failed and why.
+
+        `timeout` is in seconds and ends the waiting, not the run. `regenerate_outputs` runs steps again whose results
+        could be reused. With `continue_on_step_failure`, steps that do not need a failed one still run.
+        """
+        from azureml.core import Experiment
+
+        check_experiment_name(experiment_name)
+        # Built anew each time: a Pipeline of the SDK that is submitted again runs the scripts as they were before.
+        self._pipeline = self.build()
+        self.experiment = Experiment(self.workspace.ws, experiment_name)
+        raw = self.experiment.submit(
+            self._pipeline,
+            tags=dict(tags) if tags else None,
+            regenerate_outputs=regenerate_outputs,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+        run = RunWrapper(raw)
+        return run.wait(timeout, show_output=show_output) if wait else run
+
+    def _check_folders(self) -> None:
+        for step in self.steps:
+            check_script(step.script_directory, step.script_name)
+        for directory in dict.fromkeys(step.script_directory for step in self.steps):
+            check_size(directory)
+
+    def __repr__(self) -> str:
+        return f"PipelineWrapper([{', '.join(step.name for step in self.steps)}])"
+
+
+class _Builder:
+    """The SDK's steps of one build."""
+
+    def __init__(self, pipeline: PipelineWrapper, lookup: Lookup) -> None:
+        self._pipeline = pipeline
+        self._lookup = lookup
+        self._outputs: dict[str, Any] = {}
+
+    def build(self) -> list[Any]:
+        from azureml.data import OutputFileDatasetConfig
+
+        steps = self._pipeline.steps
+        lookup = self._lookup
+        # Asked for all at once, so that all that is missing is told at once.
+        lookup.datasets(name for step in steps for name in step.input_datasets.values())
+        lookup.environments(self._environment(step) for step in steps)
+        lookup.computes(self._compute(step) for step in steps)
+        pairs = list(zip(steps, self._pipeline._wires, strict=True))
+        self._outputs = {step.name: OutputFileDatasetConfig(OUTPUT_NAME) for step, wires in pairs if wires.has_output}
+        return [self._step(step, wires) for step, wires in pairs]
+
+    def _step(self, step: PipelineStep, wires: Wires) -> Any:
+        from azureml.pipeline.steps import PythonScriptStep
+
+        compute = self._lookup.computes([self._compute(step)])[self._compute(step)]
+        return PythonScriptStep(
+            name=step.name,
+            script_name=step.script_name,
+            source_directory=str(step.script_directory),
+            arguments=step.build_arguments(self._lookup) + self._folders(step, wires),
+            compute_target=compute,
+            runconfig=self._run_configuration(step),
+            allow_reuse=step.allow_reuse,
+        )
+
+    def _folders(self, step: PipelineStep, wires: Wires) -> list[Any]:
+        taken = {*step._input_names().values(), OUTPUT_NAME}
+        arguments: list[Any] = []
+        for argument, producer in wires.inputs.items():
+            name = _free_name(argument, taken)
+            arguments += [argument, self._outputs[producer].as_input(name)]
+        return arguments + ([OUTPUT_ARGUMENT, self._outputs[step.name]] if wires.has_output else [])
+
+    def _run_configuration(self, step: PipelineStep) -> Any:
+        from azureml.core.runconfig import DockerConfiguration, RunConfiguration
+
+        configuration = RunConfiguration()
+        name = self._environment(step)
+        configuration.environment = self._lookup.environments([name])[name]
+        # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
+        configuration.docker = DockerConfiguration(use_docker=True)
+        return configuration
+
+    def _environment(self, step: PipelineStep) -> str:
+        return step.env_name or self._pipeline.env_name
+
+    def _compute(self, step: PipelineStep) -> str:
+        return step.compute_name or self._pipeline.compute_name
+
+
+def _free_name(argument: str, taken: set[str]) -> str:
+    """The input's name, the same at each build: a random one, as the SDK gives, would prevent reuse."""
+    name = argument.strip("-").replace("-", "_")
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[PipelineStep]:
+    if isinstance(steps, (str, Mapping)) or not all(isinstance(step, PipelineStep) for step in steps):
+        raise BadArgument("steps must be a list of PipelineStep. For a config, call PipelineWrapper.from_config.")
+    for step in steps:
+        if step.workspace.scope != workspace.scope:
+            raise BadPipeline(f"Step {step.name!r} belongs to {step.workspace!r}, its pipeline to {workspace!r}.")
+    return list(steps)

@@ -1,0 +1,209 @@
+"""RunWrapper: a run of a pipeline, of a step, or of a script."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import MissingInput, RunCanceled, RunFailed, RunTimeout, did_you_mean
+from azureml_wrapper.failure import Failure, find_traceback
+from azureml_wrapper.names import folder_name
+from azureml_wrapper.workspace import PathLike
+
+if TYPE_CHECKING:
+    from azureml.core import Run
+
+COMPLETED, FAILED, CANCELED = "Completed", "Failed", "Canceled"
+ENDS = (COMPLETED, FAILED, CANCELED)
+# Pipelines have a word of their own for what every other run calls Completed.
+_WORDS = {"Finished": COMPLETED, "Cancelled": CANCELED}
+# Between two looks at a run, in seconds: a twentieth of the time that it has taken so far, within these bounds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+# Scripts write here: in today's runtime of Azure, and in the one before.
+_SCRIPT_LOGS = (re.compile(r"user_logs/std_log.*\.txt"), re.compile(r"azureml-logs/70_driver_log.*\.txt"))
+
+
+class RunWrapper:
+    """A run that was submitted. `raw` is the SDK's own object."""
+
+    def __init__(self, raw: Run) -> None:
+        self._raw = raw
+        self._is_plain = False
+        self._end: str | None = None
+        self._cancelled_here = False
+
+    @classmethod
+    def _of_child(cls, raw: Any) -> RunWrapper:
+        """A child as a listing gives it; the SDK's StepRun costs requests, and is made where it is used."""
+        run = cls(raw)
+        run._is_plain = True
+        run._remember(raw._run_dto.get("status"))
+        return run
+
+    @property
+    def raw(self) -> Run:
+        """The PipelineRun, StepRun or ScriptRun of the SDK."""
+        if self._is_plain:
+            self._raw, self._is_plain = self._raw.experiment.workspace.get_run(self.id), False
+        return self._raw
+
+    @property
+    def id(self) -> str:
+        return str(self._raw.id)
+
+    @property
+    def name(self) -> str:
+        """A step's name; the run's id where it has none."""
+        return str(self._raw._run_dto.get("name") or self._raw._run_dto.get("display_name") or self.id)
+
+    @property
+    def status(self) -> str:
+        """ "Completed", "Failed", "Canceled", "Running", "Queued", …: the same words for every kind of run."""
+        if self._end is None:
+            from azureml.core import Run
+
+            # Run history's own word; PipelineRun and StepRun translate it.
+            self._remember(Run.get_status(self._raw))
+        return self._end or self._seen
+
+    @property
+    def portal_url(self) -> str:
+        """The page of the run."""
+        return str(self._raw.get_portal_url())
+
+    @property
+    def steps(self) -> dict[str, RunWrapper]:
+        """Name -> run, for each step that has begun, in the order in which they began."""
+        children = list(self._raw.get_children(_rehydrate_runs=False))
+        # The service lists the newest first.
+        return {child.name: child for child in map(RunWrapper._of_child, reversed(children))}
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Name -> value; a list where it was logged more than once. Those of a step are in `steps[name].metrics`."""
+        return dict(self._raw.get_metrics())
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the run to its end, or to now; 0.0 where it has not started."""
+        details = self._raw._client.get_runstatus()
+        start, end = details.start_time_utc, details.end_time_utc
+        if start is None:
+            return 0.0
+        return float(end.timestamp() if end else time.time()) - float(start.timestamp())
+
+    @property
+    def failure(self) -> Failure | None:
+        """Which step failed first, its exit code, and the last traceback; None where nothing failed.
+
+        It is a text, and knows its parts: `step`, `exit_code`, `traceback`.
+        """
+        failed = [step for step in self.steps.values() if step.status == FAILED]
+        if failed:
+            first = min(failed, key=lambda step: step._ended_at())
+            return first._own_failure(first.name)
+        return self._own_failure(None) if self.status == FAILED else None
+
+    def wait(self, timeout: float | None = None, show_output: bool = False) -> RunWrapper:
+        """Wait until the run has ended, and return it.
+
+        Raises `RunFailed` with the text of `failure`, `RunCanceled` where somebody else has cancelled it, and
+        `RunTimeout` after `timeout` seconds; the run goes on then. `show_output` prints what the SDK streams.
+        """
+        started = time.monotonic()
+        if show_output:
+            self._stream(timeout)
+        while self.status not in ENDS:
+            elapsed = time.monotonic() - started
+            if timeout is not None and elapsed >= timeout:
+                raise RunTimeout(f"Run {self.id} is {self.status} after {timeout:g} s. Wait again, or cancel it.")
+            pause = min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
+            time.sleep(pause if timeout is None else min(pause, timeout - elapsed))
+        self._raise_for_end()
+        return self
+
+    def logs(self, step: str | None = None) -> str:
+        """What the script has written; of a pipeline, what each of its steps has, or the one that is named."""
+        steps = self.steps
+        if step is not None and step not in steps:
+            known = did_you_mean(step, steps) or f" There are {', '.join(steps) or 'none yet'}."
+            raise MissingInput(f"Run {self.id} has no step {step!r}.{known}")
+        if step is not None:
+            return steps[step].logs()
+        if steps:
+            return "\n".join(f"==> {name} <==\n{each.logs()}" for name, each in steps.items())
+        return "".join(map(self._read, self._script_logs()))
+
+    def download(self, folder: PathLike) -> Path:
+        """Download outputs, logs and other files of the run, and of each step into a folder of its own."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        self._download_own(target)
+        for name, step in self.steps.items():
+            step._download_own(target / folder_name(name))
+        return target
+
+    def cancel(self) -> None:
+        """Ask the run to stop. `wait` returns when it has."""
+        self._cancelled_here = True
+        self.raw.cancel()
+
+    def _remember(self, status: str) -> None:
+        self._seen = _WORDS.get(status, status)
+        self._end = self._seen if self._seen in ENDS else None
+
+    def _raise_for_end(self) -> None:
+        if self.status == FAILED:
+            raise RunFailed(str(self.failure or f"Run {self.id} failed.") + f"\nSee {self.portal_url}")
+        if self.status == CANCELED and not self._cancelled_here:
+            raise RunCanceled(f"Run {self.id} was cancelled before its end.")
+
+    def _stream(self, timeout: float | None) -> None:
+        raw: Any = self.raw
+        limited = hasattr(raw, "_pipeline_run_provider") or hasattr(raw, "_step_run_provider")
+        options = {"timeout_seconds": timeout} if limited and timeout is not None else {}
+        raw.wait_for_completion(show_output=True, raise_on_error=False, **options)
+
+    def _own_failure(self, step: str | None) -> Failure:
+        error = self._raw._client.get_runstatus().error
+        message = str(error.error.message) if error and error.error else ""
+        traceback = find_traceback(message) or find_traceback(self.logs() if step else "")
+        return Failure.of(step, message, traceback)
+
+    def _ended_at(self) -> float:
+        end = self._raw._client.get_runstatus().end_time_utc
+        return float(end.timestamp()) if end else time.time()
+
+    def _script_logs(self) -> list[str]:
+        names = self._raw.get_file_names()
+        for pattern in _SCRIPT_LOGS:
+            found = sorted(name for name in names if pattern.fullmatch(name))
+            if found:
+                return found
+        return []
+
+    def _read(self, name: str) -> str:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            file = Path(folder) / "log.txt"
+            self._raw.download_file(name, str(file))
+            return file.read_text(encoding="utf-8", errors="replace")
+
+    def _download_own(self, target: Path) -> None:
+        if self._raw.get_file_names():
+            self._raw.download_files(output_directory=str(target))
+
+    def __repr__(self) -> str:
+        return f"RunWrapper({self.id!r}, {self.status})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook, a link to the run's page."""
+        return f'<a href="{self.portal_url}">{self.name}</a>: {self.status}'
+
+    def __iter__(self) -> Iterator[RunWrapper]:
+        return iter(self.steps.values())

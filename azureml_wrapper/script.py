@@ -1,0 +1,191 @@
+"""ScriptWrapper: what a step's script uses, inside a job and outside any."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import BadArgument, BadData, MissingInput, did_you_mean
+from azureml_wrapper.names import input_name
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Arguments = argparse.Namespace
+
+
+class ScriptWrapper:
+    """The arguments of a step's script, its run, its config, its data.
+
+    A script that uses it can be started by hand as well: `python train.py --config '{"lr": 0.1}' --input-folder in
+    --output-folder out --train-data train.csv`. `--config` takes a .json or .yml file, too. Arguments that nobody
+    has declared are kept in `args`, under their names with "_" for "-".
+    """
+
+    def __init__(self, argv: Sequence[str] | None = None) -> None:
+        self.args = parse(sys.argv[1:] if argv is None else argv)
+        self.config: dict[str, Any] = read_config(self.args.config)
+
+    @cached_property
+    def run(self) -> Any:
+        """The live run of the job; outside any job the SDK's offline run, which prints what is logged."""
+        from azureml.core import Run
+
+        return Run.get_context()
+
+    @property
+    def input_folder(self) -> str | None:
+        """The folder that the step before has filled; None for the first step."""
+        return self._text(self.args.input_folder)
+
+    @property
+    def output_folder(self) -> str | None:
+        """The folder for the next step, which exists; None for the last step."""
+        folder = self._text(self.args.output_folder)
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def get_config(self) -> dict[str, Any]:
+        """The step's config; empty where it has none."""
+        return self.config
+
+    def get_csv_from_input_folder(self, name: str) -> DataFrame:
+        """The CSV file of that name, with or without ".csv", that the step before has saved."""
+        if self.input_folder is None:
+            raise MissingInput("This step has no --input-folder: it is the first one, or was started without it.")
+        file = _file(Path(self.input_folder), name)
+        if not file.is_file():
+            there = sorted(path.name for path in Path(self.input_folder).glob("*"))
+            found = did_you_mean(file.name, there) or f" It has {', '.join(there) or 'nothing'}."
+            raise MissingInput(f"There is no {file.name} in the input folder.{found}")
+        return _read_csv(file)
+
+    def save_csv_in_output_folder(self, df: DataFrame, name: str, index: bool = False, header: bool = True) -> Path:
+        """Save a table as a CSV file for the next step, and return its path."""
+        if self.output_folder is None:
+            raise MissingInput(
+                "This step has no --output-folder: it is the last one, or was started without it. "
+                "Results of a last step belong into the folder 'outputs'."
+            )
+        file = _file(Path(self.output_folder), name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        df.to_csv(file, index=index, header=header)
+        return file
+
+    def get_csv_from_config(self, key_or_name: str) -> DataFrame:
+        """The dataset whose name stands in the config under that key, or the dataset of that name, as a table.
+
+        Outside a job, the file that was given as an argument of that name (`--test-data test.csv`), or
+        `<name of the dataset>.csv` of the current folder.
+        """
+        name = str(self.config.get(key_or_name, key_or_name))
+        inputs = getattr(self.run, "input_datasets", {})
+        if input_name(name) in inputs:
+            return _to_table(inputs[input_name(name)])
+        for file in self._files(key_or_name, name):
+            if file.is_file():
+                return _read_csv(file)
+        known = f" Its inputs are {', '.join(inputs)}." if inputs else ""
+        raise MissingInput(
+            f"This step has no dataset {name!r}.{known} Add it to input_datasets; outside a job, give a file: "
+            f"--{name.replace('_', '-')} path.csv"
+        )
+
+    def complete(self) -> None:
+        """Store what was logged. In a job, the service sets the status when the script has ended."""
+        self.run.complete()
+
+    def _files(self, key: str, name: str) -> Iterator[Path]:
+        """Where the dataset's file may be when the script was started by hand."""
+        for argument in (key, name):
+            given = getattr(self.args, argument.lstrip("-").replace("-", "_"), None)
+            if isinstance(given, str):
+                yield Path(given)
+        yield Path(f"{name}.csv")
+
+    @staticmethod
+    def _text(value: Any) -> str | None:
+        return value if isinstance(value, str) and value else None
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """All arguments: the three that every step has, and whatever else there is.
+
+    `--name value` is text, `--name a b` a list, `--name` alone True; what stands before any name is in `rest`.
+    """
+    arguments = Arguments(config=None, input_folder=None, output_folder=None, rest=[])
+    name = ""
+    values: list[str] = []
+    for word in [*argv, "--"]:
+        if not _is_name(word):
+            values.append(word)
+            continue
+        _keep(arguments, name, values)
+        name, equals, value = word.lstrip("-").partition("=")
+        values = [value] if equals else []
+    return arguments
+
+
+def _is_name(word: str) -> bool:
+    """`--name` and `-n`, but not `-1`."""
+    return word.startswith("--") or (word[:1] == "-" and word[1:2].isalpha())
+
+
+def _keep(arguments: Arguments, name: str, values: list[str]) -> None:
+    if not name:
+        arguments.rest += values
+    else:
+        value = True if not values else values[0] if len(values) == 1 else values
+        setattr(arguments, name.replace("-", "_"), value)
+
+
+def read_config(given: Any) -> dict[str, Any]:
+    """The config of `--config`: JSON, or for a start by hand the path of a .json or .yml file."""
+    if given is None:
+        return {}
+    if isinstance(given, str) and not given.lstrip().startswith("{"):
+        from azureml_wrapper.config.readers import read
+
+        config = read(Path(given)).data
+    else:
+        try:
+            config = json.loads(given)
+        except (TypeError, json.JSONDecodeError) as error:
+            raise BadArgument(f"--config is neither JSON nor the path of a config: {error}") from error
+    if not isinstance(config, dict):
+        raise BadArgument(f"--config must hold a mapping, not {type(config).__name__}.")
+    return config
+
+
+def _file(folder: Path, name: str) -> Path:
+    """A file of a folder; a name that leads out of it is a mistake."""
+    path = Path(name if name.lower().endswith(".csv") else f"{name}.csv")
+    if path.is_absolute() or ".." in path.parts:
+        raise BadData(f"{name!r} leads out of the folder. Give the name of a file in it.")
+    return folder / path
+
+
+def _to_table(dataset: Any) -> DataFrame:
+    if isinstance(dataset, str):
+        # A file dataset: the folder, or the single file, that it is mounted at.
+        mounted = Path(dataset)
+        files = [mounted] if mounted.is_file() else sorted(mounted.rglob("*.csv"))
+        if len(files) != 1:
+            raise BadData(f"The file dataset has {len(files)} CSV files; read the one you want from {dataset}.")
+        return _read_csv(files[0])
+    return dataset.to_pandas_dataframe()
+
+
+def _read_csv(file: Path) -> DataFrame:
+    import pandas
+
+    try:
+        return pandas.read_csv(file)
+    except pandas.errors.EmptyDataError as error:
+        raise BadData(f"{file} is empty: not even the names of columns are there.") from error

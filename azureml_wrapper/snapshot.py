@@ -1,0 +1,71 @@
+"""A step's script folder, checked before it is sent: the SDK's own check comes in the middle of a submit."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from azureml_wrapper.errors import ScriptNotFound, SnapshotTooLarge, did_you_mean
+
+MEGABYTE = 1024 * 1024
+LISTED = 5
+
+
+def check_script(directory: Path, script: str) -> None:
+    """Raise `ScriptNotFound` where the script is not in the folder."""
+    if (directory / script).is_file():
+        return
+    if not directory.is_dir():
+        raise ScriptNotFound(f"The script_directory {directory} does not exist.")
+    known = sorted(file.relative_to(directory).as_posix() for file in directory.glob("*.py"))
+    found = did_you_mean(script, known) or (f" It has {', '.join(known[:LISTED])}." if known else "")
+    raise ScriptNotFound(
+        f"There is no script {script!r} in {directory}.{found} Correct script_name or script_directory."
+    )
+
+
+def check_size(directory: Path) -> None:
+    """Raise `SnapshotTooLarge` where the folder is over Azure ML's limits of size and number of files.
+
+    What .amlignore (or, without one, .gitignore) excludes does not count. The limits are those of the SDK's client,
+    which programs may raise (azureml/_restclient/snapshots_client.py).
+    """
+    from azureml._restclient import snapshots_client
+
+    sizes = dict(_files(directory))
+    size, most_bytes = sum(sizes.values()), snapshots_client.SNAPSHOT_MAX_SIZE_BYTES
+    if size > most_bytes:
+        told = ", ".join(f"{part} {bytes_ / MEGABYTE:.1f} MB" for part, bytes_ in _heaviest(directory, sizes))
+        raise SnapshotTooLarge(
+            f"{directory} weighs {size / MEGABYTE:.1f} MB; Azure ML takes {most_bytes / MEGABYTE:.0f} MB of scripts. "
+            f"Most of it: {told}. List what the scripts do not need in {directory / '.amlignore'}."
+        )
+    most_files = snapshots_client.SNAPSHOT_MAX_FILES
+    if len(sizes) > most_files and not os.environ.get("AML_SNAPSHOT_NO_FILE_LIMIT"):
+        told = ", ".join(f"{part} {count}" for part, count in _heaviest(directory, dict.fromkeys(sizes, 1)))
+        raise SnapshotTooLarge(
+            f"{directory} has {len(sizes)} files; Azure ML takes {most_files}. Most of them: {told}. "
+            f"List what the scripts do not need in {directory / '.amlignore'}."
+        )
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, int]]:
+    """What would be sent, with its size in bytes."""
+    from azureml._project.ignore_file import get_project_ignore_file
+
+    excluded = get_project_ignore_file(str(directory)).is_file_excluded
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            file = Path(folder, name)
+            if file.exists() and not excluded(os.path.normpath(file)):
+                yield file, file.stat().st_size
+
+
+def _heaviest(directory: Path, weights: dict[Path, int]) -> list[tuple[str, int]]:
+    """The folders (or files) right below the directory that weigh most."""
+    parts: Counter[str] = Counter()
+    for file, weight in weights.items():
+        parts[file.relative_to(directory).parts[0]] += weight
+    return parts.most_common(LISTED)
