@@ -13,6 +13,7 @@ from azureml.exceptions import ProjectSystemException, UserErrorException, Works
 from msrestazure.azure_exceptions import CloudError
 
 from azureml_wrapper.connection import Scope, connect_local, local_authentication
+from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.local.home import Home
 
 
@@ -241,7 +242,7 @@ def test_a_missing_workspace_is_made_in_the_subscription_local(unique):
 
 @pytest.mark.local_only
 def test_a_workspace_is_not_made_where_that_was_not_asked(unique):
-    with pytest.raises(ProjectSystemException, match="Workspace not found"):
+    with pytest.raises(ConnectionFailed, match="There is no workspace"):
         connect_local(Scope("local", unique("group"), unique("w")), create=False)
 
 
