@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import threading
 from datetime import datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from azureml.core import Dataset, Experiment
+import requests
+from azureml.core import Dataset
 from azureml.data import DataType, FileDataset, TabularDataset
 from azureml.dataprep import ExecutionError
 from azureml.exceptions import UserErrorException
@@ -140,6 +142,18 @@ def test_a_missing_file_is_an_error_when_looked_at(store, unique):
     dataset = Dataset.Tabular.from_delimited_files((store, missing), validate=False, infer_column_types=False)
     with pytest.raises(UserErrorException, match="not found"):
         dataset.to_pandas_dataframe()
+
+
+@pytest.mark.local_only
+def test_a_table_is_read_from_a_web_address(tmp_path):
+    (tmp_path / "a b.csv").write_text(MORE)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a%20b.csv"
+        frame = Dataset.Tabular.from_delimited_files(address).to_pandas_dataframe()
+        server.shutdown()
+    assert frame["name"].tolist() == ["Zoë"]
 
 
 def test_parquet_and_json_lines_are_read(put, store, tmp_path):
@@ -348,65 +362,25 @@ def test_a_named_input_of_an_unregistered_dataset_is_saved_once(ws, table):
     assert again == saved
 
 
-# Inside a job ----------------------------------------------------------------------------------------------------
-
-JOB = """
-import sys
-from azureml.core import Dataset, Run
-run = Run.get_context(allow_offline=False)
-ws = run.experiment.workspace
-print("rows", len(Dataset.get_by_name(ws, sys.argv[1]).to_pandas_dataframe()))
-files = Dataset.get_by_id(ws, sys.argv[2])
-print("files", len(files.download(sys.argv[3])))
-"""
+# What is no dataset ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def job_environment(ws, unique):
-    """The variables of a job that has a run token and nothing else."""
-    from azureml_wrapper.connection import _addresses, _trust_bundle
-    from azureml_wrapper.local.home import Home
-    from azureml_wrapper.local.tokens import Tokens
-
-    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None)
-    home = Home()
-    info = home.read_service()
-    details = ws.get_details()
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
-    yield {
-        **kept,
-        "HOME": str(home.path / "job"),
-        "HBI_WORKSPACE_JOB": "true",
-        "REQUESTS_CA_BUNDLE": str(_trust_bundle(home)),
-        "AZUREML_ARM_SUBSCRIPTION": ws.subscription_id,
-        "AZUREML_ARM_RESOURCEGROUP": ws.resource_group,
-        "AZUREML_ARM_WORKSPACE_NAME": ws.name,
-        "AZUREML_ARM_PROJECT_NAME": run.experiment.name,
-        "AZUREML_EXPERIMENT_ID": run.experiment.id,
-        "AZUREML_WORKSPACE_ID": details["workspaceid"],
-        "AZUREML_RUN_ID": run.id,
-        "AZUREML_RUN_TOKEN": Tokens(info.secret).run(details["workspaceid"], run.id),
-        "AZUREML_RUN_TOKEN_EXPIRY": "2099-01-01T00:00:00Z",
-        "AZUREML_SERVICE_ENDPOINT": _addresses(info).base,
-        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": _addresses(info).base,
-        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": _addresses(info).discovery,
-    }
-    run.complete()
-
-
-@pytest.mark.slow
 @pytest.mark.local_only
-def test_a_job_reads_datasets_with_its_run_token_alone(ws, table, files, unique, tmp_path, job_environment):
-    name = table.register(ws, unique("data")).name
-    files_id = files._ensure_saved(ws)
-    done = subprocess.run(
-        [sys.executable, "-c", JOB, name, files_id, str(tmp_path / "down")],
-        env=job_environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "rows 3" in done.stdout
-    assert "files 3" in done.stdout
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {"datasetType": "tabular"},
+        {"datasetType": "folder", "dataflowJson": "paths: []"},
+        {"datasetType": "file", "dataflowJson": ""},
+        {"datasetType": "file", "dataflowJson": "{not json"},
+        {"datasetType": "file", "dataflowJson": '{"blocks": [], "meta": {}}'},
+    ],
+)
+def test_a_description_that_is_none_is_refused(ws, body):
+    service = ws.service_context._get_run_history_url()
+    address = f"{service}/dataset/v1.0{ws.service_context._get_workspace_scope()}/saveddatasets"
+    answer = requests.post(address, json=body, headers=ws._auth.get_authentication_header(), timeout=30)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 import zipfile
 from pathlib import Path
 
 import pytest
+import requests
 from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
 from azureml._restclient.snapshots_client import SnapshotsClient
 from azureml.exceptions import SnapshotException
@@ -187,3 +189,60 @@ def test_uploads_are_cleared_away_and_contents_kept_once(client, ws, tmp_path, u
     assert len(kept) == 1
     left = [path for path in (home / "blobs").rglob("uploads/**/*") if path.is_file()]
     assert left == []
+
+
+# What the SDK would never send ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def create(ws):
+    """`create(tree, nodes)`: the answer to a request for a snapshot of this tree with these uploads."""
+    context = ws.service_context
+    base = f"{context._get_project_content_url()}/content/v2.0{context._get_workspace_scope()}/snapshots"
+
+    def send(children: dict, nodes: list[dict], **fields) -> requests.Response:
+        body = {"DirTreeNode": {"type": "Directory", "children": children}, "FileRevisionList": {"FileNodes": nodes}}
+        headers = ws._auth.get_authentication_header()
+        return requests.post(f"{base}/{uuid.uuid4()}", json={**body, **fields}, headers=headers, timeout=30)
+
+    return send
+
+
+@pytest.mark.local_only
+@pytest.mark.parametrize("name", ["../a.py", "/etc/passwd", "..", "a/../../b", "a\0b"])
+def test_a_name_that_leaves_the_folder_is_refused(create, name):
+    answer = create({name: {"type": "File", "hash": "h"}}, [])
+    assert answer.status_code == 400
+    assert "cannot be the name" in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://a.blob.core.windows.net/azureml/ExperimentRun/secret.txt",
+        "https://a.blob.core.windows.net/{container}/zips/x.zip",
+        "https://a.blob.core.windows.net/{container}/uploads/../../other/x",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_an_address_that_was_not_given_is_refused(create, ws, address):
+    address = address.format(container=f"snapshots-{ws.get_details()['workspaceid']}")
+    answer = create({"a.py": {"type": "File", "hash": "h"}}, [{"FullName": "a.py", "BlobUri": address}])
+    assert answer.status_code == 400
+    assert "an address that was not given" in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+def test_a_file_that_never_arrived_is_refused(create, ws):
+    container = f"snapshots-{ws.get_details()['workspaceid']}"
+    address = f"https://a.blob.core.windows.net/{container}/uploads/{uuid.uuid4()}/0"
+    answer = create({"a.py": {"type": "File", "hash": "h"}}, [{"FullName": "a.py", "BlobUri": address}])
+    assert answer.status_code == 400
+    assert "were not uploaded" in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+def test_a_parent_that_nobody_knows_is_refused(create):
+    assert create({}, [], ParentSnapshotId=str(uuid.uuid4())).status_code == 404

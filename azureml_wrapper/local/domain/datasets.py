@@ -21,7 +21,6 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 NAME_LIMIT = 255
-TAG_LIMIT = 50
 
 _DATASTORE_PATH = re.compile(r"azureml://.*/datastores/(?P<datastore>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
 # A name ends up as a part of an address: `Dataset.get_by_name("a/b")` could never find it.

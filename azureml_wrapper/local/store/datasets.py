@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS dataset_versions (
 );
 """
 
+_SAVED = "SELECT *, created AS saved_created FROM saved_datasets WHERE workspace = ? AND "
 _JOINED = """
 SELECT v.*, s.kind, s.definition, s.properties, s.created AS saved_created
 FROM dataset_versions v JOIN saved_datasets s ON s.workspace = v.workspace AND s.saved_id = v.saved_id
@@ -243,8 +244,7 @@ class DatasetStore:
         )
 
     def _find_saved(self, condition: str, workspace: str, value: str) -> SavedDataset | None:
-        sql = f"SELECT *, created AS saved_created FROM saved_datasets WHERE workspace = ? AND {condition} LIMIT 1"  # noqa: S608
-        row = self._database.one(sql, (workspace, value))
+        row = self._database.one(_SAVED + condition + " ORDER BY rowid LIMIT 1", (workspace, value))
         return _saved(row) if row else None
 
     def _one(self, condition: str, *values: Any) -> DatasetVersion | None:
