@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from azureml_wrapper.local.domain.errors import Unsupported
+
 
 class Mode(str, Enum):
     """How data reaches a script, or leaves it."""
@@ -66,8 +68,9 @@ class Job:
 
     `arguments` still hold the SDK's placeholders (`DatasetConsumptionConfig:x`, `DatasetOutputConfig:x`,
     `$AZUREML_DATAREFERENCE_x`, `$AML_PARAMETER_x`); the executor replaces them. Values of pipeline parameters go into
-    `environment_variables` as `AML_PARAMETER_<name>`. `environment` is the environment's definition as the environment
+    `environment_variables` as `AML_PARAMETER_<name>`. `environment` is the definition as the environment
     service stores it. `timeout` is in seconds. `folders` of the working directory are uploaded to the run at the end.
+    `notes` are sentences for the log: what was asked for and is not done here.
     """
 
     workspace_id: str
@@ -86,6 +89,16 @@ class Job:
     processes_per_node: int = 1
     timeout: float | None = None
     folders: tuple[str, ...] = ("outputs", "logs")
+    notes: tuple[str, ...] = ()
+
+
+def check_single_process(job: Job) -> None:
+    """Raise `Unsupported` for a job that asks for several processes or nodes; the executor does so too."""
+    if job.node_count * job.processes_per_node > 1:
+        raise Unsupported(
+            f"The job asks for {job.node_count} nodes with {job.processes_per_node} processes each"
+            f" ({job.communicator or 'no communicator'}). The local service runs one process for each job."
+        )
 
 
 class Executor(Protocol):

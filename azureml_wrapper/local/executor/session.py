@@ -11,6 +11,7 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.environments import packages
 from azureml_wrapper.local.domain.errors import Conflict, ServiceFault
+from azureml_wrapper.local.domain.jobs import check_single_process
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
@@ -50,6 +51,7 @@ class Session:
         """Open the log, and provide the interpreter; the run is Preparing while one is built."""
         self._log.touch()
         os.link(self._log, self._artifact(DRIVER_LOG))
+        check_single_process(self._job)
         spec = packages(self._job.environment)
         choice = choose(spec, OwnPackages(), has_conda=conda_program() is not None)
         self.say("\n".join(choice.reasons))
@@ -141,6 +143,8 @@ class Session:
         }
 
     def _tell_differences(self) -> None:
+        for note in self._job.notes:
+            self.say(note)
         compute = self._around.computes.find(self._job.workspace_id, self._job.target)
         for difference in compute.differences if compute else ():
             self.say(difference)

@@ -1,5 +1,16 @@
+"""Single runs: `Experiment.submit(ScriptRunConfig)`, and how they are stopped."""
+
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.services.execution import handlers
 
-ROUTES: tuple[Route, ...] = ()
+_NAMED = "/execution/v1.0{workspace_scope}/experiments/{experiment}"
+_BY_ID = "/execution/v1.0{workspace_scope}/experimentids/{experiment_id}"
+
+ROUTES = (
+    Route("POST", _NAMED + "/snapshotrun", handlers.submit),
+    Route("POST", _BY_ID + "/snapshotrun", handlers.submit),
+    Route("POST", _NAMED + "/runs/{run_id}/cancel", handlers.cancel),
+    Route("POST", _BY_ID + "/runs/{run_id}/cancel", handlers.cancel),
+)

@@ -1,0 +1,289 @@
+"""JSON of single runs: what the SDK submits (azureml/_execution/_commands.py), and the run definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput
+from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.domain.stepoutputs import DATASET_PATH, read_mode
+from azureml_wrapper.local.domain.workspaces import Workspace
+
+DEFAULT_DATASTORE = "workspaceblobstore"
+# What Azure fills in where the client named no limit: 30 days.
+DEFAULT_DURATION = 2592000
+_PROCESSES = {"nccl": "pytorch", "gloo": "pytorch", "intelmpi": "mpi", "openmpi": "mpi"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A submitted script: `config` is the SDK's RunConfiguration."""
+
+    config: JSON
+    snapshot_id: str | None
+    parent_id: str | None
+
+    @property
+    def target(self) -> str:
+        return str(self.config.get("target") or "local")
+
+
+def read_submission(body: Mapping[str, Any]) -> Submission:
+    """The body of a submission; `Invalid` where it names nothing to run."""
+    body = {key[:1].lower() + key[1:]: value for key, value in body.items()}
+    config = body.get("configuration")
+    if not isinstance(config, dict) or not (config.get("script") or config.get("command")):
+        raise Invalid("A run needs a configuration with a script or a command.")
+    if config.get("sourceDirectoryDataStore"):
+        raise Unsupported("A script folder on a datastore (source_directory_data_store) is not supported.")
+    if str(config.get("framework") or "Python").lower() == "pyspark":
+        raise Unsupported("Spark is not supported: the local service runs Python scripts and shell commands.")
+    return Submission(config=config, snapshot_id=body.get("snapshotId"), parent_id=body.get("parentRunId"))
+
+
+def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
+    """The job of a submission."""
+    config = submission.config
+    history = config.get("history") or {}
+    watched = history.get("directoriesToWatch") or ("logs",)
+    nodes, processes = _distribution(config)
+    return Job(
+        workspace_id=workspace_id,
+        run_id=run_id,
+        target=submission.target,
+        snapshot_id=submission.snapshot_id,
+        script=config.get("script"),
+        command=config.get("command") or None,
+        arguments=tuple(str(argument) for argument in config.get("arguments") or ()),
+        environment=config.get("environment") or {},
+        environment_variables={
+            str(key): str(value) for key, value in (config.get("environmentVariables") or {}).items()
+        },
+        inputs=(*_inputs(config), *_references(config)),
+        outputs=(*_outputs(config), *_uploads(config)),
+        communicator=_communicator(config),
+        node_count=nodes,
+        processes_per_node=processes,
+        timeout=config.get("maxRunDurationSeconds"),
+        folders=("outputs", *watched) if history.get("outputCollection", True) else (),
+        notes=tuple(_notes(config)),
+    )
+
+
+def _communicator(config: JSON) -> str | None:
+    given = str(config.get("communicator") or "None")
+    return None if given == "None" else given
+
+
+def _distribution(config: JSON) -> tuple[int, int]:
+    """Nodes, and processes on each."""
+    nodes = int(config.get("nodeCount") or 1)
+    kind = _PROCESSES.get((_communicator(config) or "").lower())
+    if kind == "mpi":
+        return nodes, int((config.get("mpi") or {}).get("processCountPerNode") or 1)
+    if kind == "pytorch":
+        count = int((config.get("pytorch") or {}).get("processCount") or nodes)
+        return nodes, max(1, count // nodes)
+    if _communicator(config):
+        flow = config.get("tensorflow") or {}
+        return nodes, int(flow.get("workerCount") or 1) + int(flow.get("parameterServerCount") or 0)
+    return nodes, 1
+
+
+def _notes(config: JSON) -> list[str]:
+    docker = config.get("docker") or {}
+    asked = {
+        "The job's priority is not looked at: jobs start in the order in which they come.": config.get("priority"),
+        "The docker options of the run are not used: it runs without a container.": docker.get("arguments")
+        or docker.get("useDocker"),
+        "The identity of the submitter is not passed on: the job has its run's token.": config.get(
+            "credentialPassthrough"
+        ),
+    }
+    return [text for text, applies in asked.items() if applies]
+
+
+def _inputs(config: JSON) -> list[JobInput]:
+    return [_input(name, given) for name, given in (config.get("data") or {}).items()]
+
+
+def _input(name: str, given: JSON) -> JobInput:
+    location = given.get("dataLocation") or {}
+    dataset, path = location.get("dataset") or {}, location.get("dataPath") or {}
+    if not dataset.get("id") and not path.get("datastoreName"):
+        raise Unsupported(f"Input {name} is neither a dataset nor a path of a datastore.")
+    return JobInput(
+        name=name,
+        mode=read_mode(given.get("mechanism")),
+        variable=given.get("environmentVariableName") or name,
+        dataset_id=dataset.get("id"),
+        datastore=path.get("datastoreName"),
+        path=path.get("relativePath") or "",
+        path_on_compute=given.get("pathOnCompute"),
+    )
+
+
+def _references(config: JSON) -> list[JobInput]:
+    return [
+        JobInput(
+            name=name,
+            mode=read_mode(given.get("mode")),
+            variable=f"AZUREML_DATAREFERENCE_{name}",
+            datastore=given["dataStoreName"],
+            path=given.get("pathOnDataStore") or "",
+            path_on_compute=given.get("pathOnCompute"),
+        )
+        for name, given in _data_references(config)
+        if not _is_upload(given)
+    ]
+
+
+def _uploads(config: JSON) -> list[JobOutput]:
+    """Data references in upload mode: what the script leaves at their place is published."""
+    return [
+        JobOutput(
+            name=name,
+            mode=read_mode(given.get("mode")),
+            datastore=given["dataStoreName"],
+            path=given.get("pathOnDataStore") or "",
+            path_on_compute=given.get("pathOnCompute"),
+            overwrite=bool(given.get("overwrite")),
+            is_dataset=False,
+        )
+        for name, given in _data_references(config)
+        if _is_upload(given)
+    ]
+
+
+def _data_references(config: JSON) -> list[tuple[str, JSON]]:
+    return list((config.get("dataReferences") or {}).items())
+
+
+def _is_upload(given: JSON) -> bool:
+    return str(given.get("mode")).lower() == "upload"
+
+
+def _outputs(config: JSON) -> list[JobOutput]:
+    return [_output(name, given) for name, given in (config.get("outputData") or {}).items()]
+
+
+def _output(name: str, given: JSON) -> JobOutput:
+    place = (given.get("outputLocation") or {}).get("dataPath") or {}
+    options = given.get("additionalOptions") or {}
+    upload = options.get("uploadOptions") or {}
+    globs = upload.get("sourceGlobs") or {}
+    return JobOutput(
+        name=name,
+        mode=read_mode(given.get("mechanism")),
+        datastore=place.get("datastoreName") or DEFAULT_DATASTORE,
+        path=place.get("relativePath") or DATASET_PATH,
+        path_on_compute=options.get("pathOnCompute"),
+        overwrite=bool(upload.get("overwrite")),
+        # The SDK sends `patterns`; run definitions of real runs have `globPatterns`.
+        source_globs=tuple(globs.get("patterns") or globs.get("globPatterns") or ()),
+        register_as=options.get("registrationOptions"),
+    )
+
+
+def definition(config: JSON, workspace: Workspace, environment_version: str) -> JSON:
+    """The run definition as `get_details()` of a real run shows it, in its order."""
+    return {
+        "script": config.get("script"),
+        "command": config.get("command") or "",
+        "useAbsolutePath": False,
+        "arguments": [str(argument) for argument in config.get("arguments") or ()],
+        "sourceDirectoryDataStore": None,
+        "framework": config.get("framework") or "Python",
+        "communicator": config.get("communicator") or "None",
+        "target": config.get("target"),
+        "dataReferences": config.get("dataReferences") or {},
+        "data": config.get("data") or {},
+        "outputData": config.get("outputData") or {},
+        "datacaches": config.get("datacaches") or [],
+        "jobName": None,
+        "maxRunDurationSeconds": config.get("maxRunDurationSeconds") or DEFAULT_DURATION,
+        "nodeCount": config.get("nodeCount") or 1,
+        "instanceTypes": [],
+        "priority": config.get("priority"),
+        "credentialPassthrough": bool(config.get("credentialPassthrough")),
+        "identity": None,
+        "environment": _environment(config.get("environment") or {}, workspace, environment_version),
+        "history": _history(config),
+        "spark": config.get("spark"),
+        **_settings(config),
+        "exposedPorts": None,
+        "docker": config.get("docker"),
+        "cmk8sCompute": {"configuration": {}},
+        "commandReturnCodeConfig": {"returnCode": "Zero", "successfulReturnCodes": []},
+        "environmentVariables": config.get("environmentVariables") or {},
+        "applicationEndpoints": config.get("applicationEndpoints") or {},
+        "parameters": [],
+    }
+
+
+def _environment(given: JSON, workspace: Workspace, version: str) -> JSON:
+    name = given.get("name")
+    place = f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
+    return {
+        "name": name,
+        "version": version,
+        "assetId": f"{place}/environments/{name}/versions/{version}",
+        "autoRebuild": True,
+        "python": given.get("python"),
+        "environmentVariables": given.get("environmentVariables") or {},
+        "docker": given.get("docker"),
+        "spark": given.get("spark"),
+        "inferencingStackVersion": given.get("inferencingStackVersion"),
+    }
+
+
+def _history(config: JSON) -> JSON:
+    given = config.get("history") or {}
+    return {
+        "outputCollection": given.get("outputCollection", True),
+        "directoriesToWatch": given.get("directoriesToWatch") or ["logs"],
+        "enableMLflowTracking": True,
+        "snapshotProject": given.get("snapshotProject", True),
+    }
+
+
+def _settings(config: JSON) -> JSON:
+    """The parts for one kind of compute or framework each; Azure's keys are not quite the SDK's."""
+    compute, mpi, torch = (config.get(key) or {} for key in ("amlcompute", "mpi", "pytorch"))
+    return {
+        "parallelTask": config.get("paralleltask"),
+        "amlCompute": {
+            "name": compute.get("name"),
+            "vmSize": compute.get("vmSize"),
+            "retainCluster": bool(compute.get("retainCluster")),
+            "clusterMaxNodeCount": compute.get("clusterMaxNodeCount"),
+        },
+        "kubernetesCompute": config.get("kubernetescompute"),
+        "tensorflow": config.get("tensorflow"),
+        "mpi": {"processCountPerNode": mpi.get("processCountPerNode") or 1},
+        "pyTorch": {
+            "communicationBackend": torch.get("communicationBackend") or "nccl",
+            "processCount": torch.get("processCount"),
+        },
+        "hdi": config.get("hdi"),
+        "containerInstance": {"region": None, "cpuCores": 2.0, "memoryGb": 3.5},
+    }
+
+
+def properties(submission: Submission, of_snapshot: Mapping[str, str]) -> dict[str, str]:
+    """A script run's properties, in the order of 2024; Azure copies those of the snapshot (git) after its own."""
+    is_local = submission.target == "local"
+    files = {
+        "ProcessInfoFile": "azureml-logs/process_info.json",
+        "ProcessStatusFile": "azureml-logs/process_status.json",
+    }
+    return {
+        "_azureml.ComputeTargetType": "local" if is_local else "amlctrain",
+        "_azureml.ClusterName": submission.target,
+        **({"ContentSnapshotId": submission.snapshot_id} if submission.snapshot_id else {}),
+        **({} if is_local else files),
+        **of_snapshot,
+    }

@@ -1,0 +1,299 @@
+"""Single runs: `Experiment.submit(ScriptRunConfig)` and all that comes of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import time
+
+import pytest
+from azureml.core import Environment, Experiment, Run, ScriptRunConfig
+from azureml.core.compute import AmlCompute, ComputeTarget
+from azureml.exceptions import ActivityFailedException
+
+PREPARE = "from azureml.core import Run\nrun = Run.get_context()\n"
+
+
+@pytest.fixture(scope="session")
+def cluster(ws):
+    config = AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=4)
+    return ComputeTarget.create(ws, "cpu-script", config)
+
+
+@pytest.fixture
+def submit(ws, cluster, unique, tmp_path):
+    """Submit a script's source; keyword arguments are those of ScriptRunConfig."""
+    experiment = Experiment(ws, unique("exp"))
+
+    def make(source: str = "", **fields) -> Run:
+        folder = tmp_path / unique("src")
+        folder.mkdir()
+        (folder / "main.py").write_text(source)
+        environment = Environment(unique("env"))
+        settings = {"compute_target": cluster, "environment": environment, **fields}
+        if "command" not in settings:
+            settings["script"] = "main.py"
+        config = ScriptRunConfig(str(folder), **settings)
+        return experiment.submit(config)
+
+    return make
+
+
+def finish(run: Run, seconds: float = 60) -> str:
+    """The run's last status."""
+    deadline = time.monotonic() + seconds
+    while (status := run.get_status()) not in ("Completed", "Failed", "Canceled"):
+        assert time.monotonic() < deadline, f"{run.id} is {status}"
+        time.sleep(0.05)
+    return status
+
+
+def log(run: Run, tmp_path, name: str = "user_logs/std_log.txt") -> bytes:
+    target = tmp_path / "downloaded.txt"
+    run.download_file(name, str(target))
+    return target.read_bytes()
+
+
+def printed(run: Run, tmp_path) -> list[str]:
+    lines = log(run, tmp_path).decode().splitlines()
+    return [line for line in lines if not line.startswith("[local] ")]
+
+
+def await_running(run: Run) -> None:
+    deadline = time.monotonic() + 30
+    while run.get_status() != "Running":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_script_runs_and_its_run_tells_of_it(submit, tmp_path):
+    run = submit("print('hello')")
+    assert re.fullmatch(r"exp\w+_\d{10}_[0-9a-f]{8}", run.id)
+    assert finish(run) == "Completed"
+    assert printed(run, tmp_path) == ["hello"]
+    details = run.get_details()
+    assert details["target"] == "cpu-script"
+    assert details["startTimeUtc"] <= details["endTimeUtc"]
+    assert list(details["properties"])[:5] == [
+        "_azureml.ComputeTargetType",
+        "_azureml.ClusterName",
+        "ContentSnapshotId",
+        "ProcessInfoFile",
+        "ProcessStatusFile",
+    ]
+    assert "user_logs/std_log.txt" in details["logFiles"]
+    assert run.type == "azureml.scriptrun"
+
+
+def test_the_run_definition_is_as_azures(submit):
+    run = submit("", arguments=["--lr", 0.1], max_run_duration_seconds=100)
+    definition = run.get_details()["runDefinition"]
+    assert definition["script"] == "main.py"
+    assert definition["arguments"] == ["--lr", "0.1"]
+    assert definition["maxRunDurationSeconds"] == 100
+    assert definition["environment"]["version"].startswith("Autosave_")
+    assert definition["amlCompute"]["retainCluster"] is False
+    assert definition["commandReturnCodeConfig"] == {"returnCode": "Zero", "successfulReturnCodes": []}
+
+
+def test_a_registered_environment_is_named_by_its_version(ws, submit, unique):
+    environment = Environment(unique("env")).register(ws)
+    run = submit("", environment=environment)
+    found = run.get_details()["runDefinition"]["environment"]
+    assert (found["name"], found["version"]) == (environment.name, "1")
+    assert run.get_environment().name == environment.name
+
+
+def test_what_a_script_logs_in_its_last_line_is_kept(submit):
+    run = submit(PREPARE + "run.log('accuracy', 0.5)\nrun.log_list('l', [1, 2])\nrun.log('last', 1)")
+    assert finish(run) == "Completed"
+    assert run.get_metrics() == {"accuracy": 0.5, "l": [1, 2], "last": 1}
+
+
+def test_what_a_script_logs_to_its_parent_in_its_last_line_is_kept(submit):
+    run = submit(
+        PREPARE + "with run.child_run('c') as child:\n    child.log('mine', 1)\nchild.parent.log('yours', 2)"
+    )
+    assert finish(run) == "Completed"
+    assert run.get_metrics() == {"yours": 2}
+    [child] = run.get_children()
+    assert child.get_metrics() == {"mine": 1}
+
+
+def test_what_a_failing_script_logged_is_kept(submit):
+    run = submit(PREPARE + "run.log('before', 1)\nraise SystemExit(4)")
+    assert finish(run) == "Failed"
+    assert run.get_metrics() == {"before": 1}
+
+
+def test_a_command_keeps_its_metrics_too(submit):
+    run = submit(PREPARE + "run.log('a', 1)", command="echo begin && python main.py")
+    assert finish(run) == "Completed"
+    assert run.get_metrics() == {"a": 1}
+
+
+def test_a_script_has_a_live_run(submit, tmp_path):
+    run = submit(
+        PREPARE + "run.tag('k', 'v')\nrun.set_tags({'a': 'b'})\nrun.add_properties({'p': 'q'})\n"
+        "open('f.txt', 'w').write('x')\nrun.upload_file('given/f.txt', 'f.txt')\n"
+        "print(run.id, run.experiment.name, run.experiment.workspace.name)"
+    )
+    assert finish(run) == "Completed"
+    assert run.get_tags() == {"k": "v", "a": "b"}
+    assert run.get_properties()["p"] == "q"
+    assert "given/f.txt" in run.get_file_names()
+    assert f"{run.id} {run.experiment.name} {run.experiment.workspace.name}" in printed(run, tmp_path)
+
+
+def test_complete_in_a_script_does_no_harm(submit):
+    run = submit(PREPARE + "run.log('a', 1)\nrun.complete()")
+    assert finish(run) == "Completed"
+
+
+def test_fail_in_a_script_fails_the_run_with_its_reason(submit):
+    run = submit(PREPARE + "run.fail('not good enough', error_code='Accuracy')")
+    assert finish(run) == "Failed"
+    assert "not good enough" in json.dumps(run.get_details()["error"])
+
+
+def test_files_in_outputs_and_logs_are_the_runs(submit, tmp_path):
+    run = submit(
+        "open('outputs/model.txt', 'w').write('m')\nopen('logs/l.txt', 'w').write('l')\nopen('x.txt', 'w').close()"
+    )
+    assert finish(run) == "Completed"
+    names = run.get_file_names()
+    assert {"outputs/model.txt", "logs/l.txt", "user_logs/std_log.txt"} <= set(names)
+    assert "x.txt" not in names
+    assert log(run, tmp_path, "outputs/model.txt") == b"m"
+
+
+def test_logs_stream_while_waiting(submit):
+    run = submit("import time\nfor i in range(3):\n    print('line', i, flush=True)\n    time.sleep(0.5)")
+    out = io.StringIO()
+    run._stream_run_output(file_handle=out)
+    text = out.getvalue()
+    assert "Streaming user_logs/std_log.txt" in text
+    assert [f"line {i}" in text for i in range(3)] == [True] * 3
+
+
+def test_wait_for_completion_shows_the_log_and_raises_on_failure(submit, capsys):
+    run = submit("print('before')\nraise ValueError('bad thing')")
+    with pytest.raises(ActivityFailedException, match="bad thing"):
+        run.wait_for_completion(show_output=True)
+    assert "before" in capsys.readouterr().out
+
+
+def test_a_failed_run_has_azures_error(submit):
+    run = submit("raise ValueError('bad thing')")
+    assert finish(run) == "Failed"
+    error = run.get_details()["error"]
+    assert error["error"]["code"] == "UserError"
+    assert "exited with status code 1. Please check log file 'user_logs/std_log.txt'" in error["error"]["message"]
+    assert error["error"]["message"].endswith("ValueError: bad thing")
+    assert error["time"] == "0001-01-01T00:00:00.000Z"
+    assert run.get_details()["status"] == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import sys; sys.exit(3)", "exited with status code 3"),
+        ("import os; os.kill(os.getpid(), 9)", "SIGKILL"),
+    ],
+)
+def test_exit_codes_and_signals_are_named(submit, source, text):
+    run = submit(source)
+    assert finish(run) == "Failed"
+    assert text in run.get_details()["error"]["error"]["message"]
+
+
+def test_a_run_that_takes_too_long_fails(submit):
+    run = submit("import time; time.sleep(60)", max_run_duration_seconds=1)
+    assert finish(run) == "Failed"
+    assert "maximum duration" in run.get_details()["error"]["error"]["message"]
+
+
+def test_cancel_ends_the_run_and_what_it_started(submit, tmp_path):
+    run = submit(
+        "import subprocess, time\nprint(subprocess.Popen(['sleep', '300']).pid, flush=True)\ntime.sleep(300)"
+    )
+    await_running(run)
+    begin = time.monotonic()
+    run.cancel()
+    assert finish(run, seconds=10) == "Canceled"
+    assert time.monotonic() - begin < 6
+    assert "error" not in run.get_details()
+
+
+def test_a_run_found_again_can_be_cancelled(ws, submit):
+    run = submit("import time; time.sleep(300)")
+    await_running(run)
+    Run.get(ws, run.id).cancel()
+    assert finish(run, seconds=10) == "Canceled"
+
+
+@pytest.mark.slow
+def test_a_hundred_megabytes_of_output_can_be_read(submit, tmp_path):
+    run = submit("line = 'x' * 99\nfor _ in range(1_000_000): print(line)")
+    assert finish(run, seconds=120) == "Completed"
+    assert len(log(run, tmp_path)) > 100_000_000
+
+
+def test_output_that_is_not_text_is_kept(submit, tmp_path):
+    run = submit("import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\x00 binary')")
+    assert finish(run) == "Completed"
+    assert log(run, tmp_path).endswith(b"\xff\xfe\x00 binary")
+
+
+def test_arguments_arrive_unchanged(submit, tmp_path):
+    arguments = ["", "a b", "it's", '"x"', "two\nlines", "ünï", "$HOME", "-1", 5, 0.5, True]
+    run = submit("import json, sys; print(json.dumps(sys.argv[1:]))", arguments=arguments)
+    assert finish(run) == "Completed"
+    assert json.loads(printed(run, tmp_path)[0]) == [str(argument) for argument in arguments]
+
+
+def test_environment_variables_arrive(submit, unique, tmp_path):
+    environment = Environment(unique("env"))
+    environment.environment_variables = {"FROM_ENVIRONMENT": "1", "BOTH": "environment"}
+    source = "import os; print([os.environ.get(n) for n in ('FROM_ENVIRONMENT', 'BOTH', 'AZUREML_RUN_ID')])"
+    run = submit(source, environment=environment)
+    assert finish(run) == "Completed"
+    assert printed(run, tmp_path) == [str(["1", "environment", run.id])]
+
+
+def test_an_unknown_cluster_is_refused(submit):
+    from azureml.exceptions import ExperimentExecutionException
+
+    with pytest.raises(ExperimentExecutionException, match="Unknown compute target 'nowhere'"):
+        submit("", compute_target="nowhere")
+
+
+@pytest.mark.local_only
+def test_several_processes_are_refused_for_now(submit):
+    from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration
+    from azureml.exceptions import ExperimentExecutionException
+
+    for distribution in (MpiConfiguration(process_count_per_node=2), PyTorchConfiguration(process_count=2)):
+        with pytest.raises(ExperimentExecutionException, match="runs one process for each job"):
+            submit("", distributed_job_config=distribution)
+
+
+@pytest.mark.local_only
+def test_the_log_begins_with_the_interpreter(submit, tmp_path):
+    run = submit("print(1)")
+    finish(run)
+    assert log(run, tmp_path).decode().startswith(f"[local] Interpreter: {sys.executable} (")
+
+
+def test_a_script_submits_a_child_run_and_waits_for_it(submit):
+    run = submit(
+        PREPARE + "from azureml.core import ScriptRunConfig\n"
+        "import os\nos.makedirs('child')\nopen('child/c.py', 'w').write('print(1)')\n"
+        "config = ScriptRunConfig('child', script='c.py')\nconfig.run_config.target = 'cpu-script'\n"
+        "child = run.submit_child(config)\nchild.wait_for_completion()\nprint(child.get_status())"
+    )
+    assert finish(run) == "Completed", run.get_details()
+    [child] = run.get_children()
+    assert child.get_status() == "Completed"
