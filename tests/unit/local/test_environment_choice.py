@@ -1,0 +1,230 @@
+"""Which interpreter a script gets, over packages that are only said to be installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from azureml_wrapper.local.domain.environments import EnvironmentSpec, packages
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement
+
+
+class Packages:
+    """An interpreter's packages by name; `needs` are requirements with extras."""
+
+    python = "3.11.4"
+
+    def __init__(self, needs=None, **versions):
+        self._versions = {name.replace("_", "-"): version for name, version in versions.items()}
+        self._needs = needs or {}
+
+    def version(self, name):
+        return self._versions.get(name.lower().replace("_", "-"))
+
+    def requires(self, name):
+        return self._needs.get(name, ())
+
+
+INSTALLED = Packages(
+    needs={"fastapi": ["starlette>=0.40", 'httpx>=0.23; extra == "standard"', 'orjson; extra == "all"']},
+    pandas="2.2.0",
+    scikit_learn="1.5.2",
+    azureml_core="1.61.0.post4",
+    fastapi="0.115.0",
+    httpx="0.27.0",
+    torch="2.6.0+cpu",
+)
+
+
+def pip(*lines, **fields):
+    return choose(EnvironmentSpec(pip=lines, **fields), INSTALLED)
+
+
+def test_an_environment_without_packages_gets_the_own_interpreter():
+    choice = pip()
+    assert choice.interpreter == Path(sys.executable)
+    assert "asks for no packages" in choice.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pandas",
+        "Pandas>=2",
+        "pandas==2.2.0",
+        "pandas~=2.2",
+        "scikit_learn<2",
+        "scikit-learn==1.5.*",
+        "torch==2.6.0",
+        "fastapi[standard]",
+        'tomli; python_version < "3.8"',
+        "azureml-core",
+    ],
+)
+def test_what_is_installed_needs_nothing(line):
+    choice = pip(line)
+    assert choice.interpreter == Path(sys.executable)
+    assert len(choice.reasons) == 1
+    assert "has all 1 packages" in choice.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("lightgbm", "lightgbm is not installed"),
+        ("pandas==1.5.3", "pandas==1.5.3 is asked for and 2.2.0 is installed"),
+        ("pandas>=3", "pandas>=3 is asked for and 2.2.0 is installed"),
+        ("fastapi[all]", "orjson of fastapi[all] is not installed"),
+        ("git+https://example.com/x.git", "can only be had by installing it"),
+        ("./local.whl", "can only be had by installing it"),
+        ("pandas @ https://example.com/p.whl", "can only be had by installing it"),
+    ],
+)
+def test_what_is_missing_is_built_and_said(line, why):
+    choice = pip(line, "scikit-learn", pip_options=("--index-url https://x",), python="3.9")
+    assert choice.interpreter is None
+    assert why in choice.reasons[0]
+    assert choice.requirements == (line, "scikit-learn")
+    assert choice.options == ("--index-url https://x",)
+    assert choice.python == "3.9"
+
+
+def test_packages_for_azures_machines_are_not_needed_here():
+    choice = pip("azureml-defaults", "azureml-mlflow==1.50", "inference-schema[numpy-support]")
+    assert choice.interpreter == Path(sys.executable)
+    assert sum("not needed here" in reason for reason in choice.reasons) == 3
+
+
+def test_without_the_sdk_they_are_built():
+    assert choose(EnvironmentSpec(pip=("azureml-defaults",)), Packages()).interpreter is None
+
+
+def test_another_version_of_the_sdk_is_said_and_not_built():
+    choice = pip("azureml-core==1.48.0")
+    assert choice.interpreter == Path(sys.executable)
+    assert "azureml-core==1.48.0 is asked for, 1.61.0.post4 is used." in choice.reasons
+
+
+def test_a_package_of_the_sdk_that_is_missing_is_built():
+    assert pip("azureml-train-automl-runtime").interpreter is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_said"),
+    [
+        ("3.11", False),
+        ("3.11.4", False),
+        ("3", False),
+        (">=3.9", False),
+        ("3.8.13", True),
+        (">=3.12", True),
+        ("nonsense", True),
+    ],
+)
+def test_another_python_is_said(wanted, is_said):
+    reasons = pip(python=wanted).reasons
+    assert (f"Python {wanted} is asked for, this is 3.11.4." in reasons) is is_said
+
+
+def test_images_are_said():
+    reasons = pip(image="my/image:1", dockerfile="FROM x").reasons
+    assert any("docker image my/image:1 is not used" in reason for reason in reasons)
+    assert any("dockerfile is not built" in reason for reason in reasons)
+
+
+def test_a_user_managed_environment_is_taken_as_it_is():
+    choice = choose(EnvironmentSpec(user_managed=True, interpreter="python", pip=("nothing",)), INSTALLED)
+    assert choice.interpreter == Path(sys.executable)
+    assert "user-managed" in choice.reasons[0]
+
+
+def test_a_user_managed_interpreter_may_be_named():
+    choice = choose(EnvironmentSpec(user_managed=True, interpreter="/bin/sh"), INSTALLED)
+    assert choice.interpreter == Path("/bin/sh")
+
+
+def test_a_user_managed_interpreter_that_is_not_there_is_refused():
+    with pytest.raises(Invalid, match="/opt/none/python is not on this machine"):
+        choose(EnvironmentSpec(user_managed=True, interpreter="/opt/none/python"), INSTALLED)
+
+
+def test_lines_that_name_files_are_refused():
+    with pytest.raises(Invalid, match=r"-r more\.txt"):
+        pip("pandas", unreadable=("-r more.txt",))
+
+
+# Conda
+
+
+def conda(*lines, has_conda=False, **fields):
+    return choose(EnvironmentSpec(conda=lines, **fields), INSTALLED, has_conda=has_conda)
+
+
+@pytest.mark.parametrize(
+    "line", ["pandas", "pandas=2.2", "conda-forge::pandas>=2", "scikit-learn=1.5.2=py311h1234_0"]
+)
+def test_a_conda_package_that_is_installed_needs_nothing(line):
+    assert conda(line).interpreter == Path(sys.executable)
+
+
+@pytest.mark.parametrize("line", ["cudatoolkit=11.3", "pandas=1.5", "libgcc"])
+def test_a_conda_package_that_nothing_provides_is_refused_by_name(line):
+    with pytest.raises(Invalid, match=line):
+        conda("scikit-learn", line)
+
+
+def test_with_conda_it_is_built_by_conda():
+    choice = conda("cudatoolkit=11.3", has_conda=True)
+    assert choice.interpreter is None
+    assert choice.conda
+    assert "cudatoolkit=11.3" in choice.reasons[0]
+
+
+def test_conda_packages_come_from_pip_where_an_environment_is_built_for_pips_sake():
+    choice = conda("pandas=2.2", pip=("lightgbm",))
+    assert choice.interpreter is None
+    assert not choice.conda
+    assert choice.requirements == ("lightgbm", "pandas==2.2.0")
+
+
+@pytest.mark.parametrize(
+    ("line", "requirement"),
+    [
+        ("numpy", "numpy"),
+        ("numpy=1.2", "numpy==1.2.*"),
+        ("numpy=1.2.*", "numpy==1.2.*"),
+        ("numpy==1.2.3", "numpy==1.2.3"),
+        ("numpy 1.2.3", "numpy==1.2.3"),
+        ("numpy>=1.2,<2", "numpy<2,>=1.2"),
+        ("conda-forge::numpy=1.2=py38_0", "numpy==1.2.*"),
+    ],
+)
+def test_condas_words_for_pip(line, requirement):
+    assert str(conda_requirement(line)) == requirement
+
+
+def test_what_is_nothing_to_pip_is_none():
+    assert conda_requirement("a b c d") is None
+
+
+def test_the_own_packages_are_those_of_this_interpreter():
+    own = OwnPackages()
+    assert own.version("pytest") == pytest.__version__
+    assert own.version("not-there-at-all") is None
+    assert own.python == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_the_sdks_plain_environment_needs_nothing():
+    definition = {
+        "python": {
+            "userManagedDependencies": False,
+            "interpreterPath": "python",
+            "condaDependencies": {"dependencies": ["python=3.8.13", {"pip": ["azureml-defaults"]}]},
+        },
+        "docker": {"baseImage": "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"},
+    }
+    choice = choose(packages(definition), INSTALLED)
+    assert choice.interpreter == Path(sys.executable)
