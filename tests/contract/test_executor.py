@@ -504,11 +504,9 @@ def dataset_input(bench, path: str, mode: Mode) -> dict:
 def test_a_dataset_is_a_path(bench, data, mode, path, expected):
     run = bench.run(READ, **dataset_input(bench, path, mode))
     assert bench.printed(run.run_id) == [f"True {expected}", f"x:{mode.value.title()}"]
-    assert run.input_datasets[0]["consumptionDetails"] == {
-        "type": "RunInput",
-        "inputName": "in",
-        "mechanism": mode.value.title(),
-    }
+    (used,) = run.input_datasets
+    assert used["consumptionType"] == "RunInput"
+    assert used["inputDetails"] == {"inputName": "in", "mechanism": mode.value.title()}
 
 
 def test_a_direct_dataset_is_its_id(bench, data):

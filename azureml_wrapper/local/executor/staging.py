@@ -54,12 +54,12 @@ class Staged:
         return self.folder / "bin"
 
     def input_datasets(self) -> list[JSON]:
-        """The items of the run's `inputDatasets`."""
+        """The items of the run's `inputDatasets`, as the SDK takes them apart (azureml/data/_dataset_lineage.py)."""
         return [
             {
-                "dataset": {"id": staged.job_input.dataset_id},
-                "consumptionDetails": {
-                    "type": "RunInput",
+                "identifier": {"savedId": staged.job_input.dataset_id},
+                "consumptionType": "RunInput",
+                "inputDetails": {
                     "inputName": staged.job_input.name,
                     "mechanism": _MODES[staged.job_input.mode],
                 },

@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse, Response
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 
+# The pipeline service writes its keys in PascalCase, in errors too; else the SDK shows the number of the status only.
+CAPITALIZED = ("pipelines",)
+
 
 def error_response(fault: ServiceFault, at: datetime, component: str = "local") -> Response:
     """The fault as the service's JSON envelope. `details` must be a list: the SDK's printing breaks on null."""
@@ -39,4 +42,11 @@ def error_response(fault: ServiceFault, at: datetime, component: str = "local") 
         # An older form; the SDK looks for a 404 in it (azureml/_restclient/models/model_error_response.py).
         body |= {"code": fault.code, "statusCode": fault.status, "message": fault.message, "details": []}
         body["correlation"] = {"RequestId": body["correlation"]["request"]}
-    return JSONResponse(body, fault.status, headers={"x-ms-response-type": "error"})
+    content = _capitalized(body) if component in CAPITALIZED else body
+    return JSONResponse(content, fault.status, headers={"x-ms-response-type": "error"})
+
+
+def _capitalized(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key[:1].upper() + key[1:]: _capitalized(item) for key, item in value.items()}
