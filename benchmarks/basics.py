@@ -22,7 +22,20 @@ from azureml_wrapper.local.home import HOME_VARIABLE, Home
 
 REPETITIONS = 5
 STEPS = 10
-SCRIPT = "from azureml.core import Run\nrun = Run.get_context()\nrun.complete()\n"
+# A step that leaves nothing behind would make the next one fail, here as in Azure.
+SCRIPT = """
+import argparse
+from pathlib import Path
+from azureml.core import Run
+run = Run.get_context()
+parser = argparse.ArgumentParser()
+parser.add_argument("--input-folder")
+parser.add_argument("--output-folder")
+arguments = parser.parse_args()
+if arguments.output_folder:
+    Path(arguments.output_folder, "done.txt").write_text("done")
+run.complete()
+"""
 NAMES = ("bench", "bench", "local")
 
 IMPORT = "import time; start = time.perf_counter(); import azureml_wrapper; print(time.perf_counter() - start)"

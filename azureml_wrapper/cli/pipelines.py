@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -11,9 +12,10 @@ from rich.console import Console
 
 from azureml_wrapper import PipelineWrapper, RunWrapper
 from azureml_wrapper.cli.progress import Lines, Progress, Table
+from azureml_wrapper.errors import RunCanceled
+from azureml_wrapper.run import COMPLETED, ENDS
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 3.0  # seconds between two looks at a run; each is half as long again as the one before
-ENDS = ("Completed", "Failed", "Canceled")
 
 
 def load(config: Path, locally: bool) -> PipelineWrapper:
@@ -32,7 +34,9 @@ def check(pipeline: PipelineWrapper) -> None:
 
 
 def submit(pipeline: PipelineWrapper, experiment: str) -> RunWrapper:
-    run = pipeline.run(experiment, wait=False)
+    # The SDK prints the same and more.
+    with contextlib.redirect_stdout(io.StringIO()):
+        run = pipeline.run(experiment, wait=False)
     click.echo(f"Run {run.id}\n{run.portal_url}")
     return run
 
@@ -55,10 +59,11 @@ def watch(run: RunWrapper) -> None:
             else:
                 click.echo("The run goes on. Ctrl-C again cancels it.", err=True)
             told = True
-    run.wait()
+    if run.wait().status != COMPLETED:
+        raise RunCanceled(f"Run {run.id} was cancelled.")
 
 
-def progress() -> AbstractContextManager[Progress]:
+def progress() -> contextlib.AbstractContextManager[Progress]:
     """A table that changes on a terminal, a line per change elsewhere."""
     console = Console()
     return Table(console) if console.is_terminal else Lines(console)

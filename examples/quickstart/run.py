@@ -30,8 +30,15 @@ def report(run: RunWrapper) -> None:
     print("\nMetrics")
     for step in run.steps.values():
         for name, value in step.metrics.items():
-            print(f"  {name:<20} {value}")
+            print(f"  {name:<20} {show(value)}")
     print(f"\nOutputs and logs: {folder.resolve()}")
+
+
+def show(value: object) -> str:
+    """A number with four digits; of several, the first and the last."""
+    if isinstance(value, list):
+        return f"{show(value[0])} … {show(value[-1])} ({len(value)} values)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

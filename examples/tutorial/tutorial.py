@@ -95,7 +95,6 @@ def example_6(pipeline: PipelineWrapper) -> RunWrapper:
 
 if __name__ == "__main__":
     set_up()
-    assert example_2().arguments == example_3().arguments
-    for pipeline in (example_4(example_2()), example_5()):
+    for pipeline in (example_4(example_2()), example_4(example_3()), example_5()):
         run = example_6(pipeline)
         print(run.id, run.status, run.steps["step name"].metrics)

@@ -16,7 +16,14 @@ workspace = WorkspaceWrapper("w-run", "g", "local")
 workspace.register_env("env", [])
 workspace.register_compute("cpu")
 """
-GOOD = "from azureml.core import Run\nRun.get_context().log('answer', 42)\n"
+GOOD = """
+from pathlib import Path
+from azureml_wrapper import ScriptWrapper
+script = ScriptWrapper()
+script.run.log("answer", 42)
+if script.output_folder:
+    Path(script.output_folder, "done.txt").write_text("done")
+"""
 BAD = "raise ValueError('a column is missing')\n"
 SLOW = "import time\nprint('asleep', flush=True)\ntime.sleep(300)\n"
 AZURE = "11111111-2222-3333-4444-555555555555"
@@ -58,6 +65,7 @@ def count_runs(shell):
 def test_a_good_run_shows_its_steps_and_ends_with_0(ready):
     write(ready.folder, first=GOOD, second=GOOD)
     lines = ready.aml(*run()).stdout.splitlines()
+    assert len(lines) <= 2 + 2 * 5
     assert re.fullmatch(r"Run [0-9a-f-]{36}", lines[0])
     assert lines[1].startswith("http://127.0.0.1:")
     for name in ("first", "second"):
@@ -127,6 +135,7 @@ def test_ctrl_c_once_says_that_the_run_goes_on_and_twice_cancels_it(ready):
         process.kill()
     assert process.returncode == 1
     assert "first Canceled" in output
+    assert "was cancelled" in errors
     assert "Traceback" not in errors
 
 

@@ -51,12 +51,12 @@ def check_quickstart(folder, output):
     metrics = dict(re.findall(r"^  (\w+) +(\S.*)$", output.partition("Metrics")[2], re.MULTILINE))
     assert int(metrics["rows_train"]) + int(metrics["rows_test"]) == 342
     assert float(metrics["accuracy"]) > 0.95
-    losses = json.loads(metrics["loss"])
-    assert losses == sorted(losses, reverse=True)
+    first, last = re.fullmatch(r"([\d.]+) … ([\d.]+) \(10 values\)", metrics["loss"]).groups()
+    assert float(first) > 2 * float(last)
     results = folder / "outputs" / "quickstart"
     assert str(results) in output
     result = json.loads(next(results.rglob("result.json")).read_text())
-    assert result["accuracy"] == pytest.approx(float(metrics["accuracy"]))
+    assert result["accuracy"] == pytest.approx(float(metrics["accuracy"]), rel=1e-3)
     assert sum(map(sum, result["confusion"])) == result["penguins"] == int(metrics["rows_test"])
     check_png(next(results.rglob("outputs/confusion.png")).read_bytes())
     assert "penguins, 342 of them measured" in next(results.rglob("prepare/**/*.txt")).read_text()
@@ -123,7 +123,7 @@ def test_the_tutorials_step_script_is_the_known_one():
 def test_the_tutorial_runs(example):
     shell = example("tutorial")
     runs = [line for line in shell.run("python", "tutorial.py").stdout.splitlines() if " Completed {" in line]
-    assert len(runs) == 2
+    assert len(runs) == 3
     for line in runs:
         slope = float(re.search(r"'slope': ([\d.]+)", line)[1])
         assert slope == pytest.approx(0.0196, abs=0.0005)
