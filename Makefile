@@ -3,15 +3,17 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
 	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 12))' 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The demo's service keeps its state here, so that nothing outside of this folder is touched.
-DEMO_HOME := $(CURDIR)/.demo
+# The demo keeps everything here, the SDK's own caches included, so that nothing outside of this folder is touched.
+DEMO := $(CURDIR)/.demo
+IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo stop test check format bench clean
 
 help:
 	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
+	@echo "make stop    stop the demo's service"
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
@@ -19,8 +21,12 @@ help:
 	@echo "make clean   remove the virtual environment and the demo's folder"
 
 demo: $(VENV)/.user
-	AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/python examples/quickstart/run.py
-	AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/aml local down
+	@mkdir -p $(DEMO)/user
+	$(IN_DEMO) $(BIN)/python examples/quickstart/run.py
+	@echo "The service keeps its state in $(DEMO)/service; it leaves after 15 minutes without work, or with: make stop"
+
+stop:
+	[ ! -x $(BIN)/aml ] || $(IN_DEMO) $(BIN)/aml local down
 
 test: $(VENV)/.developer
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
@@ -37,9 +43,8 @@ format: $(VENV)/.developer
 bench: $(VENV)/.user
 	$(BIN)/python benchmarks/basics.py $(ARGS)
 
-clean:
-	-[ ! -x $(BIN)/aml ] || AZUREML_WRAPPER_HOME=$(DEMO_HOME) $(BIN)/aml local down
-	rm -rf $(VENV) $(DEMO_HOME)
+clean: stop
+	rm -rf $(VENV) $(DEMO)
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.10 or 3.11 is needed (make PYTHON=/path/to/python3.11)."; exit 1; }

@@ -31,7 +31,8 @@ def report(run: RunWrapper) -> None:
     for step in run.steps.values():
         for name, value in step.metrics.items():
             print(f"  {name:<20} {show(value)}")
-    print(f"\nOutputs and logs: {folder.resolve()}")
+    print(f"\nPage: {run.portal_url}")
+    print(f"Outputs and logs: {folder.resolve()}")
 
 
 def show(value: object) -> str:
