@@ -297,3 +297,30 @@ def test_a_script_submits_a_child_run_and_waits_for_it(submit):
     assert finish(run) == "Completed", run.get_details()
     [child] = run.get_children()
     assert child.get_status() == "Completed"
+
+
+def test_the_target_local_runs_here_too(ws, unique, tmp_path):
+    folder = tmp_path / "src"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "lib" / "util.py").write_text("VALUE = 5")
+    (folder / "main.py").write_text(PREPARE + "from lib.util import VALUE\nrun.log('value', VALUE)")
+    environment = Environment(unique("env"))
+    run = Experiment(ws, unique("exp")).submit(
+        ScriptRunConfig(str(folder), script="main.py", environment=environment)
+    )
+    assert finish(run) == "Completed"
+    assert run.get_metrics() == {"value": 5}
+    details = run.get_details()
+    assert details["target"] == "local"
+    assert details["properties"]["_azureml.ComputeTargetType"] == "local"
+    assert "ProcessInfoFile" not in details["properties"]
+    assert "azureml-logs/70_driver_log.txt" in details["logFiles"]
+
+
+def test_a_local_run_can_be_cancelled(ws, unique, tmp_path):
+    (tmp_path / "main.py").write_text("import time; time.sleep(300)")
+    source = ScriptRunConfig(str(tmp_path), script="main.py", environment=Environment(unique("env")))
+    run = Experiment(ws, unique("exp")).submit(source)
+    await_running(run)
+    run.cancel()
+    assert finish(run, seconds=10) == "Canceled"
