@@ -7,6 +7,7 @@ from typing import Any
 from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
+from azureml_wrapper.local.http.bodies import object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
 from azureml_wrapper.local.services.artifact import wire
 from azureml_wrapper.local.services.context import Context
@@ -84,9 +85,8 @@ def upload(context: Context, request: Request) -> Response:
 
 def announce(context: Context, request: Request, place: Place) -> Response:
     """Check that files may be uploaded, and give the addresses to upload them at."""
-    paths = [str(item.get("path") or "") for item in (request.json() or {}).get("paths") or []]
-    if len(paths) > BATCH_LIMIT:
-        raise Invalid(f"A batch has at most {BATCH_LIMIT} files; this one has {len(paths)}.")
+    items = object_list(request.json_object().get("paths"), "paths", BATCH_LIMIT)
+    paths = [text(item, "path") or "" for item in items]
     now = offset_time(context.clock.now())
     answer: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for path in paths:

@@ -8,6 +8,7 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.runs import Experiment
+from azureml_wrapper.local.http.bodies import text
 from azureml_wrapper.local.store.query import Page, Query
 
 # ViewType of azureml/core/experiment.py → Experiment.archived
@@ -33,16 +34,16 @@ def page(found: Page[Experiment]) -> dict[str, Any]:
 
 def read_query(body: dict[str, Any]) -> Query:
     return Query(
-        filter=parse_filter(body.get("filter")),
-        order=parse_order(body.get("orderby"), Order("createdutc", descending=True)),
-        top=body.get("top"),
-        after=body.get("continuationToken"),
+        filter=parse_filter(text(body, "filter")),
+        order=parse_order(text(body, "orderby"), Order("createdutc", descending=True)),
+        top=body["top"] if isinstance(body.get("top"), int) else None,
+        after=text(body, "continuationToken"),
     )
 
 
-def read_view(text: str | None) -> bool | None:
+def read_view(name: str | None) -> bool | None:
     """Which experiments: None both, False the active ones (the default), True the archived ones."""
-    view = (text or "ActiveOnly").lower()
+    view = (name or "ActiveOnly").lower()
     if view not in _VIEWS:
-        raise Invalid(f"The view type {text!r} is not known; allowed are ActiveOnly, ArchivedOnly and All.")
+        raise Invalid(f"The view type {name!r} is not known; allowed are ActiveOnly, ArchivedOnly and All.")
     return _VIEWS[view]

@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH
 from azureml_wrapper.local.domain.patches import SystemManaged
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.http.bodies import an_object, object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
@@ -30,18 +31,15 @@ _STATUSES = {
 
 
 def post_event(context: Context, request: Request) -> Response:
-    _apply(context, find_run(context, request), request.json() or {})
+    _apply(context, find_run(context, request), request.json_object())
     return empty()
 
 
 def post_events(context: Context, request: Request) -> Response:
     """As `post_event`, for many; the answer lists those that failed."""
-    events: list[JSON] = (request.json() or {}).get("events") or []
-    if len(events) > BATCH_LIMIT:
-        raise Invalid(f"A batch has at most {BATCH_LIMIT} events; this one has {len(events)}.")
     errors = []
-    for event in events:
-        run_id = str((event.get("data") or {}).get("RunId") or "")
+    for event in object_list(request.json_object().get("events"), "events", BATCH_LIMIT):
+        run_id = text(an_object(event, "data"), "RunId") or ""
         try:
             context.guard_run(request.identity, request.workspace_id, run_id)
             _apply(context, context.runs.get(request.workspace_id, run_id), event)
@@ -52,7 +50,7 @@ def post_events(context: Context, request: Request) -> Response:
 
 def _apply(context: Context, run: Run, event: JSON) -> None:
     name = str(event.get("name") or "").removeprefix(_PREFIX)
-    data = event.get("data") or {}
+    data = an_object(event, "data")
     if name in _STATUSES:
         _advance(context, run, _STATUSES[name], data)
     elif name in _OTHERS:
@@ -80,7 +78,7 @@ def _cancel_job(context: Context, run: Run) -> None:
 
 
 def _note_error(context: Context, run: Run, data: JSON) -> None:
-    error = wire.read_error(data.get("ErrorResponse") or {}, ERROR_LENGTH)
+    error = wire.read_error(an_object(data, "ErrorResponse"), ERROR_LENGTH)
     if not run.is_managed:
         context.runs.change(run.workspace_id, run.run_id, error=error)
     elif not run.status.is_terminal:
@@ -103,8 +101,8 @@ _OTHERS: dict[str, Apply] = {"Error": _note_error, "Warning": _note_warning, "He
 
 
 def _instant(data: JSON) -> datetime | None:
-    given = data.get("StartTime") or data.get("EndTime")
+    given = text(data, "StartTime") or text(data, "EndTime")
     try:
         return parse_time(given)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise Invalid(f"{given!r} is not a time.") from error

@@ -9,6 +9,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
 from azureml_wrapper.local.domain.limits import check_run_id
 from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.http.bodies import object_list, text, text_list
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
@@ -30,7 +31,7 @@ def get_workspace_run(context: Context, request: Request) -> Response:
 
 def patch_run(context: Context, request: Request) -> Response:
     """Make a run, or change one."""
-    body = request.json() or {}
+    body = request.json_object()
     if body.get("runId") not in (None, request["run_id"]):
         raise Invalid(f"The body is of run {body['runId']}, the address of run {request['run_id']}.")
     return json_response(wire.run(_put_run(context, request, request["run_id"], body)))
@@ -38,12 +39,9 @@ def patch_run(context: Context, request: Request) -> Response:
 
 def patch_runs(context: Context, request: Request) -> Response:
     """As `patch_run`, for many; one that fails does not keep the others from being stored."""
-    bodies: list[JSON] = (request.json() or {}).get("runs") or []
-    if len(bodies) > BATCH_LIMIT:
-        raise Invalid(f"A batch has at most {BATCH_LIMIT} runs; this one has {len(bodies)}.")
     stored, errors = {}, {}
-    for body in bodies:
-        run_id = body.get("runId") or ""
+    for body in object_list(request.json_object().get("runs"), "runs", BATCH_LIMIT):
+        run_id = text(body, "runId") or ""
         try:
             context.guard_run(request.identity, request.workspace_id, run_id)
             stored[run_id] = wire.run(_put_run(context, request, run_id, body))
@@ -68,7 +66,7 @@ def list_children(context: Context, request: Request) -> Response:
 
 def query_runs(context: Context, request: Request) -> Response:
     experiment = _experiment(context, request)
-    query = wire.read_query(request.json() or {})
+    query = wire.read_query(request.json_object())
     found = context.runs.page(request.workspace_id, query, experiment_id=experiment.experiment_id)
     return json_response(wire.page(found))
 
@@ -93,7 +91,8 @@ def get_token(context: Context, request: Request) -> Response:
 
 def delete_tags(context: Context, request: Request) -> Response:
     run = find_run(context, request)
-    return json_response(wire.run(context.runs.remove_tags(request.workspace_id, run.run_id, request.json() or [])))
+    names = text_list(request.json(), "The body")
+    return json_response(wire.run(context.runs.remove_tags(request.workspace_id, run.run_id, names)))
 
 
 def find_run(context: Context, request: Request) -> Run:

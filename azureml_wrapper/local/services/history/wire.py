@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.patches import RunPatch
 from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunStatus
+from azureml_wrapper.local.http.bodies import an_object, object_list, text, text_map
 from azureml_wrapper.local.store.query import Page, Query
 from azureml_wrapper.local.tokens import TENANT, USER
 
@@ -111,8 +112,8 @@ def page(found: Page[Run]) -> JSON:
     return {"value": [run(item) for item in found.items], "continuationToken": found.continuation}
 
 
-def token(text: str, expires: datetime) -> JSON:
-    return {"token": text, "expiryTimeUtc": azure_time(expires)}
+def token(minted: str, expires: datetime) -> JSON:
+    return {"token": minted, "expiryTimeUtc": azure_time(expires)}
 
 
 def counts(by_status: Mapping[str, int]) -> JSON:
@@ -129,41 +130,47 @@ def read_patch(body: JSON) -> RunPatch:
     for name in _ADDRESSES:
         if body.get(name):
             raise Invalid(f"{name} is set by the service that runs the job, not by clients.")
-    fields = {ours: body[theirs] for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
+    fields = {ours: _plain(body, theirs) for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
     return RunPatch(
-        parent_id=body.get("parentRunId"),
+        parent_id=text(body, "parentRunId"),
         status=read_status(body["status"]) if body.get("status") else None,
-        tags=body.get("tags") or {},
-        properties=body.get("properties") or {},
-        input_datasets=body.get("inputDatasets") or [],
-        output_datasets=body.get("outputDatasets") or [],
+        tags=text_map(body, "tags"),
+        properties=text_map(body, "properties"),
+        input_datasets=object_list(body.get("inputDatasets"), "inputDatasets"),
+        output_datasets=object_list(body.get("outputDatasets"), "outputDatasets"),
         extra={name: body[name] for name in EXTRA_FIELDS if body.get(name) is not None},
         fields=fields,
     )
 
 
-def read_status(text: str) -> RunStatus:
+def _plain(body: JSON, name: str) -> Any:
+    if name in ("runTypeV2", "runDefinition"):
+        return an_object(body, name)
+    return bool(body[name]) if name == "hidden" else text(body, name)
+
+
+def read_status(status: str) -> RunStatus:
     try:
-        return RunStatus(text)
+        return RunStatus(status)
     except ValueError as error:
         allowed = ", ".join(status.value for status in RunStatus)
-        raise Invalid(f"{text!r} is not a status of a run; allowed are {allowed}.") from error
+        raise Invalid(f"{status!r} is not a status of a run; allowed are {allowed}.") from error
 
 
-def read_query(body: Mapping[str, Any]) -> Query:
+def read_query(body: JSON) -> Query:
     """QueryParamsDto, or the query parameters of a GET without their `$`."""
     top = body.get("top")
     return Query(
-        filter=parse_filter(body.get("filter")),
-        order=parse_order(body.get("orderby"), NEWEST_FIRST),
-        top=int(top) if top is not None and str(top).isdigit() else None,
-        after=body.get("continuationToken") or body.get("continuationtoken"),
+        filter=parse_filter(text(body, "filter")),
+        order=parse_order(text(body, "orderby"), NEWEST_FIRST),
+        top=int(top) if top is not None and str(top).isdecimal() else None,
+        after=text(body, "continuationToken") or text(body, "continuationtoken"),
     )
 
 
 def read_error(response: JSON, limit: int) -> JSON:
     """The error that `run.fail(error_details=…)` posts, in the form in which Azure shows it."""
-    given = response.get("error") or {}
+    given = an_object(response, "error")
     error = {key: value for key, value in given.items() if value is not None}
-    error["message"] = (error.get("message") or "")[:limit]
+    error["message"] = (text(error, "message") or "")[:limit]
     return {"error": {"messageParameters": {}, **error, "details": given.get("details") or []}, "time": NO_TIME}

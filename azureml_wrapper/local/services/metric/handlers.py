@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import check_series
+from azureml_wrapper.local.http.bodies import JSON, object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.metric import wire
@@ -13,9 +14,9 @@ from azureml_wrapper.local.services.metric import wire
 def log_metrics(context: Context, request: Request) -> Response:
     """Store a batch; a metric that cannot be stored is reported, and keeps none of the others out."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    body = request.json() or {}
+    body = request.json_object()
     errors = []
-    for dto in body.get("values") or []:
+    for dto in object_list(body.get("values"), "values"):
         try:
             _log(context, run.workspace_id, run.run_id, dto)
         except ServiceFault as fault:
@@ -36,15 +37,15 @@ def list_metrics(context: Context, request: Request) -> Response:
 
 def get_metric(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request["run_id"])
-    body = request.json() or {}
-    series = context.metrics.get(run.workspace_id, run.run_id, str(body.get("metricName") or ""))
+    body = request.json_object()
+    series = context.metrics.get(run.workspace_id, run.run_id, text(body, "metricName") or "")
     points, more = context.metrics.points(
         run.workspace_id,
         run.run_id,
         series.name,
-        after=wire.read_place(body.get("continuationToken")),
-        since=wire.read_time(body.get("startTime")) or "",
-        until=wire.read_time(body.get("endTime")) or "~",
+        after=wire.read_place(text(body, "continuationToken")),
+        since=wire.read_time(text(body, "startTime")) or "",
+        until=wire.read_time(text(body, "endTime")) or "~",
     )
     return json_response(wire.metric(series, points, run.container_id, more))
 
@@ -54,7 +55,7 @@ def wait(_: Context, _request: Request) -> Response:
     return json_response({})
 
 
-def _log(context: Context, workspace: str, run_id: str, dto: wire.JSON) -> None:
+def _log(context: Context, workspace: str, run_id: str, dto: JSON) -> None:
     series = wire.read_series(dto)
     now = offset_time(context.clock.now()) or ""
     points = wire.read_points(dto, now, context.ids.guid())

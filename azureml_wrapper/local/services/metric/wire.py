@@ -9,8 +9,8 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, storable
+from azureml_wrapper.local.http.bodies import JSON, an_object, object_list, text, text_map
 
-JSON = dict[str, Any]
 Place = tuple[str, int]
 
 
@@ -52,9 +52,9 @@ def failure(dto: JSON, fault: ServiceFault) -> JSON:
 
 def read_series(dto: JSON) -> Series:
     return Series(
-        name=str(dto.get("name") or ""),
-        kind=str((dto.get("properties") or {}).get("uxMetricType") or "azureml.v1.scalar"),
-        columns=dto.get("columns") or {},
+        name=text(dto, "name") or "",
+        kind=text(an_object(dto, "properties"), "uxMetricType") or "azureml.v1.scalar",
+        columns=text_map(dto, "columns"),
     )
 
 
@@ -62,20 +62,29 @@ def read_points(dto: JSON, now: str, new_id: str) -> list[Point]:
     """The points of a metric; those without an id or a time of their own get `new_id` with a number, and `now`."""
     return [
         Point(
-            point_id=value.get("metricId") or f"{new_id}-{number}",
-            created=read_time(value.get("createdUtc")) or now,
-            step=value.get("step"),
-            data={name: storable(cell) for name, cell in (value.get("data") or {}).items()},
+            point_id=text(value, "metricId") or f"{new_id}-{number}",
+            created=read_time(text(value, "createdUtc")) or now,
+            step=_step(value.get("step")),
+            data={name: storable(cell) for name, cell in an_object(value, "data").items()},
         )
-        for number, value in enumerate(dto.get("value") or [])
+        for number, value in enumerate(object_list(dto.get("value"), "value"))
     ]
 
 
-def read_time(text: str | None) -> str | None:
+def _step(value: Any) -> int | None:
+    if value is None:
+        return None
+    # SQLite's integers, and the `long` of the SDK's model, have 64 bits.
+    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise Invalid(f"A step is an integer of 64 bits, not {str(value)[:80]}.")
+    return value
+
+
+def read_time(time: str | None) -> str | None:
     try:
-        return offset_time(parse_time(text))
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"{text!r} is not a time.") from error
+        return offset_time(parse_time(time))
+    except ValueError as error:
+        raise Invalid(f"{time!r} is not a time.") from error
 
 
 def read_place(token: str | None) -> Place:

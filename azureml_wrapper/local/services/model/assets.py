@@ -8,7 +8,7 @@ from azureml_wrapper.local.services.model import wire
 
 
 def create_asset(context: Context, request: Request) -> Response:
-    body = wire.read_asset(request.json() or {})
+    body = wire.read_asset(request.json_object())
     asset_id = context.ids.guid().replace("-", "")
     return json_response(wire.asset(context.models.add_asset(request.workspace_id, asset_id, body)))
 

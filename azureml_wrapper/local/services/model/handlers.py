@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.models import patch_model as patched
 from azureml_wrapper.local.domain.models import split_model_id
+from azureml_wrapper.local.http.bodies import object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.model import wire
@@ -11,11 +12,11 @@ from azureml_wrapper.local.services.model import wire
 
 def register_model(context: Context, request: Request) -> Response:
     """The next version of a model, whose files an asset names."""
-    body = wire.read_model(request.json() or {})
-    url = str(body.get("url") or "")
+    body = wire.read_model(request.json_object())
+    url = text(body, "url") or ""
     if url.startswith(wire.ASSET_URL):
         context.models.get_asset(request.workspace_id, url.removeprefix(wire.ASSET_URL))
-    return json_response(wire.model(context.models.add(request.workspace_id, str(body.get("name") or ""), body)))
+    return json_response(wire.model(context.models.add(request.workspace_id, text(body, "name") or "", body)))
 
 
 def list_models(context: Context, request: Request) -> Response:
@@ -29,7 +30,7 @@ def get_model(context: Context, request: Request) -> Response:
 
 
 def patch_model(context: Context, request: Request) -> Response:
-    operations = request.json() or []
+    operations = object_list(request.json(), "The body")
     changed = context.models.change(
         request.workspace_id, *split_model_id(request["model_id"]), lambda body: patched(body, operations)
     )

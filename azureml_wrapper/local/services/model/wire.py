@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.models import JSON
+from azureml_wrapper.local.http.bodies import object_list, text_map
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
 from azureml_wrapper.local.store.query import Page
 from azureml_wrapper.local.tokens import TENANT, USER
@@ -67,10 +68,13 @@ def asset(record: Asset) -> JSON:
 
 
 def read_model(body: JSON) -> JSON:
-    return {name: body[name] for name in _MODEL_FIELDS if body.get(name) is not None}
+    maps = {name: text_map(body, name) for name in ("kvTags", "properties")}
+    object_list(body.get("datasets"), "datasets")
+    return {name: body[name] for name in _MODEL_FIELDS if body.get(name) is not None} | maps
 
 
 def read_asset(body: JSON) -> JSON:
+    object_list(body.get("artifacts"), "artifacts")
     return {name: body[name] for name in _ASSET_FIELDS if body.get(name) is not None}
 
 
