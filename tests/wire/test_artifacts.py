@@ -15,7 +15,7 @@ from azureml_wrapper.local.home import Home
 
 @pytest.fixture
 def run(ws, unique):
-    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=None)
+    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=False)
     yield run
     run.complete()
 

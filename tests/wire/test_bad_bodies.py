@@ -15,7 +15,7 @@ MODELS = "/modelmanagement/v1.0{ws}"
 
 @pytest.fixture
 def run(ws, unique):
-    return Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=None)
+    return Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=False)
 
 
 @pytest.fixture

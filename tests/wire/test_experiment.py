@@ -84,7 +84,7 @@ def test_the_name_of_an_archived_experiment_is_free_for_a_new_one(ws, unique):
 
 def test_runs_of_an_archived_experiment_can_still_be_read(ws, unique):
     experiment = Experiment(ws, unique("exp"))
-    run = experiment.start_logging(snapshot_directory=None, outputs=None)
+    run = experiment.start_logging(snapshot_directory=None, outputs=False)
     run.complete()
     experiment.archive()
     assert [found.id for found in experiment.get_runs()] == [run.id]
@@ -98,7 +98,7 @@ def test_an_empty_experiment_can_be_deleted(ws, unique):
 
 def test_an_experiment_with_runs_cannot_be_deleted(ws, unique):
     experiment = Experiment(ws, unique("exp"))
-    experiment.start_logging(snapshot_directory=None, outputs=None).complete()
+    experiment.start_logging(snapshot_directory=None, outputs=False).complete()
     with pytest.raises(ServiceException, match="only an empty experiment can be deleted"):
         Experiment.delete(ws, experiment.id)
 

@@ -31,7 +31,7 @@ PREDICTIONS = {
 
 @pytest.fixture
 def run(ws, unique):
-    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=None)
+    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=False)
     yield run
     run.complete()
 

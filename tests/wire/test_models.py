@@ -30,7 +30,7 @@ def register(ws, here):
 
 @pytest.fixture
 def run(ws, unique):
-    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=None)
+    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=False)
     yield run
     run.complete()
 

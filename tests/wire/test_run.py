@@ -22,7 +22,7 @@ def start(experiment):
     """`start()`: an interactive run that takes no snapshot."""
 
     def begin(**options):
-        return experiment.start_logging(snapshot_directory=None, outputs=None, **options)
+        return experiment.start_logging(snapshot_directory=None, outputs=False, **options)
 
     return begin
 

@@ -37,14 +37,14 @@ class Caller:
 def family(ws, unique):
     """A parent, the run itself, its child, its sibling and a stranger."""
     experiment = Experiment(ws, unique("exp"))
-    parent = experiment.start_logging(snapshot_directory=None, outputs=None)
+    parent = experiment.start_logging(snapshot_directory=None, outputs=False)
     own = parent.child_run()
     return {
         "parent": parent,
         "own": own,
         "child": own.child_run(),
         "sibling": parent.child_run(),
-        "stranger": experiment.start_logging(snapshot_directory=None, outputs=None),
+        "stranger": experiment.start_logging(snapshot_directory=None, outputs=False),
     }
 
 
