@@ -11,6 +11,7 @@ import copy
 import hashlib
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,10 @@ def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True
         raise ConnectionFailed(f"There is no workspace {scope.name} in {scope.resource_group} of the local Azure ML.")
     from azureml.core import Workspace
 
-    return Workspace.create(**_names(scope, auth), location=LOCAL, create_resource_group=True, show_output=False)
+    with warnings.catch_warnings():
+        # That the resource group is made as well; here it is no more than a name.
+        warnings.simplefilter("ignore", UserWarning)
+        return Workspace.create(**_names(scope, auth), location=LOCAL, create_resource_group=True, show_output=False)
 
 
 def local_authentication(subscription_id: str, home: Home | None = None) -> Any:

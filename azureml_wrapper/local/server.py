@@ -167,7 +167,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         context.executor.recover()
         context.pipeline_executor.recover()
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
-        asyncio.run(_run(context, application, listener, info, idle, ready))
+        asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
     return True
 
 
@@ -176,6 +176,7 @@ async def _run(
     application: Application,
     listener: socket.socket,
     info: ServiceInfo,
+    *,
     idle: float,
     ready: IO[str] | None,
 ) -> None:

@@ -1,0 +1,75 @@
+"""Azure ML's rules for names."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.errors import BadName
+from azureml_wrapper.names import check_datastore_name, check_experiment_name, folder_name, input_name
+
+
+@pytest.mark.parametrize("name", ["workspaceblobstore", "test_datastore", "a1"])
+def test_a_good_datastore_name_is_taken(name):
+    assert check_datastore_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test-datastore", r"not allowed in it: '-'\. Use 'test_datastore'"),
+        ("Données", "not allowed in it: 'D' 'é'"),
+        ("", "only small letters, digits and '_'"),
+    ],
+)
+def test_a_datastore_name_that_azure_refuses_is_refused_with_the_characters(name, told):
+    with pytest.raises(BadName, match=told):
+        check_datastore_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "my-experiment_2", "0", "x" * 256])
+def test_a_good_experiment_name_is_taken(name):
+    assert check_experiment_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nom de l'experiment", r"not allowed in it: ' ' \"'\"\. Use 'nom-de-l-experiment'"),
+        ("-a", "beginning with a letter or a digit"),
+        ("x" * 257, "1 to 256"),
+        ("a/b", "'/'"),
+        ("", "1 to 256"),
+    ],
+)
+def test_an_experiment_name_that_azure_refuses_is_refused_with_the_characters(name, told):
+    with pytest.raises(BadName, match=told):
+        check_experiment_name(name)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("dataset_name_in_ws", "dataset_name_in_ws"),
+        ("sales-2024", "sales_2024"),
+        ("2024 sales", "_2024_sales"),
+        ("données", "donn_es"),
+    ],
+)
+def test_an_input_is_called_as_its_dataset_as_far_as_azure_allows(dataset, expected):
+    assert input_name(dataset) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("step name", "step name"),
+        ("../../etc", "_.._etc"),
+        ("a/b\\c", "a_b_c"),
+        ("..", "_"),
+        ("", "_"),
+        ("nul\0", "nul_"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_a_folder_stays_where_it_belongs(name, expected):
+    assert folder_name(name) == expected
