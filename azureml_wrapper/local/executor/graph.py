@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from azureml_wrapper.local.domain.clock import Ids
+from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.graphs import Edge, Graph, Walk
 from azureml_wrapper.local.domain.jobs import Executor, JobInput
 from azureml_wrapper.local.domain.modules import Module
-from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, Values
+from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, Values, word_of
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import output_of
 from azureml_wrapper.local.executor.stepinputs import StepInputs
-from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of
+from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of, stages_of
 from azureml_wrapper.local.executor.steps import Plan
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -78,11 +78,12 @@ class GraphExecutor:
         inputs: StepInputs,
         step_runs: StepRuns,
         logs: Logs,
+        clock: Clock,
         ids: Ids,
     ) -> None:
         self._executor, self._runs, self._pipelines = executor, runs, pipelines
         self._inputs, self._step_runs, self._logs = inputs, step_runs, logs
-        self._ids = ids
+        self._clock, self._ids = clock, ids
         self._active: dict[tuple[str, str], _Active] = {}
         self._queue = _Queue()
         runs.listen(self._listen)
@@ -290,6 +291,8 @@ class GraphExecutor:
         self._logs.say(
             record.workspace_id, record.run_id, "Finishing experiment: no runs left and nothing to schedule."
         )
+        stages = stages_of(self._runs.get(*active.key), self._clock.now(), word_of(status))
+        self._runs.change(*active.key, properties={"azureml.pipelines.stages": stages})
         self._runs.advance(record.workspace_id, record.run_id, status, error=error)
 
 

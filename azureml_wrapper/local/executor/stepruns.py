@@ -5,7 +5,9 @@ Properties, tags and run definition are those of real step runs (2022-2024).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock, Ids
@@ -189,3 +191,13 @@ def pipeline_error(failed: list[Run]) -> JSON:
 def _error(code: str, message: str, component: str) -> JSON:
     body = {"code": code, "message": message[:ERROR_LENGTH], "messageParameters": {}, "details": []}
     return {"error": body, "time": NO_TIME, "componentName": component}
+
+
+def stages_of(run: Run, end: datetime, word: str) -> str:
+    """`azureml.pipelines.stages` of a pipeline's run (since 2022-12): seven decimals, unlike all other times."""
+    started, ended = (
+        (instant or end).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f0+00:00")
+        for instant in (run.started, end)
+    )
+    execution = {"StartTime": started, "EndTime": ended, "Status": word}
+    return json.dumps({"Initialization": None, "Execution": execution}, separators=(",", ":"))
