@@ -151,6 +151,7 @@ def _pipeline_executor(around: Surroundings, executor: LocalExecutor, pipelines:
         inputs=StepInputs(pipelines, around.datasets, around.workspaces),
         step_runs=StepRuns(around.runs, around.clock, around.ids),
         logs=PipelineLogs(around.blobs, around.workspaces, around.clock),
+        clock=around.clock,
         ids=around.ids,
     )
 

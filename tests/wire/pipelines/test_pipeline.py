@@ -205,7 +205,8 @@ def test_waiting_prints_what_azure_prints(submit, make, capsys):
         "PipelineRun Status: Finished",
     )
     places = [text.find(line) for line in wanted]
-    assert -1 not in places and places == sorted(places), text
+    assert -1 not in places, text
+    assert places == sorted(places), text
 
 
 def test_a_failed_step_fails_the_pipeline_and_keeps_what_follows_from_running(submit, make):
@@ -217,7 +218,8 @@ def test_a_failed_step_fails_the_pipeline_and_keeps_what_follows_from_running(su
     assert (run.get_status(), run.get_details()["status"]) == ("Failed", "Failed")
     assert steps_by_name(run) == {"broken": "Failed"}
     message = run.get_details()["error"]["error"]["message"]
-    assert "broken" in message and step_of(run, "broken").id in message
+    assert "broken" in message
+    assert step_of(run, "broken").id in message
     assert "the soup is too hot" in step_of(run, "broken").get_stderr_log()
     statuses = run._context.workflow_provider.pipeline_run_provider.get_node_statuses(run.id)
     assert sorted(status.status_code for status in statuses.values()) == ["Failed", "NotStarted"]
@@ -296,7 +298,7 @@ def test_a_kind_of_step_that_cannot_run_is_refused_by_name(ws, cluster, unique, 
 def test_a_missing_script_is_refused_before_anything_is_sent(make, ws):
     step = make(PASS, "only")
     step._script_name = "nowhere.py"
-    with pytest.raises(ValueError, match="nowhere.py"):
+    with pytest.raises(ValueError, match=r"nowhere\.py"):
         Pipeline(ws, steps=[step])
 
 

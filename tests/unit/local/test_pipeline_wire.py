@@ -1,0 +1,210 @@
+"""Pipelines between the SDK's words and ours."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+
+from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.graphs import Assignment, Port, read_graph
+from azureml_wrapper.local.domain.jobs import Mode
+from azureml_wrapper.local.domain.modules import read_module
+from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineRun, Values, values_of, word_of
+from azureml_wrapper.local.domain.runs import Run, RunStatus
+from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
+from azureml_wrapper.local.domain.storage import Datastore
+from azureml_wrapper.local.http.envelope import error_response
+from azureml_wrapper.local.services.pipelines import wire
+from azureml_wrapper.local.store.documents import Document
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+STORE = Datastore(name="store", account="account", container="container")
+
+
+def document(**body):
+    return Document(key="id", version=1, body=body, created="made", modified="changed")
+
+
+def record(**fields):
+    values = {"workspace_id": "w", "run_id": "r", "graph_id": "g", "experiment": "e", "created": NOW, **fields}
+    return PipelineRun(**values)
+
+
+def run(status=RunStatus.RUNNING, **fields):
+    return Run(
+        workspace_id="w",
+        run_id="r",
+        experiment="e",
+        experiment_id="e",
+        created=NOW,
+        run_type=PIPELINE_RUN_TYPE,
+        status=status,
+        **fields,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (RunStatus.NOT_STARTED, "NotStarted"),
+        (RunStatus.QUEUED, "Running"),
+        (RunStatus.PREPARING, "Running"),
+        (RunStatus.FINALIZING, "Running"),
+        (RunStatus.CANCEL_REQUESTED, "Running"),
+        (RunStatus.COMPLETED, "Finished"),
+        (RunStatus.FAILED, "Failed"),
+        (RunStatus.CANCELED, "Canceled"),
+    ],
+)
+def test_a_status_has_the_pipeline_services_word(status, word):
+    assert word_of(status) == word
+
+
+def test_a_module_has_the_ports_that_the_sdk_builds_its_object_from():
+    interface = {
+        "Inputs": [{"Name": "in", "DataTypeIdsList": ["AnyFile"]}, {"Name": "_run_after_input_0"}],
+        "Outputs": [{"Name": "out", "DataTypeId": "AnyFile"}],
+        "Parameters": [{"Name": "lr", "DefaultValue": "1", "IsOptional": True}],
+    }
+    found = wire.module(document(Name="m", StructuredInterface=interface, StorageId="s", IsDeterministic=True))
+    assert [port["Name"] for port in found["Interface"]["Ports"]["Inputs"]] == ["in", "_run_after_input_0"]
+    assert found["Interface"]["Ports"]["Outputs"][0]["DataTypeId"] == "AnyFile"
+    assert found["Interface"]["Parameters"][0]["DefaultValue"] == "1"
+    assert found["Data"]["UploadState"] == "Completed"
+    assert (found["Data"]["Id"], found["Data"]["IsDeterministic"]) == ("id", True)
+
+
+def test_a_graph_comes_back_as_it_was_sent_with_its_id():
+    sent = {"ModuleNodes": [{"Id": "a", "Whatever": 1}], "Id": None}
+    found = wire.graph(document(graph=sent))
+    assert found["ModuleNodes"] == sent["ModuleNodes"]
+    assert found["Id"] == "id"
+
+
+def test_the_state_of_a_pipeline_run_is_that_of_run_history():
+    done = run(RunStatus.FAILED, ended=NOW, error={"error": {}})
+    found = wire.pipeline_run(record(is_submitted=True), done)
+    assert found["Status"]["StatusCode"] == "Failed"
+    assert found["HasErrors"] is True
+    assert found["Status"]["EndTime"].startswith("2026-01-01T00:00:00")
+
+
+def test_a_path_parameter_is_shown_as_the_sdk_takes_it_apart():
+    path = {"DataStoreName": "store", "RelativePath": "a/b"}
+    values = Values(parameters={"n": "1"}, data_paths={"place": path})
+    found = wire.pipeline_run(record(assigned=values), run())
+    assert found["ParameterAssignments"] == {"n": "1", "place": "store/a/b"}
+
+
+def test_properties_are_in_azures_order_and_form():
+    found = wire.properties(
+        record(assigned=Values(parameters={"a": "1", "b": None}), continue_on_failure=True, run_source="SDK"),
+        {"Properties": {"mine": "x"}},
+    )
+    assert json.loads(found["azureml.parameters"]) == {"a": "1"}
+    assert found["azureml.continue_on_step_failure"] == "True"
+    assert next(iter(found)) == "azureml.runsource"
+    assert list(found)[-1] == "mine"
+
+
+def test_creation_is_read():
+    creation = {
+        "Description": "d",
+        "ContinueExperimentOnNodeFailure": True,
+        "ParameterAssignments": {"n": "1"},
+        "RunSource": "SDK",
+    }
+    found = wire.read_run(creation, experiment="e", graph_id="g", run=run())
+    assert (found.description, found.continue_on_failure, found.run_source) == ("d", True, "SDK")
+    assert found.assigned.parameters == {"n": "1"}
+    with pytest.raises(Invalid, match="ParameterAssignments"):
+        wire.read_values({"ParameterAssignments": []})
+
+
+def test_defaults_stand_where_nothing_was_assigned():
+    interface = {
+        "Parameters": [{"Name": "a", "DefaultValue": "1"}, {"Name": "b", "DefaultValue": "2"}],
+        "DataPathParameters": [{"Name": "p", "DefaultValue": {"RelativePath": "x"}}],
+        "DataPathParameterList": [{"Name": "d", "DefaultValue": {"SavedDataSetReference": {"Id": "s"}}}],
+    }
+    found = values_of(interface, Values(parameters={"b": "3"}))
+    assert found.parameters == {"a": "1", "b": "3"}
+    assert found.data_paths == {"p": {"RelativePath": "x"}}
+    assert found.datasets["d"] == {"SavedDataSetReference": {"Id": "s"}}
+
+
+@pytest.mark.parametrize("body", [None, [], ["a", "b"], [1], "a", {"a": 1}])
+def test_a_path_of_nodes_has_one_part(body):
+    with pytest.raises(Invalid, match="one node"):
+        wire.read_node(body)
+
+
+def test_an_output_is_a_path_of_a_datastore():
+    found = wire.node_output(STORE, "a/b")["DataLocation"]["DataReference"]
+    assert found["Type"] == "AzureBlob"
+    assert found["AzureBlobReference"]["AmlDataStoreName"] == "store"
+    assert found["AzureBlobReference"]["RelativePath"] == "a/b"
+
+
+def test_a_node_without_a_run_has_no_times():
+    found = wire.task_status("NotStarted", None)
+    assert (found["StatusCode"], found["RunId"], found["StartTime"]) == ("NotStarted", None, None)
+
+
+def test_parameters_are_literal_or_of_the_pipeline():
+    parameters = [
+        {"Name": "a", "Value": "1", "ValueType": "0"},
+        {"Name": "b", "Value": "lr", "ValueType": "GraphParameterName"},
+    ]
+    step = read_graph({"ModuleNodes": [{"Id": "n", "ModuleId": "m", "ModuleParameters": parameters}]}).steps["n"]
+    assert step.parameters == {"a": Assignment("1"), "b": Assignment(graph_parameter="lr")}
+    parameters[0]["ValueType"] = "2"
+    with pytest.raises(Unsupported, match="'2'"):
+        read_graph({"ModuleNodes": [{"Id": "n", "ModuleId": "m", "ModuleParameters": parameters}]})
+
+
+def test_outputs_of_the_pipeline_are_no_edges_between_steps():
+    target = {"GraphPortName": "result"}
+    edge = {"SourceOutputPort": {"NodeId": "a", "PortName": "out"}, "DestinationInputPort": target}
+    graph = read_graph({"ModuleNodes": [{"Id": "a"}], "Edges": [edge]})
+    assert (graph.edges, graph.outputs) == ((), {"result": Port("a", "out")})
+
+
+def test_graphs_in_graphs_are_refused():
+    with pytest.raises(Unsupported):
+        read_graph({"SubGraphNodes": [{}]})
+
+
+def test_an_argument_of_another_kind_is_refused():
+    body = {"Name": "m", "StructuredInterface": {"Arguments": [{"ValueType": "NestedList"}]}}
+    with pytest.raises(Unsupported, match="NestedList"):
+        read_module("m", body)
+
+
+@pytest.mark.parametrize(("given", "mode"), [(None, "mount"), ("Mount", "mount"), ("2", "download"), ("3", "upload")])
+def test_modes_are_words_or_numbers(given, mode):
+    assert read_mode(given) is Mode(mode)
+
+
+def registered(**registration):
+    setting = {"Name": "out", "DatasetRegistration": registration, "DatasetOutputOptions": {}}
+    graph = read_graph({"ModuleNodes": [{"Id": "n", "ModuleId": "m", "ModuleOutputSettings": [setting]}]})
+    (output,) = outputs_of(graph.steps["n"], read_module("m", {"Name": "m"}))
+    return output.register_as
+
+
+def test_registration_is_told_in_the_words_of_single_runs():
+    assert registered() is None
+    found = registered(Name="n", CreateNewVersion=True, Description="d", Tags={"k": "v"})
+    assert (found["name"], found["description"], found["tags"]) == ("n", "d", {"k": "v"})
+    with pytest.raises(Unsupported, match="create_new_version"):
+        registered(Name="n", CreateNewVersion=False)
+
+
+def test_faults_of_pipelines_are_in_pascal_case():
+    body = json.loads(error_response(NotFound("gone"), NOW, "pipelines").body)
+    assert (body["Error"]["Code"], body["Error"]["Message"]) == ("UserError", "gone")
+    assert body["Error"]["InnerError"]["Code"] == "NotFoundError"
+    assert body["Error"]["Details"] == []
