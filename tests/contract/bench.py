@@ -1,0 +1,131 @@
+"""A bench for executors: real stores without a server, and shorthands. Without the SDK.
+
+A second implementation joins the suites by another entry of `STARTERS`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.domain.computes import Compute
+from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.snapshots import read_tree
+from azureml_wrapper.local.executor.local import LocalExecutor
+from azureml_wrapper.local.executor.process import ColdStarter
+from azureml_wrapper.local.home import Home
+
+STARTERS = {"cold": ColdStarter}
+SECONDS = 20.0
+
+
+class Bench:
+    """A service's stores and an executor over them, with shorthands."""
+
+    def __init__(self, home: Home, starter, cores: int = 2) -> None:
+        self.context = build_context(home, 1)
+        self.home, self.make_starter = home, starter
+        self.workspace = self.context.workspaces.get("local", "local", "local")
+        self.experiment = self.context.experiments.ensure(self.workspace.workspace_id, "e")
+        self.around = self.context.executor._around
+        self.executor = LocalExecutor(self.around, starter=starter(), cores=cores)
+        self.seen: dict[str, list[str]] = {}
+        self.context.runs.listen(lambda run: self.seen.setdefault(run.run_id, []).append(run.status.value))
+        self.add_compute("cpu", 4)
+
+    def add_compute(self, name: str, nodes: int) -> None:
+        now = self.context.clock.now()
+        compute = Compute(name=name, created=now, modified=now, vm_size="STANDARD_D2_V2", max_nodes=nodes)
+        self.context.computes.put(self.workspace.workspace_id, compute)
+
+    def snapshot(self, files: dict[str, str | bytes]) -> str:
+        folder = self.home.incoming / self.context.ids.guid()
+        children = {}
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            children[name] = {"type": "File", "hash": self.context.ids.guid(), "timestamp": None, "children": {}}
+        tree = read_tree({"name": "", "type": "Directory", "hash": "h", "children": children})
+        uploads = {name: folder / name for name in files}
+        snapshot_id = self.context.ids.guid()
+        self.context.snapshots.add(self.workspace.workspace_id, snapshot_id, tree, uploads)
+        return snapshot_id
+
+    def add_run(self) -> str:
+        run = Run(
+            workspace_id=self.workspace.workspace_id,
+            run_id=f"e_{self.context.ids.short()}",
+            experiment="e",
+            experiment_id=self.experiment.experiment_id,
+            created=self.context.clock.now(),
+            run_type="azureml.scriptrun",
+        )
+        self.context.runs.add(run)
+        return run.run_id
+
+    def submit(self, source: str | bytes = "", **fields) -> str:
+        run_id = self.add_run()
+        defaults = {"target": "cpu", "script": None if fields.get("command") else "main.py"}
+        job = Job(
+            workspace_id=self.workspace.workspace_id,
+            run_id=run_id,
+            **{**defaults, "snapshot_id": self.snapshot({"main.py": source}), **fields},
+        )
+        self.executor.submit(job)
+        return run_id
+
+    def run(self, source: str | bytes = "", **fields) -> Run:
+        return self.wait(self.submit(source, **fields))
+
+    def wait(self, run_id: str, *statuses: str, seconds: float = SECONDS) -> Run:
+        """The run, once it has one of the statuses (default: an end)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            run = self.get(run_id)
+            if run.status.value in statuses or (not statuses and run.status.is_terminal):
+                return run
+            time.sleep(0.01)
+        raise AssertionError(f"{run_id} is {run.status.value} after {seconds} s:\n{self.log(run_id)}")
+
+    def get(self, run_id: str) -> Run:
+        return self.context.runs.get(self.workspace.workspace_id, run_id)
+
+    def file(self, run_id: str, path: str) -> Path:
+        folder = self.home.blobs / self.workspace.storage_account / "azureml" / "ExperimentRun" / f"dcid.{run_id}"
+        return folder / path
+
+    def log(self, run_id: str, path: str = "user_logs/std_log.txt") -> str:
+        file = self.file(run_id, path)
+        return file.read_bytes().decode(errors="replace") if file.exists() else "(no log)"
+
+    def printed(self, run_id: str) -> list[str]:
+        """The lines of the script itself."""
+        return [line for line in self.log(run_id).splitlines() if not line.startswith("[local] ")]
+
+    def await_text(self, run_id: str, text: str) -> str:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if text in self.log(run_id):
+                return self.log(run_id)
+            time.sleep(0.01)
+        raise AssertionError(self.log(run_id))
+
+    def store_folder(self, path: str) -> Path:
+        return self.around.datastore_folder(self.workspace.workspace_id, "workspaceblobstore", path)
+
+    def dataset(self, path: str) -> str:
+        return self.context.datasets.save_folder(self.workspace.workspace_id, "workspaceblobstore", path).saved_id
+
+
+def message(run: Run) -> str:
+    return run.error["error"]["message"]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False

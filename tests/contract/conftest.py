@@ -1,0 +1,19 @@
+"""The bench on which executors are tested, once for each way to start processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.tls import server_context
+from tests.contract.bench import STARTERS, Bench
+
+
+@pytest.fixture(params=STARTERS)
+def bench(request, tmp_path):
+    home = Home(tmp_path / "home")
+    home.create()
+    server_context(home)
+    bench = Bench(home, STARTERS[request.param])
+    yield bench
+    bench.executor.close()

@@ -1,0 +1,181 @@
+"""What every executor promises: data in, data out."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.runs import RunStatus
+from tests.contract.bench import message
+
+# Data in -----------------------------------------------------------------------------------------------------------
+
+
+READ = """
+import os, sys
+path = sys.argv[1]
+names = sorted(os.path.relpath(os.path.join(d, f), path) for d, _, fs in os.walk(path) for f in fs)
+print(path == os.environ["x"] == os.environ["AZUREML_DATAREFERENCE_in"], names or open(path).read())
+print(os.environ["AZUREML_DATASET_ENVIRONMENT_VARS"])
+"""
+
+
+@pytest.fixture
+def data(bench):
+    folder = bench.store_folder("data")
+    (folder / "sub").mkdir()
+    (folder / "a.csv").write_text("1")
+    (folder / "sub" / "b.csv").write_text("2")
+    (folder / "sub" / "c.txt").write_text("3")
+    return folder
+
+
+def dataset_input(bench, path: str, mode: Mode) -> dict:
+    item = JobInput(name="in", mode=mode, variable="x", dataset_id=bench.dataset(path))
+    return {"inputs": (item,), "arguments": ("DatasetConsumptionConfig:in",)}
+
+
+@pytest.mark.parametrize("mode", [Mode.MOUNT, Mode.DOWNLOAD])
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("data", ["a.csv", "sub/b.csv", "sub/c.txt"]),
+        ("data/", ["a.csv", "sub/b.csv", "sub/c.txt"]),
+        ("data/**", ["a.csv", "sub/b.csv", "sub/c.txt"]),
+        ("data/**/*.csv", ["a.csv", "sub/b.csv"]),
+        ("data/*.csv", ["a.csv"]),
+        ("data/*/?.txt", ["sub/c.txt"]),
+        ("data/a.csv", "1"),
+    ],
+)
+def test_a_dataset_is_a_path(bench, data, mode, path, expected):
+    run = bench.run(READ, **dataset_input(bench, path, mode))
+    assert bench.printed(run.run_id) == [f"True {expected}", f"x:{mode.value.title()}"]
+    (used,) = run.input_datasets
+    assert used["consumptionType"] == "RunInput"
+    assert used["inputDetails"] == {"inputName": "in", "mechanism": mode.value.title()}
+
+
+def test_a_direct_dataset_is_its_id(bench, data):
+    fields = dataset_input(bench, "data", Mode.DIRECT)
+    run = bench.run("import sys; print(sys.argv[1])", **fields)
+    assert bench.printed(run.run_id) == [fields["inputs"][0].dataset_id]
+
+
+def test_a_mount_copies_nothing(bench, data):
+    run = bench.run("import sys; print(sys.argv[1])", **dataset_input(bench, "data", Mode.MOUNT))
+    assert bench.printed(run.run_id) == [str(data)]
+    assert "do not write there" in bench.log(run.run_id)
+
+
+def test_a_download_may_be_changed(bench, data):
+    source = "import sys; open(sys.argv[1] + '/a.csv', 'w').write('changed')"
+    run = bench.run(source, **dataset_input(bench, "data", Mode.DOWNLOAD))
+    assert run.status is RunStatus.COMPLETED
+    assert (data / "a.csv").read_text() == "1"
+
+
+def test_data_that_is_not_there_fails_the_run(bench):
+    run = bench.run(READ, **dataset_input(bench, "nothing/*.csv", Mode.MOUNT))
+    assert message(run) == "Input in: no file of datastore workspaceblobstore matches 'nothing/*.csv'."
+
+
+def test_a_data_reference_is_no_dataset(bench, data):
+    item = JobInput(name="ref", mode=Mode.MOUNT, variable="ref", datastore="workspaceblobstore", path="data")
+    run = bench.run(
+        "import os, sys; print(sys.argv[1:], repr(os.environ['AZUREML_DATASET_ENVIRONMENT_VARS']))",
+        inputs=(item,),
+        arguments=("$AZUREML_DATAREFERENCE_ref", "$AZUREML_DATAREFERENCE_ref/sub", "$AML_PARAMETER_n"),
+        environment_variables={"AML_PARAMETER_n": "5"},
+    )
+    assert bench.printed(run.run_id) == [f"{[str(data), f'{data}/sub', '5']} ''"]
+    assert run.input_datasets == []
+
+
+# Data out ----------------------------------------------------------------------------------------------------------
+
+
+WRITE = """
+import os, sys
+os.makedirs(os.path.join(sys.argv[1], "sub"))
+open(os.path.join(sys.argv[1], "a.csv"), "w").write("1")
+open(os.path.join(sys.argv[1], "sub", "b.txt"), "w").write("2")
+print(os.environ["AZUREML_DATASET_FILE_OUTPUTS"], sys.argv[1] == os.environ["out"])
+"""
+
+
+def output(**fields) -> dict:
+    defaults = {"name": "out", "mode": Mode.MOUNT, "datastore": "workspaceblobstore"}
+    return {"outputs": (JobOutput(**{**defaults, **fields}),), "arguments": ("DatasetOutputConfig:out",)}
+
+
+@pytest.mark.parametrize("mode", [Mode.MOUNT, Mode.UPLOAD])
+def test_an_output_is_a_folder_of_the_datastore_and_a_dataset(bench, mode):
+    run = bench.run(WRITE, **output(mode=mode))
+    folder = bench.store_folder(f"dataset/{run.run_id}/out")
+    assert run.status is RunStatus.COMPLETED
+    assert bench.printed(run.run_id) == ["out True"]
+    assert (folder / "a.csv").read_text() == "1"
+    assert (folder / "sub" / "b.txt").read_text() == "2"
+    [made] = run.output_datasets
+    assert made["outputDetails"] == {"outputName": "out"}
+    saved = bench.context.datasets.saved(bench.workspace.workspace_id, made["identifier"]["savedId"])
+    assert saved.sources == [("workspaceblobstore", f"dataset/{run.run_id}/out/")]
+
+
+def test_a_mounted_output_is_there_as_it_is_written(bench):
+    run_id = bench.submit(WRITE + "print('written')\nimport time; time.sleep(30)", **output())
+    bench.await_text(run_id, "written")
+    assert (bench.store_folder(f"dataset/{run_id}/out") / "a.csv").read_text() == "1"
+
+
+def test_only_what_the_globs_name_is_uploaded(bench):
+    run = bench.run(WRITE, **output(mode=Mode.UPLOAD, source_globs=("**/*.csv",), path="given/place"))
+    assert run.status is RunStatus.COMPLETED
+    assert [path.name for path in bench.store_folder("given/place").rglob("*")] == ["a.csv"]
+
+
+def test_an_upload_overwrites_only_where_it_may(bench):
+    first = bench.run(WRITE, **output(mode=Mode.UPLOAD, path="same"))
+    second = bench.run(WRITE, **output(mode=Mode.UPLOAD, path="same"))
+    third = bench.run(WRITE, **output(mode=Mode.UPLOAD, path="same", overwrite=True))
+    assert [run.status.value for run in (first, second, third)] == ["Completed", "Failed", "Completed"]
+    assert "same/a.csv exists already in datastore workspaceblobstore" in message(second)
+
+
+def test_an_upload_of_a_failed_script_is_not_published(bench):
+    run = bench.run(WRITE + "1 / 0", **output(mode=Mode.UPLOAD, path="failed"))
+    assert run.status is RunStatus.FAILED
+    assert list(bench.store_folder("failed").iterdir()) == []
+    assert run.output_datasets == []
+
+
+def test_each_run_registers_a_version_of_its_output(bench):
+    for version in (1, 2):
+        run = bench.run(
+            WRITE.replace("makedirs(", "makedirs(exist_ok=True, name="),
+            **output(path="fixed", register_as={"name": "made", "description": "d", "tags": {"k": "v"}}),
+        )
+        assert run.status is RunStatus.COMPLETED, bench.log(run.run_id)
+        found = bench.context.datasets.by_name(bench.workspace.workspace_id, "made")
+        assert (found.version, found.description, found.tags) == (version, "d", {"k": "v"})
+
+
+@pytest.mark.parametrize("mode", [Mode.MOUNT, Mode.UPLOAD])
+@pytest.mark.parametrize(
+    "source", ["open(p, 'w').write('1')", "import os; os.mkdir(p); open(p + '/a', 'w').write('1')"]
+)
+def test_pipeline_data_may_be_made_a_file_or_a_folder(bench, mode, source):
+    fields = output(mode=mode, path="azureml/{run-id}/{output-name}", is_dataset=False)
+    fields["arguments"] = ("$AZUREML_DATAREFERENCE_out",)
+    run = bench.run(f"import sys; p = sys.argv[1]; {source}", **fields)
+    assert run.status is RunStatus.COMPLETED, message(run)
+    place = bench.store_folder(f"azureml/{run.run_id}") / "out"
+    assert (place if place.is_file() else place / "a").read_text() == "1"
+    assert run.output_datasets == []
+
+
+def test_a_datastore_that_is_not_there_fails_the_run_before_it_starts(bench):
+    run = bench.run(WRITE, **output(datastore="nowhere", mode=Mode.UPLOAD))
+    assert message(run) == "Could not find datastore: nowhere."
+    assert "Running" not in bench.seen[run.run_id]

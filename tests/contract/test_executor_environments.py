@@ -1,0 +1,162 @@
+"""What every executor promises: environments of their own. Packages come from a folder, so no network is needed."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+import zipfile
+
+import pytest
+
+from azureml_wrapper.local.domain.runs import RunStatus
+from tests.contract.bench import message
+
+BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder with the distribution tiny 1.0, whose module says 42."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    files = {
+        "tiny.py": "ANSWER = 42\n",
+        "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, "tiny-1.0.dist-info/RECORD"))
+    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        for name, text in {**files, "tiny-1.0.dist-info/RECORD": record}.items():
+            wheel.writestr(name, text)
+    return folder
+
+
+def environment(*pip: str, conda: tuple[str, ...] = (), **python) -> dict:
+    return {
+        "name": "e",
+        "python": {
+            "userManagedDependencies": False,
+            "interpreterPath": "python",
+            "condaDependencies": {"dependencies": [*conda, {"pip": [*pip]}]},
+            **python,
+        },
+    }
+
+
+def from_folder(folder, *packages: str) -> dict:
+    return environment("--no-index", f"--find-links {folder}", *packages)
+
+
+USE = "import sys, tiny; print(tiny.ANSWER, sys.prefix)"
+
+
+def test_what_is_missing_is_built_once(bench, wheels):
+    definition = from_folder(wheels, "tiny==1.0")
+    runs = [bench.submit(USE, environment=definition) for _ in range(3)]
+    for run_id in runs:
+        run = bench.wait(run_id, seconds=60)
+        assert run.status is RunStatus.COMPLETED, bench.log(run_id)
+        assert "Preparing" in bench.seen[run_id]
+        assert bench.printed(run_id)[0].startswith(f"42 {bench.home.environments}")
+        assert "because tiny==1.0 is not installed" in bench.log(run_id)
+    built = [run_id for run_id in runs if bench.file(run_id, BUILD_LOG).exists()]
+    assert len(built) == 1
+    assert "uv" in bench.log(built[0], BUILD_LOG)
+    assert len(list(bench.home.environments.iterdir())) == 1
+
+
+def test_a_built_environment_is_used_again(bench, wheels):
+    for _ in range(2):
+        run = bench.run(USE, environment=from_folder(wheels, "tiny"))
+        assert run.status is RunStatus.COMPLETED
+    assert not bench.file(run.run_id, BUILD_LOG).exists()
+
+
+def test_a_built_environment_has_nothing_else(bench, wheels):
+    source = "import tiny\ntry:\n    import pytest\nexcept ImportError:\n    print('alone')"
+    run = bench.run(source, environment=from_folder(wheels, "tiny"))
+    assert bench.printed(run.run_id) == ["alone"]
+
+
+def test_a_failed_build_fails_the_run_with_the_builders_last_lines(bench, wheels):
+    run = bench.run(USE, environment=from_folder(wheels, "tiny==2.0"))
+    assert run.status is RunStatus.FAILED
+    assert "The environment could not be built" in message(run)
+    assert "tiny==2.0" in message(run)
+    assert "Running" not in bench.seen[run.run_id]
+    assert list(bench.home.environments.iterdir()) == []
+    assert "tiny==2.0" in bench.log(run.run_id, BUILD_LOG)
+
+
+def test_without_a_network_the_build_says_so(bench):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        index = f"--index-url http://127.0.0.1:{closed.getsockname()[1]}/simple"
+        run = bench.run(USE, environment=environment(index, "tiny"))
+    assert run.status is RunStatus.FAILED
+    assert "127.0.0.1" in message(run)
+
+
+def test_a_build_can_be_cancelled_and_the_next_job_builds(bench, wheels):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        index = f"--index-url http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        first = bench.submit(USE, environment=environment(index, "tiny"))
+        bench.wait(first, "Preparing")
+        second = bench.submit(USE, environment=environment(index, "tiny"))
+        bench.wait(second, "Preparing")
+        time.sleep(0.5)
+        for run_id in (second, first):
+            assert bench.executor.cancel(bench.workspace.workspace_id, run_id)
+            assert bench.wait(run_id, seconds=5).status is RunStatus.CANCELED
+    assert list(bench.home.environments.glob("*/ready")) == []
+
+
+def test_a_build_that_was_interrupted_is_done_again(bench, wheels):
+    definition = from_folder(wheels, "tiny")
+    assert bench.run(USE, environment=definition).status is RunStatus.COMPLETED
+    [place] = bench.home.environments.iterdir()
+    (place / "ready").unlink()
+    (place / "env" / "bin" / "python").unlink()
+    assert bench.run(USE, environment=definition).status is RunStatus.COMPLETED
+
+
+def test_an_interpreter_can_be_named(bench):
+    run = bench.run("print(1)", environment=environment("nothing", userManagedDependencies=True))
+    assert bench.printed(run.run_id) == ["1"]
+    assert f"Interpreter: {sys.executable}, because the environment is user-managed." in bench.log(run.run_id)
+
+
+def test_a_conda_package_that_nobody_has_is_refused_by_name(bench, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    run = bench.run("print(1)", environment=environment(conda=("cudatoolkit=11.3",)))
+    assert run.status is RunStatus.FAILED
+    assert "cudatoolkit=11.3" in message(run)
+    assert "has no conda" in message(run)
+
+
+def test_conda_builds_what_only_conda_has(bench, monkeypatch, tmp_path):
+    program = tmp_path / "bin" / "micromamba"
+    program.parent.mkdir()
+    # Stands in for conda: makes a prefix whose interpreter is this one.
+    program.write_text(
+        '#!/bin/sh\nwhile [ "$1" != --prefix ]; do shift; done\n'
+        f'mkdir -p "$2/bin" "$2/conda-meta" && ln -s {sys.executable} "$2/bin/python" && cat "$4"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    source = "import os; print(os.environ['CONDA_PREFIX'])"
+    run = bench.run(source, environment=environment(conda=("cudatoolkit=11.3",)))
+    assert run.status is RunStatus.COMPLETED, message(run)
+    assert bench.printed(run.run_id)[0].startswith(str(bench.home.environments))
+    assert "cudatoolkit=11.3" in bench.log(run.run_id, BUILD_LOG)
+
+
+@pytest.mark.online
+@pytest.mark.slow
+def test_a_package_comes_from_the_index_that_pip_is_told_of(bench):
+    run = bench.run("import toolz; print(toolz.__name__)", environment=environment("toolz"))
+    assert run.status is RunStatus.COMPLETED, message(run)
+    assert bench.printed(run.run_id) == ["toolz"]
