@@ -11,7 +11,7 @@ from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "config.json"
-RESULTS = Path("outputs") / "quickstart"
+RESULTS = HERE / "results"
 
 
 def set_up() -> None:

@@ -53,7 +53,7 @@ def check_quickstart(folder, output):
     assert float(metrics["accuracy"]) > 0.95
     first, last = re.fullmatch(r"([\d.]+) … ([\d.]+) \(10 values\)", metrics["loss"]).groups()
     assert float(first) > 2 * float(last)
-    results = folder / "outputs" / "quickstart"
+    results = folder / "results"
     assert str(results) in output
     result = json.loads(next(results.rglob("result.json")).read_text())
     assert result["accuracy"] == pytest.approx(float(metrics["accuracy"]), rel=1e-3)
