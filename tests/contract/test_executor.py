@@ -195,7 +195,18 @@ def test_how_a_process_ends_becomes_the_runs_end(bench, source, status, text):
 
 def test_a_command_killed_by_a_signal_says_so(bench):
     run = bench.run(command="sh -c 'kill -9 $$'; exit $?")
-    assert "was killed by SIGKILL (out of memory?)" in message(run)
+    assert "exited with status code 137, which a shell says of SIGKILL (out of memory?)" in message(run)
+
+
+@pytest.mark.parametrize("fields", [{"arguments": ("a\0b",)}, {"environment_variables": {"A": "a\0b"}}])
+def test_a_nul_fails_the_run_with_a_reason(bench, fields):
+    assert "holds a NUL" in message(bench.run("", **fields))
+
+
+def test_more_arguments_than_a_process_can_have_fail_the_run(bench):
+    run = bench.run("", arguments=("a" * 3_000_000,))
+    assert run.status is RunStatus.FAILED
+    assert "Argument list too long" in message(run)
 
 
 def test_a_script_that_is_not_there_fails_the_run(bench):

@@ -57,9 +57,11 @@ def exited(code: int, program: str, log: Path) -> Ending:
     """What the exit code of the script means; negative: minus the signal that ended it."""
     if code == 0:
         return COMPLETED
-    number = -code if code < 0 else code - _SHELL_SIGNALS
-    how = _signal_text(number) if number > 0 else None
-    ended = f"was killed by {how}" if how else f"exited with status code {code}"
+    if code < 0:
+        ended = f"was killed by {_signal_text(-code) or f'signal {-code}'}"
+    else:
+        how = _signal_text(code - _SHELL_SIGNALS)
+        ended = f"exited with status code {code}" + (f", which a shell says of {how}" if how else "")
     begin = f"Execution failed. User process '{program}' {ended}. Please check log file '{LOG}' for error details."
     end = _last_words(log)
     room = ERROR_LENGTH - len(begin) - len(" Error: ")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from azureml_wrapper.local.domain.errors import Conflict, NotFound, ServiceFault
+from azureml_wrapper.local.domain.errors import Conflict, NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import JSON, RunStatus
 from azureml_wrapper.local.executor import endings
@@ -28,6 +28,7 @@ from azureml_wrapper.local.store.jobs import JobRecord
 LOCAL_TARGET = "local"
 # Ending processes takes up to 4.5 s, publishing what they left a little more.
 CLOSE_SECONDS = 8.0
+RETRY_SECONDS = 2.0
 LEFT_BEHIND = "the local service was killed while the run was going on"
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -145,14 +146,28 @@ class LocalExecutor:
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
         session.close()
+        # With a full disk a run must not seem to go on for ever; if the service ends first, `recover` does this.
+        while not self._settle(ticket, ending) and ticket.reason is not StopReason.SHUTDOWN:
+            time.sleep(RETRY_SECONDS)
+        with self._lock:
+            self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
+            self._threads.pop(ticket.mark, None)
+
+    def _settle(self, ticket: Ticket, ending: Ending) -> bool:
+        """Store how a job ended; False where there is no room for it."""
+        try:
+            self._store(ticket, ending)
+        except OutOfSpace as fault:
+            log.warning("run %s: %s", ticket.job.run_id, fault.message)
+            return False
+        return True
+
+    def _store(self, ticket: Ticket, ending: Ending) -> None:
         run = self._around.runs.find(ticket.job.workspace_id, ticket.job.run_id)
         if run and run.requested_failure and ending.status is not RunStatus.CANCELED:
             ending = Ending(RunStatus.FAILED, run.requested_failure)
         self._advance(ticket, ending.status, ending.error)
         self._around.jobs.remove(ticket.mark)
-        with self._lock:
-            self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
-            self._threads.pop(ticket.mark, None)
 
     def _advance(self, ticket: Ticket, status: RunStatus, error: JSON | None = None) -> None:
         try:

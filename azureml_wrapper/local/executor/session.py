@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from azureml_wrapper.local.domain.environments import packages
-from azureml_wrapper.local.domain.errors import Conflict, ServiceFault
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
 from azureml_wrapper.local.domain.jobs import check_single_process
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
@@ -90,13 +90,19 @@ class Session:
     def _execute(self, staged: Staged) -> Ending:
         variables = self._variables(staged)
         command = command_line(self._job, staged, self._interpreter, variables)
+        if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
+            raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")
 
         def start() -> Process:
             process = self._starter.start(
                 command, folder=staged.working_directory, variables=variables, log=self._log
             )
-            identity = process.identity
-            self._around.jobs.set_process(self._ticket.mark, identity.pid, identity.ticks)
+            try:
+                self._around.jobs.set_process(self._ticket.mark, process.identity.pid, process.identity.ticks)
+            except ServiceFault:
+                # A process that nobody would find again must not go on.
+                process.end()
+                raise
             return process
 
         try:
