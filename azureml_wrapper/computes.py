@@ -65,8 +65,8 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
     differences = wanted.differences(found)
     if differences:
         raise AlreadyRegistered(
-            f"Compute target {name!r} exists with other settings: {'; '.join(differences)}. Computes have no versions: "
-            "use another name, or change it with its own update() or delete()."
+            f"Compute target {name!r} exists with other settings: {'; '.join(differences)}. Computes have no "
+            "versions: use another name, or change it with its own update() or delete()."
         )
     say(f"Compute target {name!r} exists already, unchanged.")
     return found

@@ -95,6 +95,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         "HBI_WORKSPACE_JOB": "true",
         # The SDK keeps the cloud's addresses in a file of this folder; it must not see those of Azure, nor they ours.
         "AZURE_CONFIG_DIR": str(home.path / "azure"),
+        **_no_proxy(),
     }
 
 
@@ -230,6 +231,15 @@ def _prepare_sdk(home: Home | None) -> None:
         control.start(place)
         os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
         os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(place))
+        os.environ.update(_no_proxy())
+
+
+def _no_proxy() -> dict[str, str]:
+    """The variables that keep requests to this machine from a proxy; clients read either spelling."""
+    names = ("no_proxy", "NO_PROXY")
+    given = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    hosts = [host for host in given.split(",") if host and host != "127.0.0.1"]
+    return dict.fromkeys(names, ",".join([*hosts, "127.0.0.1"]))
 
 
 def _addresses(info: ServiceInfo) -> Any:

@@ -20,6 +20,12 @@ from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongTy
 # Where `ws.write_config()` of the SDK and the button of Azure's portal put it.
 DEFAULT_FILES = (Path(".azureml") / "config.json", Path("aml_config") / "config.json")
 _REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# The file that `ws.write_config()` makes: {"Id": null, "Scope": "/subscriptions/…"}.
+_SCOPE = re.compile(
+    r"/subscriptions/(?P<subscription_id>[^/]+)/resourceGroups/(?P<resource_group>[^/]+)"
+    r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<ws_name>[^/]+)",
+    re.IGNORECASE,
+)
 
 Config = Mapping[str, Any] | str | os.PathLike[str] | None
 M = TypeVar("M", bound=Model)
@@ -130,7 +136,12 @@ def _steps(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rename(data: dict[str, Any]) -> list[Problem]:
-    """`workspace_name`, which Azure's config.json has, becomes `ws_name`."""
+    """What Azure's config.json has becomes ours: `workspace_name`, and the `Scope` of `ws.write_config()`."""
+    if scope := _SCOPE.fullmatch(str(data.get("Scope", ""))):
+        del data["Scope"]
+        data.pop("Id", None)
+        for key, name in scope.groupdict().items():
+            data.setdefault(key, name)
     if "workspace_name" not in data:
         return []
     other = data.pop("workspace_name")

@@ -89,7 +89,7 @@ def test_every_function_says_its_types():
         place(file, function)
         for file in FILES
         for function in functions(file)
-        if (function.returns is None and not function.name == "__init__")
+        if (function.returns is None and function.name != "__init__")
         or any(
             argument.annotation is None
             for argument in [*function.args.args, *function.args.kwonlyargs]

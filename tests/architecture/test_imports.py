@@ -43,7 +43,8 @@ def test_nothing_heavy_is_imported(statement):
 def test_a_config_brings_pydantic_and_no_sdk():
     statement = (
         "from azureml_wrapper import PipelineStep;"
-        "PipelineStep.from_config(dict(ws_name='a', resource_group='b', subscription_id='c', step_name='d', script_name='e'))"
+        "PipelineStep.from_config("
+        "dict(ws_name='a', resource_group='b', subscription_id='c', step_name='d', script_name='e'))"
     )
     assert "pydantic" in loaded(statement)
     assert not any(name.startswith("azureml") for name in loaded(statement))

@@ -124,7 +124,7 @@ class TestOutsideAJob:
         pd.testing.assert_frame_equal(ScriptWrapper([]).get_csv_from_config("table"), TABLE)
 
     def test_a_dataset_that_is_nowhere_says_what_to_give(self):
-        with pytest.raises(MissingInput, match="--new-data path.csv"):
+        with pytest.raises(MissingInput, match=r"--new-data path\.csv"):
             ScriptWrapper([]).get_csv_from_config("new_data")
 
     def test_metrics_are_printed_and_complete_does_nothing(self, capsys):

@@ -30,7 +30,7 @@ def test_a_script_is_found(folder):
 def test_a_missing_script_is_told_with_the_one_that_was_meant(folder):
     with pytest.raises(ScriptNotFound, match=r"no script 'tran.py' in .* Did you mean 'train.py'"):
         check_script(folder, "tran.py")
-    with pytest.raises(FileNotFoundError, match="It has train.py"):
+    with pytest.raises(FileNotFoundError, match=r"It has train\.py"):
         check_script(folder, "zzz.py")
 
 
