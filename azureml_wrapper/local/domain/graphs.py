@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 
 JSON = dict[str, Any]
 
@@ -20,6 +21,65 @@ RUN_AFTER = "_run_after_"
 # Values of ParameterAssignment.ValueType. The SDK sends numbers, the service's own exports words.
 _LITERAL = ("0", "Literal", "None")
 _GRAPH_PARAMETER = ("1", "GraphParameterName")
+
+_PORT = Needed({"NodeId": str, "PortName": str, "GraphPortName": str})
+_PARAMETERS = [{"Name": Needed(str), "Value": str}]
+_REFERENCE = {"Id": str, "Name": str, "Version": str}
+_DATASET = {
+    "SavedDataSetReference": {"Id": Needed(str)},
+    "DataSetReference": _REFERENCE,
+    "LiteralValue": {"DataStoreName": str, "RelativePath": str},
+}
+_GRAPH = {
+    "SubGraphNodes": [dict],
+    "ModuleNodes": [
+        {
+            "Id": Needed(str),
+            "ModuleId": Needed(str),
+            "ModuleParameters": _PARAMETERS,
+            "ModuleMetadataParameters": _PARAMETERS,
+            "ModuleInputSettings": [{"Name": Needed(str), "AdditionalTransformations": str, "PathOnCompute": str}],
+            "ModuleOutputSettings": [
+                {
+                    "Name": Needed(str),
+                    "DataStoreName": str,
+                    "PathOnCompute": str,
+                    "DatasetRegistration": {
+                        "Name": str,
+                        "Description": str,
+                        "Tags": MapOf(str),
+                        "AdditionalTransformations": str,
+                    },
+                    "DatasetOutputOptions": {"PathOnDatastore": str, "SourceGlobs": {"GlobPatterns": [str]}},
+                }
+            ],
+            "Runconfig": str,
+        }
+    ],
+    "DatasetNodes": [
+        {
+            "Id": Needed(str),
+            "DatasetId": str,
+            "DataPathParameterName": str,
+            "DataSetDefinition": {"ParameterName": str, "Value": _DATASET},
+        }
+    ],
+    "Edges": [{"SourceOutputPort": _PORT, "DestinationInputPort": _PORT}],
+}
+_INTERFACE = {
+    "Parameters": [{"Name": Needed(str), "DefaultValue": str}],
+    "DataPathParameters": [{"Name": Needed(str), "DefaultValue": {"DataStoreName": str, "RelativePath": str}}],
+    "DataPathParameterList": [{"Name": Needed(str), "DefaultValue": _DATASET}],
+}
+# What a run gives its parameters.
+ASSIGNMENTS = {
+    "ParameterAssignments": MapOf(str),
+    "DataPathAssignments": MapOf({"DataStoreName": Needed(str), "RelativePath": str}),
+    "DataSetDefinitionValueAssignments": MapOf(_DATASET),
+    "tags": MapOf(str),
+    "Properties": MapOf(str),
+    "Description": str,
+}
 
 
 class Port(NamedTuple):
@@ -173,6 +233,7 @@ class Walk:
 
 def read_graph(body: JSON) -> Graph:
     """A graph from the SDK's JSON; `Invalid` or `Unsupported` where it cannot be run."""
+    check_shape(body, Needed(_GRAPH), "Graph")
     if body.get("SubGraphNodes"):
         raise Unsupported("The local service does not run graphs inside graphs.")
     steps = _by_id(_step(node) for node in body.get("ModuleNodes") or ())
@@ -185,6 +246,12 @@ def read_graph(body: JSON) -> Graph:
         else:
             edges.append(Edge(_port(source), _port(target)))
     return Graph(steps=steps, sources=sources, edges=tuple(edges), outputs=outputs)
+
+
+def check_interface(body: JSON) -> JSON:
+    """The interface of a graph's parameters, or `Invalid`."""
+    check_shape(body, _INTERFACE, "GraphInterface")
+    return body
 
 
 def _by_id(nodes: Iterable[Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.errors import Unsupported
 from azureml_wrapper.local.domain.graphs import RUN_AFTER
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 
 JSON = dict[str, Any]
 
@@ -20,6 +21,22 @@ class Argument(NamedTuple):
 
     kind: str
     value: str
+
+
+_MODULE = {
+    "Name": Needed(str),
+    "StepType": str,
+    "StorageId": str,
+    "IdentifierHash": str,
+    "KvTags": MapOf(str),
+    "StructuredInterface": {
+        "Inputs": [{"Name": Needed(str), "DataTypeIdsList": [str], "PathOnCompute": str}],
+        "Outputs": [{"Name": Needed(str), "DataTypeId": str}],
+        "Parameters": [{"Name": Needed(str), "DefaultValue": str, "EnvironmentVariableOverride": str}],
+        "MetadataParameters": [{"Name": Needed(str), "DefaultValue": str}],
+        "Arguments": [{"ValueType": Needed(str), "Value": str}],
+    },
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +61,13 @@ class Module:
 
 
 def read_module(module_id: str, body: JSON) -> Module:
-    """A module from the ModuleCreationInfo that the SDK sent."""
+    """A module from the ModuleCreationInfo that the SDK sent; `Invalid` where it is none."""
+    check_shape(body, Needed(_MODULE), "Module")
     interface = body.get("StructuredInterface") or {}
     parameters = [*(interface.get("Parameters") or ()), *(interface.get("MetadataParameters") or ())]
     return Module(
         module_id=module_id,
-        name=check_name(body.get("Name")),
+        name=body["Name"],
         step_type=body.get("StepType") or "step of unknown type",
         snapshot_id=body.get("StorageId"),
         is_deterministic=bool(body.get("IsDeterministic")),
@@ -58,13 +76,6 @@ def read_module(module_id: str, body: JSON) -> Module:
         parameters={item["Name"]: item for item in parameters},
         arguments=tuple(_argument(item) for item in interface.get("Arguments") or ()),
     )
-
-
-def check_name(name: object) -> str:
-    """The name, or `Invalid`."""
-    if not isinstance(name, str) or not name:
-        raise Invalid("A module needs a name.")
-    return name
 
 
 def _ports(items: list[JSON] | None) -> dict[str, JSON]:

@@ -10,6 +10,7 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.graphs import JSON, RUN_AFTER, Step
 from azureml_wrapper.local.domain.jobs import JobOutput, Mode
 from azureml_wrapper.local.domain.modules import Module
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 # Where PipelineData lies (2024 dumps), and an OutputFileDatasetConfig without a destination.
 PIPELINE_DATA_PATH = "azureml/{run-id}/{output-name}"
@@ -60,7 +61,7 @@ def _registration(given: Mapping[str, Any]) -> JSON | None:
     if given.get("Name") and given.get("CreateNewVersion") is False:
         raise Unsupported(f"Registering {given['Name']!r} with create_new_version=False is not supported.")
     steps = given.get("AdditionalTransformations")
-    if steps and not json.loads(steps).get("blocks"):
+    if steps and not blocks_of(steps):
         steps = None
     if not given.get("Name") and not steps:
         return None
@@ -70,6 +71,16 @@ def _registration(given: Mapping[str, Any]) -> JSON | None:
         "tags": given.get("Tags"),
         "datasetRegistrationOptions": {"additionalTransformation": steps},
     }
+
+
+def blocks_of(transformations: str) -> list[JSON]:
+    """The blocks of a dataflow as text; `Invalid` where it is none."""
+    try:
+        content = json.loads(transformations)
+    except ValueError as error:
+        raise Invalid(f"The steps between an output and its reader are not JSON: {error}.") from error
+    check_shape(content, {"blocks": [{"type": Needed(str), "arguments": dict}]}, "The dataflow")
+    return (content or {}).get("blocks") or []
 
 
 def read_mode(given: Any) -> Mode:

@@ -37,8 +37,8 @@ class Logs(Protocol):
     def open(self, workspace_id: str, run_id: str) -> None:
         """Make a run's logs."""
 
-    def say(self, workspace_id: str, run_id: str, text: str) -> None:
-        """Add a line."""
+    def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
+        """Add lines."""
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Add a line to the log of errors."""
@@ -217,13 +217,14 @@ class GraphExecutor:
         return tuple(found)
 
     def _log_step_start(self, run: Run) -> None:
-        for line in (
+        self._logs.say(
+            run.workspace_id,
+            run.run_id,
             f"Experiment:             {run.experiment}",
             f"Run Id:                 {run.run_id}",
             f"Run target:             {run.target}",
             "Starting run in Execution Service",
-        ):
-            self._logs.say(run.workspace_id, run.run_id, line)
+        )
 
     def _step_changed(self, active: _Active, run: Run) -> None:
         if run.status is RunStatus.RUNNING:

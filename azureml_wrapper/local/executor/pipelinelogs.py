@@ -28,10 +28,10 @@ class PipelineLogs:
         for path in LOGS:
             self._append(workspace_id, run_id, path, "")
 
-    def say(self, workspace_id: str, run_id: str, text: str) -> None:
-        """Add a line with the time to the execution log."""
+    def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
+        """Add lines with the time to the execution log."""
         now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
-        self._append(workspace_id, run_id, EXECUTION_LOG, f"[{now}] {text}\n")
+        self._append(workspace_id, run_id, EXECUTION_LOG, "".join(f"[{now}] {line}\n" for line in lines))
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Add a line to the log of errors."""
@@ -39,7 +39,10 @@ class PipelineLogs:
 
     def _append(self, workspace_id: str, run_id: str, path: str, text: str) -> None:
         try:
-            self._blobs.append(self._account(workspace_id), CONTAINER, of_run(run_id).name(path), text.encode())
+            file = self._blobs.path(self._account(workspace_id), CONTAINER, of_run(run_id).name(path))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8", errors="replace") as end:
+                end.write(text)
         except OSError as error:
             # A log that cannot be written (a full disk) does not stop the pipeline.
             log.warning("%s of run %s: %s", path, run_id, error)

@@ -12,9 +12,18 @@ from azureml_wrapper.local.domain.graphs import JSON, Step
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
 from azureml_wrapper.local.domain.modules import Module
 from azureml_wrapper.local.domain.pipelines import Values
-from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
+from azureml_wrapper.local.domain.stepoutputs import blocks_of, outputs_of, read_mode
 from azureml_wrapper.local.executor.transformations import translate
 
+_RUNCONFIG = {
+    "target": str,
+    "script": str,
+    "communicator": str,
+    "environment": dict,
+    "environmentVariables": MapOf(str),
+    "mpi": dict,
+}
 NO_STEPS = '{"blocks": []}'
 
 
@@ -52,9 +61,11 @@ class Plan:
     def runconfig(self) -> JSON:
         """The RunConfiguration that the SDK sent as text; empty where there is none."""
         try:
-            return dict(json.loads(self.step.runconfig or "{}"))
+            config = json.loads(self.step.runconfig or "{}")
         except ValueError as error:
             raise Invalid(f"The run configuration of step {self.module.name!r} is not JSON: {error}.") from error
+        check_shape(config, Needed(_RUNCONFIG), f"The run configuration of step {self.module.name!r}")
+        return dict(config)
 
     def check(self) -> None:
         """Raise a fault for what can be known to fail before anything runs."""
@@ -73,7 +84,7 @@ class Plan:
         script = given.get("Script") or config.get("script")
         if not script:
             raise Invalid(f"Step {self.module.name!r} names no script.")
-        timeout = given.get("MaxRunDurationSeconds") or config.get("maxRunDurationSeconds")
+        timeout = _number(given.get("MaxRunDurationSeconds") or config.get("maxRunDurationSeconds"), 0)
         return Job(
             workspace_id=workspace_id,
             run_id=run_id,
@@ -133,7 +144,7 @@ class Plan:
     def transformations_of(self, port: str) -> list[JSON]:
         """The steps that make a table of the files of this input; none where it is files."""
         given = self.step.inputs.get(port, {}).get("AdditionalTransformations")
-        return translate(given) if given else []
+        return translate(given) if given and blocks_of(given) else []
 
     def _setting(self, port: str, name: str) -> Any:
         of_node, of_module = self.step.inputs.get(port, {}), self.module.inputs.get(port, {})
@@ -152,5 +163,5 @@ def _communicator(given: str | None) -> str | None:
 def _number(given: Any, default: int) -> int:
     try:
         return int(given) if given is not None else default
-    except ValueError as error:
-        raise Invalid(f"{given!r} is not a number of nodes or processes.") from error
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{given!r} is not a number of nodes, processes or seconds.") from error

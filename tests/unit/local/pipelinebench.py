@@ -81,8 +81,8 @@ class MemoryLogs:
     def open(self, workspace_id, run_id):
         pass
 
-    def say(self, workspace_id, run_id, text):
-        self.lines.append((run_id, text))
+    def say(self, workspace_id, run_id, *lines):
+        self.lines += [(run_id, line) for line in lines]
 
     complain = say
 

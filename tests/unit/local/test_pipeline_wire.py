@@ -119,8 +119,6 @@ def test_creation_is_read():
     found = wire.read_run(creation, experiment="e", graph_id="g", run=run())
     assert (found.description, found.continue_on_failure, found.run_source) == ("d", True, "SDK")
     assert found.assigned.parameters == {"n": "1"}
-    with pytest.raises(Invalid, match="ParameterAssignments"):
-        wire.read_values({"ParameterAssignments": []})
 
 
 def test_defaults_stand_where_nothing_was_assigned():
@@ -168,7 +166,7 @@ def test_parameters_are_literal_or_of_the_pipeline():
 def test_outputs_of_the_pipeline_are_no_edges_between_steps():
     target = {"GraphPortName": "result"}
     edge = {"SourceOutputPort": {"NodeId": "a", "PortName": "out"}, "DestinationInputPort": target}
-    graph = read_graph({"ModuleNodes": [{"Id": "a"}], "Edges": [edge]})
+    graph = read_graph({"ModuleNodes": [{"Id": "a", "ModuleId": "m"}], "Edges": [edge]})
     assert (graph.edges, graph.outputs) == ((), {"result": Port("a", "out")})
 
 
@@ -208,3 +206,67 @@ def test_faults_of_pipelines_are_in_pascal_case():
     assert (body["Error"]["Code"], body["Error"]["Message"]) == ("UserError", "gone")
     assert body["Error"]["InnerError"]["Code"] == "NotFoundError"
     assert body["Error"]["Details"] == []
+
+
+NODE = {"Id": "n", "ModuleId": "m"}
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ([], "Graph must be an object"),
+        ({"ModuleNodes": {}}, "Graph.ModuleNodes must be a list"),
+        ({"ModuleNodes": [None]}, r"Graph.ModuleNodes\[0\] is missing"),
+        ({"ModuleNodes": [{"Id": "n"}]}, r"ModuleNodes\[0\].ModuleId is missing"),
+        ({"ModuleNodes": [{**NODE, "Id": 5}]}, "Id must be a text"),
+        ({"ModuleNodes": [{**NODE, "ModuleParameters": [{"Value": "1"}]}]}, r"ModuleParameters\[0\].Name is missing"),
+        ({"ModuleNodes": [{**NODE, "Runconfig": {}}]}, "Runconfig must be a text"),
+        ({"ModuleNodes": [NODE], "Edges": [{}]}, "SourceOutputPort is missing"),
+        ({"ModuleNodes": [NODE], "DatasetNodes": [{"Id": "d", "DataSetDefinition": "x"}]}, "must be an object"),
+    ],
+)
+def test_a_graph_of_another_shape_is_invalid_and_says_where(body, place):
+    with pytest.raises(Invalid, match=place):
+        read_graph(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({}, "Module.Name is missing"),
+        ({"Name": "m", "KvTags": {"k": 1}}, "Module.KvTags.k must be a text"),
+        ({"Name": "m", "StructuredInterface": {"Inputs": [{}]}}, r"Inputs\[0\].Name is missing"),
+        ({"Name": "m", "StructuredInterface": {"Arguments": ["x"]}}, r"Arguments\[0\] must be an object"),
+    ],
+)
+def test_a_module_of_another_shape_is_invalid_and_says_where(body, place):
+    with pytest.raises(Invalid, match=place):
+        read_module("m", body)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"CreationInfo": []}, "CreationInfo must be an object"),
+        ({"CreationInfo": {"ParameterAssignments": []}}, "ParameterAssignments must be an object"),
+        ({"CreationInfo": {"ParameterAssignments": {"n": 1}}}, "ParameterAssignments.n must be a text"),
+        ({"CreationInfo": {"DataPathAssignments": {"p": {}}}}, "DataPathAssignments.p.DataStoreName is missing"),
+        ({"GraphInterface": {"Parameters": [{}]}}, r"GraphInterface.Parameters\[0\].Name is missing"),
+    ],
+)
+def test_a_request_of_another_shape_is_invalid_and_says_where(body, place):
+    with pytest.raises(Invalid, match=place):
+        wire.read_creation(body)
+
+
+def test_databases_are_no_sources_of_data():
+    with pytest.raises(Invalid, match="databases"):
+        wire.read_data_source({"Name": "n", "DataStoreName": "sql", "SqlQuery": "select 1"})
+    with pytest.raises(Invalid, match="DataStoreName is missing"):
+        wire.read_data_source({"Name": "n"})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"blocks": 1}', '{"blocks": [{}]}'])
+def test_steps_of_another_shape_are_invalid(text):
+    with pytest.raises(Invalid):
+        registered(Name="n", AdditionalTransformations=text)

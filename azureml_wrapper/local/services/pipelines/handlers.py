@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from azureml_wrapper.local.domain.artifacts import of_run
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.graphs import Graph, Port, read_graph
 from azureml_wrapper.local.domain.jobs import JobOutput
 from azureml_wrapper.local.domain.pipelines import (
@@ -35,10 +35,8 @@ def list_data_types(context: Context, request: Request) -> Response:
 
 
 def add_data_type(context: Context, request: Request) -> Response:
-    body = request.json_object()
-    name = body.get("Id") or body.get("Name")
-    if not name:
-        raise Invalid("A data type needs an id.")
+    body = wire.read_data_type(request.json_object())
+    name = body["Id"]
     if name in wire.DEFAULT_DATA_TYPES or context.pipelines.data_types.find(request.workspace_id, name):
         # The SDK looks for these words (_aeva_provider.py, try_create_datatype).
         raise Conflict(f"Data type {name} already exists.")
@@ -48,7 +46,8 @@ def add_data_type(context: Context, request: Request) -> Response:
 def put_data_type(context: Context, request: Request) -> Response:
     types = context.pipelines.data_types
     types.get(request.workspace_id, request["data_type"])
-    changed = types.put(request.workspace_id, request["data_type"], request.json_object())
+    body = wire.read_data_type(request.json_object())
+    changed = types.put(request.workspace_id, request["data_type"], body)
     return json_response(wire.data_type(changed))
 
 
@@ -71,10 +70,8 @@ def get_module_by_hash(context: Context, request: Request) -> Response:
 
 
 def add_data_source(context: Context, request: Request) -> Response:
-    body = request.json_object()
-    if body.get("SqlTableName") or body.get("SqlQuery") or body.get("SqlStoredProcedureName"):
-        raise Invalid("The local service has no databases; a data source is a path of a blob datastore.")
-    datastore = context.datastores.get(request.workspace_id, body.get("DataStoreName") or "")
+    body = wire.read_data_source(request.json_object())
+    datastore = context.datastores.get(request.workspace_id, body["DataStoreName"])
     return json_response(wire.data_source(context.pipelines.add_data_source(request.workspace_id, body), datastore))
 
 
@@ -102,10 +99,8 @@ def get_graph_interface(context: Context, request: Request) -> Response:
 
 def create_run(context: Context, request: Request) -> Response:
     """Store a graph and a run of it; `submit_run` begins it."""
-    body = request.json_object()
-    creation = body.get("CreationInfo") or {}
+    creation, graph_body, interface = wire.read_creation(request.json_object())
     name = request.query.get("experimentname") or creation.get("RunHistoryExperimentName") or ""
-    graph_body, interface = body.get("Graph") or {}, body.get("GraphInterface") or {}
     graph = read_graph(graph_body)
     graph.check()
     values = values_of(interface, wire.read_values(creation))

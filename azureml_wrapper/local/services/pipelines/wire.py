@@ -7,8 +7,10 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.graphs import ASSIGNMENTS, check_interface
 from azureml_wrapper.local.domain.pipelines import PipelineRun, Values, word_of
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.store.documents import Document
 
@@ -128,6 +130,23 @@ def data_source(document: Document, datastore: Datastore) -> JSON:
     }
 
 
+def read_data_source(body: JSON) -> JSON:
+    """A DataSourceCreationInfo, or `Invalid`."""
+    if body.get("SqlTableName") or body.get("SqlQuery") or body.get("SqlStoredProcedureName"):
+        raise Invalid("The local service has no databases; a data source is a path of a blob datastore.")
+    names = ("Name", "DataStoreName")
+    shape = {**dict.fromkeys(names, Needed(str)), "PathOnDataStore": str, "IdentifierHash": str}
+    check_shape(body, shape, "DataSource")
+    return body
+
+
+def read_data_type(body: JSON) -> JSON:
+    """A data type, or `Invalid`."""
+    shape = {"Id": Needed(str), "Name": str, "Description": str, "IsDirectory": bool, "ParentDataTypeIds": [str]}
+    check_shape(body, shape, "DataType")
+    return body
+
+
 def graph(document: Document) -> JSON:
     """A GraphEntity, as the client sent it but for its own id."""
     return {**document.body["graph"], **entity(document)}
@@ -150,11 +169,20 @@ def read_run(creation: JSON, *, experiment: str, graph_id: str, run: Run) -> Pip
     )
 
 
+def read_creation(body: JSON) -> tuple[JSON, JSON, JSON]:
+    """PipelineRunCreationInfo, graph and interface of a request; `Invalid` where they are none."""
+    shape = {"CreationInfo": {**ASSIGNMENTS, "RunHistoryExperimentName": str, "RunSource": str, "RunType": str}}
+    check_shape(body, shape, "The body")
+    graph, interface = body.get("Graph") or {}, body.get("GraphInterface") or {}
+    return body.get("CreationInfo") or {}, graph, check_interface(interface)
+
+
 def read_values(creation: JSON) -> Values:
+    """What a run gives its parameters."""
     return Values(
-        parameters=_object(creation, "ParameterAssignments"),
-        data_paths=_object(creation, "DataPathAssignments"),
-        datasets=_object(creation, "DataSetDefinitionValueAssignments"),
+        parameters=creation.get("ParameterAssignments") or {},
+        data_paths=creation.get("DataPathAssignments") or {},
+        datasets=creation.get("DataSetDefinitionValueAssignments") or {},
     )
 
 
@@ -249,10 +277,3 @@ def read_node(body: object) -> str:
     if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], str):
         raise Invalid("The body is to be a list with the id of one node.")
     return body[0]
-
-
-def _object(body: JSON, name: str) -> JSON:
-    value = body.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise Invalid(f"{name} is to be an object.")
-    return value or {}

@@ -1,0 +1,65 @@
+"""Shapes of JSON: what a client may send, written as what it looks like.
+
+`{"Name": Needed(str), "Ports": [{"Name": Needed(str)}], "Tags": MapOf(str)}`. What is missing or null fits every
+shape but a needed one; keys that no shape names are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid
+
+_KINDS = {str: "a text", bool: "true or false", dict: "an object"}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Must be there."""
+
+    shape: Any
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """An object whose values all have one shape."""
+
+    shape: Any
+
+
+def check_shape(value: Any, shape: Any, name: str) -> None:
+    """Raise `Invalid`, with the place, where a value has another shape."""
+    if isinstance(shape, Needed):
+        if value in (None, ""):
+            raise Invalid(f"{name} is missing.")
+        shape = shape.shape
+    if value is None:
+        return
+    if isinstance(shape, list):
+        _check_list(value, shape[0], name)
+    elif isinstance(shape, MapOf):
+        _check_object(value, dict.fromkeys(_is_object(value, name), shape.shape), name)
+    elif isinstance(shape, Mapping):
+        _check_object(value, shape, name)
+    elif not isinstance(value, shape):
+        raise Invalid(f"{name} must be {_KINDS[shape]}.")
+
+
+def _check_list(value: Any, shape: Any, name: str) -> None:
+    if not isinstance(value, list):
+        raise Invalid(f"{name} must be a list.")
+    for place, item in enumerate(value):
+        check_shape(item, Needed(shape), f"{name}[{place}]")
+
+
+def _check_object(value: Any, shape: Mapping[str, Any], name: str) -> None:
+    for key, inner in shape.items():
+        check_shape(_is_object(value, name).get(key), inner, f"{name}.{key}")
+
+
+def _is_object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Invalid(f"{name} must be an object.")
+    return value
