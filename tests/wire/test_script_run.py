@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import requests
 from azureml.core import Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.exceptions import ActivityFailedException
@@ -324,3 +325,26 @@ def test_a_local_run_can_be_cancelled(ws, unique, tmp_path):
     await_running(run)
     run.cancel()
     assert finish(run, seconds=10) == "Canceled"
+
+
+@pytest.mark.local_only
+def test_runs_are_submitted_and_cancelled_by_the_experiments_id_too(ws, submit):
+    run = submit("import time; time.sleep(300)")
+    scope, context = ws.service_context._get_workspace_scope(), ws.service_context
+    base = (
+        f"{context._get_execution_url()}/execution/v1.0{scope}/experimentids/{Experiment(ws, run.experiment.name).id}"
+    )
+    headers = ws._auth_object.get_authentication_header()
+    body = {
+        "configuration": {"script": "main.py", "target": "cpu-script"},
+        "snapshotId": run.get_properties()["ContentSnapshotId"],
+    }
+    answer = requests.post(f"{base}/snapshotrun", json=body, headers=headers, timeout=30)
+    assert answer.ok, answer.text
+    other = Run.get(ws, answer.json()["runId"])
+    assert other.experiment.name == run.experiment.name
+    for one in (run, other):
+        assert requests.post(f"{base}/runs/{one.id}/cancel", headers=headers, timeout=30).ok
+        assert finish(one, seconds=10) == "Canceled"
+        # Once more is no error.
+        assert requests.post(f"{base}/runs/{one.id}/cancel", headers=headers, timeout=30).ok

@@ -1,0 +1,233 @@
+"""Parts of the executor that need no process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import zipfile
+from io import BytesIO
+
+import pytest
+
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.executor import endings
+from azureml_wrapper.local.executor.inputs import glob_expression
+from azureml_wrapper.local.executor.lanes import Lanes
+from azureml_wrapper.local.executor.tickets import StopReason
+from azureml_wrapper.local.executor.transformations import translate
+from azureml_wrapper.local.executor.variables import inherited, withheld
+from azureml_wrapper.local.services.execution import invocation, wire
+
+# Globs
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("*.csv", ["a.csv", ".csv"], ["a/b.csv", "a.csvx", "a.txt"]),
+        ("**/*.csv", ["a.csv", "a/b.csv", "a/b/c.csv"], ["a.txt"]),
+        ("**", ["a", "a/b/c"], []),
+        ("a/**", ["a/b", "a/b/c"], ["b/a"]),
+        ("a/*/c", ["a/b/c"], ["a/c", "a/b/b/c"]),
+        ("a?.txt", ["ab.txt"], ["a.txt", "abc.txt", "a/.txt"]),
+        ("part-[0-9].csv", ["part-1.csv"], ["part-x.csv", "part-10.csv"]),
+        ("a+b(1).csv", ["a+b(1).csv"], ["aab1.csv"]),
+        ("a\nb*", ["a\nbc"], ["a"]),
+    ],
+)
+def test_globs_mean_what_they_mean_in_datasets(pattern, matching, others):
+    expression = glob_expression(pattern)
+    assert [name for name in (*matching, *others) if expression.fullmatch(name)] == matching
+
+
+# Variables
+
+SHELL = {
+    "PATH": "/bin",
+    "HOME": "/home/me",
+    "LANG": "C",
+    "HF_HOME": "/models",
+    "AZUREML_RUN_ID": "x",
+    "AZURE_CLIENT_SECRET": "x",
+    "MSI_ENDPOINT": "x",
+    "PYTHONPATH": "x",
+    "MLFLOW_TRACKING_URI": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "GITHUB_TOKEN": "x",
+    "my_password": "x",
+    "OPENAI_API_KEY": "x",
+}
+
+
+def test_a_job_inherits_what_is_no_secret_and_not_azures():
+    assert inherited(SHELL) == {"PATH": "/bin", "HOME": "/home/me", "LANG": "C", "HF_HOME": "/models"}
+
+
+def test_withheld_secrets_are_named_but_for_those_that_are_replaced_anyway():
+    assert withheld(SHELL) == ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OPENAI_API_KEY", "my_password"]
+
+
+# Lanes
+
+
+def enter(lanes: Lanes, lane: str, limit: int) -> bool:
+    return lanes.enter(("w", lane), limit, gave_up=lambda: True)
+
+
+def test_a_compute_and_the_machine_have_their_limits():
+    lanes = Lanes(cores=3)
+    assert [enter(lanes, "a", 2) for _ in range(3)] == [True, True, False]
+    assert [enter(lanes, "b", 9) for _ in range(2)] == [True, False]
+    # The first job of a compute gets in whatever the others do.
+    assert enter(lanes, "c", 1)
+    lanes.leave(("w", "a"))
+    lanes.leave(("w", "c"))
+    assert enter(lanes, "b", 9)
+
+
+def test_who_waits_longest_is_next_and_somebody_elses_limit_does_not_hold_it_up():
+    lanes, order = Lanes(cores=9), []
+    assert enter(lanes, "a", 1)
+
+    def wait(name: str, lane: str) -> None:
+        lanes.enter(("w", lane), 1, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
+        order.append(name)
+        lanes.leave(("w", lane))
+
+    threads = []
+    for name, lane in (("first", "a"), ("second", "a"), ("other", "b")):
+        threads.append(threading.Thread(target=wait, args=(name, lane)))
+        threads[-1].start()
+        time.sleep(0.1)
+    assert order == ["first waits", "second waits", "other"]
+    lanes.leave(("w", "a"))
+    for thread in threads:
+        thread.join(5)
+    assert order[3:] == ["first", "second"]
+
+
+# Ends
+
+
+@pytest.fixture
+def log(tmp_path):
+    file = tmp_path / "log.txt"
+    file.write_text("[local] ours\nfirst\nsecond\n")
+    return file
+
+
+def text(ending):
+    return ending.error["error"]["message"]
+
+
+def test_without_a_traceback_the_last_lines_of_the_script_are_told(log):
+    assert text(endings.exited(2, "python", log)).endswith("Error: first\nsecond")
+
+
+def test_the_last_traceback_counts(log):
+    log.write_text(
+        "Traceback (most recent call last):\n  one\nA: 1\nthen\nTraceback (most recent call last):\n  two\nB: 2\n"
+    )
+    assert text(endings.exited(1, "python", log)).endswith("Error: Traceback (most recent call last):\n  two\nB: 2")
+
+
+def test_an_error_keeps_to_azures_limit_and_to_its_end(log):
+    log.write_text("Traceback (most recent call last):\n" + "x" * 9000 + "\nValueError: the end")
+    message = text(endings.exited(1, "python", log))
+    assert len(message) == 3000
+    assert message.startswith("Execution failed. User process 'python' exited with status code 1.")
+    assert message.endswith("ValueError: the end")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-9, "was killed by SIGKILL (out of memory?)"),
+        (-15, "was killed by SIGTERM"),
+        (-60, "was killed by signal 60"),
+        (139, "status code 139, which a shell says of SIGSEGV"),
+        (255, "exited with status code 255."),
+    ],
+)
+def test_exit_codes_in_words(log, code, words):
+    assert words in text(endings.exited(code, "python", log))
+
+
+def test_a_canceled_run_has_no_error():
+    assert endings.stopped(StopReason.CANCELED) == endings.Ending(RunStatus.CANCELED, None)
+
+
+# Forms
+
+
+def test_an_unknown_step_of_an_output_is_refused_by_name():
+    blocks = {"blocks": [{"type": "Microsoft.DPrep.TakeSampleBlock", "arguments": {}}]}
+    with pytest.raises(Unsupported, match="TakeSampleBlock"):
+        translate(json.dumps(blocks))
+
+
+def test_a_local_runs_form_is_read():
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="definition.json"\r\n\r\n'
+        b'{"Configuration": 1}\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="aml_config.zip"\r\n\r\nPK\r\n--b--\r\n'
+    )
+    assert invocation.read_definition("multipart/form-data; boundary=b", body) == {"Configuration": 1}
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=b"])
+def test_what_is_no_such_form_is_refused(content_type):
+    with pytest.raises(Invalid, match=r"definition\.json"):
+        invocation.read_definition(content_type, b"{}")
+
+
+def test_the_archive_is_what_the_sdk_starts():
+    with zipfile.ZipFile(BytesIO(invocation.archive("http://x/start", "t", {"script": "a.py"}))) as archive:
+        assert set(archive.namelist()) == {
+            "azureml-setup/Invocation.sh",
+            "azureml-setup/start.py",
+            "azureml-setup/submission.json",
+        }
+        compile(archive.read("azureml-setup/start.py"), "start.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, Invalid),
+        ({"Configuration": {}}, Invalid),
+        ({"Configuration": {"script": "a.py", "framework": "PySpark"}}, Unsupported),
+        ({"Configuration": {"script": "a.py", "sourceDirectoryDataStore": "x"}}, Unsupported),
+    ],
+)
+def test_what_cannot_be_run_is_refused(body, error):
+    with pytest.raises(error):
+        wire.read_submission(body)
+
+
+@pytest.mark.parametrize(
+    ("config", "nodes", "processes"),
+    [
+        ({}, 1, 1),
+        ({"communicator": "IntelMpi", "mpi": {"processCountPerNode": 3}, "nodeCount": 2}, 2, 3),
+        ({"communicator": "nccl", "pytorch": {"processCount": 8}, "nodeCount": 2}, 2, 4),
+        ({"communicator": "nccl", "pytorch": {"processCount": None}, "nodeCount": 2}, 2, 1),
+        ({"communicator": "ParameterServer", "tensorflow": {"workerCount": 2, "parameterServerCount": 1}}, 1, 3),
+    ],
+)
+def test_how_many_processes_a_run_asks_for(config, nodes, processes):
+    submission = wire.read_submission({"Configuration": {"script": "a.py", **config}})
+    job = wire.job(submission, "w", "r")
+    assert (job.node_count, job.processes_per_node) == (nodes, processes)
+
+
+def test_what_is_not_done_is_said():
+    config = {"script": "a.py", "priority": 5, "docker": {"useDocker": True}, "credentialPassthrough": True}
+    assert len(wire.job(wire.read_submission({"Configuration": config}), "w", "r").notes) == 3
+
+
+def test_a_run_may_keep_its_files_to_itself():
+    config = {"script": "a.py", "history": {"outputCollection": False}}
+    assert wire.job(wire.read_submission({"Configuration": config}), "w", "r").folders == ()
