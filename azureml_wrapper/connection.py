@@ -86,6 +86,8 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
     MSI_ENDPOINT gives it a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
     addresses, REQUESTS_CA_BUNDLE the trust, HBI_WORKSPACE_JOB switches the SDK's telemetry off.
     """
+    from azureml_wrapper.local.domain.addresses import without_proxy
+
     addresses = _addresses(info)
     return {
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
@@ -95,7 +97,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         "HBI_WORKSPACE_JOB": "true",
         # The SDK keeps the cloud's addresses in a file of this folder; it must not see those of Azure, nor they ours.
         "AZURE_CONFIG_DIR": str(home.path / "azure"),
-        **_no_proxy(),
+        **without_proxy(os.environ),
     }
 
 
@@ -224,6 +226,7 @@ _preparing = threading.Lock()
 def _prepare_sdk(home: Home | None) -> None:
     """Start the service, and let this process trust it. Safe to call again and again."""
     from azureml_wrapper.local import control
+    from azureml_wrapper.local.domain.addresses import without_proxy
     from azureml_wrapper.local.home import Home
 
     place = home or Home()
@@ -231,15 +234,7 @@ def _prepare_sdk(home: Home | None) -> None:
         control.start(place)
         os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
         os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(place))
-        os.environ.update(_no_proxy())
-
-
-def _no_proxy() -> dict[str, str]:
-    """The variables that keep requests to this machine from a proxy; clients read either spelling."""
-    names = ("no_proxy", "NO_PROXY")
-    given = next((os.environ[name] for name in names if os.environ.get(name)), "")
-    hosts = [host for host in given.split(",") if host and host != "127.0.0.1"]
-    return dict.fromkeys(names, ",".join([*hosts, "127.0.0.1"]))
+        os.environ.update(without_proxy(os.environ))
 
 
 def _addresses(info: ServiceInfo) -> Any:

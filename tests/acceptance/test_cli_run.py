@@ -74,6 +74,14 @@ def test_a_good_run_shows_its_steps_and_ends_with_0(ready):
 
 
 @pytest.mark.slow
+def test_a_reset_leaves_nothing_of_a_run(ready):
+    write(ready.folder, first=GOOD)
+    ready.aml(*run())
+    ready.aml("local", "reset", "--yes")
+    assert list(ready.home.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_failed_run_says_why_in_a_few_lines_and_ends_with_1(ready):
     write(ready.folder, first=GOOD, second=BAD)
     told = ready.fails(*run(), code=1).partition("Error: ")[2]

@@ -113,6 +113,15 @@ def test_the_quickstart_needs_no_network(example):
     check_quickstart(shell.folder, shell.run(*UNSHARE, "bash", "-euc", script).stdout)
 
 
+@pytest.mark.slow
+def test_a_proxy_is_not_asked_for_what_is_on_this_machine(example):
+    """Where a company's proxy is set, requests to 127.0.0.1 must not go to it; here it would refuse them all."""
+    shell = example("quickstart")
+    dead = "http://127.0.0.1:9"
+    shell.extra |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), dead)
+    check_quickstart(shell.folder, shell.run("python", "run.py").stdout)
+
+
 def test_the_tutorials_step_script_is_the_known_one():
     script = (EXAMPLES / "tutorial" / "scripts" / "step_script.py").read_text(encoding="utf-8")
     assert KNOWN_SCRIPT in script

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from azureml_wrapper.local.domain.workspaces import Workspace
+
+LOOPBACK = "127.0.0.1"
+_NO_PROXY = ("no_proxy", "NO_PROXY")
+
+
+def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that keep requests to this machine from a proxy, added to what is excepted already.
+
+    Clients read either spelling, so both are set.
+    """
+    given = next(filter(None, map(environment.get, _NO_PROXY)), "")
+    hosts = [host for host in given.split(",") if host and host != LOOPBACK]
+    return dict.fromkeys(_NO_PROXY, ",".join([*hosts, LOOPBACK]))
 
 
 @dataclass(frozen=True, kw_only=True)

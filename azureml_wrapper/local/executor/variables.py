@@ -16,6 +16,7 @@ from typing import Any
 
 import certifi
 
+from azureml_wrapper.local.domain.addresses import without_proxy
 from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.workspaces import Workspace
@@ -77,6 +78,7 @@ def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[
         # The SDK keeps the cloud's addresses in a file of this folder: Azure's there, ours here.
         "AZURE_CONFIG_DIR": str(around.home.path / "azure"),
         "REQUESTS_CA_BUNDLE": str(trust_bundle(around.home, os.environ)),
+        **without_proxy(os.environ),
         # Switches the SDK's telemetry off: nothing leaves the machine.
         "HBI_WORKSPACE_JOB": "true",
         "PYTHONUNBUFFERED": "1",

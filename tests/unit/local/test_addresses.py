@@ -1,28 +1,25 @@
-"""Addresses, and the keys in them."""
+"""Addresses."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import pytest
 
-from azureml_wrapper.local.domain.addresses import Addresses
-
-ADDRESSES = Addresses(port=4711, key="0123456789abcdef0123456789abcdef")
+from azureml_wrapper.local.domain.addresses import without_proxy
 
 
-def test_only_the_address_of_the_token_holds_the_key_that_gives_one():
-    others = (ADDRESSES.discovery, ADDRESSES.metadata, ADDRESSES.studio, ADDRESSES.base, ADDRESSES.arm)
-    assert ADDRESSES.key in ADDRESSES.msi
-    assert not [address for address in others if ADDRESSES.key in address]
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1"),
+        ({"no_proxy": ".corp,10.0.0.1"}, ".corp,10.0.0.1,127.0.0.1"),
+        ({"no_proxy": "", "NO_PROXY": ".corp"}, ".corp,127.0.0.1"),
+        ({"NO_PROXY": "127.0.0.1,.corp"}, ".corp,127.0.0.1"),
+    ],
+)
+def test_this_machine_is_added_to_what_needs_no_proxy(given, expected):
+    assert without_proxy(given) == {"no_proxy": expected, "NO_PROXY": expected}
 
 
-def test_the_open_key_belongs_to_the_key():
-    assert len(ADDRESSES.open_key) == 32
-    assert ADDRESSES.open_key == Addresses(port=1, key=ADDRESSES.key).open_key
-    assert ADDRESSES.open_key != Addresses(port=4711, key="other").open_key
-
-
-def test_a_blob_is_on_this_machine_whatever_stands_before_the_at():
-    parts = urlsplit(ADDRESSES.blob("account", "container", "a/b", "sig=x"))
-    assert (parts.hostname, parts.port) == ("127.0.0.1", 4711)
-    assert parts.username == "account.blob.core.windows.net"
-    assert (parts.path, parts.query) == ("/container/a/b", "sig=x")
+def test_adding_it_twice_changes_nothing():
+    once = without_proxy({"no_proxy": ".corp"})
+    assert without_proxy(once) == once
