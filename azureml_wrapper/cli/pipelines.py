@@ -29,7 +29,9 @@ def check(pipeline: PipelineWrapper) -> None:
     if problems:
         raise click.ClickException("\n".join(str(problem) for problem in problems))
     for step in pipeline.steps:
-        click.echo(f"{step.name}: {step.script_name} {' '.join(map(str, step.arguments))}".rstrip())
+        # A dataset is an object of the SDK, with a name.
+        arguments = (str(getattr(argument, "name", argument)) for argument in step.arguments)
+        click.echo(" ".join([f"{step.name}: {step.script_name}", *arguments]))
     click.echo("The pipeline is valid; nothing was run.")
 
 

@@ -89,6 +89,7 @@ def test_what_the_readme_shows_runs(shell):
     (shell.folder / "config.json").write_text(later)
     scripts = [block.text for _, block in numbered if block.language == "bash"]
     outputs = [shell.run("bash", "-euc", script).stdout for script in scripts]
+    assert "--penguins penguins\n" in outputs[0]
     assert "nothing was run" in outputs[0]
     assert "{'accuracy': 0.93}" in outputs[1]
     assert "1 passed" in outputs[2]
