@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import re
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +203,4 @@ class RunWrapper:
 
     def _repr_html_(self) -> str:
         """In a notebook, a link to the run's page."""
-        return f'<a href="{self.portal_url}">{self.name}</a>: {self.status}'
-
-    def __iter__(self) -> Iterator[RunWrapper]:
-        return iter(self.steps.values())
+        return f'<a href="{html.escape(self.portal_url)}">{html.escape(self.name)}</a>: {self.status}'

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The workspace `local/local/local` of a service that lives for one test; AZUREML_WRAPPER_HOME points at it."""
-    from azureml_wrapper.connection import Scope, connect_local
+    from azureml_wrapper.connection import Scope, connect
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
 
@@ -28,4 +28,4 @@ def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with control.running(home):
-        yield connect_local(Scope("local", "local", "local"))
+        yield connect(Scope("local", "local", "local"), target="local")

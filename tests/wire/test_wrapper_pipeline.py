@@ -484,6 +484,7 @@ class TestResults:
         assert run.portal_url.startswith("http")
         assert run.id in run.portal_url
         assert run.id in repr(run)
+        assert run._repr_html_() == f'<a href="{run.portal_url.replace("&", "&amp;")}">{run.name}</a>: Completed'
 
 
 def test_a_pipeline_is_made_from_a_file_with_scripts_beside_it(workspace, names, tmp_path, monkeypatch, unique):
