@@ -80,7 +80,9 @@ class InputStager:
         if not pattern:
             if fixed and blobs.stat(*place, fixed):
                 return _Files(blobs.path(*place, fixed))
-            if next(blobs.names(*place, f"{fixed}/" if fixed else ""), None) is None and job_input.dataset_id:
+            is_empty = next(blobs.names(*place, f"{fixed}/" if fixed else ""), None) is None
+            # A step's output without files is a folder all the same: a file in it would have it as its parent.
+            if is_empty and job_input.dataset_id and not blobs.path(*place, f"{fixed}/file").parent.is_dir():
                 raise NotFound(f"Input {job_input.name}: there is no file in {path!r} of datastore {datastore}.")
             return _Files(blobs.folder(*place, fixed))
         matches = glob_expression(pattern)

@@ -76,6 +76,12 @@ def test_uploads_publish_what_their_globs_name(complete, make, unique, tmp_path)
     assert said(run, "read", "FOUND") == [["one.csv", "two.csv"]]
 
 
+def test_an_output_without_files_is_an_empty_folder_for_its_reader(complete, make):
+    output = OutputFileDatasetConfig("nothing")
+    run = complete([make(PASS, "write", [output]), make(LIST, "read", [output.as_input("nothing")])])
+    assert said(run, "read", "FOUND") == [[]]
+
+
 def test_a_registered_output_is_a_dataset_of_the_workspace(ws, complete, make, unique):
     name = unique("registered")
     output = OutputFileDatasetConfig("words").register_on_complete(name, "made by a step", {"kind": "words"})
