@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # In logs of real jobs: "Cleaning up all outstanding Run operations, waiting 300.0 seconds".
 FLUSH_SECONDS = 300.0
+# Files whose frames a traceback does not show; zygote.py calls this file in a process that was forked.
+_OURS = (__file__, os.path.join(os.path.dirname(__file__), "zygote.py"), runpy.__file__, "<frozen runpy>")  # noqa: PTH118, PTH120
 
 
 def main() -> None:
@@ -69,7 +71,9 @@ def _guard(run: "Callable[[str], None]", name: str) -> None:
 
 
 def _flush() -> None:
-    if "azureml.core" not in sys.modules:
+    # Where no run registered itself to be flushed, there is nothing to wait for.
+    runs = sys.modules.get("azureml._run_impl.run_base")
+    if runs is None or runs._RunBase._registered_kill_handlers.empty():
         return
     from azureml._history.utils.context_managers import SendRunKillSignal
 
@@ -80,7 +84,7 @@ def _without_launcher(show: "Callable[..., object]") -> "Callable[..., object]":
     """Python's (or the script's) way to show an exception, less the frames that are not the script's."""
 
     def show_script(kind: type, error: BaseException, trace: "types.TracebackType | None") -> None:
-        while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+        while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:
             trace = trace.tb_next
         error.__traceback__ = trace
         show(kind, error, trace)

@@ -78,7 +78,7 @@ class ChildProcess:
 
     def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
         self._process, self._mark = process, mark
-        self._identity = ProcessId(process.pid, _ticks(process.pid))
+        self._identity = ProcessId(process.pid, start_ticks(process.pid))
         self._ended = threading.Event()
 
     @property
@@ -163,7 +163,8 @@ def _has_mark(pid: int, mark: str) -> bool:
     return f"{MARK_VARIABLE}={mark}".encode() in variables
 
 
-def _ticks(pid: int) -> int:
+def start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 where it is gone."""
     status = _Status.read(pid)
     return status.ticks if status else 0
 

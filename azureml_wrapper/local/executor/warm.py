@@ -1,0 +1,255 @@
+"""Starts jobs by forking a process that has imported the SDK already (zygote.py), where that makes no difference.
+
+A job starts cold instead where the fork would not be what a fresh process is: another interpreter, variables that
+libraries read while they are imported, a folder whose modules would hide an imported one. The log says which.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.local.executor import launcher, zygote
+from azureml_wrapper.local.executor.process import (
+    MARK_VARIABLE,
+    ColdStarter,
+    Process,
+    ProcessId,
+    end_family,
+    start_ticks,
+)
+
+# Read by the interpreter, the C library or numerical libraries when they are loaded, not later.
+_READ_AT_IMPORT = re.compile(
+    r"(PYTHON|LD_|LC_|OMP_|MKL_|OPENBLAS_|GOTO_|BLIS_|VECLIB_|NUMEXPR_|NPY_|ARROW_|MALLOC_|KMP_|PANDAS_|RUST_).*"
+    r"|HOME|LANG|LANGUAGE|TZ|ARM_CLOUD_METADATA_URL|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
+)
+ORDER_SECONDS = 10.0
+IDLE_SECONDS = 600.0
+
+log = logging.getLogger("azureml_wrapper.local")
+
+
+class ForkError(OSError):
+    """The preloaded process could not fork, or is gone."""
+
+
+@dataclass
+class _Child:
+    """One forked job, as far as the zygote has told of it."""
+
+    number: int
+    pid: int | None = None
+    error: str | None = None
+    code: int | None = None
+    told: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    reaped: threading.Event = field(default_factory=threading.Event)
+
+    def note(self, message: Mapping[str, Any]) -> None:
+        if "pid" in message or "error" in message:
+            self.pid, self.error = message.get("pid"), message.get("error")
+            self.told.set()
+        elif "code" in message:
+            self.code = message["code"]
+            self.reaped.set()
+        else:
+            self.ended.set()
+
+    def lose(self) -> None:
+        """The zygote is gone: nothing more will be told."""
+        self.error = self.error or "the preloaded process is gone"
+        for event in (self.told, self.ended, self.reaped):
+            event.set()
+
+
+class Preloaded:
+    """One zygote: an interpreter with its variables. Starts at once, in the background; ends when idle or closed."""
+
+    def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
+        self.interpreter, self.variables = interpreter, dict(variables)
+        self.modules: list[str] | None = None
+        self._idle, self._lock = idle, threading.Lock()
+        self._children: dict[int, _Child] = {}
+        self._count = 0
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [interpreter, zygote.__file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=self.variables,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, name=f"preloaded {interpreter}", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        return self.modules is not None and self._process.poll() is None
+
+    def fork(self, order: dict[str, Any]) -> _Child:
+        """Order a child, and wait until it is there; `ForkError` where it does not come."""
+        with self._lock:
+            self._count += 1
+            child = self._children[self._count] = _Child(self._count)
+        self._send({**order, "job": child.number})
+        if not child.told.wait(ORDER_SECONDS) or child.pid is None:
+            raise ForkError(child.error or "the preloaded process does not answer")
+        return child
+
+    def reap(self, child: _Child) -> int | None:
+        """The exit code of a child that has ended; None where the zygote is gone and nobody knows it."""
+        if child.code is None and child.error is None:
+            self._send({"reap": child.number})
+            child.reaped.wait(ORDER_SECONDS)
+        with self._lock:
+            self._children.pop(child.number, None)
+        return child.code
+
+    def close(self) -> None:
+        """End the zygote; its children go on."""
+        self._connection.close()
+        self._process.terminate()
+        self._process.wait()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            with self._lock:
+                self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError as error:
+            raise ForkError(f"the preloaded process is gone: {error}") from error
+
+    def _listen(self) -> None:
+        """Pass on what the zygote tells, until it is gone or has been idle too long."""
+        waiting = b""
+        self._connection.settimeout(self._idle)
+        while True:
+            try:
+                data = self._connection.recv(65536)
+            except TimeoutError:
+                if self._children or self.modules is None:
+                    continue
+                break
+            except OSError:
+                break
+            if not data:
+                break
+            *lines, waiting = (waiting + data).split(b"\n")
+            for line in lines:
+                self._note(json.loads(line))
+        self._end()
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.modules = message["ready"]
+            return
+        with self._lock:
+            child = self._children.get(message["job"])
+        if child:
+            child.note(message)
+
+    def _end(self) -> None:
+        self.modules = None
+        with self._lock:
+            children = list(self._children.values())
+        for child in children:
+            child.lose()
+        self._connection.close()
+        self._process.wait()
+
+
+class WarmProcess:
+    """A job that was forked."""
+
+    def __init__(self, preloaded: Preloaded, child: _Child, mark: str) -> None:
+        assert child.pid is not None  # noqa: S101 - fork() has seen to it
+        self._preloaded, self._child, self._mark = preloaded, child, mark
+        self._identity = ProcessId(child.pid, start_ticks(child.pid))
+
+    @property
+    def identity(self) -> ProcessId:
+        return self._identity
+
+    def wait(self) -> int:
+        self._child.ended.wait()
+        end_family(self._identity, self._mark, grace=0)
+        code = self._preloaded.reap(self._child)
+        # Only a kill takes the zygote away under its children, and then theirs too (see end_family above).
+        return -9 if code is None else code
+
+    def end(self) -> None:
+        if not self._child.ended.is_set():
+            end_family(self._identity, self._mark)
+
+
+class WarmStarter:
+    """Forks where it can, else starts cold."""
+
+    def __init__(self, idle: float = IDLE_SECONDS) -> None:
+        self._cold, self._idle, self._lock = ColdStarter(), idle, threading.Lock()
+        self._preloaded: dict[str, Preloaded] = {}
+
+    def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
+        """Have an interpreter preloaded, in the background, for the jobs that are to come."""
+        with self._lock:
+            known = self._preloaded.get(interpreter)
+            if known is None or known._process.poll() is not None:
+                self._preloaded[interpreter] = Preloaded(interpreter, variables, self._idle)
+
+    def await_ready(self, interpreter: str, seconds: float) -> bool:
+        """Wait until an interpreter is preloaded."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if (known := self._preloaded.get(interpreter)) and known.is_ready:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def why_cold(self, command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> str | None:
+        """The reason why a command cannot be forked; None where it can."""
+        preloaded = self._preloaded.get(command[0])
+        if preloaded is None or len(command) < 3 or command[1] != launcher.__file__:
+            return "nothing is preloaded for it"
+        if not preloaded.is_ready:
+            return "its preloaded process is not ready yet"
+        if changed := _changed_at_import(preloaded.variables, variables):
+            return f"libraries read {', '.join(changed)} when they are imported"
+        if hidden := _hidden_modules(preloaded.modules or (), folder / Path(command[2]).parent):
+            return f"the script's folder has modules of its own called {', '.join(hidden)}"
+        return None
+
+    def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
+        if self.why_cold(command, folder, variables) is not None:
+            return self._cold.start(command, folder=folder, variables=variables, log=log)
+        preloaded = self._preloaded[command[0]]
+        order = {"command": list(command), "folder": str(folder), "variables": dict(variables), "log": str(log)}
+        child = preloaded.fork(order)
+        return WarmProcess(preloaded, child, variables.get(MARK_VARIABLE, ""))
+
+    def close(self) -> None:
+        """End every preloaded process."""
+        with self._lock:
+            for preloaded in self._preloaded.values():
+                preloaded.close()
+            self._preloaded.clear()
+
+
+def _changed_at_import(preloaded: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    names = {name for name in (*preloaded, *wanted) if _READ_AT_IMPORT.fullmatch(name)}
+    return sorted(name for name in names if preloaded.get(name) != wanted.get(name))
+
+
+def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:
+    """Modules of a script's folder that a fresh process would import where the fork has others of the same name."""
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    own = {path.stem for path in folder.glob("*.py")} | packages
+    return sorted(own & set(modules))

@@ -1,0 +1,309 @@
+"""A forked job is what a fresh process is: each probe runs both ways, and must tell the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from azureml_wrapper.local.executor import launcher
+from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
+from azureml_wrapper.local.executor.warm import WarmStarter
+
+READY_SECONDS = 60.0
+VARIABLES = {
+    "PATH": os.environ["PATH"],
+    "HOME": os.environ["HOME"],
+    "PYTHONUNBUFFERED": "1",
+    "HBI_WORKSPACE_JOB": "true",
+}
+pytestmark = pytest.mark.local_only
+
+
+@pytest.fixture(scope="module")
+def warm():
+    starter = WarmStarter()
+    starter.preload(sys.executable, VARIABLES)
+    assert starter.await_ready(sys.executable, READY_SECONDS)
+    yield starter
+    starter.close()
+
+
+class Folder:
+    """A script's folder, and ways to run the script."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.log = path, path.parent / "log.txt"
+
+    def command(self, source, *arguments, name="main.py"):
+        script = self.path / name
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(source)
+        self.log.unlink(missing_ok=True)
+        return [sys.executable, launcher.__file__, name, *arguments]
+
+    def start(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
+        command = self.command(source, *arguments, name=name)
+        marked = {**variables, MARK_VARIABLE: f"mark {self.path}"}
+        return starter.start(command, folder=self.path, variables=marked, log=self.log)
+
+    def run(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
+        code = self.start(starter, source, *arguments, variables=variables, name=name).wait()
+        return code, re.sub("0x[0-9a-f]+", "0x…", self.log.read_text(errors="replace"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "wd").mkdir()
+    return Folder(tmp_path / "wd")
+
+
+def both(folder, warm, source, *arguments, **options):
+    """What a script does cold and warm."""
+    assert warm.why_cold(folder.command(source), folder.path, VARIABLES) is None
+    return folder.run(ColdStarter(), source, *arguments, **options), folder.run(warm, source, *arguments, **options)
+
+
+PROBES = {
+    "argv": "import sys; print(sys.argv, sys.orig_argv)",
+    "main": "import sys; print(__name__, __file__, sys.modules['__main__'].__dict__.keys() >= {'__file__'})",
+    "path": "import sys; print(sys.path[0])",
+    "folder": "import os; print(os.getcwd())",
+    "variables": "import os; print(sorted(os.environ.items()))",
+    "variables of children": "import os; os.system('env | grep -v ^_= | grep -v SHLVL | grep -v ^PWD= | sort')",
+    "session and group": "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())",
+    "umask": "import os; print(os.umask(0))",
+    "limits": "import resource as r; print([r.getrlimit(n) for n in (r.RLIMIT_NOFILE, r.RLIMIT_AS, r.RLIMIT_CORE)])",
+    "signals": "import signal; print([signal.getsignal(n) for n in (2, 13, 15, 17)].__repr__())",
+    "blocked signals": "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))",
+    "standard input": "import sys; print(sys.stdin.read() == '', sys.stdin.fileno())",
+    "streams": (
+        "import sys\nfor s in (sys.stdout, sys.stderr):\n    print(s.name, s.mode, s.encoding, s.errors, s.fileno())"
+    ),
+    "threads": (
+        "import threading as t; print([x.name for x in t.enumerate()], t.current_thread() is t.main_thread())"
+    ),
+    "unbuffered output": "import os, sys; sys.stdout.write('a'); os.write(1, b'b'); sys.stdout.write('c')",
+    "order of both outputs": "import sys; print('1'); print('2', file=sys.stderr); print('3')",
+    "exit code": "raise SystemExit(7)",
+    "exit code beyond a byte": "raise SystemExit(256 + 3)",
+    "exit with a message": "raise SystemExit('no data')",
+    "exit without one": "import sys; sys.exit()",
+    "exception": "def f():\n    1 / 0\n\nf()",
+    "exception of two": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError('x') from e",
+    "syntax error": "def f(:\n",
+    "hook": "import sys\nsys.excepthook = lambda *a: print('hook', a[0].__name__)\nraise ValueError",
+    "hard exit": "import os; print('x'); os._exit(9)",
+    "killed": "import os; os.kill(os.getpid(), 9)",
+    "interrupted": "import os; os.kill(os.getpid(), 2)",
+    "aborted": "import os; os.abort()",
+    "at exit": "import atexit; atexit.register(print, 'bye'); print('hello')",
+    "at exit after an exception": "import atexit; atexit.register(print, 'bye'); raise SystemExit(3)",
+    "exception at exit": "import atexit\n@atexit.register\ndef f():\n    raise ValueError('late')",
+    "threads are waited for": (
+        "import threading, time\ndef f():\n    time.sleep(0.2); print('done')\nthreading.Thread(target=f).start()"
+    ),
+    "daemons are not": (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\nprint('end')"
+    ),
+    "file that nobody closed": (
+        "f = open('x.txt', 'w'); f.write('kept' * 3)\nimport atexit, os\n"
+        "class C: f = open('y.bin', 'wb')\nC.f.write(b'too')"
+    ),
+    "warnings": "import warnings; warnings.warn('careful')",
+    "subprocess": "import subprocess, sys; print(subprocess.run([sys.executable, '-c', 'print(1)']).returncode)",
+    "recursion": (
+        "import sys; print(sys.getrecursionlimit())\ndef f(): f()\n"
+        "try:\n    f()\nexcept RecursionError: print('deep')"
+    ),
+    "pickle": "import pickle\nclass C: pass\nprint(type(pickle.loads(pickle.dumps(C()))).__module__)",
+    "time zone": "import time; print(time.tzname)",
+    "locale": "import locale; print(locale.setlocale(locale.LC_ALL))",
+    "dataclasses and hints": (
+        "import dataclasses, typing\n@dataclasses.dataclass\nclass C:\n    x: 'int' = 1\n"
+        "print(typing.get_type_hints(C), C())"
+    ),
+    "logging": "import logging; logging.warning('w'); logging.basicConfig(level='INFO'); logging.info('i')",
+    "asyncio": "import asyncio\nasync def f():\n    await asyncio.sleep(0); return 5\nprint(asyncio.run(f()))",
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_fork_tells_the_same_as_a_fresh_process(folder, warm, name):
+    cold, forked = both(folder, warm, PROBES[name], "one", "two words", "drei\nvier", "")
+    assert forked == cold
+
+
+def test_what_is_left_unclosed_is_saved(folder, warm):
+    folder.run(warm, PROBES["file that nobody closed"])
+    assert (folder.path / "x.txt").read_text() == "keptkeptkept"
+    assert (folder.path / "y.bin").read_bytes() == b"too"
+
+
+MULTIPROCESSING = """
+import multiprocessing, os, sys
+
+def square(x):
+    return x * x, os.getpid() != PARENT
+
+PARENT = int(os.environ.setdefault("PARENT_PID", str(os.getpid())))
+
+if __name__ == "__main__":
+    for method in ("fork", "spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            print(method, pool.map(square, range(4)))
+    print(multiprocessing.parent_process(), multiprocessing.current_process().name)
+"""
+
+
+def test_the_fault_handler_writes_to_the_log(folder, warm):
+    source = "import faulthandler, os\nfaulthandler.enable()\ndef crash():\n    os.kill(os.getpid(), 11)\ncrash()"
+    code, log = folder.run(warm, source)
+    assert code == -signal.SIGSEGV
+    assert log.startswith("Fatal Python error: Segmentation fault")
+    assert 'main.py", line 4 in crash' in log
+
+
+def test_multiprocessing_works_in_every_way(folder, warm):
+    cold, forked = both(folder, warm, MULTIPROCESSING)
+    assert forked == cold
+    assert forked[1].count("(9, True)") == 3
+
+
+LIBRARIES = """
+import json, numpy, pandas, azureml.core
+frame = pandas.DataFrame({"a": numpy.arange(1000.0), "b": list("xy") * 500})
+frame.to_parquet("f.parquet")
+print(pandas.read_parquet("f.parquet").groupby("b").a.sum().to_dict(), (numpy.eye(300) @ numpy.eye(300)).sum())
+print(azureml.core.VERSION)
+"""
+
+
+def test_preloaded_libraries_with_threads_of_their_own_work(folder, warm):
+    cold, forked = both(folder, warm, LIBRARIES)
+    assert forked == cold
+    assert forked[0] == 0
+
+
+def test_each_fork_has_random_numbers_of_its_own(folder, warm):
+    source = (
+        "import random, numpy, uuid, os; print(random.random(), numpy.random.rand(), uuid.uuid4(), os.urandom(4))"
+    )
+    first, second = (folder.run(warm, source)[1].split() for _ in range(2))
+    assert not set(first) & set(second)
+
+
+def test_no_descriptor_of_the_service_or_of_other_jobs_leaks(folder, warm):
+    source = (
+        "import os\nd = '/proc/self/fd/'\nprint([os.readlink(d + f) for f in os.listdir(d) if os.path.exists(d + f)])"
+    )
+    process = folder.start(warm, "import time; time.sleep(30)")
+    try:
+        _, log = folder.run(warm, "import pandas, azureml.core\n" + source)
+    finally:
+        process.end()
+        process.wait()
+    assert "socket:" not in log
+    assert "pidfd" not in log
+    assert log.count("log.txt") == 2
+
+
+def test_a_fork_ends_with_all_that_it_started(folder, warm):
+    source = (
+        "import subprocess, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+    )
+    process = folder.start(warm, source)
+    child = int(_await_line(folder.log))
+    started = time.monotonic()
+    process.end()
+    assert process.wait() == -signal.SIGTERM
+    assert time.monotonic() - started < 5
+    assert _is_gone(child)
+
+
+def test_jobs_run_side_by_side(folder, warm):
+    processes = [folder.start(warm, "import time; time.sleep(0.5)") for _ in range(4)]
+    assert len({process.identity for process in processes}) == 4
+    started = time.monotonic()
+    assert [process.wait() for process in processes] == [0] * 4
+    assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"OMP_NUM_THREADS": "1"}, "libraries read OMP_NUM_THREADS when they are imported"),
+        ({"PYTHONPATH": "/x"}, "libraries read PYTHONPATH"),
+        ({"HOME": "/nowhere"}, "libraries read HOME"),
+    ],
+)
+def test_variables_that_are_read_at_import_make_it_cold(folder, warm, variables, reason):
+    wanted = {**VARIABLES, **variables}
+    name, value = next(iter(variables.items()))
+    source = f"import os; print(os.environ[{name!r}])"
+    assert reason in warm.why_cold(folder.command(source), folder.path, wanted)
+    assert folder.run(warm, source, variables=wanted) == (0, value + "\n")
+
+
+def test_a_module_of_the_script_that_hides_a_library_makes_it_cold(folder, warm):
+    (folder.path / "yaml.py").write_text("WHO = 'mine'")
+    source = "import yaml; print(yaml.WHO)"
+    assert "modules of its own called yaml" in warm.why_cold(folder.command(source), folder.path, VARIABLES)
+    assert folder.run(warm, source) == (0, "mine\n")
+
+
+def test_a_module_below_the_folder_is_seen_too(folder, warm):
+    (folder.path / "sub" / "requests").mkdir(parents=True)
+    (folder.path / "sub" / "requests" / "__init__.py").write_text("WHO = 'mine'")
+    code, log = folder.run(warm, "import requests; print(requests.WHO)", name="sub/main.py")
+    assert (code, log) == (0, "mine\n")
+
+
+def test_another_interpreter_is_cold(folder, warm):
+    command = ["/usr/bin/env", launcher.__file__, "main.py"]
+    assert warm.why_cold(command, folder.path, VARIABLES) == "nothing is preloaded for it"
+
+
+def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_cold(folder):
+    starter = WarmStarter()
+    starter.preload(sys.executable, VARIABLES)
+    assert starter.await_ready(sys.executable, READY_SECONDS)
+    process = folder.start(starter, "import time; time.sleep(60)")
+    os.kill(int(Path(f"/proc/{process.identity.pid}/stat").read_text().split()[3]), signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert _is_gone(process.identity.pid)
+    assert folder.run(starter, "print('cold')") == (0, "cold\n")
+    starter.close()
+
+
+def test_a_preloaded_process_ends_when_it_is_idle(folder):
+    starter = WarmStarter(idle=0.3)
+    starter.preload(sys.executable, VARIABLES)
+    assert starter.await_ready(sys.executable, READY_SECONDS)
+    deadline = time.monotonic() + 10
+    command = folder.command("pass")
+    while starter.why_cold(command, folder.path, VARIABLES) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert starter.why_cold(command, folder.path, VARIABLES) == "its preloaded process is not ready yet"
+    starter.close()
+
+
+def _is_gone(pid):
+    """Or a zombie that nobody has reaped: containers often have no init that does."""
+    file = Path(f"/proc/{pid}/stat")
+    return not file.exists() or file.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def _await_line(log):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if log.exists() and log.read_text().strip():
+            return json.loads(log.read_text())
+        time.sleep(0.01)
+    raise AssertionError("nothing was printed")
