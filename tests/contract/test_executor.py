@@ -293,52 +293,6 @@ def test_cancelling_what_does_not_run_is_refused(bench):
     assert bench.executor.cancel(bench.workspace.workspace_id, "never heard of") is False
 
 
-# Output ------------------------------------------------------------------------------------------------------------
-
-
-def test_output_that_is_not_text_is_kept_byte_for_byte(bench):
-    run = bench.run("import sys; sys.stdout.buffer.write(bytes(range(256)))")
-    assert run.status is RunStatus.COMPLETED
-    assert bench.file(run.run_id, "user_logs/std_log.txt").read_bytes().endswith(bytes(range(256)))
-
-
-def test_a_traceback_after_bytes_that_are_not_text_is_found(bench):
-    run = bench.run("import sys; sys.stdout.buffer.write(b'\\xff' * 100_000); sys.stdout.flush(); 1 / 0")
-    assert message(run).endswith("ZeroDivisionError: division by zero")
-
-
-@pytest.mark.slow
-def test_a_hundred_megabytes_of_output_are_no_burden(bench):
-    run = bench.run("line = 'x' * 99\nfor _ in range(1_000_000): print(line)\n1 / 0")
-    assert bench.file(run.run_id, "user_logs/std_log.txt").stat().st_size > 100_000_000
-    assert len(message(run)) < 3001
-    assert message(run).endswith("ZeroDivisionError: division by zero")
-
-
-@pytest.mark.parametrize("end", ["", "1 / 0", "import os; os.kill(os.getpid(), 9)"])
-def test_the_folders_outputs_and_logs_become_files_of_the_run(bench, end):
-    run = bench.run(
-        "import os, pathlib\n"
-        "os.makedirs('outputs/a')\n"
-        "pathlib.Path('outputs/a/ü.txt').write_text('1')\n"
-        "pathlib.Path('outputs/link').symlink_to('a/ü.txt')\n"
-        "pathlib.Path('logs/l.txt').write_text('2')\n"
-        "pathlib.Path('other.txt').write_text('3')\n" + end
-    )
-    assert bench.file(run.run_id, "outputs/a/ü.txt").read_text() == "1"
-    assert bench.file(run.run_id, "outputs/link").read_text() == "1"
-    assert not bench.file(run.run_id, "outputs/link").is_symlink()
-    assert bench.file(run.run_id, "logs/l.txt").read_text() == "2"
-    assert not bench.file(run.run_id, "other.txt").exists()
-
-
-def test_a_file_that_cannot_be_a_blob_is_named_in_the_log(bench):
-    run = bench.run("open('outputs/a\\nb', 'w').close(); open('outputs/good', 'w').close()")
-    assert run.status is RunStatus.COMPLETED
-    assert "was not uploaded" in bench.log(run.run_id)
-    assert bench.file(run.run_id, "outputs/good").exists()
-
-
 # Ends of the service -----------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What every executor promises: data in, data out."""
+"""What every executor promises: data in, data out, and what a script prints."""
 
 from __future__ import annotations
 
@@ -179,3 +179,60 @@ def test_a_datastore_that_is_not_there_fails_the_run_before_it_starts(bench):
     run = bench.run(WRITE, **output(datastore="nowhere", mode=Mode.UPLOAD))
     assert message(run) == "Could not find datastore: nowhere."
     assert "Running" not in bench.seen[run.run_id]
+
+
+# Output ------------------------------------------------------------------------------------------------------------
+
+
+def test_output_that_is_not_text_is_kept_byte_for_byte(bench):
+    run = bench.run("import sys; sys.stdout.buffer.write(bytes(range(256)))")
+    assert run.status is RunStatus.COMPLETED
+    assert bench.file(run.run_id, "user_logs/std_log.txt").read_bytes().endswith(bytes(range(256)))
+
+
+def test_a_traceback_after_bytes_that_are_not_text_is_found(bench):
+    run = bench.run("import sys; sys.stdout.buffer.write(b'\\xff' * 100_000); sys.stdout.flush(); 1 / 0")
+    assert message(run).endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.slow
+def test_a_hundred_megabytes_of_output_are_no_burden(bench):
+    run = bench.run("line = 'x' * 99\nfor _ in range(1_000_000): print(line)\n1 / 0")
+    assert bench.file(run.run_id, "user_logs/std_log.txt").stat().st_size > 100_000_000
+    assert len(message(run)) < 3001
+    assert message(run).endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("end", ["", "1 / 0", "import os; os.kill(os.getpid(), 9)"])
+def test_the_folders_outputs_and_logs_become_files_of_the_run(bench, end):
+    run = bench.run(
+        "import os, pathlib\n"
+        "os.makedirs('outputs/a')\n"
+        "pathlib.Path('outputs/a/ü.txt').write_text('1')\n"
+        "pathlib.Path('outputs/link').symlink_to('a/ü.txt')\n"
+        "pathlib.Path('logs/l.txt').write_text('2')\n"
+        "pathlib.Path('other.txt').write_text('3')\n" + end
+    )
+    assert bench.file(run.run_id, "outputs/a/ü.txt").read_text() == "1"
+    assert bench.file(run.run_id, "outputs/link").read_text() == "1"
+    assert not bench.file(run.run_id, "outputs/link").is_symlink()
+    assert bench.file(run.run_id, "logs/l.txt").read_text() == "2"
+    assert not bench.file(run.run_id, "other.txt").exists()
+
+
+def test_what_outputs_links_to_stays_where_it_is(bench, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "data.txt").write_text("1")
+    source = f"import os, shutil\nos.symlink({str(precious)!r}, 'logs/link')\nshutil.rmtree('outputs')\n"
+    run = bench.run(source + f"os.symlink({str(precious)!r}, 'outputs')")
+    assert (precious / "data.txt").read_text() == "1"
+    assert bench.file(run.run_id, "outputs/data.txt").read_text() == "1"
+    assert "logs/link was not uploaded: it is a link to a folder" in bench.log(run.run_id)
+
+
+def test_a_file_that_cannot_be_a_blob_is_named_in_the_log(bench):
+    run = bench.run("open('outputs/a\\nb', 'w').close(); open('outputs/good', 'w').close()")
+    assert run.status is RunStatus.COMPLETED
+    assert "was not uploaded" in bench.log(run.run_id)
+    assert bench.file(run.run_id, "outputs/good").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,8 @@ class OutputStager:
         if not output.overwrite:
             self._check_free(staged, store.account, store.container, targets)
         for name, path in targets.items():
-            self._around.blobs.put_file(store.account, store.container, name, _movable(path))
+            with _movable(self._around, path, self._folder) as file:
+                self._around.blobs.put_file(store.account, store.container, name, file)
 
     def describe(self, staged: StagedOutput) -> JSON:
         """Make the output's dataset, registered where that was asked for; the item of the run's `outputDatasets`."""
@@ -119,10 +121,11 @@ class FolderCollector:
 
     def collect(self) -> list[str]:
         """Upload; what could not be uploaded, a sentence each."""
-        problems = []
+        problems = list(self._linked_folders())
         for path, name in self._files():
             try:
-                self._around.publish(self._job.workspace_id, self._job.run_id, name, _movable(path))
+                with _movable(self._around, path, self._folder) as file:
+                    self._around.publish(self._job.workspace_id, self._job.run_id, name, file)
             except (Invalid, OSError) as error:
                 problems.append(f"{name} was not uploaded: {error}")
         return problems
@@ -131,6 +134,12 @@ class FolderCollector:
         for folder in self._job.folders:
             for path, name in _below(self._folder / folder):
                 yield path, f"{folder.strip('/')}/{name}"
+
+    def _linked_folders(self) -> Iterator[str]:
+        for folder in self._job.folders:
+            for path in (self._folder / folder).rglob("*"):
+                if path.is_symlink() and path.is_dir():
+                    yield f"{path.relative_to(self._folder)} was not uploaded: it is a link to a folder."
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -146,13 +155,15 @@ def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
     return not globs or any(glob_expression(glob.lstrip("/")).fullmatch(name) for glob in globs)
 
 
-def _movable(path: Path) -> Path:
-    """The file itself, or a copy where it is a link: what is moved into the store must be content."""
-    if not path.is_symlink():
-        return path
-    copy = path.with_name(f".{path.name}.copy")
-    shutil.copyfile(path, copy)
-    return copy
+@contextmanager
+def _movable(around: Surroundings, path: Path, folder: Path) -> Iterator[Path]:
+    """The file itself, or a copy where it is a link or lies outside `folder`: what is moved must be the job's own."""
+    if not path.is_symlink() and path.resolve().is_relative_to(folder.resolve()):
+        yield path
+        return
+    with around.blobs.receive() as copy:
+        shutil.copyfile(path, copy)
+        yield copy
 
 
 def _steps(output: JobOutput) -> list[JSON]:

@@ -4,17 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput
 from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.stepoutputs import DATASET_PATH, read_mode
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 DEFAULT_DATASTORE = "workspaceblobstore"
 # What Azure fills in where the client named no limit: 30 days.
 DEFAULT_DURATION = 2592000
+_PATH = {"datastoreName": str, "relativePath": str}
+_INPUT = {
+    "dataLocation": {"dataset": {"id": str}, "dataPath": _PATH},
+    "environmentVariableName": str,
+    "pathOnCompute": str,
+}
+_GLOBS = {"patterns": [str], "globPatterns": [str]}
+_OUTPUT = {
+    "outputLocation": {"dataPath": _PATH},
+    "additionalOptions": {
+        "pathOnCompute": str,
+        "uploadOptions": {"sourceGlobs": _GLOBS},
+        "registrationOptions": {"name": str, "description": str, "tags": MapOf(str)},
+    },
+}
+_REFERENCE = {"dataStoreName": Needed(str), "pathOnDataStore": str, "pathOnCompute": str}
+_SUBMISSION = {
+    "snapshotId": str,
+    "parentRunId": str,
+    "configuration": {
+        **dict.fromkeys(("script", "command", "target", "framework", "communicator"), str),
+        **dict.fromkeys(("nodeCount", "maxRunDurationSeconds"), int),
+        "arguments": list,
+        "environment": {"name": str, "python": dict, "docker": dict, "environmentVariables": dict},
+        "environmentVariables": dict,
+        "history": {"outputCollection": bool, "directoriesToWatch": [str]},
+        "data": MapOf(Needed(_INPUT)),
+        "outputData": MapOf(Needed(_OUTPUT)),
+        "dataReferences": MapOf(Needed(_REFERENCE)),
+        "mpi": {"processCountPerNode": int},
+        "pytorch": {"processCount": int, "communicationBackend": str},
+        "tensorflow": {"workerCount": int, "parameterServerCount": int},
+        **dict.fromkeys(("docker", "amlcompute"), dict),
+    },
+}
 _PROCESSES = {"nccl": "pytorch", "gloo": "pytorch", "intelmpi": "mpi", "openmpi": "mpi"}
 
 
@@ -34,14 +71,27 @@ class Submission:
 def read_submission(body: Mapping[str, Any]) -> Submission:
     """The body of a submission; `Invalid` where it names nothing to run."""
     body = {key[:1].lower() + key[1:]: value for key, value in body.items()}
-    config = body.get("configuration")
-    if not isinstance(config, dict) or not (config.get("script") or config.get("command")):
+    check_shape(body, _SUBMISSION, "Submission")
+    config = body.get("configuration") or {}
+    _check_texts(config)
+    if not (config.get("script") or config.get("command")):
         raise Invalid("A run needs a configuration with a script or a command.")
     if config.get("sourceDirectoryDataStore"):
         raise Unsupported("A script folder on a datastore (source_directory_data_store) is not supported.")
     if str(config.get("framework") or "Python").lower() == "pyspark":
         raise Unsupported("Spark is not supported: the local service runs Python scripts and shell commands.")
     return Submission(config=config, snapshot_id=body.get("snapshotId"), parent_id=body.get("parentRunId"))
+
+
+def _check_texts(config: JSON) -> None:
+    """Raise `Invalid` for arguments that are no texts, and for folders to watch outside of the script's."""
+    arguments = config.get("arguments") or []
+    if any(isinstance(item, (list, dict)) for item in arguments):
+        raise Invalid("The arguments of a run must be texts or numbers.")
+    for folder in (config.get("history") or {}).get("directoriesToWatch") or ():
+        parts = PurePosixPath(folder)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise Invalid(f"The folder to watch {folder!r} is not in the script's working directory.")
 
 
 def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
