@@ -196,3 +196,14 @@ def test_the_answer_to_a_fault_has_azures_envelope(home):
     assert answer.status_code == 404
     assert body["error"]["details"] == []
     assert set(body) == {"error", "correlation", "environment", "location", "time", "componentName"}
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(home):
+    info = control.start(home)
+    with requests.Session() as session:
+        session.headers.update(bearer(info))
+        started = time.monotonic()
+        for _ in range(50):
+            session.put(url(info, "/subscriptions/local/resourcegroups/some"), json={}, timeout=5)
+        # Nagle's algorithm would make it 40 ms each.
+        assert time.monotonic() - started < 1.5

@@ -13,6 +13,8 @@ from azureml_wrapper.local.domain.errors import Invalid
 # The SDK's documentation names it as the default (azureml/core/compute/amlcompute.py, provisioning_configuration).
 DEFAULT_VM_SIZE = "STANDARD_NC6"
 DEFAULT_IDLE_SECONDS = 120
+# Microsoft Learn, "Manage and increase quotas and limits": nodes of one cluster, once raised by support.
+MAX_NODES = 65_000
 
 # Azure's message of 2020 said 2 to 16 characters; clusters with longer names have been made since.
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])")
@@ -145,6 +147,10 @@ def _check_scale(compute: Compute) -> None:
         raise Invalid(
             f"Compute {compute.name} has minNodeCount {compute.min_nodes} and maxNodeCount {compute.max_nodes}; "
             "at least 0 and 1 are needed."
+        )
+    if compute.max_nodes > MAX_NODES:
+        raise Invalid(
+            f"Compute {compute.name} has maxNodeCount {compute.max_nodes}; at most {MAX_NODES} are allowed."
         )
     if compute.min_nodes > compute.max_nodes:
         raise Invalid(

@@ -83,13 +83,13 @@ def packages(definition: Mapping[str, Any]) -> EnvironmentSpec:
     python = _part(definition, "python")
     docker = _part(definition, "docker")
     user_managed = bool(_get(python, "userManagedDependencies"))
-    image = _get(docker, "baseImage")
+    image = _text(docker, "baseImage")
     return EnvironmentSpec(
         **({} if user_managed else _conda(_part(python, "condaDependencies"))),
         user_managed=user_managed,
-        interpreter=_get(python, "interpreterPath"),
+        interpreter=_text(python, "interpreterPath"),
         image=None if image is None or _BASE_IMAGE.match(image) else image,
-        dockerfile=_get(docker, "baseDockerfile"),
+        dockerfile=_text(docker, "baseDockerfile"),
         variables={str(key): str(value) for key, value in _part(definition, "environmentVariables").items()},
     )
 
@@ -210,6 +210,13 @@ def _pip_lines(entries: Iterable[object]) -> Iterator[str]:
 def _get(mapping: Mapping[str, Any], key: str) -> Any:
     """A value by its key, the first letter in upper or lower case: services and run configurations differ in it."""
     return mapping.get(key, mapping.get(key[:1].upper() + key[1:]))
+
+
+def _text(mapping: Mapping[str, Any], key: str) -> str | None:
+    value = _get(mapping, key)
+    if value is not None and not isinstance(value, str):
+        raise Invalid(f"The environment's {key!r} is not a text.")
+    return value
 
 
 def _part(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:

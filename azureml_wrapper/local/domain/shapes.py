@@ -12,7 +12,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
 
-_KINDS = {str: "a text", bool: "true or false", dict: "an object"}
+_KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def _check_list(value: Any, shape: Any, name: str) -> None:
     if not isinstance(value, list):
         raise Invalid(f"{name} must be a list.")
     for place, item in enumerate(value):
-        check_shape(item, Needed(shape), f"{name}[{place}]")
+        if item is None:
+            raise Invalid(f"{name}[{place}] is missing.")
+        check_shape(item, shape, f"{name}[{place}]")
 
 
 def _check_object(value: Any, shape: Mapping[str, Any], name: str) -> None:

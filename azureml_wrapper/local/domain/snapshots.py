@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 Node = dict[str, Any]
 
@@ -96,6 +97,7 @@ def file_nodes(tree: Node) -> dict[str, Node]:
 
 
 def _read_node(given: Mapping[str, Any], name: str, *, depth: int) -> Node:
+    check_shape(given, Needed({"type": str, "hash": str, "timestamp": str, "children": dict}), f"Node {name[:300]!r}")
     kind = given.get("type")
     if kind not in (DIRECTORY, FILE) or depth > DEPTH_LIMIT:
         raise Invalid(f"The snapshot's node {name!r} is no file or folder, or lies more than {DEPTH_LIMIT} deep.")

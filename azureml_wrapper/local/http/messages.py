@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.http.bodies import read_json
 from azureml_wrapper.local.tokens import Identity
 
 CHUNK = 1024 * 1024
@@ -50,16 +50,13 @@ class Request:
     def workspace_id(self) -> str:
         return self.workspace.workspace_id
 
-    def json(self) -> Any:
+    def json(self, *, finite: bool = True) -> Any:
         """The body as JSON; `Invalid` where it is none."""
-        try:
-            return json.loads(self.body or b"null")
-        except ValueError as error:
-            raise Invalid(f"The body of {self.method} {self.path} is not JSON: {error}.") from error
+        return read_json(self.body, f"The body of {self.method} {self.path}", finite=finite)
 
-    def json_object(self) -> dict[str, Any]:
+    def json_object(self, *, finite: bool = True) -> dict[str, Any]:
         """The body as a JSON object, empty where there is no body; `Invalid` where it is anything else."""
-        value = self.json()
+        value = self.json(finite=finite)
         if value is not None and not isinstance(value, dict):
             raise Invalid(f"The body of {self.method} {self.path} is not a JSON object.")
         return value or {}

@@ -90,5 +90,5 @@ def test_a_wrong_value_is_refused_without_being_told(store, value):
 
 @pytest.mark.parametrize("body", [None, [], "x", {}, {"name": 1}, {"value": "x"}])
 def test_a_secret_without_a_name_is_refused(body):
-    with pytest.raises(Invalid, match="needs a name"):
+    with pytest.raises(Invalid, match="Secret"):
         wire.parse_secret(body)

@@ -44,13 +44,7 @@ def has_group(context: Context, request: Request) -> Response:
 
 def put_group(context: Context, request: Request) -> Response:
     """Make a resource group, or replace its tags."""
-    body = request.json_object()
-    group = ResourceGroup(
-        subscription=request["subscription"],
-        name=request["resource_group"],
-        location=body.get("location") or DEFAULT_NAME,
-        tags=body.get("tags") or {},
-    )
+    group = wire.parse_group(request["subscription"], request["resource_group"], request.json_object())
     is_new = context.resource_groups.put(group)
     return json_response(wire.group(group), 201 if is_new else 200)
 

@@ -10,11 +10,18 @@ from typing import Any
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
 from azureml_wrapper.local.store.documents import Document
 from azureml_wrapper.local.tokens import TENANT, USER
 
 JSON = dict[str, Any]
+
+_RESOURCE = {"type": Needed(str), "name": Needed(str), "location": str, "tags": MapOf(str)}
+_NESTED = {"resources": [_RESOURCE]}
+_PROPERTIES = {"friendlyName": str, "description": str, "encryption": {"status": str}, "template": _NESTED}
+_TEMPLATE = {"properties": {"template": {"resources": [{**_RESOURCE, "properties": _PROPERTIES}]}}}
+_UPDATE = {"tags": MapOf(str), "properties": {"friendlyName": str, "description": str}}
 
 WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
 
@@ -130,8 +137,16 @@ def _clause(text: str) -> Callable[[Workspace], bool]:
     return lambda record: value in record.name.lower()
 
 
+def parse_group(subscription: str, name: str, body: JSON) -> ResourceGroup:
+    """The resource group that a PUT describes."""
+    check_shape(body, {"location": str, "tags": MapOf(str)}, "ResourceGroup")
+    location, tags = body.get("location") or DEFAULT_NAME, body.get("tags") or {}
+    return ResourceGroup(subscription=subscription, name=name, location=location, tags=tags)
+
+
 def parse_update(before: Workspace, body: JSON) -> Workspace:
     """`before` with what a PATCH changes; `Unsupported` for settings that mean nothing here."""
+    check_shape(body, _UPDATE, "Workspace")
     properties = body.get("properties") or {}
     others = {key for key, value in properties.items() if value is not None} - {"friendlyName", "description"}
     others |= {key for key in ("sku", "identity") if body.get(key)}
@@ -159,6 +174,7 @@ class Template:
 
 def parse_template(body: JSON) -> Template:
     """The template of an ARM deployment, as azureml/_workspace/arm_template_builder.py builds it."""
+    check_shape(body, _TEMPLATE, "Deployment")
     resources = ((body.get("properties") or {}).get("template") or {}).get("resources")
     if not isinstance(resources, list):
         raise Invalid("The deployment has no template with resources.")

@@ -16,13 +16,30 @@ from azureml_wrapper.local.domain.computes import (
     parse_priority,
 )
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.shapes import MapOf, check_shape
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 JSON = dict[str, Any]
 
+_CLUSTER = {
+    "vmSize": str,
+    "vmPriority": str,
+    "osType": str,
+    "scaleSettings": {"nodeIdleTimeBeforeScaleDown": str},
+    "subnet": {"id": str},
+    "userAccountCredentials": {"adminUserName": str},
+    "remoteLoginPortPublicAccess": str,
+}
+_COMPUTE = {
+    "tags": MapOf(str),
+    "identity": {"type": str, "userAssignedIdentities": dict},
+    "properties": {"computeType": str, "computeLocation": str, "description": str, "properties": _CLUSTER},
+}
+
 
 def parse_compute(name: str, body: JSON, workspace: Workspace, now: datetime) -> Compute:
     """The compute that a PUT describes; `Unsupported` for anything but a Linux AmlCompute cluster."""
+    check_shape(body, _COMPUTE, "Compute")
     outer = body.get("properties") or {}
     inner = outer.get("properties") or {}
     _check_kind(name, outer, inner)
@@ -49,6 +66,7 @@ def parse_compute(name: str, body: JSON, workspace: Workspace, now: datetime) ->
 
 def parse_update(before: Compute, body: JSON) -> Compute:
     """`before`, with the scale settings, tags and identity of a PATCH."""
+    check_shape(body, _COMPUTE, "Compute")
     scale = ((body.get("properties") or {}).get("properties") or {}).get("scaleSettings") or {}
     idle = scale.get("nodeIdleTimeBeforeScaleDown")
     return replace(

@@ -8,8 +8,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.domain.snapshots import Snapshot
 
+_SNAPSHOT = {
+    "ParentSnapshotId": str,
+    "Properties": dict,
+    "FileRevisionList": {"FileNodes": [{"FullName": str, "BlobUri": str}]},
+}
 _UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+")
 
 
@@ -63,7 +69,10 @@ def read_uploads(body: object, container: str) -> dict[str, str]:
 
 def _blob_name(address: str, container: str) -> str:
     prefix = f"/{container}/"
-    path = unquote(urlsplit(address).path)
+    try:
+        path = unquote(urlsplit(address).path)
+    except ValueError:
+        path = ""
     name = path.removeprefix(prefix)
     if not path.startswith(prefix) or not _UPLOAD.fullmatch(name):
         raise Invalid("A file of the snapshot was uploaded to an address that was not given for it.")
@@ -73,4 +82,5 @@ def _blob_name(address: str, container: str) -> str:
 def _mapping(body: object) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
         raise Invalid("The body is not an object.")
+    check_shape(body, _SNAPSHOT, "Snapshot")
     return body

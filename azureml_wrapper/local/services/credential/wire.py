@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.secrets import Secret
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 JSON = dict[str, Any]
+
+_SECRET = {"name": Needed(str), "contentType": str}
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class Given:
 
 
 def parse_secret(body: Any) -> Given:
-    if not isinstance(body, dict) or not isinstance(body.get("name"), str):
-        raise Invalid("A secret needs a name.")
+    check_shape(body, Needed(_SECRET), "Secret")
     return Given(body["name"], body.get("value"), body.get("contentType"))
 
 
 def parse_batch(body: JSON) -> list[Given]:
+    check_shape(body, {"secrets": [dict]}, "Body")
     return [parse_secret(item) for item in body.get("secrets") or []]
 
 

@@ -9,7 +9,15 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.datasets import DatasetKind, DatasetVersion, SavedDataset
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
+_DATASET = {
+    "name": str,
+    "description": str,
+    "tags": dict,
+    "latest": {"savedDatasetId": str, "versionId": str, "dataflow": str, "properties": dict},
+}
+_SAVED = {"dataflowJson": str, "properties": dict}
 _ACTIVE = {"state": "active", "deprecatedBy": None, "etag": None}
 
 
@@ -99,7 +107,7 @@ def data_version(record: SavedDataset, name: str, version: str) -> dict[str, Any
 
 
 def read_registration(body: object) -> Registration:
-    given = _mapping(body, "dataset")
+    given = _checked(body, _DATASET)
     latest = _mapping(given.get("latest"), "latest")
     return Registration(
         name=str(given.get("name") or ""),
@@ -113,7 +121,7 @@ def read_registration(body: object) -> Registration:
 
 
 def read_saved(body: object) -> Content:
-    given = _mapping(body, "dataset")
+    given = _checked(body, _SAVED)
     return Content(
         kind=_kind(given),
         definition=given.get("dataflowJson") or "",
@@ -122,7 +130,7 @@ def read_saved(body: object) -> Content:
 
 
 def read_description(body: object) -> Description:
-    given = _mapping(body, "dataset")
+    given = _checked(body, _DATASET)
     latest = given.get("latest") or {}
     return Description(
         version=read_version(latest.get("versionId")), description=given.get("description"), tags=_tags(given)
@@ -148,6 +156,11 @@ def _kind(given: Mapping[str, Any]) -> DatasetKind:
 
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     return {str(key): str(value) for key, value in (given.get("tags") or {}).items()}
+
+
+def _checked(body: object, shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_shape(body, Needed(shape), "Dataset")
+    return _mapping(body, "dataset")
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:

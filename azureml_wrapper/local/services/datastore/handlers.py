@@ -23,13 +23,13 @@ def list_datastores(context: Context, request: Request) -> Response:
 
 
 def create_datastore(context: Context, request: Request) -> Response:
-    datastore, key = wire.parse_datastore(request.json() or {})
+    datastore, key = wire.parse_datastore(request.json_object())
     context.datastores.add(request.workspace_id, datastore, key=key)
     return empty()
 
 
 def update_datastore(context: Context, request: Request) -> Response:
-    datastore, key = wire.parse_datastore(request.json() or {})
+    datastore, key = wire.parse_datastore(request.json_object())
     if datastore.name != request["name"].lower():
         raise Invalid(f"The address names datastore {request['name']}, and the body {datastore.name}.")
     context.datastores.put(request.workspace_id, datastore, key=key)

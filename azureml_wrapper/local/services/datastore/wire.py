@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.shapes import MapOf, check_shape
 from azureml_wrapper.local.domain.storage import Credential, Datastore
 from azureml_wrapper.local.domain.workspaces import Workspace
 
@@ -14,6 +15,7 @@ JSON = dict[str, Any]
 
 # What only the SDK reads again.
 _KEPT = ("subscriptionId", "resourceGroup", "blobCacheTimeout", "areWorkspaceManagedIdentitiesAllowed")
+_TEXTS = ("accountName", "containerName", "credentialType", "credential")
 _IDENTITY = "serviceDataAccessAuthIdentity"
 
 
@@ -61,6 +63,7 @@ def _secrets(record: Datastore, key: str) -> JSON:
 
 def parse_datastore(body: JSON) -> tuple[Datastore, str | None]:
     """The datastore that a client registers, and its account key where it has one."""
+    check_shape(body, {"name": str, "dataStoreType": str, "tags": MapOf(str)}, "Datastore")
     kind, section = body.get("dataStoreType"), body.get("azureStorageSection")
     if kind != "AzureBlob" or not isinstance(section, dict):
         raise Unsupported(
@@ -80,6 +83,7 @@ def parse_datastore(body: JSON) -> tuple[Datastore, str | None]:
 
 
 def _credential(section: JSON) -> tuple[Credential, str | None]:
+    check_shape(section, dict.fromkeys(_TEXTS, str), "azureStorageSection")
     word, secret = section.get("credentialType") or "None", section.get("credential")
     if word not in [credential.value for credential in Credential]:
         raise Unsupported(f"The local service knows account keys, SAS tokens and no credential, not {word}.")

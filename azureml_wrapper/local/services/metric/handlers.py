@@ -14,7 +14,8 @@ from azureml_wrapper.local.services.metric import wire
 def log_metrics(context: Context, request: Request) -> Response:
     """Store a batch; a metric that cannot be stored is reported, and keeps none of the others out."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    body = request.json_object()
+    # The SDK sends NaN and Infinity as Python writes them.
+    body = request.json_object(finite=False)
     errors = []
     for dto in object_list(body.get("values"), "values"):
         try:

@@ -47,7 +47,12 @@ def _point(point: Point, series: Series) -> JSON:
 
 def failure(dto: JSON, fault: ServiceFault) -> JSON:
     """One metric of a batch that was not stored; the SDK logs the message as a warning."""
-    return {"metric": dto, "errorResponse": {"error": {"code": fault.code, "message": fault.message, "details": []}}}
+    # NaN, which it may hold, as a text: no answer can carry it.
+    metric = json.loads(json.dumps(dto), parse_constant=str)
+    return {
+        "metric": metric,
+        "errorResponse": {"error": {"code": fault.code, "message": fault.message, "details": []}},
+    }
 
 
 def read_series(dto: JSON) -> Series:
