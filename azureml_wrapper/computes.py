@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import AlreadyRegistered
 from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.names import check_compute_name
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -50,7 +51,7 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
     """The cluster, created where it does not exist; `AlreadyRegistered` where it has other settings."""
     from azureml.core.compute import AmlCompute, ComputeTarget
 
-    found = find_compute(ws, name)
+    found = find_compute(ws, check_compute_name(name))
     if found is None:
         configuration = AmlCompute.provisioning_configuration(
             vm_size=wanted.vm_size,

@@ -8,6 +8,8 @@ from azureml_wrapper.errors import BadName
 
 # The service refuses "-" in them: saved error texts of 2023.
 _DATASTORE = re.compile(r"[a-z0-9_]{1,255}")
+# A saved error text of 2020 says 2 to 16 characters; clusters with longer names have been made since.
+_COMPUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}[A-Za-z0-9]")
 # The service's own words: "Experiment name must be 1-256 characters, start with a letter or a number, and can only
 # contain letters, numbers, underscores, and dashes."
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
@@ -34,6 +36,18 @@ def check_experiment_name(name: str) -> str:
     raise BadName(
         f"Azure ML does not take the experiment name {name!r}: 1 to 256 letters, digits, '_' and '-', beginning with "
         f"a letter or a digit{wrong}." + (f" Use {proposal!r}, for instance." if proposal else "")
+    )
+
+
+def check_compute_name(name: str) -> str:
+    """The name, or a `BadName` that says which characters are wrong and proposes another."""
+    if _COMPUTE.fullmatch(name):
+        return name
+    wrong = _wrong_characters(name, r"[A-Za-z0-9-]")
+    proposal = re.sub(r"[^A-Za-z0-9-]+", "-", name).lstrip("-0123456789")[:32].strip("-")
+    raise BadName(
+        f"Azure ML does not take the compute name {name!r}: 2 to 32 letters, digits and '-', beginning with a letter, "
+        f"ending with a letter or a digit{wrong}." + (f" Use {proposal!r}, for instance." if proposal[1:] else "")
     )
 
 

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
+
+import pytest
+
 import azureml_wrapper
 from azureml_wrapper import local
 
 PUBLIC = ["PipelineStep", "PipelineWrapper", "RunWrapper", "ScriptWrapper", "WorkspaceWrapper"]
+
+SCOPE = ["ws_name", "resource_group", "subscription_id"]
+STEP = ["step_name", "script_name", "step_config", "input_datasets", "script_directory"]
+# Users call these by position: what follows may grow, but by keyword only.
+POSITIONS = {
+    ("WorkspaceWrapper", "__init__"): SCOPE,
+    ("WorkspaceWrapper", "from_config"): ["config"],
+    ("WorkspaceWrapper", "register_env"): ["name", "dependencies"],
+    ("WorkspaceWrapper", "register_blob_datastore"): ["name", "container_name", "storage_name", "storage_key"],
+    ("WorkspaceWrapper", "unregister_blob_datastore"): ["name"],
+    ("WorkspaceWrapper", "register_csv"): ["datastore_name", "dataset_name"],
+    ("WorkspaceWrapper", "register_compute"): [
+        "name",
+        "compute_size",
+        "compute_min_nodes",
+        "compute_max_nodes",
+    ],
+    ("PipelineStep", "__init__"): [*SCOPE, *STEP],
+    ("PipelineStep", "from_config"): ["config"],
+    ("PipelineWrapper", "__init__"): [*SCOPE, "env_name", "compute_name", "steps"],
+    ("PipelineWrapper", "from_config"): ["config"],
+    ("PipelineWrapper", "run"): ["experiment_name"],
+    ("ScriptWrapper", "get_csv_from_input_folder"): ["name"],
+    ("ScriptWrapper", "save_csv_in_output_folder"): ["df", "name", "index", "header"],
+    ("ScriptWrapper", "get_csv_from_config"): ["key_or_name"],
+    ("RunWrapper", "wait"): ["timeout", "show_output"],
+    ("RunWrapper", "logs"): ["step"],
+    ("RunWrapper", "download"): ["folder"],
+}
 
 
 def test_the_package_shows_what_it_promises():
@@ -16,6 +49,13 @@ def test_the_package_shows_what_it_promises():
 def test_each_name_is_the_class_of_that_name():
     for name in PUBLIC:
         assert getattr(azureml_wrapper, name).__name__ == name
+
+
+@pytest.mark.parametrize(("owner", "name"), POSITIONS)
+def test_what_is_given_by_position_stays_where_it_is(owner, name):
+    parameters = inspect.signature(getattr(getattr(azureml_wrapper, owner), name)).parameters.values()
+    by_position = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    assert [parameter for parameter in by_position if parameter != "self"] == POSITIONS[owner, name]
 
 
 def test_an_unknown_name_is_an_attribute_error():

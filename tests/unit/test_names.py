@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.errors import BadName
-from azureml_wrapper.names import check_datastore_name, check_experiment_name, folder_name, input_name
+from azureml_wrapper.names import (
+    check_compute_name,
+    check_datastore_name,
+    check_experiment_name,
+    folder_name,
+    input_name,
+)
 
 
 @pytest.mark.parametrize("name", ["workspaceblobstore", "test_datastore", "a1"])
@@ -44,6 +50,27 @@ def test_a_good_experiment_name_is_taken(name):
 def test_an_experiment_name_that_azure_refuses_is_refused_with_the_characters(name, told):
     with pytest.raises(BadName, match=told):
         check_experiment_name(name)
+
+
+@pytest.mark.parametrize("name", ["test-compute001", "Cc", "x" * 32])
+def test_a_good_compute_name_is_taken(name):
+    assert check_compute_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test_compute", r"not allowed in it: '_'\. Use 'test-compute'"),
+        ("1st", r"beginning with a letter, .*digit\. Use 'st'"),
+        ("gpu-", "ending with a letter or a digit"),
+        ("x" * 33, "2 to 32"),
+        ("é", "not allowed in it: 'é'.$"),
+        ("", "2 to 32"),
+    ],
+)
+def test_a_compute_name_that_azure_refuses_is_refused_with_the_characters(name, told):
+    with pytest.raises(BadName, match=told):
+        check_compute_name(name)
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,7 @@ class TestComputes:
         workspace.register_compute(name, idle_seconds=300)
         with pytest.raises(AlreadyRegistered, match="compute_max_nodes is 1, not 4; idle_seconds is 300, not 1800"):
             workspace.register_compute(name, compute_max_nodes=4)
+
+    def test_a_name_that_azure_refuses_is_refused_before_anything_is_asked(self, workspace):
+        with pytest.raises(BadName, match="Use 'test-compute'"):
+            workspace.register_compute("test_compute")
