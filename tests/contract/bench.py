@@ -5,6 +5,9 @@ A second implementation joins the suites by another entry of `STARTERS`.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import sys
 import time
 from pathlib import Path
 
@@ -15,9 +18,44 @@ from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter
+from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
 
-STARTERS = {"cold": ColdStarter}
+READY_SECONDS = 60.0
+
+
+class SharedStarter(WarmStarter):
+    """One for all tests of a process, because it takes seconds to get ready.
+
+    Each bench has a home, and so an AZURE_CONFIG_DIR, of its own; jobs here do without it. Another bench's end does
+    not close it.
+    """
+
+    def explain(self, command, *, folder, variables):
+        return super().explain(command, folder=folder, variables=_shared(variables))
+
+    def start(self, command, *, folder, variables, log):
+        return super().start(command, folder=folder, variables=_shared(variables), log=log)
+
+    def preload(self, interpreter, variables):
+        super().preload(interpreter, _shared(variables))
+
+    def close(self):
+        pass
+
+
+def _shared(variables):
+    return {name: value for name, value in variables.items() if name != "AZURE_CONFIG_DIR"}
+
+
+@functools.cache
+def warm_starter() -> SharedStarter:
+    starter = SharedStarter()
+    atexit.register(WarmStarter.close, starter)
+    return starter
+
+
+STARTERS = {"cold": ColdStarter, "warm": warm_starter}
 SECONDS = 20.0
 
 
@@ -31,6 +69,10 @@ class Bench:
         self.experiment = self.context.experiments.ensure(self.workspace.workspace_id, "e")
         self.around = self.context.executor._around
         self.executor = LocalExecutor(self.around, starter=starter(), cores=cores)
+        self.executor.preload()
+        if starter is warm_starter:
+            (kind,) = [kind for kind in starter()._preloaded if kind[0] == sys.executable][:1]
+            assert starter().await_ready(kind[0], dict(kind[1]), READY_SECONDS)
         self.seen: dict[str, list[str]] = {}
         self.context.runs.listen(lambda run: self.seen.setdefault(run.run_id, []).append(run.status.value))
         self.add_compute("cpu", 4)

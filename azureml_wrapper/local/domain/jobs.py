@@ -108,6 +108,9 @@ class Executor(Protocol):
     failed. They are stored before the status changes, so a listener sees them.
     """
 
+    def preload(self) -> None:
+        """Get ready for the first job, in the background: called once, when the service listens."""
+
     def recover(self) -> None:
         """Called once, before anything is submitted: fail the jobs that an earlier process of the service left."""
 

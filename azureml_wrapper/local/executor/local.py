@@ -6,10 +6,12 @@ import logging
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job
@@ -18,10 +20,12 @@ from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.lanes import Lanes, available_cores
-from azureml_wrapper.local.executor.process import ColdStarter, ProcessId, Starter, end_family
+from azureml_wrapper.local.executor.process import ProcessId, Starter, end_family
 from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
+from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
+from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.store.jobs import JobRecord
 
 # The target of a script run that asks for no cluster.
@@ -39,12 +43,18 @@ class LocalExecutor:
 
     def __init__(self, around: Surroundings, *, starter: Starter | None = None, cores: int | None = None) -> None:
         self._around = around
-        self._starter = starter or ColdStarter()
+        self._starter = starter or WarmStarter()
         self._builder = EnvironmentBuilder(around.home.environments, self._starter, os.environ)
         self._lanes = Lanes(cores)
         self._lock = threading.Lock()
         self._tickets: dict[tuple[str, str], Ticket] = {}
         self._threads: dict[str, threading.Thread] = {}
+
+    def preload(self) -> None:
+        """Have the service's own interpreter ready for the jobs to come."""
+        shell = inherited(os.environ)
+        path = interpreter_variables(Path(sys.executable), shell.get("PATH", os.defpath))
+        self._starter.preload(sys.executable, {**shell, **path, **service_variables(self._around)})
 
     def recover(self) -> None:
         for record in self._around.jobs.everything():
@@ -88,6 +98,7 @@ class LocalExecutor:
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._starter.close()
 
     def _stop(self, ticket: Ticket, reason: StopReason) -> None:
         ticket.stop(reason)

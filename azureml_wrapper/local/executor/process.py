@@ -50,14 +50,32 @@ class Process(Protocol):
 
 
 class Starter(Protocol):
-    """Starts processes: cold ones here; a warm one, that forks from a preloaded interpreter, has the same face."""
+    """Starts processes: anew (ColdStarter), or forked from a preloaded interpreter (warm.py)."""
+
+    def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
+        """Make ready for commands of an interpreter with such variables, in the background, where that is of use."""
+
+    def explain(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> str:
+        """How `start` would start this command, and why so: a sentence for the log."""
 
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
         """Start `command` in `folder`; what it prints is appended to `log` at once. `OSError` where it cannot."""
 
+    def close(self) -> None:
+        """Let go of what was preloaded."""
+
 
 class ColdStarter:
     """A new process for each job."""
+
+    def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
+        pass
+
+    def explain(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> str:
+        return "Cold start: a new process."
+
+    def close(self) -> None:
+        pass
 
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
         with log.open("ab") as output:

@@ -22,7 +22,13 @@ from azureml_wrapper.local.executor.process import MARK_VARIABLE, Process, Start
 from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
-from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, job_variables, withheld
+from azureml_wrapper.local.executor.variables import (
+    inherited,
+    interpreter_variables,
+    job_variables,
+    preload_variables,
+    withheld,
+)
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 # StepRun's streaming in the SDK reads no other name (azureml/pipeline/core/run.py, _stream_run_output).
@@ -46,6 +52,11 @@ class Session:
         """Write lines of the service's own into the run's log."""
         with self._log.open("ab") as file:
             file.writelines(f"{endings.OWN_LINE}{line}\n".encode() for line in text.splitlines())
+
+    def _say_first(self, text: str) -> None:
+        """Put a line above what was said so far; the script has not begun."""
+        said = self._log.read_bytes()
+        self._log.write_bytes(f"[local] {text}\n".encode() + said)
 
     def prepare(self) -> None:
         """Open the log, and provide the interpreter; the run is Preparing while one is built."""
@@ -90,8 +101,12 @@ class Session:
     def _execute(self, staged: Staged) -> Ending:
         variables = self._variables(staged)
         command = command_line(self._job, staged, self._interpreter, variables)
+        self._say_first(self._starter.explain(command, folder=staged.working_directory, variables=variables))
         if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
             raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")
+
+        # For the next job of this environment; the first one does not wait.
+        self._starter.preload(command[0], preload_variables(variables))
 
         def start() -> Process:
             process = self._starter.start(

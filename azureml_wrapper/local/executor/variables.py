@@ -73,8 +73,15 @@ def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[
         "AZUREML_SERVICE_ENDPOINT": base,
         "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": base,
         "AZUREML_DISCOVERY_SERVICE_ENDPOINT": around.addresses.discovery,
-        "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "AZUREML_CR_AZUREML_CONTEXT": _context(around, workspace, run, token),
+        **service_variables(around),
+    }
+
+
+def service_variables(around: Surroundings) -> dict[str, str]:
+    """The variables that are the same in every job of the service."""
+    return {
+        "AZUREML_CURRENT_CLOUD": "AzureCloud",
         # The SDK keeps the cloud's addresses in a file of this folder: Azure's there, ours here.
         "AZURE_CONFIG_DIR": str(around.home.path / "azure"),
         "REQUESTS_CA_BUNDLE": str(trust_bundle(around.home, os.environ)),
@@ -83,6 +90,15 @@ def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[
         "HBI_WORKSPACE_JOB": "true",
         "PYTHONUNBUFFERED": "1",
         "EXAMPLE_ENV_VAR": "EXAMPLE_VALUE",
+    }
+
+
+def preload_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """A job's variables less those that are its own: for a process from which other jobs are forked."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("AZUREML_") or name == "AZUREML_CURRENT_CLOUD"
     }
 
 

@@ -1,13 +1,13 @@
 """Starts jobs by forking a process that has imported the SDK already (zygote.py), where that makes no difference.
 
-A job starts cold instead where the fork would not be what a fresh process is: another interpreter, variables that
-libraries read while they are imported, a folder whose modules would hide an imported one. The log says which.
+A job starts cold instead where the fork would not be what a fresh process is: another interpreter, other variables
+of those that libraries read while they are imported, a folder whose modules would hide an imported one. The log says
+which.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import socket
 import subprocess
@@ -34,9 +34,14 @@ _READ_AT_IMPORT = re.compile(
     r"|HOME|LANG|LANGUAGE|TZ|ARM_CLOUD_METADATA_URL|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
 )
 ORDER_SECONDS = 10.0
+# execve(2) on Linux: 32 pages a word, a quarter of the usual 8 MB stack in all.
+LONGEST_WORD = 131_072
+LONGEST_COMMAND = 2 * 1024 * 1024
+# Each takes some 200 MB.
+MOST_PRELOADED = 4
 IDLE_SECONDS = 600.0
 
-log = logging.getLogger("azureml_wrapper.local")
+Kind = tuple[str, frozenset[tuple[str, str]]]
 
 
 class ForkError(OSError):
@@ -76,17 +81,17 @@ class Preloaded:
     """One zygote: an interpreter with its variables. Starts at once, in the background; ends when idle or closed."""
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
-        self.interpreter, self.variables = interpreter, dict(variables)
         self.modules: list[str] | None = None
         self._idle, self._lock = idle, threading.Lock()
         self._children: dict[int, _Child] = {}
         self._count = 0
+        self._is_over = False
         self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [interpreter, zygote.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=self.variables,
+                env=dict(variables),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -94,7 +99,11 @@ class Preloaded:
 
     @property
     def is_ready(self) -> bool:
-        return self.modules is not None and self._process.poll() is None
+        return self.modules is not None and self.is_alive
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._is_over and self._process.poll() is None
 
     def fork(self, order: dict[str, Any]) -> _Child:
         """Order a child, and wait until it is there; `ForkError` where it does not come."""
@@ -158,7 +167,7 @@ class Preloaded:
             child.note(message)
 
     def _end(self) -> None:
-        self.modules = None
+        self._is_over = True
         with self._lock:
             children = list(self._children.values())
         for child in children:
@@ -196,44 +205,59 @@ class WarmStarter:
 
     def __init__(self, idle: float = IDLE_SECONDS) -> None:
         self._cold, self._idle, self._lock = ColdStarter(), idle, threading.Lock()
-        self._preloaded: dict[str, Preloaded] = {}
+        self._preloaded: dict[Kind, Preloaded] = {}
 
     def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
         """Have an interpreter preloaded, in the background, for the jobs that are to come."""
+        kind = _kind(interpreter, variables)
         with self._lock:
-            known = self._preloaded.get(interpreter)
-            if known is None or known._process.poll() is not None:
-                self._preloaded[interpreter] = Preloaded(interpreter, variables, self._idle)
+            self._preloaded = {kind: known for kind, known in self._preloaded.items() if known.is_alive}
+            if kind not in self._preloaded and len(self._preloaded) < MOST_PRELOADED:
+                self._preloaded[kind] = Preloaded(interpreter, variables, self._idle)
 
-    def await_ready(self, interpreter: str, seconds: float) -> bool:
-        """Wait until an interpreter is preloaded."""
+    def await_ready(self, interpreter: str, variables: Mapping[str, str], seconds: float) -> bool:
+        """Wait until an interpreter is preloaded for such variables."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if (known := self._preloaded.get(interpreter)) and known.is_ready:
+            if (known := self._preloaded.get(_kind(interpreter, variables))) and known.is_ready:
                 return True
             time.sleep(0.01)
         return False
 
     def why_cold(self, command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> str | None:
         """The reason why a command cannot be forked; None where it can."""
-        preloaded = self._preloaded.get(command[0])
-        if preloaded is None or len(command) < 3 or command[1] != launcher.__file__:
-            return "nothing is preloaded for it"
+        if len(command) < 3 or command[1] != launcher.__file__:
+            return "it is not a script"
+        preloaded = self._preloaded.get(_kind(command[0], variables))
+        if preloaded is None or not preloaded.is_alive:
+            return "nothing is preloaded for this interpreter and the variables that libraries read at import"
         if not preloaded.is_ready:
             return "its preloaded process is not ready yet"
-        if changed := _changed_at_import(preloaded.variables, variables):
-            return f"libraries read {', '.join(changed)} when they are imported"
+        if _is_too_large(command, variables):
+            return "its arguments and variables are larger than a process can take"
         if hidden := _hidden_modules(preloaded.modules or (), folder / Path(command[2]).parent):
             return f"the script's folder has modules of its own called {', '.join(hidden)}"
         return None
 
+    def explain(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> str:
+        reason = self.why_cold(command, folder, variables)
+        if reason is None:
+            return "Warm start: forked from a process that has imported the SDK already."
+        return f"Cold start: a new process, because {reason}."
+
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
-        if self.why_cold(command, folder, variables) is not None:
-            return self._cold.start(command, folder=folder, variables=variables, log=log)
-        preloaded = self._preloaded[command[0]]
-        order = {"command": list(command), "folder": str(folder), "variables": dict(variables), "log": str(log)}
+        if self.why_cold(command, folder, variables) is None:
+            order = {"command": list(command), "folder": str(folder), "variables": dict(variables), "log": str(log)}
+            try:
+                return self._fork(self._preloaded[_kind(command[0], variables)], order)
+            except ForkError as error:
+                with log.open("a") as file:
+                    file.write(f"[local] Started cold after all: {error}.\n")
+        return self._cold.start(command, folder=folder, variables=variables, log=log)
+
+    def _fork(self, preloaded: Preloaded, order: dict[str, Any]) -> Process:
         child = preloaded.fork(order)
-        return WarmProcess(preloaded, child, variables.get(MARK_VARIABLE, ""))
+        return WarmProcess(preloaded, child, order["variables"].get(MARK_VARIABLE, ""))
 
     def close(self) -> None:
         """End every preloaded process."""
@@ -243,9 +267,16 @@ class WarmStarter:
             self._preloaded.clear()
 
 
-def _changed_at_import(preloaded: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
-    names = {name for name in (*preloaded, *wanted) if _READ_AT_IMPORT.fullmatch(name)}
-    return sorted(name for name in names if preloaded.get(name) != wanted.get(name))
+def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """A fork has no limit; a job that only works as one would fail elsewhere."""
+    words = [*command, *(f"{name}={value}" for name, value in variables.items())]
+    sizes = [len(word.encode(errors="surrogateescape")) + 1 for word in words]
+    return max(sizes) > LONGEST_WORD or sum(sizes) > LONGEST_COMMAND
+
+
+def _kind(interpreter: str, variables: Mapping[str, str]) -> Kind:
+    """What has to be alike for a fork to be what a fresh process is."""
+    return interpreter, frozenset(item for item in variables.items() if _READ_AT_IMPORT.fullmatch(item[0]))
 
 
 def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:
