@@ -74,11 +74,17 @@ def _bearer(context: Context, match: Match, token: str) -> Identity:
         raise _refused(str(error)) from error
     accounts = context.blobs.accounts(match.parameters["container"]) if "container" in match.parameters else []
     if identity.workspace_id:
-        own = context.workspaces.by_id(identity.workspace_id).storage_account
-        accounts = [own] if own in accounts else accounts
+        accounts = _within(context, identity.workspace_id, accounts)
     if len(accounts) != 1:
         raise _refused("a bearer token names no account, and the address fits none or several: use the account's key")
     return Identity(run_id=identity.run_id, workspace_id=identity.workspace_id, account=accounts[0])
+
+
+def _within(context: Context, workspace_id: str, accounts: list[str]) -> list[str]:
+    """Of the accounts those that a run of the workspace may open: the workspace's own, else its datastores'."""
+    own = context.workspaces.by_id(workspace_id).storage_account
+    known = {datastore.account for datastore in context.datastores.everything(workspace_id)}
+    return [own] if own in accounts else [account for account in accounts if account in known]
 
 
 def _signature(context: Context, request: Request, match: Match) -> Identity:
