@@ -47,7 +47,8 @@ def check_compute_name(name: str) -> str:
     proposal = re.sub(r"[^A-Za-z0-9-]+", "-", name).lstrip("-0123456789")[:32].strip("-")
     raise BadName(
         f"Azure ML does not take the compute name {name!r}: 2 to 32 letters, digits and '-', beginning with a "
-        f"letter, ending with a letter or a digit{wrong}." + (f" Use {proposal!r}, for instance." if proposal[1:] else "")
+        f"letter, ending with a letter or a digit{wrong}."
+        + (f" Use {proposal!r}, for instance." if proposal[1:] else "")
     )
 
 
