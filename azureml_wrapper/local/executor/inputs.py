@@ -81,9 +81,13 @@ class InputStager:
             if fixed and blobs.stat(*place, fixed):
                 return _Files(blobs.path(*place, fixed))
             is_empty = next(blobs.names(*place, f"{fixed}/" if fixed else ""), None) is None
-            # A step's output without files is a folder all the same: a file in it would have it as its parent.
-            if is_empty and job_input.dataset_id and not blobs.path(*place, f"{fixed}/file").parent.is_dir():
-                raise NotFound(f"Input {job_input.name}: there is no file in {path!r} of datastore {datastore}.")
+            if is_empty and job_input.dataset_id:
+                # Azure's own words first (Azure/MachineLearningNotebooks #1305).
+                raise NotFound(
+                    f"Input {job_input.name}: Source of the dataset is either not accessible or does not contain any "
+                    f"data: there is no file in {path!r} of datastore {datastore}. If a step was to fill it, that step "
+                    "wrote nothing there."
+                )
             return _Files(blobs.folder(*place, fixed))
         matches = glob_expression(pattern)
         start = f"{fixed}/" if fixed else ""

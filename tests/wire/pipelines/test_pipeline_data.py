@@ -76,10 +76,13 @@ def test_uploads_publish_what_their_globs_name(complete, make, unique, tmp_path)
     assert said(run, "read", "FOUND") == [["one.csv", "two.csv"]]
 
 
-def test_an_output_without_files_is_an_empty_folder_for_its_reader(complete, make):
+def test_a_reader_of_an_output_without_files_fails_as_in_azure(submit, make):
     output = OutputFileDatasetConfig("nothing")
-    run = complete([make(PASS, "write", [output]), make(LIST, "read", [output.as_input("nothing")])])
-    assert said(run, "read", "FOUND") == [[]]
+    run = submit([make(PASS, "write", [output]), make(LIST, "read", [output.as_input("nothing")])])
+    run.wait_for_completion(show_output=False, raise_on_error=False)
+    assert run.get_status() == "Failed"
+    assert "does not contain any data" in str(run.get_details()["error"])
+    assert "that step wrote nothing there" in str(run.get_details()["error"])
 
 
 def test_a_registered_output_is_a_dataset_of_the_workspace(ws, complete, make, unique):
