@@ -39,6 +39,18 @@ class Lookup:
         """Name -> compute target; `UnregisteredCompute` names all that are missing."""
         return self._all("compute target", names, find_compute, UnregisteredCompute)
 
+    def check(self, *, datasets: Iterable[str], environments: Iterable[str], computes: Iterable[str]) -> None:
+        """Look all of them up; one error tells all that is missing, of the class of the first."""
+        missed: list[NotRegistered] = []
+        asked = ((self.datasets, datasets), (self.environments, environments), (self.computes, computes))
+        for find, names in asked:
+            try:
+                find(names)
+            except NotRegistered as error:
+                missed.append(error)
+        if missed:
+            raise type(missed[0])("\n".join(map(str, missed)))
+
     def _all(
         self,
         noun: str,

@@ -140,11 +140,11 @@ class _Builder:
         from azureml.data import OutputFileDatasetConfig
 
         steps = self._pipeline.steps
-        lookup = self._lookup
-        # Asked for all at once, so that all that is missing is told at once.
-        lookup.datasets(name for step in steps for name in step.input_datasets.values())
-        lookup.environments(self._environment(step) for step in steps)
-        lookup.computes(self._compute(step) for step in steps)
+        self._lookup.check(
+            datasets=[name for step in steps for name in step.input_datasets.values()],
+            environments=map(self._environment, steps),
+            computes=map(self._compute, steps),
+        )
         pairs = list(zip(steps, self._pipeline._wires, strict=True))
         self._outputs = {step.name: OutputFileDatasetConfig(OUTPUT_NAME) for step, wires in pairs if wires.has_output}
         return [self._step(step, wires) for step, wires in pairs]

@@ -11,16 +11,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
+REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
+if REAL_CONFIG:
+    REAL_CONFIG = str(Path(REAL_CONFIG).expanduser().absolute())
+    # Who is logged in by `az login` stays so.
+    os.environ.setdefault("AZURE_CONFIG_DIR", str(Path.home() / ".azure"))
+
 _ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
 _USER_HOME = _ROOT / "user"
 (_USER_HOME / ".azureml").mkdir(parents=True)
 os.environ["HOME"] = str(_USER_HOME)
 os.environ["AZUREML_WRAPPER_HOME"] = str(_ROOT / "service")
-os.environ["AZURE_CONFIG_DIR"] = str(_USER_HOME / ".azure")
+if not REAL_CONFIG:
+    os.environ["AZURE_CONFIG_DIR"] = str(_USER_HOME / ".azure")
+# The SDK's switch for its telemetry, read when it is imported; wire tests import it before the wrapper can set it.
+os.environ["HBI_WORKSPACE_JOB"] = "true"
 for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):
     os.environ.pop(_name, None)
-
-REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
 
 
 def pytest_collection_modifyitems(config, items):

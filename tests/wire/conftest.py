@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +12,28 @@ from tests.conftest import REAL_CONFIG
 @pytest.fixture(scope="session")
 def ws():
     """A workspace that all tests of a process share; names come from `unique`."""
-    if REAL_CONFIG:
-        from azureml.core import Workspace
+    return find_workspace(REAL_CONFIG)
 
-        return Workspace.from_config(REAL_CONFIG)
-    from azureml_wrapper.connection import Scope, connect_local
 
-    return connect_local(Scope("local", "local", "local"))
+def find_workspace(file):
+    """That of a config, which in Azure has to exist: a mistake in it must not create one."""
+    from azureml.core import Workspace
+
+    from azureml_wrapper import WorkspaceWrapper
+    from azureml_wrapper.connection import Scope, choose_target, connect_local
+    from azureml_wrapper.login import authenticate
+
+    scope = WorkspaceWrapper.from_config(file).scope if file else Scope("local", "local", "local")
+    if choose_target(scope.subscription_id) == "local":
+        return connect_local(scope)
+    names = {"subscription_id": scope.subscription_id, "resource_group": scope.resource_group}
+    return Workspace.get(scope.name, auth=authenticate(), **names)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """The SDK leaves `logs/` and `outputs/` in the current folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -31,8 +44,3 @@ def unique():
         return f"{prefix}{uuid.uuid4().hex[:10]}"
 
     return make
-
-
-@pytest.fixture
-def real_config() -> dict | None:
-    return json.loads(Path(REAL_CONFIG).read_text()) if REAL_CONFIG else None

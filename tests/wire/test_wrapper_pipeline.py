@@ -346,6 +346,16 @@ class TestBeforeTheSubmit:
         with pytest.raises(error, match=told):
             make(step("a", **others), a=SHOW).run(unique("exp"))
 
+    def test_all_that_the_workspace_does_not_have_is_told_at_once(self, make, unique):
+        first = step("a", input_datasets={"--x": "no_such_data"})
+        second = step("b", env_name="no_such_env", compute_name="no-such-cpu")
+        with pytest.raises(UnregisteredDataset) as caught:
+            make(first, second, a=SHOW, b=SHOW).run(unique("exp"))
+        told = str(caught.value).splitlines()
+        assert len(told) == 3
+        for line, missing in zip(told, ("no_such_data", "no_such_env", "no-such-cpu"), strict=True):
+            assert f" {missing!r}." in line
+
     def test_a_step_of_another_workspace(self, names):
         other = PipelineStep("other", "rg", "local", "a", "a.py")
         with pytest.raises(BadPipeline, match="belongs to"):
