@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
 from azureml_wrapper.local.domain.errors import Conflict
@@ -9,9 +11,11 @@ from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.pipelinelogs import PipelineLogs
+from azureml_wrapper.local.executor.process import ColdStarter, Starter
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
@@ -54,6 +58,8 @@ from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
+
+WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 
 # What a bearer token opens. COVERAGE.md is made from this tuple.
 SERVICES = (
@@ -112,7 +118,7 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         blobs=blobs,
     )
-    executor, pipelines = LocalExecutor(around), PipelineStore(database, clock, ids)
+    executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, clock, ids)
     return Context(
         home=home,
         addresses=addresses,
@@ -141,6 +147,11 @@ def build_context(home: Home, port: int) -> Context:
         pipelines=pipelines,
         pipeline_executor=_pipeline_executor(around, executor, pipelines),
     )
+
+
+def _starter() -> Starter:
+    """Jobs start warm unless AZUREML_WRAPPER_WARM says otherwise."""
+    return ColdStarter() if os.environ.get(WARM_VARIABLE, "").lower() in ("0", "false", "off") else WarmStarter()
 
 
 def _pipeline_executor(around: Surroundings, executor: LocalExecutor, pipelines: PipelineStore) -> GraphExecutor:

@@ -9,6 +9,12 @@ from azureml_wrapper.local.tls import server_context
 from tests.contract.bench import STARTERS, Bench
 
 
+@pytest.fixture(autouse=True)
+def _cold_services(monkeypatch):
+    """The services started here run no job, and a preloaded process costs them seconds; the bench has its own."""
+    monkeypatch.setenv("AZUREML_WRAPPER_WARM", "off")
+
+
 @pytest.fixture(params=STARTERS)
 def bench(request, tmp_path):
     home = Home(tmp_path / "home")

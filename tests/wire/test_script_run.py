@@ -285,7 +285,9 @@ def test_several_processes_are_refused_for_now(submit):
 def test_the_log_begins_with_the_interpreter(submit, tmp_path):
     run = submit("print(1)")
     finish(run)
-    assert log(run, tmp_path).decode().startswith(f"[local] Interpreter: {sys.executable} (")
+    first, second, *_ = log(run, tmp_path).decode().splitlines()
+    assert first.startswith(("[local] Warm start: ", "[local] Cold start: "))
+    assert second.startswith(f"[local] Interpreter: {sys.executable} (")
 
 
 def test_a_script_submits_a_child_run_and_waits_for_it(submit):

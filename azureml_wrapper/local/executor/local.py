@@ -25,7 +25,6 @@ from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
-from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.store.jobs import JobRecord
 
 # The target of a script run that asks for no cluster.
@@ -41,9 +40,9 @@ log = logging.getLogger("azureml_wrapper.local")
 class LocalExecutor:
     """Runs jobs as processes of this machine (domain/jobs.py, Executor)."""
 
-    def __init__(self, around: Surroundings, *, starter: Starter | None = None, cores: int | None = None) -> None:
+    def __init__(self, around: Surroundings, *, starter: Starter, cores: int | None = None) -> None:
         self._around = around
-        self._starter = starter or WarmStarter()
+        self._starter = starter
         self._builder = EnvironmentBuilder(around.home.environments, self._starter, os.environ)
         self._lanes = Lanes(cores)
         self._lock = threading.Lock()
