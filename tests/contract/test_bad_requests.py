@@ -1,4 +1,4 @@
-"""Bodies of every malformed kind, sent to every route that takes one: each is answered with a reason, never with 500."""
+"""Bodies of every malformed kind, sent to every route that takes one: each answer has a reason, and none is a 500."""
 
 from __future__ import annotations
 

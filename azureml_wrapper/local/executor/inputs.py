@@ -85,8 +85,8 @@ class InputStager:
                 # Azure's own words first (Azure/MachineLearningNotebooks #1305).
                 raise NotFound(
                     f"Input {job_input.name}: Source of the dataset is either not accessible or does not contain any "
-                    f"data: there is no file in {path!r} of datastore {datastore}. If a step was to fill it, that step "
-                    "wrote nothing there."
+                    f"data: there is no file in {path!r} of datastore {datastore}. If a step was to fill it, that "
+                    "step wrote nothing there."
                 )
             return _Files(blobs.folder(*place, fixed))
         matches = glob_expression(pattern)
