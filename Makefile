@@ -22,6 +22,8 @@ help:
 
 demo: $(VENV)/.user
 	@mkdir -p $(DEMO)/user
+	@# The service of an earlier demo may run in another network namespace, where this one could not reach it.
+	@$(IN_DEMO) $(BIN)/aml local down >/dev/null
 	$(IN_DEMO) $(BIN)/python examples/quickstart/run.py
 	@echo "The service keeps its state in $(DEMO)/service; it leaves after 15 minutes without work, or with: make stop"
 

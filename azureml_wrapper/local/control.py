@@ -34,11 +34,12 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
     """The running service of a home, started where there is none.
 
     Processes that call this at the same instant get the same service. Raises `ServiceError` with the end of
-    service.log where it does not come up.
+    service.log where it does not come up, and where it runs out of reach, in another network namespace.
     """
     home = home or Home()
     found = find(home)
     if found:
+        _check_namespace(home, found)
         return found
     _prepare(home)
     reader, writer = os.pipe()
@@ -90,6 +91,19 @@ def running(home: Path | str) -> Iterator[ServiceInfo]:
         yield start(place)
     finally:
         stop(place)
+
+
+def _check_namespace(home: Home, info: ServiceInfo) -> None:
+    """127.0.0.1 is another one in each network namespace: a service of elsewhere would only refuse connections."""
+    try:
+        elsewhere = Path(f"/proc/{info.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    except OSError:
+        return
+    if elsewhere:
+        raise ServiceError(
+            f"The local service of {home.path} (pid {info.pid}) runs in another network namespace, where this "
+            "process cannot reach it. Stop it with `aml local down`, or set AZUREML_WRAPPER_HOME to another folder."
+        )
 
 
 def _prepare(home: Home) -> None:

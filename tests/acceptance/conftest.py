@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -54,6 +55,14 @@ class Shell:
         assert done.returncode == code, done.stdout + done.stderr
         assert "azureml_wrapper/cli" not in done.stderr
         return done.stderr
+
+    def network_namespace(self) -> tuple[str, ...]:
+        """What to put before a command so that it sees no network; skips the test where that is not possible."""
+        unshare = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--net", "--map-root-user")
+        possible = shutil.which("unshare") and self.run(*unshare, "true", check=False).returncode == 0
+        if not possible and not os.environ.get("CI"):
+            pytest.skip("this machine has no `unshare`, or does not allow network namespaces")
+        return unshare
 
 
 @pytest.fixture

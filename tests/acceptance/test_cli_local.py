@@ -80,6 +80,16 @@ def test_a_home_that_cannot_be_written_is_an_error_that_says_what_to_do(shell):
     assert "Set AZUREML_WRAPPER_HOME" in shell.fails("local", "up", code=1)
 
 
+def test_a_service_in_another_network_namespace_is_told_and_can_be_stopped(shell):
+    unshare = shell.network_namespace()
+    shell.aml("local", "up")
+    done = shell.run(*unshare, "aml", "local", "up", check=False)
+    assert done.returncode == 1
+    assert "runs in another network namespace" in done.stderr
+    assert "aml local down" in done.stderr
+    assert shell.run(*unshare, "aml", "local", "down").stdout.startswith("Stopped")
+
+
 def test_foreground_stays_until_it_is_interrupted(shell):
     command = ["aml", "local", "up", "--foreground"]
     process = subprocess.Popen(
