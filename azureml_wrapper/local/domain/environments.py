@@ -122,7 +122,7 @@ def check_environment_name(name: str) -> None:
             f"Environment name can not start with the prefix {prefix}. "
             "To alter a curated environment first create a copy of it."
         )
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not name.strip("."):
         raise Invalid(
             f"The environment name {name[:300]!r} may only have letters, digits, dashes, underscores and dots, "
             "at most 255 of them."

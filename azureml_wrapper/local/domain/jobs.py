@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from azureml_wrapper.local.domain.errors import Unsupported
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+
+# The file systems' own limit for one name, in bytes.
+NAME_LIMIT = 255
 
 
 class Mode(str, Enum):
@@ -38,6 +41,9 @@ class JobInput:
     path: str = ""
     path_on_compute: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_name("input", self.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutput:
@@ -60,6 +66,11 @@ class JobOutput:
     source_globs: tuple[str, ...] = ()
     register_as: dict[str, Any] | None = None
     is_dataset: bool = True
+
+    def __post_init__(self) -> None:
+        _check_name("output", self.name)
+        if ".." in self.path.split("/") or "\0" in self.path:
+            raise Invalid(f"Output {self.name}: {self.path[:300]!r} leads out of its datastore.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +101,17 @@ class Job:
     timeout: float | None = None
     folders: tuple[str, ...] = ("outputs", "logs")
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for folder in self.folders:
+            if folder.startswith("/") or ".." in folder.split("/") or "\0" in folder:
+                raise Invalid(f"The folder {folder[:300]!r} leads out of the run's working directory.")
+
+
+def _check_name(kind: str, name: str) -> None:
+    """An input's or output's name is that of its folder, too."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > NAME_LIMIT:
+        raise Invalid(f"{name[:300]!r} cannot be the name of an {kind}.")
 
 
 def check_single_process(job: Job) -> None:

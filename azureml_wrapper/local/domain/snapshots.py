@@ -7,6 +7,7 @@ A snapshot is a tree of nodes as the SDK sends it (azureml/_base_sdk_common/merk
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,7 @@ DIRECTORY, FILE = "Directory", "File"
 # The file systems' own limit for one name, in bytes.
 NAME_LIMIT = 255
 DEPTH_LIMIT = 100
+_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
 class StoredFile(NamedTuple):
@@ -72,10 +74,16 @@ def empty_tree() -> Node:
     }
 
 
+def check_snapshot_id(snapshot_id: str) -> None:
+    """Raise `Invalid` for an id that could not be part of a path; the SDK makes GUIDs."""
+    if not _ID.fullmatch(snapshot_id):
+        raise Invalid(f"Snapshot id {snapshot_id[:300]!r} is not allowed: 1 to 100 letters, digits and dashes.")
+
+
 def read_tree(given: object) -> Node:
     """A client's tree, checked and with sorted children; `Invalid` where a name could leave its folder."""
-    if not isinstance(given, dict):
-        raise Invalid("A snapshot needs a DirTreeNode.")
+    if not isinstance(given, dict) or given.get("type") != DIRECTORY:
+        raise Invalid("A snapshot needs a DirTreeNode, which is a directory.")
     return _read_node(given, "", depth=0)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Session:
 
     def say(self, text: str) -> None:
         """Write lines of the service's own into the run's log."""
-        with self._log.open("ab") as file:
+        # On a full disk the lines are lost; the run's error, which is stored as soon as it can be, has the reason.
+        with suppress(OSError), self._log.open("ab") as file:
             file.writelines(f"{endings.OWN_LINE}{line}\n".encode() for line in text.splitlines())
 
     def _say_first(self, text: str) -> None:
@@ -84,7 +86,7 @@ class Session:
             self.say(note)
         self._around.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
         self._advance(RunStatus.RUNNING)
-        timer = threading.Timer(self._job.timeout or threading.TIMEOUT_MAX, timed_out)
+        timer = threading.Timer(min(self._job.timeout or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), timed_out)
         timer.daemon = True
         timer.start()
         try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.snapshots import read_tree
+from azureml_wrapper.local.domain.snapshots import check_snapshot_id, read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.content import wire
 from azureml_wrapper.local.services.context import Context
@@ -38,6 +38,7 @@ def get_upload_addresses(context: Context, request: Request) -> Response:
 
 def create_snapshot(context: Context, request: Request) -> Response:
     body = request.json()
+    check_snapshot_id(request["snapshot_id"])
     blobs = wire.read_uploads(body, _container(request))
     try:
         snapshot = context.snapshots.add(
