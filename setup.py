@@ -45,6 +45,7 @@ setup(
     description="Azure ML pipelines in a few lines, in Azure or on this machine",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    url="https://github.com/VincentCoulombe/azureml_wrapper",
     license="MIT",
     packages=find_packages(include=["azureml_wrapper", "azureml_wrapper.*"]),
     package_data={"azureml_wrapper": ["py.typed", "local/studio/templates/*", "local/studio/static/*"]},
