@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -236,6 +237,22 @@ def test_the_answer_says_what_is_wrong(send, body, reason):
     answer = send("PUT", "/subscriptions/local/resourcegroups/some", body)
     assert answer.status_code == 400
     assert reason in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "\N{SUPERSCRIPT TWO}", "9" * 20, "9" * 5000])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/datastore/v1.0{scope}/datastores?count=",
+        "/modelmanagement/v1.0{scope}/models?count=",
+        "/dataset/v1.0{scope}/datasets/query/name=x?versionId=",
+    ],
+)
+def test_a_number_in_a_query_that_is_none_is_refused(send, path, number):
+    scope = address(Route("GET", "{workspace_scope}", str))
+    answer = send("GET", path.format(scope=scope) + quote(number), b"")
+    assert answer.status_code == 400
+    assert "number" in answer.json()["error"]["message"]
 
 
 def test_characters_beyond_the_basic_plane_are_taken(send):

@@ -22,7 +22,13 @@ ERROR_LENGTH = 3000
 WARNING_LENGTH = 300
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a whole number that the database can hold: `str.isdigit` also takes "²" and 5000 digits."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def check_experiment_name(name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import is_number
 
 JSON = dict[str, Any]
 
@@ -26,7 +27,7 @@ def check_model_name(name: str) -> None:
 def split_model_id(model_id: str) -> tuple[str, int]:
     """`name:version` → name and version; `Invalid` for anything else."""
     name, _, version = model_id.rpartition(":")
-    if not name or not version.isdigit():
+    if not name or not is_number(version):
         raise Invalid(f"{model_id[:300]!r} is not the id of a model; expected name:version.")
     return name, int(version)
 

@@ -8,6 +8,7 @@ from azureml_wrapper.local.domain.datasets import DatasetKind, folder_definition
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.graphs import JSON, Edge, Source
 from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.stepoutputs import resolved_path
@@ -122,6 +123,6 @@ def _value(kind: str, name: str, values: Mapping[str, JSON]) -> JSON:
 
 
 def _version(text: str) -> int:
-    if not text.isdigit():
+    if not is_number(text):
         raise Invalid(f"{text!r} is not a version of a dataset.")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.http.messages import Request, Response, empty
 from azureml_wrapper.local.services.blob import wire
 from azureml_wrapper.local.services.context import Context
@@ -81,6 +82,6 @@ def _properties(context: Context, account: str, container: str) -> dict[str, str
 
 def _limit(request: Request) -> int:
     text = request.query.get("maxresults") or str(PAGE)
-    if not text.isdigit() or int(text) < 1:
-        raise Invalid(f"maxresults {text!r} is not a positive number.", code="OutOfRangeQueryParameterValue")
+    if not is_number(text) or int(text) < 1:
+        raise Invalid(f"maxresults {text[:80]!r} is not a positive number.", code="OutOfRangeQueryParameterValue")
     return min(int(text), PAGE)

@@ -9,6 +9,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.datasets import DatasetKind, DatasetVersion, SavedDataset
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 _DATASET = {
@@ -141,7 +142,7 @@ def read_version(text: str | None) -> int | None:
     """A version's number; None (and the SDK's own "None") is the latest."""
     if text in (None, "", "None", "latest"):
         return None
-    if not text or not text.isdecimal():
+    if not text or not is_number(text):
         raise Invalid(f"The dataset version {text!r} is not a number.")
     return int(text)
 

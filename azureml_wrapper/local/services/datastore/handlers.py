@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
@@ -61,6 +62,6 @@ def _shown(context: Context, request: Request, datastore: Datastore) -> wire.JSO
 
 def _count(request: Request) -> int:
     text = request.query.get("count") or "0"
-    if not text.isdigit():
-        raise Invalid(f"count {text!r} is not a number.")
+    if not is_number(text):
+        raise Invalid(f"count {text[:80]!r} is not a number.")
     return min(int(text) or PAGE, PAGE)

@@ -8,6 +8,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.patches import RunPatch
 from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunStatus
@@ -163,7 +164,7 @@ def read_query(body: JSON) -> Query:
     return Query(
         filter=parse_filter(text(body, "filter")),
         order=parse_order(text(body, "orderby"), NEWEST_FIRST),
-        top=int(top) if top is not None and str(top).isdecimal() else None,
+        top=int(top) if top is not None and is_number(str(top)) else None,
         after=text(body, "continuationToken") or text(body, "continuationtoken"),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.models import JSON
 from azureml_wrapper.local.http.bodies import object_list, text_map
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
@@ -103,6 +104,6 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if text is None or text == "":
         return None
-    if not text.isdigit():
+    if not is_number(text):
         raise Invalid(f"{name} is {text[:80]!r}; expected a number.")
     return int(text)
