@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from azureml.core import Environment, Experiment, RunConfiguration
@@ -54,6 +56,16 @@ def wait_until(condition) -> None:
         time.sleep(0.1)
 
 
+def processes_of(run_id: str) -> list[str]:
+    """The processes that have the environment of a run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"AZUREML_RUN_ID={run_id}\0".encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
 def errors_of(run: PipelineRun) -> dict[str, str]:
     """The errors of a pipeline's run and of its steps' runs, all of which have failed."""
     runs = {"pipeline": run, **{step.name: step for step in run.get_steps()}}
@@ -63,9 +75,12 @@ def errors_of(run: PipelineRun) -> dict[str, str]:
 
 def test_a_pipeline_of_a_killed_service_is_failed_with_the_reason(home, running):
     service = control.find(home)
+    (step,) = running.get_steps()
+    assert processes_of(step.id)
     os.kill(service.pid, signal.SIGKILL)
     wait_until(lambda: control.find(home) is None)
     control.start(home)
+    assert processes_of(step.id) == []
     errors = errors_of(running)
     assert sorted(errors) == ["pipeline", "sleep"]
     assert "The local service ended while the pipeline was running" in errors["pipeline"]
