@@ -11,6 +11,7 @@
     ├── BadName                 ValueError         a name that Azure ML would refuse
     ├── BadArgument             TypeError          an argument of the wrong type
     ├── BadPipeline             ValueError         steps that cannot be put together
+    ├── BadParameter            ValueError         a pipeline parameter that is not there, or with another type
     ├── BadSchedule             ValueError         a schedule that cannot be
     ├── NotRegistered           NameError          the workspace does not have it
     │   ├── UnregisteredDataset
@@ -88,6 +89,10 @@ class BadArgument(WrapperError, TypeError):
 
 class BadPipeline(WrapperError, ValueError):
     """The steps do not make a pipeline. Correct the step that is named."""
+
+
+class BadParameter(WrapperError, ValueError):
+    """The pipeline cannot take this parameter. Use one of those that are listed."""
 
 
 class BadSchedule(WrapperError, ValueError):

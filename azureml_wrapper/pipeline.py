@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.config.parameters import Parameter, assign, to_text
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.names import check_experiment_name
@@ -28,7 +29,8 @@ class PipelineWrapper:
 
     Every step but the first gets `--input-folder`, the folder that the step before it has filled; every step but the
     last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
-    steps that do not read from each other run in parallel. `options` are those of WorkspaceWrapper.
+    steps that do not read from each other run in parallel. `pipeline_parameters` (name -> default) are what each run
+    may change; steps use them as `${{parameters.NAME}}`. `options` are those of WorkspaceWrapper.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class PipelineWrapper:
         env_name: str,
         compute_name: str,
         steps: Sequence[PipelineStep],
+        *,
+        pipeline_parameters: Mapping[str, Parameter] | None = None,
         **options: Any,
     ) -> None:
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
@@ -47,6 +51,7 @@ class PipelineWrapper:
                 raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
         self.env_name, self.compute_name = env_name, compute_name
         self.steps = _check_steps(steps, self.workspace)
+        self.pipeline_parameters = _check_parameters(pipeline_parameters or {}, self.steps)
         self._wires = wire([(step.name, step.input_steps) for step in self.steps])
         self._pipeline: Pipeline | None = None
         self.experiment: Experiment | None = None
@@ -66,6 +71,7 @@ class PipelineWrapper:
         folder = document.folder if document.path else None
         steps = [PipelineStep._of(fields, workspace, folder) for fields in found.named_steps()]
         names = (found.ws_name, found.resource_group, found.subscription_id)
+        options = {"pipeline_parameters": found.pipeline_parameters, **options}
         return cls(*names, found.env_name, found.compute_name, steps, **options)
 
     @property
@@ -97,26 +103,36 @@ class PipelineWrapper:
         tags: Mapping[str, str] | None = None,
         regenerate_outputs: bool = False,
         continue_on_step_failure: bool = False,
+        parameters: Mapping[str, Any] | None = None,
     ) -> RunWrapper:
         """Submit the pipeline, and wait for its end; `RunFailed` says which step failed and why.
 
         `timeout` is in seconds and ends the waiting, not the run. `regenerate_outputs` runs steps again whose results
-        could be reused. With `continue_on_step_failure`, steps that do not need a failed one still run.
+        could be reused. With `continue_on_step_failure`, steps that do not need a failed one still run. `parameters`
+        are values for `pipeline_parameters`; `BadParameter` for others.
         """
         from azureml.core import Experiment
 
         check_experiment_name(experiment_name)
+        values = self.assign(parameters)
         # Built anew each time: a Pipeline of the SDK that is submitted again runs the scripts as they were before.
         self._pipeline = self.build()
         self.experiment = Experiment(self.workspace.ws, experiment_name)
         raw = self.experiment.submit(
             self._pipeline,
+            pipeline_parameters=values,
             tags=dict(tags) if tags else None,
             regenerate_outputs=regenerate_outputs,
             continue_on_step_failure=continue_on_step_failure,
         )
         run = RunWrapper(raw)
         return run.wait(timeout, show_output=show_output) if wait else run
+
+    def assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
+        """The values as the SDK takes them; `BadParameter` says which are allowed."""
+        in_config = {name for step in self.steps for name in step.parameters_in_config}
+        values = assign(self.pipeline_parameters, parameters or {}, in_config)
+        return {name: as_parameter(value) for name, value in values.items()}
 
     def _check_folders(self) -> None:
         for step in self.steps:
@@ -135,10 +151,14 @@ class _Builder:
         self._pipeline = pipeline
         self._lookup = lookup
         self._outputs: dict[str, Any] = {}
+        self._parameters: dict[str, Any] = {}
 
     def build(self) -> list[Any]:
         from azureml.data import OutputFileDatasetConfig
+        from azureml.pipeline.core import PipelineParameter
 
+        given = self._pipeline.pipeline_parameters.items()
+        self._parameters = {name: PipelineParameter(name, as_parameter(value)) for name, value in given}
         steps = self._pipeline.steps
         self._lookup.check(
             datasets=[name for step in steps for name in step.input_datasets.values()],
@@ -157,7 +177,9 @@ class _Builder:
             name=step.name,
             script_name=step.script_name,
             source_directory=str(step.script_directory),
-            arguments=step.build_arguments(self._lookup) + self._folders(step, wires),
+            arguments=step.build_arguments(self._lookup, self._pipeline.pipeline_parameters)
+            + self._folders(step, wires),
+            params={name: self._parameters[name] for name in sorted(step.parameters)},
             compute_target=compute,
             runconfig=self._run_configuration(step),
             allow_reuse=step.allow_reuse,
@@ -195,6 +217,17 @@ def _free_name(argument: str, taken: set[str]) -> str:
         name += "_"
     taken.add(name)
     return name
+
+
+def as_parameter(value: Parameter) -> Parameter:
+    """A value as Azure ML is to put it into JSON: it would write True where JSON has true."""
+    return to_text(value) if isinstance(value, bool) else value
+
+
+def _check_parameters(given: Mapping[str, Parameter], steps: Sequence[PipelineStep]) -> dict[str, Parameter]:
+    from azureml_wrapper.config.loader import check_parameters
+
+    return check_parameters(given, {step.name: step.fields_with_parameters for step in steps})
 
 
 def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[PipelineStep]:

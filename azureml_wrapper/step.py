@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, used
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.names import input_name
@@ -23,6 +23,8 @@ class PipelineStep:
     `step_config` reaches the script as `--config`, in JSON. `input_datasets` maps arguments to registered datasets;
     in the script, `run.input_datasets[<name of the dataset>]` is the dataset (a file dataset: the path of a folder).
     `env_name`, `compute_name` and `input_steps` are for steps that differ from their pipeline; see PipelineWrapper.
+    `arguments` are further arguments of the script. In it and in `step_config`, `${{parameters.lr}}` is a parameter
+    of the pipeline. A run that is waited for tries a failed step `retries` times again.
     `options` are those of WorkspaceWrapper: auth, target, workspace, location.
     """
 
@@ -41,6 +43,8 @@ class PipelineStep:
         compute_name: str | None = None,
         allow_reuse: bool = True,
         input_steps: Mapping[str, str] | None = None,
+        arguments: Mapping[str, Parameter] | None = None,
+        retries: int = 0,
         **options: Any,
     ) -> None:
         from azureml_wrapper.config.loader import check
@@ -59,6 +63,8 @@ class PipelineStep:
             "compute_name": compute_name,
             "allow_reuse": allow_reuse,
             "input_steps": input_steps,
+            "arguments": arguments,
+            "retries": retries,
         }
         self._fields: StepFields = check(StepConfig, given)
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
@@ -128,16 +134,36 @@ class PipelineStep:
         return self._fields.allow_reuse
 
     @property
+    def retries(self) -> int:
+        return self._fields.retries
+
+    @property
+    def fields_with_parameters(self) -> dict[str, Any]:
+        return {"step_config": self.config, "arguments": self._fields.arguments}
+
+    @property
+    def parameters_in_config(self) -> set[str]:
+        """The parameters of the pipeline that `config` uses."""
+        return used(self.config)
+
+    @property
+    def parameters(self) -> set[str]:
+        """The parameters of the pipeline that the step uses."""
+        return used(self.config) | used(self._fields.arguments)
+
+    @property
     def arguments(self) -> list[Any]:
         """`["--config", <JSON>, "--test-data", <named input>, …]`, with the newest versions of the datasets.
 
         `UnregisteredDataset`, a NameError, names the datasets that the workspace does not have.
         """
-        return self.build_arguments(Lookup(self.workspace.ws))
+        return self.build_arguments(Lookup(self.workspace.ws), {})
 
-    def build_arguments(self, lookup: Lookup) -> list[Any]:
-        """The arguments, with datasets from a lookup that other steps may share."""
-        arguments: list[Any] = [] if self.config is None else ["--config", _to_json(self.config)]
+    def build_arguments(self, lookup: Lookup, defaults: Mapping[str, Parameter]) -> list[Any]:
+        """The arguments, with datasets from a lookup that other steps may share, and places for the parameters."""
+        arguments: list[Any] = [] if self.config is None else ["--config", render_json(self.config, defaults)]
+        for argument, value in (self._fields.arguments or {}).items():
+            arguments += [argument, render_argument(value)]
         datasets = self.input_datasets
         found = lookup.datasets(datasets.values())
         named = {name: _named_input(found[name], input_) for name, input_ in self._input_names().items()}
@@ -169,8 +195,3 @@ def _named_input(dataset: Any, name: str) -> Any:
     named = dataset.as_named_input(name)
     # Only a mounted file dataset gives a script something that it can open.
     return named.as_mount() if isinstance(dataset, FileDataset) else named
-
-
-def _to_json(config: dict[str, Any]) -> str:
-    """In ASCII and without "$": Azure ML replaces `$name` in arguments before the script sees them."""
-    return json.dumps(config).replace("$", "\\u0024")

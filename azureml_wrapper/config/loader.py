@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from azureml_wrapper.config import readers
-from azureml_wrapper.config.models import Model, PipelineConfig, StepConfig, WorkspaceConfig
+from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
 from azureml_wrapper.config.problems import Problem, show_path, tell
 from azureml_wrapper.config.readers import Document, KeyPath
-from azureml_wrapper.config.rules import pipeline_problems
+from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
 
 # Where `ws.write_config()` of the SDK and the button of Azure's portal put it.
@@ -57,6 +57,16 @@ def check(model: type[M], data: Mapping[str, Any]) -> M:
     if problems or config is None:
         raise tell(problems, Document(data), what=model.noun)
     return config
+
+
+def check_parameters(given: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The parameters of a pipeline, checked against the `step_config` and `arguments` of its steps by name."""
+    data = {"pipeline_parameters": dict(given)}
+    config = check(ParametersConfig, data)
+    problems = list(parameter_problems(steps.items(), given))
+    if problems:
+        raise tell(problems, Document(data), what="pipeline")
+    return dict(config.pipeline_parameters or {})
 
 
 def find() -> Path:

@@ -7,6 +7,7 @@ stands in none of them is an error.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -14,8 +15,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
+from azureml_wrapper.config.parameters import NAME
+
 # The arguments that a step gets from the wrapper itself.
 RESERVED = ("--config", "--input-folder", "--output-folder")
+# The parameters of a step that the SDK fills itself (azureml/pipeline/core/_module_parameter_provider.py); one of the
+# same name would change the step.
+TAKEN = frozenset(
+    """
+    AMLComputeLocation AMLComputeName AMLComputeNodeCount AMLComputeRetainCluster AMLComputeVmPriority
+    AMLComputeVmSize Arguments AutoPrepareEnvironment BaseDockerImage BaseDockerfile BaseImageRegistryAddress
+    BaseImageRegistryPassword BaseImageRegistryUsername BatchAiResourceGroup BatchAiSubscriptionId
+    BatchAiWorkspaceName ClusterName Command Communicator CondaDependencies ContainerInstanceCpuCores
+    ContainerInstanceMemoryGb ContainerInstanceRegion DirectoriesToWatch DockerArguments DockerEnabled
+    EnvironmentVariables ExposedPorts Framework GpuSupport HistoryOutputCollection InterpreterPath JobName
+    MLCComputeType MaxRunDurationSeconds MpiProcessCountPerNode NativeSharedDirectory NodeCount
+    PrecachePackages PrepareEnvironment RunConfiguration Runconfig Script SharedVolumes ShmSize
+    SourceDirectoryDataStore SparkConfiguration SparkMavenPackages SparkRepositories Target TargetType
+    TensorflowParameterServerCount TensorflowWorkerCount UserManagedDependencies YarnDeployMode
+    """.split()  # noqa: SIM905 - a list of 55 names would be 55 lines
+)
 
 
 def _check_argument(name: str) -> str:
@@ -55,6 +74,21 @@ def _check_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _check_parameter(name: str) -> str:
+    """The name becomes that of an environment variable, and of a parameter of each step that uses it."""
+    if not NAME.fullmatch(name) or name in TAKEN:
+        why = "is one that Azure ML has itself" if name in TAKEN else "is to have letters, digits and '_' only"
+        raise PydanticCustomError("value", "the name {name} {why}", {"name": repr(name), "why": why})
+    return name
+
+
+def _check_value(value: Any) -> Any:
+    if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
+        found = "empty" if value is None else repr(value) if isinstance(value, float) else type(value).__name__
+        raise PydanticCustomError("value", "is a text, a number, or true or false; not {found}", {"found": found})
+    return value
+
+
 def _not_json(value: Any, path: str) -> list[tuple[str, str]]:
     if isinstance(value, dict):
         keys = [(f"{path}[{key!r}]", "a key that is not text") for key in value if not isinstance(key, str)]
@@ -70,6 +104,9 @@ def _not_json(value: Any, path: str) -> list[tuple[str, str]]:
 
 Text = Annotated[str, Field(min_length=1)]
 DatasetArgument = Annotated[str, AfterValidator(_check_dataset_argument)]
+ParameterName = Annotated[str, AfterValidator(_check_parameter)]
+# One validator, for pydantic tells of a union one problem per member, and makes 1 of true.
+ParameterValue = Annotated[Any, AfterValidator(_check_value)]
 FolderArgument = Annotated[str, AfterValidator(_check_folder_argument)]
 
 
@@ -93,7 +130,8 @@ class StepFields(Model):
     """One step: a script, what it gets, and where it runs.
 
     `input_steps` says whose output folders the step reads: argument -> name of a step. Without it, the step reads the
-    folder of the step before it; an empty mapping makes it read none.
+    folder of the step before it; an empty mapping makes it read none. `arguments` are further ones of the script:
+    argument -> value. `retries` says how often a run that is waited for tries the step again.
     """
 
     noun: ClassVar[str] = "step"
@@ -105,6 +143,8 @@ class StepFields(Model):
     env_name: Text | None = None
     compute_name: Text | None = None
     allow_reuse: bool = True
+    arguments: dict[DatasetArgument, ParameterValue] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
     input_steps: dict[FolderArgument, Text] | None = None
 
     def renamed(self, names: dict[str, str]) -> Self:
@@ -127,8 +167,19 @@ class PipelineStepConfig(StepFields):
     subscription_id: Text | None = None
 
 
-class PipelineConfig(WorkspaceConfig):
-    """A whole pipeline. Steps run in the order in which they stand, where `input_steps` does not say otherwise."""
+class ParametersConfig(Model):
+    """What each run of a pipeline may change."""
+
+    noun: ClassVar[str] = "pipeline"
+    pipeline_parameters: dict[ParameterName, ParameterValue] | None = None
+
+
+class PipelineConfig(ParametersConfig, WorkspaceConfig):
+    """A whole pipeline. Steps run in the order in which they stand, where `input_steps` does not say otherwise.
+
+    `pipeline_parameters` are values that each run may change, with their defaults; `${{parameters.NAME}}` stands for
+    one in `step_config` and `arguments`.
+    """
 
     noun: ClassVar[str] = "pipeline"
     env_name: Text

@@ -6,14 +6,16 @@ These rules read the config as it was written, so that they also tell what is wr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from azureml_wrapper.config.parameters import check_in_json, render_argument, used, used_as_keys
 from azureml_wrapper.config.problems import Problem, show_path
 from azureml_wrapper.config.readers import KeyPath
-from azureml_wrapper.errors import BadValue, did_you_mean
+from azureml_wrapper.errors import BadParameter, BadValue, did_you_mean
 
 _WORKSPACE_KEYS = ("ws_name", "resource_group", "subscription_id")
+_WITH_PARAMETERS = ("step_config", "arguments")
 
 
 def pipeline_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -26,6 +28,7 @@ def pipeline_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _repeated_names(found)
     yield from _unknown_inputs(found)
     yield from _other_workspaces(found, data)
+    yield from parameter_problems(found, data.get("pipeline_parameters") or {})
 
 
 def _items(steps: Mapping[Any, Any] | list[Any]) -> list[tuple[Any, Any]]:
@@ -68,3 +71,39 @@ def _other_workspaces(found: list[tuple[Any, Mapping[str, Any]]], data: Mapping[
             if step.get(name) is not None and data.get(name) is not None and step[name] != data[name]:
                 path: KeyPath = ("steps", key, name)
                 yield Problem(BadValue, path, f"{show_path(path)} differs from the pipeline's; leave it out.")
+
+
+def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults: Any) -> Iterator[Problem]:
+    """Parameters that a step uses and the pipeline does not have, and those that stand where none can be put."""
+    if not isinstance(defaults, Mapping):
+        # The model tells that it is of the wrong type.
+        return
+    found = list(steps)
+    for key, step in found:
+        for field, value in step.items():
+            path: KeyPath = ("steps", key, field)
+            if field in _WITH_PARAMETERS:
+                yield from _unknown_parameters(path, value, defaults)
+            elif used(value) | used_as_keys(value):
+                where = " and in ".join(_WITH_PARAMETERS)
+                yield Problem(BadValue, path, f"{show_path(path)} uses a parameter; they go in {where} only.")
+    everywhere = {name for _, step in found for field in _WITH_PARAMETERS for name in used(step.get(field))}
+    for name in defaults.keys() - everywhere:
+        path = ("pipeline_parameters", name)
+        yield Problem(BadValue, path, f"{show_path(path)} is used by no step, as ${{{{parameters.{name}}}}}.")
+
+
+def _unknown_parameters(path: KeyPath, value: Any, defaults: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in sorted(used(value) - defaults.keys()):
+        hint = did_you_mean(name, map(str, defaults)) or f" There are: {', '.join(map(str, defaults)) or 'none'}."
+        yield Problem(BadValue, path, f"{show_path(path)} uses {name!r}, no parameter of the pipeline.{hint}")
+    if keys := used_as_keys(value):
+        yield Problem(BadValue, path, f"{show_path(path)} uses {min(keys)!r} in a key; parameters are for values.")
+    try:
+        if path[-1] == "step_config":
+            for name in used(value) & defaults.keys():
+                check_in_json(name, defaults[name])
+        elif isinstance(value, Mapping):
+            list(map(render_argument, filter(lambda item: isinstance(item, str), value.values())))
+    except BadParameter as error:
+        yield Problem(BadValue, path, f"{show_path(path)}: {error}")
