@@ -73,6 +73,12 @@ class RunWrapper:
         return self._end or self._seen
 
     @property
+    def reused_from(self) -> str | None:
+        """The id of the run whose results this one has, because nothing has changed; None for a run of its own."""
+        reused = (self._raw._run_dto.get("properties") or {}).get("azureml.reusedrunid")
+        return str(reused) if reused else None
+
+    @property
     def portal_url(self) -> str:
         """The page of the run."""
         return str(self._raw.get_portal_url())

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-COLORS = {"Completed": "green", "Failed": "red", "Canceled": "yellow", "Running": "cyan"}
+COLORS = {"Completed": "green", "reused": "green", "Failed": "red", "Canceled": "yellow", "Running": "cyan"}
 
 
 class Step(Protocol):
@@ -19,6 +19,9 @@ class Step(Protocol):
 
     @property
     def status(self) -> str: ...
+
+    @property
+    def reused_from(self) -> str | None: ...
 
 
 class Progress(Protocol):
@@ -42,7 +45,7 @@ class Lines:
 
     def show(self, steps: Mapping[str, Step]) -> None:
         for name, step in steps.items():
-            status = step.status
+            status = _word(step)
             if self._last.get(name) != status:
                 self._last[name] = status
                 self._console.out(f"{time.strftime('%H:%M:%S')} {name} {status}", highlight=False)
@@ -64,6 +67,11 @@ class Table:
     def show(self, steps: Mapping[str, Step]) -> None:
         table = RichTable("step", "status", box=None)
         for name, step in steps.items():
-            status = step.status
+            status = _word(step)
             table.add_row(Text(name), Text(status, style=COLORS.get(status, "")))
         self._live.update(table)
+
+
+def _word(step: Step) -> str:
+    """The step's status; `reused` where it did not have to run."""
+    return "reused" if step.reused_from else step.status

@@ -12,6 +12,9 @@ from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.pipelinelogs import PipelineLogs
 from azureml_wrapper.local.executor.process import ColdStarter, Starter
+from azureml_wrapper.local.executor.recipes import Recipes
+from azureml_wrapper.local.executor.reuse import Reuse
+from azureml_wrapper.local.executor.reusedruns import ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.surroundings import Surroundings
@@ -51,6 +54,7 @@ from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
@@ -145,7 +149,7 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         executor=executor,
         pipelines=pipelines,
-        pipeline_executor=_pipeline_executor(around, executor, pipelines),
+        pipeline_executor=_pipeline_executor(around, executor, pipelines, ResultStore(database)),
     )
 
 
@@ -154,13 +158,17 @@ def _starter() -> Starter:
     return ColdStarter() if os.environ.get(WARM_VARIABLE, "").lower() in ("0", "false", "off") else WarmStarter()
 
 
-def _pipeline_executor(around: Surroundings, executor: LocalExecutor, pipelines: PipelineStore) -> GraphExecutor:
+def _pipeline_executor(
+    around: Surroundings, executor: LocalExecutor, pipelines: PipelineStore, results: ResultStore
+) -> GraphExecutor:
     return GraphExecutor(
         executor=executor,
         runs=around.runs,
         pipelines=pipelines,
         inputs=StepInputs(pipelines, around.datasets, around.workspaces),
         step_runs=StepRuns(around.runs, around.clock, around.ids),
+        reuse=Reuse(Recipes(around), results, around.runs),
+        reused_runs=ReusedRuns(around),
         logs=PipelineLogs(around.blobs, around.workspaces, around.clock),
         clock=around.clock,
         ids=around.ids,

@@ -33,6 +33,8 @@ class RunStatus(str, Enum):
 
 # Runs whose script the service starts. "client is not permitted to update status for run" is said of these.
 MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun"})
+# Of the run of a step that did not have to run: the one whose results it has.
+REUSED_RUN = "azureml.reusedrunid"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
 
 _TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})
@@ -123,6 +125,11 @@ class Run:
     def is_managed(self) -> bool:
         """Whether the service alone decides on the run's status, because it runs the script itself."""
         return self.run_type in MANAGED_TYPES
+
+    @property
+    def origin_id(self) -> str:
+        """The run that made the results of this one: itself, or an earlier one of a step that was reused."""
+        return self.properties.get(REUSED_RUN, self.run_id) if self.run_type == "azureml.StepRun" else self.run_id
 
     @property
     def container_id(self) -> str:

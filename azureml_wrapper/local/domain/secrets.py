@@ -10,6 +10,9 @@ from azureml_wrapper.local.domain.errors import Invalid
 
 # Microsoft Learn, "Azure Key Vault keys, secrets, and certificates overview".
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
+_SECRET = re.compile(
+    r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|ACCOUNT_?KEY", re.IGNORECASE
+)
 VALUE_LIMIT = 25_000
 
 
@@ -25,6 +28,11 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable or argument of this name looks as if it held a secret."""
+    return _SECRET.search(name) is not None
 
 
 def check_secret(name: str, value: object) -> str:

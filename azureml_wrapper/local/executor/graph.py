@@ -6,10 +6,7 @@ whichever thread reports one, so nothing here needs a lock of its own but the qu
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,9 +18,12 @@ from azureml_wrapper.local.domain.modules import Module
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, Values, word_of
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import output_of
+from azureml_wrapper.local.executor.reuse import Attempt, Reuse
+from azureml_wrapper.local.executor.reusedruns import ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of, stages_of
 from azureml_wrapper.local.executor.steps import Plan
+from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -55,6 +55,7 @@ class _Active:
     edges: dict[str, list[Edge]]
     run_ids: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
     failed: list[Run] = field(default_factory=list)
     canceled_steps: int = 0
     is_canceled: bool = False
@@ -77,15 +78,18 @@ class GraphExecutor:
         pipelines: PipelineStore,
         inputs: StepInputs,
         step_runs: StepRuns,
+        reuse: Reuse,
+        reused_runs: ReusedRuns,
         logs: Logs,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._executor, self._runs, self._pipelines = executor, runs, pipelines
         self._inputs, self._step_runs, self._logs = inputs, step_runs, logs
+        self._reuse, self._reused_runs = reuse, reused_runs
         self._clock, self._ids = clock, ids
         self._active: dict[tuple[str, str], _Active] = {}
-        self._queue = _Queue()
+        self._queue = WorkQueue()
         runs.listen(self._listen)
 
     def recover(self) -> None:
@@ -194,13 +198,32 @@ class GraphExecutor:
         run = self._step_runs.add(record, plan, run_id)
         self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
         self._logs.open(record.workspace_id, run_id)
-        self._log_step_start(run)
         try:
             job = plan.job(record.workspace_id, run_id, self._inputs_of(active, node))
             self._step_runs.describe(run, job, plan.runconfig)
-            self._executor.submit(job)
+            self._run_or_reuse(active, run, self._reuse.decide(plan, job, self._makers(active, node)))
         except ServiceFault as fault:
             self._runs.advance(record.workspace_id, run_id, RunStatus.FAILED, error=fault_error(fault))
+
+    def _run_or_reuse(self, active: _Active, run: Run, attempt: Attempt) -> None:
+        self._logs.say(run.workspace_id, run.run_id, f"{attempt.text}.")
+        if attempt.origin:
+            self._reused_runs.complete(run, attempt.origin)
+            return
+        active.attempts[run.run_id] = attempt
+        self._log_step_start(run)
+        self._executor.submit(replace(attempt.job, notes=(*attempt.job.notes, f"{attempt.text}.")))
+
+    def _makers(self, active: _Active, node: str) -> dict[str, str]:
+        """The runs that made the inputs of a step, by the inputs' names."""
+        edges = [edge for edge in active.edges[node] if edge.source.node in active.plans and edge.source.carries_data]
+        return {edge.target.name: self._maker(active, edge.source.node).run_id for edge in edges}
+
+    def _maker(self, active: _Active, node: str) -> Run:
+        """The run that made the outputs of a step, which has completed."""
+        workspace_id = active.record.workspace_id
+        run = self._runs.get(workspace_id, active.run_ids[node])
+        return run if run.origin_id == run.run_id else self._runs.get(workspace_id, run.origin_id)
 
     def _inputs_of(self, active: _Active, node: str) -> tuple[JobInput, ...]:
         workspace_id, plan = active.record.workspace_id, active.plans[node]
@@ -211,7 +234,7 @@ class GraphExecutor:
             if source := active.graph.sources.get(edge.source.node):
                 found.append(self._inputs.of_source(workspace_id, plan, edge, source, active.record.assigned))
                 continue
-            producer = self._runs.get(workspace_id, active.run_ids[edge.source.node])
+            producer = self._maker(active, edge.source.node)
             output = output_of(active.plans[edge.source.node].outputs, edge.source.name)
             found.append(self._inputs.of_output(workspace_id, plan, edge, producer, output))
         return tuple(found)
@@ -236,6 +259,9 @@ class GraphExecutor:
         record = active.record
         self._log_step_end(run)
         self._logs.say(record.workspace_id, record.run_id, f"Completing processing run id {run.run_id}.")
+        attempt = active.attempts.pop(run.run_id, None)
+        if attempt and run.status is RunStatus.COMPLETED:
+            self._reuse.remember(attempt)
         active.failed += [run] if run.status is RunStatus.FAILED else []
         active.canceled_steps += run.status is RunStatus.CANCELED
         ready = active.walk.end(active.nodes[run.run_id], succeeded=run.status is RunStatus.COMPLETED)
@@ -295,38 +321,3 @@ class GraphExecutor:
         stages = stages_of(self._runs.get(*active.key), self._clock.now(), word_of(status))
         self._runs.change(*active.key, properties={"azureml.pipelines.stages": stages})
         self._runs.advance(record.workspace_id, record.run_id, status, error=error)
-
-
-class _Queue:
-    """Works off what is put into it, one after the other, in the thread that finds nobody else at it.
-
-    A job that ends while it is being submitted puts its end behind, instead of calling ever deeper.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._is_worked_off = False
-
-    def put(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            self._waiting.append(work)
-            if self._is_worked_off:
-                return
-            self._is_worked_off = True
-        done = False
-        try:
-            while (next_work := self._next()) is not None:
-                next_work()
-            done = True
-        finally:
-            if not done:
-                # Work that broke must not keep the rest from ever being done.
-                self._is_worked_off = False
-
-    def _next(self) -> Callable[[], None] | None:
-        with self._lock:
-            if not self._waiting:
-                self._is_worked_off = False
-                return None
-            return self._waiting.popleft()

@@ -76,7 +76,7 @@ class InputStager:
     def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
         found = self._around.datastores.get(self._workspace_id, datastore)
         blobs, place = self._around.blobs, (found.account, found.container)
-        fixed, pattern = _split(path)
+        fixed, pattern = split_pattern(path)
         if not pattern:
             if fixed and blobs.stat(*place, fixed):
                 return _Files(blobs.path(*place, fixed))
@@ -136,7 +136,7 @@ def _check_steps(job_input: JobInput, saved: SavedDataset) -> None:
         )
 
 
-def _split(path: str) -> tuple[str, str]:
+def split_pattern(path: str) -> tuple[str, str]:
     """The folders before the first wildcard, and the pattern from there on; a pattern for all files is none."""
     parts = PurePosixPath(path.strip("/")).parts if path.strip("/") else ()
     count = next((place for place, part in enumerate(parts) if _WILDCARD.search(part)), len(parts))

@@ -19,6 +19,7 @@ import certifi
 from azureml_wrapper.local.domain.addresses import without_proxy
 from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.secrets import is_secret_name
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.home import Home
@@ -29,7 +30,6 @@ _REPLACED = re.compile(
     r"(AZUREML_|AZURE_|ARM_|AML_|AZ_BATCH|MSI_|IDENTITY_|OBO_|MLFLOW_|OMPI_|PYTHON|PYTEST|CONDA_|VIRTUAL_ENV|UV_|PIP_|"
     r"DATASET_|RSLEX_|HBI_|COV_|COVERAGE).*",
 )
-_SECRET = re.compile(r".*(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|ACCOUNT_?KEY).*")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -42,15 +42,13 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if not _REPLACED.fullmatch(name.upper()) and not _SECRET.fullmatch(name.upper())
+        if not _REPLACED.fullmatch(name.upper()) and not is_secret_name(name)
     }
 
 
 def withheld(environment: Mapping[str, str]) -> list[str]:
     """The names of variables that a script may miss because they look like secrets."""
-    return sorted(
-        name for name in environment if _SECRET.fullmatch(name.upper()) and not _REPLACED.fullmatch(name.upper())
-    )
+    return sorted(name for name in environment if is_secret_name(name) and not _REPLACED.fullmatch(name.upper()))
 
 
 def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[str, str]:

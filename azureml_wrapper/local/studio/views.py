@@ -73,7 +73,7 @@ class Row:
     @property
     def reused(self) -> str | None:
         """The run whose outputs were taken instead of running again."""
-        return self.run.properties.get("azureml.reusedrunid")
+        return self.run.origin_id if self.run.origin_id != self.run.run_id else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,8 @@ def timeline(runs: list[Run], now: datetime) -> list[Row]:
 def metrics(store: MetricStore, run: Run) -> list[Metric]:
     """The run's metrics by name."""
     found = []
-    for series in store.series(run.workspace_id, run.run_id):
-        points, _ = store.points(run.workspace_id, run.run_id, series.name)
+    for series in store.series(run.workspace_id, run.origin_id):
+        points, _ = store.points(run.workspace_id, run.origin_id, series.name)
         found.append(_metric(series, [dict(point.data) for point in points]))
     return found
 

@@ -17,6 +17,7 @@ class Step:
     """As much of a RunWrapper as is shown."""
 
     status: str
+    reused_from: str | None = None
 
 
 @pytest.fixture
@@ -36,6 +37,17 @@ def test_names_are_not_taken_for_markup(output):
     with Lines(Console(file=output)) as lines:
         lines.show({"[red]step[/red]": Step("Running")})
     assert "[red]step[/red] Running" in output.getvalue()
+
+
+def test_a_step_that_did_not_have_to_run_is_shown_as_reused(output):
+    steps = {"first": Step("Completed", "run-1"), "second": Step("Completed")}
+    with Lines(Console(file=output)) as lines:
+        lines.show(steps)
+    assert [line.split(" ", 1)[1] for line in output.getvalue().splitlines()] == ["first reused", "second Completed"]
+    output.truncate(0)
+    with Table(Console(file=output, force_terminal=True, width=80, color_system=None)) as table:
+        table.show(steps)
+    assert re.search(r"first +reused", output.getvalue())
 
 
 def test_the_table_on_a_terminal_has_the_last_state_of_every_step(output):

@@ -8,6 +8,7 @@ from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineRu
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
+from azureml_wrapper.local.executor.reuse import Attempt
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.store.database import Database
@@ -74,6 +75,16 @@ class FakeExecutor:
         return False
 
 
+class NoReuse:
+    """Every step runs."""
+
+    def decide(self, plan, job, made_by):
+        return Attempt(plan=plan, job=job, made_by=made_by, reason="for a test")
+
+    def remember(self, attempt):
+        pass
+
+
 class MemoryLogs:
     def __init__(self):
         self.lines = []
@@ -116,6 +127,8 @@ class Bench:
             pipelines=self.pipelines,
             inputs=self.inputs,
             step_runs=StepRuns(self.runs, self.clock, self.ids),
+            reuse=NoReuse(),
+            reused_runs=None,
             logs=self.logs,
             clock=self.clock,
             ids=self.ids,

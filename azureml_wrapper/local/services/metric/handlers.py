@@ -30,7 +30,7 @@ def log_metrics(context: Context, request: Request) -> Response:
 
 def list_metrics(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request["run_id"])
-    found = context.metrics.series(run.workspace_id, run.run_id)
+    found = context.metrics.series(run.workspace_id, run.origin_id)
     return json_response(
         {"value": [wire.definition(series, run.container_id) for series in found], "continuationToken": None}
     )
@@ -39,10 +39,10 @@ def list_metrics(context: Context, request: Request) -> Response:
 def get_metric(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request["run_id"])
     body = request.json_object()
-    series = context.metrics.get(run.workspace_id, run.run_id, text(body, "metricName") or "")
+    series = context.metrics.get(run.workspace_id, run.origin_id, text(body, "metricName") or "")
     points, more = context.metrics.points(
         run.workspace_id,
-        run.run_id,
+        run.origin_id,
         series.name,
         after=wire.read_place(text(body, "continuationToken")),
         since=wire.read_time(text(body, "startTime")) or "",

@@ -145,7 +145,9 @@ def cancel_run(context: Context, request: Request) -> Response:
 def get_all_status(context: Context, request: Request) -> Response:
     """The state of every node."""
     words = _states(context, request)
-    return json_response({node: wire.task_status(word, run) for node, (word, run) in words.items()})
+    return json_response(
+        {node: wire.task_status(word, run, _origin(context, run)) for node, (word, run) in words.items()}
+    )
 
 
 def get_all_status_codes(context: Context, request: Request) -> Response:
@@ -154,7 +156,7 @@ def get_all_status_codes(context: Context, request: Request) -> Response:
 
 def get_status(context: Context, request: Request) -> Response:
     word, run = _state(context, request)
-    return json_response(wire.task_status(word, run))
+    return json_response(wire.task_status(word, run, _origin(context, run)))
 
 
 def get_status_code(context: Context, request: Request) -> Response:
@@ -233,6 +235,12 @@ def _state(context: Context, request: Request) -> tuple[str, Run | None]:
     return word_of_unstarted(pipeline.status), None
 
 
+def _origin(context: Context, run: Run | None) -> Run | None:
+    """The run that a step's run reuses."""
+    reused = run is not None and run.origin_id != run.run_id
+    return context.runs.find(run.workspace_id, run.origin_id) if run and reused else None
+
+
 def _log(context: Context, request: Request, path: str) -> Response:
     """A log of a step as text; empty where there is none yet."""
     _, run = _state(context, request)
@@ -253,4 +261,5 @@ def _outputs(context: Context, request: Request, graph: Graph, node: str) -> tup
 
 def _node_output(context: Context, request: Request, output: JobOutput, run_id: str) -> wire.JSON:
     datastore = context.datastores.get(request.workspace_id, output.datastore)
-    return wire.node_output(datastore, resolved_path(output, run_id))
+    run = context.runs.get(request.workspace_id, run_id)
+    return wire.node_output(datastore, resolved_path(output, run.origin_id))

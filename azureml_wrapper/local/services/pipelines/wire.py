@@ -238,8 +238,8 @@ def properties(record: PipelineRun, creation: JSON) -> dict[str, str]:
     }
 
 
-def task_status(word: str, run: Run | None) -> JSON:
-    """A TaskStatus: a node of the graph, and its run if it has one."""
+def task_status(word: str, run: Run | None, origin: Run | None = None) -> JSON:
+    """A TaskStatus: a node of the graph, its run if it has one, and the run that it reuses."""
     return {
         "StatusCode": word,
         "StatusDetail": None,
@@ -250,7 +250,19 @@ def task_status(word: str, run: Run | None) -> JSON:
         "RequestId": run.run_id if run else None,
         "RunId": run.run_id if run else None,
         "HasWarnings": bool(run and run.warnings),
-        "ReuseInfo": None,
+        "ReuseInfo": _reuse_info(origin) if origin else None,
+    }
+
+
+def _reuse_info(origin: Run) -> JSON:
+    """A TaskReuseInfo; what run history calls a pipeline's run is an experiment here."""
+    return {
+        "ExperimentId": origin.parent_id,
+        "NodeId": origin.properties.get("azureml.nodeid"),
+        "RequestId": origin.run_id,
+        "RunId": origin.run_id,
+        "NodeStartTime": offset_time(origin.started),
+        "NodeEndTime": offset_time(origin.ended),
     }
 
 
