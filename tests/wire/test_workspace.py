@@ -31,12 +31,22 @@ def made(ws, unique):
     """A workspace of this test's own."""
     workspace = Workspace.create(**names(ws, unique("w")), location="eastus", tags={"team": "a"}, show_output=False)
     yield workspace
-    workspace.delete()
+    # In Azure, what was made with it would stay and cost.
+    workspace.delete(delete_dependent_resources=True)
 
 
 def test_get_gives_the_workspace_by_its_names(ws):
     again = Workspace.get(**names(ws, ws.name))
     assert again.get_details()["workspaceid"] == ws.get_details()["workspaceid"]
+
+
+def test_from_config_finds_the_file_and_connects_with_the_wrappers_authentication(ws, tmp_path, monkeypatch):
+    ws.write_config(str(tmp_path))
+    below = tmp_path / "notebooks"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    for found in (Workspace.from_config(auth=ws._auth), Workspace.from_config(str(tmp_path), auth=ws._auth)):
+        assert found.get_details()["workspaceid"] == ws.get_details()["workspaceid"]
 
 
 def test_get_of_a_missing_workspace_is_an_error(ws, unique):
