@@ -17,7 +17,9 @@
     │   ├── UnregisteredDataset
     │   ├── UnregisteredDatastore
     │   ├── UnregisteredEnvironment
-    │   └── UnregisteredCompute
+    │   ├── UnregisteredCompute
+    │   ├── UnregisteredPipeline
+    │   └── UnregisteredRun
     ├── AlreadyRegistered       ValueError         it is there, with other settings, and has no versions
     ├── BadData                 ValueError         an empty CSV, or one with another delimiter
     ├── ScriptNotFound          FileNotFoundError  a step's script is not in its folder
@@ -117,6 +119,14 @@ class UnregisteredEnvironment(NotRegistered):
 
 class UnregisteredCompute(NotRegistered):
     """The compute target is not in the workspace. Create it with register_compute, or correct the name."""
+
+
+class UnregisteredPipeline(NotRegistered):
+    """No published pipeline of the workspace has this name. Publish it with register, or correct the name."""
+
+
+class UnregisteredRun(NotRegistered):
+    """The workspace has no run of this id. Correct the id; `aml runs` lists them."""
 
 
 class AlreadyRegistered(WrapperError, ValueError):

@@ -32,11 +32,20 @@ def check_experiment_name(name: str) -> str:
     if _EXPERIMENT.fullmatch(name):
         return name
     wrong = _wrong_characters(name, r"[A-Za-z0-9_-]")
-    proposal = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:256]
+    proposal = _experiment_of(name)
     raise BadName(
         f"Azure ML does not take the experiment name {name!r}: 1 to 256 letters, digits, '_' and '-', beginning with "
         f"a letter or a digit{wrong}." + (f" Use {proposal!r}, for instance." if proposal else "")
     )
+
+
+def as_experiment_name(name: str) -> str:
+    """A name of something else as that of an experiment."""
+    return _experiment_of(name) or "pipeline"
+
+
+def _experiment_of(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:256]
 
 
 def check_compute_name(name: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
-from azureml_wrapper.names import check_experiment_name
+from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
 from azureml_wrapper.snapshot import check_script, check_size
 from azureml_wrapper.step import PipelineStep
 from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
@@ -127,6 +130,76 @@ class PipelineWrapper:
         )
         run = RunWrapper(raw)
         return run.wait(timeout, show_output=show_output) if wait else run
+
+    def register(
+        self,
+        name: str,
+        description: str,
+        schedule: str | None = None,
+        interval: int | None = None,
+        datastore_name: str | None = None,
+        *,
+        experiment_name: str | None = None,
+        version: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        path_on_datastore: str | None = None,
+        polling_interval: int = DEFAULT_POLLING_MINUTES,
+        data_path_parameter: str | None = None,
+        batch_seconds: float | None = None,
+        start_time: datetime | str | None = None,
+        time_zone: str | None = None,
+        hours: int | Sequence[int] | None = None,
+        minutes: int | Sequence[int] | None = None,
+        week_days: str | Sequence[str] | None = None,
+        start_now: bool = False,
+        continue_on_step_failure: bool = False,
+    ) -> RegisteredPipeline:
+        """Publish the pipeline, and let it run by itself where a `schedule` is given.
+
+        `schedule` is "Minute", "Hour", "Day", "Week" or "Month", with an `interval`: it first fires an interval from
+        now, or at `start_time`, or at once with `start_now`; `hours`, `minutes` and `week_days` pin it to the clock
+        of `time_zone` (an IANA or a Windows name; else UTC). Or it is "On_blob_change", with a `datastore_name`: it
+        looks every `polling_interval` minutes for blobs of `path_on_datastore` that are new or changed, and begins
+        a run for each, on the local Azure ML one for all of `batch_seconds`.
+
+        `version` is the next one unless given. Scheduled runs belong to `experiment_name` (else that of the last run,
+        else the pipeline's name) and have these `parameters`. Registering a name again replaces its schedule.
+        Everything is checked before anything is published: raises `BadSchedule` and `BadParameter` (ValueErrors),
+        `UnregisteredDatastore` (a NameError), and what `build` raises.
+        """
+        wanted = Wanted(
+            schedule=schedule,
+            interval=interval,
+            datastore_name=datastore_name,
+            path_on_datastore=path_on_datastore,
+            polling_interval=polling_interval,
+            data_path_parameter=data_path_parameter,
+            batch_seconds=batch_seconds,
+            start_time=start_time,
+            time_zone=time_zone,
+            hours=hours,
+            minutes=minutes,
+            week_days=week_days,
+            start_now=start_now,
+        )
+        order = Order(
+            name=name,
+            description=description,
+            plan=plan(wanted, utc_now()),
+            experiment=self._experiment_for(experiment_name, name),
+            parameters=self.assign(parameters),
+            version=version,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+        ws = self.workspace.ws
+        check_plan(ws, order.plan, is_local=self.workspace.is_local)
+        self._pipeline = self.build()
+        return publish(ws, self._pipeline, order)
+
+    def _experiment_for(self, given: str | None, name: str) -> str:
+        if given is not None:
+            return check_experiment_name(given)
+        return str(self.experiment.name) if self.experiment else as_experiment_name(name)
 
     def assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         """The values as the SDK takes them; `BadParameter` says which are allowed."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper import computes, data, environments
-from azureml_wrapper.connection import Scope, connect
+from azureml_wrapper.connection import LOCAL, Scope, connect
 from azureml_wrapper.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class WorkspaceWrapper:
     def ws(self) -> Workspace:
         """The SDK's own `azureml.core.Workspace`, connected once per process; `ConnectionFailed` where that fails."""
         return self._workspace if self._workspace is not None else connect(self.scope, **self._connection)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the local Azure ML answers; connects."""
+        return bool(self.ws.location == LOCAL)
 
     def register_env(
         self,

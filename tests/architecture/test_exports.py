@@ -32,6 +32,7 @@ POSITIONS = {
     ("PipelineWrapper", "__init__"): [*SCOPE, "env_name", "compute_name", "steps"],
     ("PipelineWrapper", "from_config"): ["config"],
     ("PipelineWrapper", "run"): ["experiment_name"],
+    ("PipelineWrapper", "register"): ["name", "description", "schedule", "interval", "datastore_name"],
     ("ScriptWrapper", "get_csv_from_input_folder"): ["name"],
     ("ScriptWrapper", "save_csv_in_output_folder"): ["df", "name", "index", "header"],
     ("ScriptWrapper", "get_csv_from_config"): ["key_or_name"],

@@ -1,0 +1,207 @@
+"""Published pipelines: one registered by name, with its versions, its schedule, and runs of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.config.parameters import Parameter, assign
+from azureml_wrapper.data import get_datastore
+from azureml_wrapper.errors import BadSchedule, UnregisteredPipeline, did_you_mean
+from azureml_wrapper.messages import say
+from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.schedule import BATCH_SECONDS, OnBlobChange, Recurring, next_instants, recurrence_of, utc_now
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+    from azureml.pipeline.core import Pipeline, PublishedPipeline, Schedule
+
+Plan = Recurring | OnBlobChange | None
+ACTIVE = "Active"
+# ParameterType of the service (azureml/pipeline/core/_aeva_provider.py): Int, Double, Bool; the rest are texts.
+_TYPES: dict[str, Callable[[str], Parameter]] = {"0": int, "1": float, "Int": int, "Double": float}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What `PipelineWrapper.register` was asked for, checked."""
+
+    name: str
+    description: str
+    plan: Plan
+    experiment: str
+    parameters: Mapping[str, Parameter]
+    version: str | None = None
+    continue_on_step_failure: bool = False
+
+
+class RegisteredPipeline:
+    """A published pipeline and the schedule that runs it, if any; both are the SDK's own objects."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        pipeline: PublishedPipeline,
+        schedule: Schedule | None = None,
+        *,
+        experiment: str | None = None,
+        plan: Plan = None,
+    ) -> None:
+        self.ws, self.pipeline, self.schedule = ws, pipeline, schedule
+        self.experiment_name = experiment or as_experiment_name(pipeline.name)
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        return str(self.pipeline.name)
+
+    @property
+    def version(self) -> str:
+        return str(self.pipeline.version)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that runs the pipeline: POST with a bearer token, `ExperimentName` and `ParameterAssignments`."""
+        return str(self.pipeline.endpoint)
+
+    def next_runs(self, count: int = 5) -> list[datetime]:
+        """The next instants of the schedule, in its zone; none without one, or where it waits for blobs."""
+        if self.schedule is None or self.schedule.status != ACTIVE:
+            return []
+        now = utc_now()
+        made = self._plan.recurrence if isinstance(self._plan, Recurring) else recurrence_of(self.schedule, now)
+        return next_instants(made, count, now) if made else []
+
+    def disable(self) -> None:
+        """Stop the schedule, then close the endpoint; nothing runs any more. Runs that have begun go on."""
+        # In this order: Azure does not disable a pipeline that a schedule runs.
+        if self.schedule is not None:
+            self.schedule.disable()
+        self.pipeline.disable()
+
+    def enable(self) -> None:
+        """Open the endpoint, and let the schedule go on."""
+        self.pipeline.enable()
+        if self.schedule is not None:
+            self.schedule.enable()
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Name -> default, as they were published."""
+        provider = self.pipeline._pipeline_provider
+        interface = provider._service_caller.get_graph_interface_async(self.pipeline.graph_id)
+        return {item.name: _default(item) for item in interface.parameters or ()}
+
+    def trigger(self, parameters: Mapping[str, Any] | None = None, *, experiment: str | None = None) -> RunWrapper:
+        """Run it now, and return the run at once; `BadParameter` says which parameters there are."""
+        check_experiment_name(name := experiment or self.experiment_name)
+        values = assign(self.parameters(), parameters, set()) if parameters else {}
+        # The SDK prints what it does.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return RunWrapper(self.pipeline.submit(self.ws, name, pipeline_parameters=values))
+
+    def __repr__(self) -> str:
+        return f"RegisteredPipeline({self.name!r}, version {self.version}, {self.pipeline.status})"
+
+
+def publish(ws: Workspace, pipeline: Pipeline, order: Order) -> RegisteredPipeline:
+    """Publish a pipeline of the SDK; its version is the next one of its name unless given."""
+    from azureml.pipeline.core import PublishedPipeline
+
+    earlier = [each for each in PublishedPipeline.list(ws, active_only=False) if each.name == order.name]
+    version = order.version if order.version is not None else next_version(each.version for each in earlier)
+    with contextlib.redirect_stdout(io.StringIO()):
+        published = pipeline.publish(order.name, order.description, version, order.continue_on_step_failure)
+    schedule = _replace_schedule(ws, published, order, {each.id for each in earlier})
+    return RegisteredPipeline(ws, published, schedule, experiment=order.experiment, plan=order.plan)
+
+
+def next_version(taken: Iterable[str | None]) -> str:
+    """One more than the highest number among the versions; "1" for the first."""
+    numbers = [int(version) for version in taken if version and version.isdecimal()]
+    return str(max(numbers, default=0) + 1)
+
+
+def check_plan(ws: Workspace, plan: Plan, *, is_local: bool) -> None:
+    """Refuse what the workspace does not have, or cannot do, before anything is published."""
+    if not isinstance(plan, OnBlobChange):
+        return
+    datastore = get_datastore(ws, plan.datastore_name)
+    if datastore.datastore_type != "AzureBlob":
+        raise BadSchedule(f"{plan.datastore_name} is a datastore of type {datastore.datastore_type}, not AzureBlob.")
+    if BATCH_SECONDS in plan.parameters and not is_local:
+        raise BadSchedule("batch_seconds is for the local Azure ML only: Azure begins a run for each changed blob.")
+
+
+def _replace_schedule(
+    ws: Workspace, published: PublishedPipeline, order: Order, earlier: Container[str]
+) -> Schedule | None:
+    """The new schedule; those of earlier versions are disabled once it is there, so that one is never missed."""
+    from azureml.pipeline.core import Schedule
+
+    before = [each for each in Schedule.list(ws) if each.name == order.name and each.pipeline_id in earlier]
+    made = _create(ws, published, order) if order.plan else None
+    for schedule in before:
+        schedule.disable()
+    if before and made is None:
+        say(f"The schedule of {order.name} is disabled, for it was registered without one.")
+    return made
+
+
+def find_registered(ws: Workspace, name: str) -> RegisteredPipeline:
+    """The newest active version of a published pipeline; `UnregisteredPipeline` where there is none."""
+    found = [each for each in list_registered(ws) if each.name == name]
+    if not found:
+        known = sorted({each.name for each in list_registered(ws)})
+        hint = did_you_mean(name, known) or f" There are: {', '.join(known) or 'none'}."
+        raise UnregisteredPipeline(f"Workspace {ws.name} has no published pipeline {name!r}.{hint}")
+    return max(found, key=lambda each: _order(each.version))
+
+
+def list_registered(ws: Workspace, *, active_only: bool = True) -> list[RegisteredPipeline]:
+    """Every published pipeline, each with its active schedule; by name, then by version."""
+    from azureml.pipeline.core import PublishedPipeline, Schedule
+
+    schedules = {schedule.pipeline_id: schedule for schedule in Schedule.list(ws)}
+    published = PublishedPipeline.list(ws, active_only=active_only)
+    found = [RegisteredPipeline(ws, each, schedules.get(each.id)) for each in published]
+    return sorted(found, key=lambda each: (each.name, _order(each.version)))
+
+
+def _create(ws: Workspace, published: PublishedPipeline, order: Order) -> Schedule:
+    from azureml.pipeline.core import Schedule
+
+    asked = order.plan
+    if isinstance(asked, OnBlobChange):
+        when = {
+            "datastore": get_datastore(ws, asked.datastore_name),
+            "polling_interval": asked.polling_interval,
+            "path_on_datastore": asked.path_on_datastore,
+            "data_path_parameter_name": asked.data_path_parameter,
+        }
+        parameters = {**order.parameters, **asked.parameters}
+    else:
+        when, parameters = {"recurrence": asked.to_sdk() if asked else None}, dict(order.parameters)
+    return Schedule.create(
+        ws,
+        order.name,
+        published.id,
+        order.experiment,
+        description=order.description,
+        pipeline_parameters=parameters or None,
+        continue_on_step_failure=order.continue_on_step_failure,
+        **when,
+    )
+
+
+def _order(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdecimal() else -1, version)
+
+
+def _default(item: Any) -> Parameter:
+    read = _TYPES.get(str(item.type))
+    return read(item.default_value) if read and item.default_value else str(item.default_value or "")

@@ -1,0 +1,249 @@
+"""Schedules: what may be asked for, checked before anything is sent, and when it fires."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import BadSchedule, did_you_mean
+from azureml_wrapper.recurrence import WEEK_DAYS, Frequency, Recurrence, find_zone, windows_zones
+
+if TYPE_CHECKING:
+    from azureml.pipeline.core.schedule import Schedule, ScheduleRecurrence
+
+ON_BLOB_CHANGE = "On_blob_change"
+FREQUENCIES = tuple(frequency.value for frequency in Frequency)
+KINDS = (*FREQUENCIES, ON_BLOB_CHANGE)
+DEFAULT_POLLING_MINUTES = 5
+# The local service's name for a setting that Azure ML does not have, among a schedule's parameters.
+BATCH_SECONDS = "azureml_wrapper.batch_seconds"
+
+_SPANS = {
+    Frequency.MINUTE: timedelta(minutes=1),
+    Frequency.HOUR: timedelta(hours=1),
+    Frequency.DAY: timedelta(days=1),
+    Frequency.WEEK: timedelta(weeks=1),
+}
+_RECURRING = ("start_time", "time_zone", "hours", "minutes", "week_days", "start_now")
+_WATCHING = ("datastore_name", "path_on_datastore", "polling_interval", "data_path_parameter", "batch_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The arguments of `PipelineWrapper.register` that say when the pipeline is to run."""
+
+    schedule: str | None = None
+    interval: int | None = None
+    datastore_name: str | None = None
+    path_on_datastore: str | None = None
+    polling_interval: int = DEFAULT_POLLING_MINUTES
+    data_path_parameter: str | None = None
+    batch_seconds: float | None = None
+    start_time: datetime | str | None = None
+    time_zone: str | None = None
+    hours: int | Sequence[int] | None = None
+    minutes: int | Sequence[int] | None = None
+    week_days: str | Sequence[str] | None = None
+    start_now: bool = False
+
+    def is_given(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).__dataclass_fields__[name].default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurring:
+    """Runs again and again. With `starts_now`, Azure ML is told no start, and so begins at once."""
+
+    recurrence: Recurrence
+    zone_name: str
+    starts_now: bool = False
+
+    def to_sdk(self) -> ScheduleRecurrence:
+        from azureml.pipeline.core.schedule import ScheduleRecurrence, TimeZone
+
+        wanted = self.recurrence
+        return ScheduleRecurrence(
+            frequency=wanted.frequency.value,
+            interval=wanted.interval,
+            start_time=None if self.starts_now else wanted.start,
+            time_zone=TimeZone(self.zone_name),
+            hours=list(wanted.hours) or None,
+            minutes=list(wanted.minutes) or None,
+            week_days=[WEEK_DAYS[day] for day in wanted.week_days] or None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnBlobChange:
+    """Runs where a blob of a container is new or changed; looks every `polling_interval` minutes."""
+
+    datastore_name: str
+    path_on_datastore: str | None = None
+    polling_interval: int = DEFAULT_POLLING_MINUTES
+    data_path_parameter: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def plan(wanted: Wanted, now: datetime) -> Recurring | OnBlobChange | None:
+    """What to tell Azure ML; None for no schedule. `BadSchedule`, a ValueError, lists what is allowed."""
+    if wanted.schedule is None:
+        _refuse(wanted, ("interval", *_RECURRING, *_WATCHING), f"a schedule, one of {', '.join(KINDS)}")
+        return None
+    if wanted.schedule not in KINDS:
+        hint = did_you_mean(str(wanted.schedule), KINDS)
+        raise BadSchedule(f"schedule is {wanted.schedule!r}; allowed are {', '.join(KINDS)}.{hint}")
+    if wanted.schedule == ON_BLOB_CHANGE:
+        _refuse(wanted, ("interval", *_RECURRING), f"one of {', '.join(FREQUENCIES)}")
+        return _watching(wanted)
+    _refuse(wanted, _WATCHING, ON_BLOB_CHANGE)
+    return _recurring(wanted, now)
+
+
+def next_instants(recurrence: Recurrence, count: int, now: datetime) -> list[datetime]:
+    """The next instants after `now`, in the schedule's own zone."""
+    return [instant.astimezone(recurrence.zone) for instant in itertools.islice(recurrence.after(now), count)]
+
+
+def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
+    """The recurrence of a schedule of the SDK; None for one that waits for blobs.
+
+    One that was made without a start time counts from its making, which the SDK does not tell; then it is counted
+    from `now`, so that only its pace is right.
+    """
+    given = schedule.recurrence
+    if given is None:
+        return None
+    zone = find_zone(given.time_zone.value if given.time_zone else None)
+    start = _parse_start(given.start_time) if given.start_time else now
+    return Recurrence(
+        frequency=Frequency(given.frequency),
+        interval=int(given.interval),
+        start=start.astimezone(zone).replace(tzinfo=None) if start.tzinfo else start,
+        zone=zone,
+        hours=tuple(given.hours or ()),
+        minutes=tuple(given.minutes or ()),
+        week_days=tuple(WEEK_DAYS.index(day) for day in given.week_days or ()),
+    )
+
+
+def windows_name(zone: str | None) -> str:
+    """The name that Azure ML has for a time zone; `BadSchedule` where there is none, with near names."""
+    from tzlocal.windows_tz import tz_win
+
+    known = windows_zones()
+    if zone is None or zone in known:
+        return zone or "UTC"
+    try:
+        find_zone(zone)
+    except ValueError as error:
+        raise BadSchedule(f"{error} Allowed are IANA names (Europe/Paris) and Windows names.") from error
+    name = tz_win.get(zone)
+    if name not in known:
+        raise BadSchedule(f"Azure ML has no name for the time_zone {zone!r}. Use one with the same clock, or 'UTC'.")
+    return str(name)
+
+
+def _refuse(wanted: Wanted, names: Iterable[str], partner: str) -> None:
+    given = [name for name in names if wanted.is_given(name)]
+    if given:
+        raise BadSchedule(f"{given[0]} goes with {partner}; schedule is {wanted.schedule!r}.")
+
+
+def _watching(wanted: Wanted) -> OnBlobChange:
+    if not wanted.datastore_name:
+        raise BadSchedule(f"{ON_BLOB_CHANGE} needs a datastore_name: the blob container to watch.")
+    _whole("polling_interval", wanted.polling_interval, "minutes")
+    batch = wanted.batch_seconds
+    if batch is not None and not (isinstance(batch, (int, float)) and 0 < batch <= 86_400):
+        raise BadSchedule(f"batch_seconds is {batch!r}; allowed are numbers over 0, up to 86400.")
+    return OnBlobChange(
+        datastore_name=wanted.datastore_name,
+        path_on_datastore=wanted.path_on_datastore,
+        polling_interval=wanted.polling_interval,
+        data_path_parameter=wanted.data_path_parameter,
+        parameters={} if batch is None else {BATCH_SECONDS: f"{batch:g}"},
+    )
+
+
+def _recurring(wanted: Wanted, now: datetime) -> Recurring:
+    if wanted.interval is None:
+        raise BadSchedule(f"{wanted.schedule} needs an interval: every how many of them, from 1 on.")
+    _whole("interval", wanted.interval, "from 1 on")
+    if wanted.start_now and wanted.start_time is not None:
+        raise BadSchedule("start_now begins at once, so that there can be no start_time.")
+    zone_name = windows_name(wanted.time_zone)
+    zone = find_zone(wanted.time_zone)
+    try:
+        recurrence = Recurrence(
+            frequency=Frequency(wanted.schedule),
+            interval=wanted.interval,
+            start=_start(wanted, now.astimezone(zone).replace(tzinfo=None)),
+            zone=zone,
+            hours=_numbers("hours", wanted.hours),
+            minutes=_numbers("minutes", wanted.minutes),
+            week_days=_days(wanted.week_days),
+        )
+    except (ValueError, OverflowError) as error:
+        raise BadSchedule(str(error)) from error
+    return Recurring(recurrence=recurrence, zone_name=zone_name, starts_now=wanted.start_now)
+
+
+def _start(wanted: Wanted, now: datetime) -> datetime:
+    """The start; where none is given, one that makes the first run fall where a second one would.
+
+    Azure ML fires at once where it is told none (Azure/MachineLearningNotebooks #1369), and counts from a start that
+    is past. A month from now cannot be told as a start: from the 31st on it would be the 30th for ever.
+    """
+    if wanted.start_time is not None:
+        return _parse_start(wanted.start_time)
+    now = now.replace(microsecond=0)
+    span = _SPANS.get(Frequency(wanted.schedule))
+    pinned = any(wanted.is_given(name) for name in ("hours", "minutes", "week_days"))
+    if wanted.start_now or pinned or span is None or wanted.interval is None:
+        return now
+    return now + wanted.interval * span
+
+
+def _parse_start(given: Any) -> datetime:
+    if isinstance(given, datetime):
+        return given
+    try:
+        # Python 3.10 reads neither "Z" nor seven decimals, which .NET writes.
+        return datetime.fromisoformat(re.sub(r"\.\d+", "", str(given).strip()).replace("Z", "+00:00"))
+    except ValueError:
+        raise BadSchedule(f"start_time is {given!r}; write it as 2030-12-31T08:30:00, or give a datetime.") from None
+
+
+def _whole(name: str, value: object, unit: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadSchedule(f"{name} is {value!r}; allowed are whole numbers ({unit}), 1 at the least.")
+
+
+def _numbers(name: str, given: int | Sequence[int] | None) -> tuple[int, ...]:
+    numbers = () if given is None else (given,) if isinstance(given, int) else tuple(given)
+    wrong = [number for number in numbers if not isinstance(number, int) or isinstance(number, bool)]
+    if wrong:
+        raise BadSchedule(f"{name} holds {wrong[0]!r}; allowed are whole numbers.")
+    return numbers
+
+
+def _days(given: str | Sequence[str] | None) -> tuple[int, ...]:
+    names = [] if given is None else [given] if isinstance(given, str) else list(given)
+    known = {day.lower(): number for number, day in enumerate(WEEK_DAYS)}
+    wrong = [name for name in names if str(name).lower() not in known]
+    if wrong:
+        raise BadSchedule(f"week_days holds {wrong[0]!r}; allowed are {', '.join(WEEK_DAYS)}.")
+    return tuple(known[name.lower()] for name in names)
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def show_instant(instant: datetime) -> str:
+    """For people: the day of the week, the time, and how far it is from UTC."""
+    return instant.strftime("%a %Y-%m-%d %H:%M:%S %z")
