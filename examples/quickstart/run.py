@@ -26,7 +26,8 @@ def report(run: RunWrapper) -> None:
     folder = run.download(RESULTS)
     print(f"\nRun {run.id}: {run.status}")
     for name, step in run.steps.items():
-        print(f"  {name:<10} {step.status:<10} {step.duration:6.1f} s")
+        word = "reused" if step.reused_from else step.status
+        print(f"  {name:<10} {word:<10} {step.duration:6.1f} s")
     print("\nMetrics")
     for step in run.steps.values():
         for name, value in step.metrics.items():

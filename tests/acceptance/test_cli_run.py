@@ -74,6 +74,17 @@ def test_a_good_run_shows_its_steps_and_ends_with_0(ready):
 
 
 @pytest.mark.slow
+def test_a_step_that_does_not_have_to_run_is_shown_as_reused(ready):
+    write(ready.folder, first=GOOD, second=GOOD)
+    ready.aml(*run())
+    (ready.folder / "second.py").write_text(GOOD.replace("42", "43"))
+    # Both scripts lie in one folder, so both steps have changed.
+    assert "reused" not in ready.aml(*run()).stdout
+    lines = ready.aml(*run()).stdout.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines[2:]] == ["first reused", "second reused"]
+
+
+@pytest.mark.slow
 def test_a_reset_leaves_nothing_of_a_run(ready):
     write(ready.folder, first=GOOD)
     ready.aml(*run())

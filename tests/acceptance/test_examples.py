@@ -42,9 +42,9 @@ def example(shell):
     return copy
 
 
-def check_quickstart(folder, output):
+def check_quickstart(folder, output, word="Completed"):
     assert re.search(r"^Run [0-9a-f-]{36}: Completed$", output, re.MULTILINE)
-    steps = re.findall(r"^  (\w+) +Completed +[\d.]+ s$", output, re.MULTILINE)
+    steps = re.findall(rf"^  (\w+) +{word} +[\d.]+ s$", output, re.MULTILINE)
     assert steps == ["prepare", "train", "evaluate"]
     metrics = dict(re.findall(r"^  (\w+) +(\S.*)$", output.partition("Metrics")[2], re.MULTILINE))
     assert int(metrics["rows_train"]) + int(metrics["rows_test"]) == 342
@@ -80,10 +80,10 @@ def test_the_quickstart_ends_with_its_results(example):
 
 
 @pytest.mark.slow
-def test_the_quickstart_runs_again_in_the_same_home(example):
+def test_the_quickstart_that_runs_again_in_the_same_home_has_the_same_results(example):
     shell = example("quickstart")
-    for _ in range(2):
-        check_quickstart(shell.folder, shell.run("python", "run.py").stdout)
+    for word in ("Completed", "reused"):
+        check_quickstart(shell.folder, shell.run("python", "run.py").stdout, word)
 
 
 # A new network namespace has a loopback device that is down (netdevice(7): SIOCSIFFLAGS, IFF_UP | IFF_RUNNING).

@@ -279,6 +279,27 @@ class TestRunning:
         scripts(a="print('new')")
         assert "new" in pipeline.run(experiment).logs()
 
+    def test_a_step_in_which_nothing_has_changed_is_reused(self, make, unique):
+        names = unique("a"), unique("b")
+        config = {"rows": 1}
+        texts = dict.fromkeys(names, WRITE + SHOW)
+
+        def pipeline(**more):
+            return make(step(names[0], step_config=config), step(names[1], **more), **texts)
+
+        first, again = (pipeline().run(unique("exp")) for _ in range(2))
+        assert [first.steps[name].reused_from for name in names] == [None, None]
+        assert [again.steps[name].reused_from for name in names] == [first.steps[name].id for name in names]
+        assert first.steps[names[0]].raw.id != again.steps[names[0]].raw.id
+        assert again.steps[names[0]].raw is not None
+        assert (again.reused_from, again.status) == (None, "Completed")
+        assert again.logs(names[1]).startswith(f"[local] Reused from run {first.steps[names[1]].id}")
+        config["rows"] = 2
+        third = pipeline().run(unique("exp"))
+        assert "Not reused: arguments changed (config.rows 1 → 2)." in third.logs(names[0])
+        assert third.steps[names[1]].reused_from is None
+        assert pipeline(allow_reuse=False).run(unique("exp")).steps[names[1]].reused_from is None
+
     def test_building_twice_gives_the_same_and_changes_no_step(self, make, unique):
         pipeline = make(step("a"), step("b"), a=WRITE, b=SHOW)
         before = [vars(each).copy() for each in pipeline.steps]

@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 
 import pytest
+import requests
 from azureml.core import Dataset, Environment, RunConfiguration
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.data import OutputFileDatasetConfig
@@ -164,6 +165,17 @@ class TestReused:
         assert log.endswith(original.get_stdout_log())
         assert f"Reused from run {original.id}" in step.get_job_log()
         assert "Starting run" not in step.get_job_log()
+
+    @pytest.mark.local_only
+    def test_the_page_shows_it(self, complete, make, name):
+        first, second = complete([make(MEASURE, name)]), complete([make(MEASURE, name)])
+        original, step = step_of(first, name), step_of(second, name)
+        assert ">reused</span>" in requests.get(second.get_portal_url(), timeout=30).text
+        assert ">reused</span>" not in requests.get(first.get_portal_url(), timeout=30).text
+        page = requests.get(step.get_portal_url(), timeout=30).text
+        assert "Reused from" in page
+        assert f">{original.id}</a>" in page
+        assert "accuracy" in page
 
     def test_datasets_of_the_earlier_run_are_its_own(self, ws, complete, make, name):
         for _ in range(2):
