@@ -22,6 +22,7 @@ from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
+from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
 from azureml_wrapper.local.services.arm import routes as arm
 from azureml_wrapper.local.services.artifact import routes as artifact
 from azureml_wrapper.local.services.blob import routes as blob
@@ -54,11 +55,14 @@ from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
@@ -122,34 +126,68 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         blobs=blobs,
     )
-    executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, clock, ids)
+    return _context(around, database, accounts, signatures)
+
+
+def _context(around: Surroundings, database: Database, accounts: AccountStore, signatures: Signatures) -> Context:
+    """The rest of the stores, and what runs jobs, pipelines and schedules."""
+    executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, around.clock, around.ids)
+    pipeline_executor = _pipeline_executor(around, executor, pipelines, ResultStore(database))
+    experiments = ExperimentStore(database, around.clock, around.ids)
+    stores = _schedule_stores(around, database, experiments, pipelines)
     return Context(
-        home=home,
-        addresses=addresses,
-        tokens=tokens,
-        clock=clock,
-        ids=ids,
+        home=around.home,
+        addresses=around.addresses,
+        tokens=around.tokens,
+        clock=around.clock,
+        ids=around.ids,
         resource_groups=ResourceGroupStore(database),
-        deployments=Documents(database, clock, "deployment"),
-        workspaces=workspaces,
-        computes=computes,
-        secrets=SecretStore(database, clock, tokens.key("secrets")),
-        experiments=ExperimentStore(database, clock, ids),
-        runs=runs,
+        deployments=Documents(database, around.clock, "deployment"),
+        workspaces=around.workspaces,
+        computes=around.computes,
+        secrets=SecretStore(database, around.clock, around.tokens.key("secrets")),
+        experiments=experiments,
+        runs=around.runs,
         metrics=MetricStore(database),
-        artifacts=ArtifactStore(blobs, signatures),
-        models=ModelStore(database, clock),
-        datasets=datasets,
-        snapshots=snapshots,
-        environments=EnvironmentStore(database, clock),
-        blobs=blobs,
-        blocks=BlockStore(home.blobs, blobs, clock),
+        artifacts=ArtifactStore(around.blobs, signatures),
+        models=ModelStore(database, around.clock),
+        datasets=around.datasets,
+        snapshots=around.snapshots,
+        environments=EnvironmentStore(database, around.clock),
+        blobs=around.blobs,
+        blocks=BlockStore(around.home.blobs, around.blobs, around.clock),
         accounts=accounts,
         signatures=signatures,
-        datastores=datastores,
+        datastores=around.datastores,
         executor=executor,
         pipelines=pipelines,
-        pipeline_executor=_pipeline_executor(around, executor, pipelines, ResultStore(database)),
+        pipeline_executor=pipeline_executor,
+        submissions=stores.submissions,
+        published=stores.published,
+        schedules=stores.schedules,
+        scheduler=SchedulerLoop(stores, pipeline_executor, around.clock),
+    )
+
+
+def _schedule_stores(
+    around: Surroundings, database: Database, experiments: ExperimentStore, pipelines: PipelineStore
+) -> Stores:
+    return Stores(
+        database=database,
+        schedules=ScheduleStore(database),
+        submissions=SubmissionStore(
+            database,
+            runs=around.runs,
+            experiments=experiments,
+            pipelines=pipelines,
+            clock=around.clock,
+            ids=around.ids,
+        ),
+        published=PublishedStore(database, around.clock),
+        pipelines=pipelines,
+        runs=around.runs,
+        datastores=around.datastores,
+        blobs=around.blobs,
     )
 
 

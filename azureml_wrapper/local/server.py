@@ -24,7 +24,6 @@ from typing import IO, Any
 import uvicorn
 
 from azureml_wrapper.local.app import build_application, build_context
-from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.services.context import Context
@@ -198,22 +197,25 @@ async def _run(
         ready.write("ready\n")
         ready.close()
     context.executor.preload()
-    watcher = asyncio.create_task(_leave_when_idle(server, application, context.executor, idle))
+    await asyncio.to_thread(context.scheduler.start)
+    watcher = asyncio.create_task(_leave_when_idle(server, application, context, idle))
     try:
         await server.serve()
     finally:
         watcher.cancel()
+        await asyncio.to_thread(context.scheduler.close)
         # First the pipelines: a step that is stopped must not let the next one begin.
         context.pipeline_executor.close()
         await asyncio.to_thread(context.executor.close)
         context.home.service_file.unlink(missing_ok=True)
 
 
-async def _leave_when_idle(server: OneServer, application: Application, executor: Executor, idle: float) -> None:
+async def _leave_when_idle(server: OneServer, application: Application, context: Context, idle: float) -> None:
     busy = time.monotonic()
     while idle > 0:
         await asyncio.sleep(min(IDLE_CHECK_SECONDS, idle))
-        if executor.is_busy():
+        # The scheduler asks the database, so last.
+        if context.executor.is_busy() or context.scheduler.is_busy():
             busy = time.monotonic()
         if time.monotonic() - max(application.last_request, busy) > idle:
             log.info("nothing to do for %.0f s: the service leaves", idle)

@@ -27,6 +27,19 @@ NODE = {
     "Runconfig": "{}",
 }
 EDGE = {"SourceOutputPort": {"NodeId": "n", "PortName": "o"}, "DestinationInputPort": {"GraphPortName": "out"}}
+SCHEDULE = {
+    "Name": "s",
+    "PipelineId": "p",
+    "PipelineSubmissionInfo": {"ExperimentName": "e", "ParameterAssignments": {"a": "b"}, "tags": {"a": "b"}},
+    "Recurrence": {
+        "Frequency": "Week",
+        "Interval": 1,
+        "StartTime": "2026-01-01T00:00:00",
+        "TimeZone": "UTC",
+        "Schedule": {"Hours": [1], "Minutes": [0], "WeekDays": ["Monday"]},
+    },
+    "ScheduleType": "0",
+}
 BODIES = {
     "{deployment}": {"properties": {"template": {"resources": [{"type": "x", "name": "y", "properties": {}}]}}},
     "resourcegroups/{resource_group}": {"location": "x", "tags": {"a": "b"}},
@@ -130,6 +143,23 @@ BODIES = {
         },
         "GraphInterface": {"Parameters": [{"Name": "a", "DefaultValue": "b"}]},
     },
+    "/Pipelines/Create": {
+        "Name": "p",
+        "Version": "1",
+        "Graph": {"ModuleNodes": [NODE], "Edges": [EDGE]},
+        "GraphInterface": {"Parameters": [{"Name": "a", "DefaultValue": "b"}]},
+        "ParameterAssignments": {"a": "b"},
+        "Properties": {"a": "b"},
+    },
+    "/PipelineEndpoints/Create": {"Name": "e", "PipelineId": "p", "Description": "d", "Properties": {"a": "b"}},
+    "/PipelineEndpoints/{endpoint}": {
+        "Name": "e",
+        "DefaultVersion": "0",
+        "PipelineVersionList": [{"Version": "0", "PipelineId": "p"}],
+        "EntityStatus": "Active",
+    },
+    "/Schedules/Create": SCHEDULE,
+    "/Schedules/{schedule}": SCHEDULE,
     "/models": {"name": "m", "url": "aml://asset/x", "kvTags": {"a": "b"}, "properties": {"a": "b"}},
     "/assets": {"name": "a", "artifacts": [{"prefix": "x"}], "kvTags": {"a": "b"}, "runid": "r"},
     "/runs/{run_id}": {

@@ -5,6 +5,7 @@ Run history's words differ from those of the pipeline service: Completed there i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,6 +83,23 @@ def values_of(interface: JSON, assigned: Values) -> Values:
         data_paths={**_defaults(interface.get("DataPathParameters")), **assigned.data_paths},
         datasets={**_defaults(interface.get("DataPathParameterList")), **assigned.datasets},
     )
+
+
+def run_properties(record: PipelineRun, own: Mapping[str, str]) -> dict[str, str]:
+    """The properties of a pipeline's run in run history (dumps of 2022), before the client's own."""
+    given = {name: str(value) for name, value in record.assigned.parameters.items() if value is not None}
+    return {
+        "azureml.runsource": "azureml.PipelineRun",
+        "runSource": record.run_source or "Unavailable",
+        "runType": record.run_type or "HTTP",
+        "azureml.parameters": json.dumps(given, separators=(",", ":")),
+        "azureml.continue_on_step_failure": str(record.continue_on_failure),
+        "azureml.continue_on_failed_optional_input": "True",
+        "azureml.pipelineComponent": "pipelinerun",
+        # Of published pipelines only (dump of 2020).
+        **({"azureml.pipelineid": record.pipeline_id} if record.pipeline_id else {}),
+        **own,
+    }
 
 
 def _defaults(items: list[JSON] | None) -> dict[str, Any]:

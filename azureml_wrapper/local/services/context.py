@@ -9,6 +9,7 @@ from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import PipelineExecutor
+from azureml_wrapper.local.domain.schedules import Scheduler
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.artifacts import ArtifactStore
@@ -23,10 +24,13 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.tokens import Identity, Tokens
 
@@ -61,6 +65,10 @@ class Context:
     executor: Executor
     pipelines: PipelineStore
     pipeline_executor: PipelineExecutor
+    submissions: SubmissionStore
+    published: PublishedStore
+    schedules: ScheduleStore
+    scheduler: Scheduler
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""

@@ -95,6 +95,30 @@ class PipelineStore:
             raise NotFound(f"Pipeline run {run_id} was not found")
         return found
 
+    def runs_of_schedule(self, workspace: str, schedule_id: str) -> list[PipelineRun]:
+        """The runs that a schedule has begun, newest first."""
+        rows = self._database.all(
+            "SELECT * FROM pipeline_runs WHERE workspace = ? AND schedule_id = ? ORDER BY created DESC, rowid DESC",
+            (workspace, schedule_id),
+        )
+        return [_run(row) for row in rows]
+
+    def runs_of_pipeline(self, workspace: str, pipeline_id: str) -> list[PipelineRun]:
+        """The runs of a published pipeline, newest first."""
+        rows = self._database.all(
+            "SELECT * FROM pipeline_runs WHERE workspace = ? AND pipeline_id = ? ORDER BY created DESC, rowid DESC",
+            (workspace, pipeline_id),
+        )
+        return [_run(row) for row in rows]
+
+    def planned(self) -> list[PipelineRun]:
+        """Runs of schedules that were made, and neither begun nor given up, oldest first."""
+        rows = self._database.all(
+            "SELECT p.* FROM pipeline_runs AS p JOIN runs AS r ON r.workspace = p.workspace AND r.run_id = p.run_id"
+            " WHERE p.schedule_id IS NOT NULL AND NOT p.is_submitted AND r.status = 'NotStarted' ORDER BY p.rowid"
+        )
+        return [_run(row) for row in rows]
+
     def mark_submitted(self, workspace: str, run_id: str) -> None:
         """Note that a run begins; `Conflict` where it began before."""
         changed = self._database.execute(

@@ -11,7 +11,14 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.graphs import Assignment, Port, read_graph
 from azureml_wrapper.local.domain.jobs import Mode
 from azureml_wrapper.local.domain.modules import read_module
-from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineRun, Values, values_of, word_of
+from azureml_wrapper.local.domain.pipelines import (
+    PIPELINE_RUN_TYPE,
+    PipelineRun,
+    Values,
+    run_properties,
+    values_of,
+    word_of,
+)
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
 from azureml_wrapper.local.domain.storage import Datastore
@@ -99,9 +106,9 @@ def test_a_path_parameter_is_shown_as_the_sdk_takes_it_apart():
 
 
 def test_properties_are_in_azures_order_and_form():
-    found = wire.properties(
+    found = run_properties(
         record(assigned=Values(parameters={"a": "1", "b": None}), continue_on_failure=True, run_source="SDK"),
-        {"Properties": {"mine": "x"}},
+        {"mine": "x"},
     )
     assert json.loads(found["azureml.parameters"]) == {"a": "1"}
     assert found["azureml.continue_on_step_failure"] == "True"
@@ -116,9 +123,9 @@ def test_creation_is_read():
         "ParameterAssignments": {"n": "1"},
         "RunSource": "SDK",
     }
-    found = wire.read_run(creation, experiment="e", graph_id="g", run=run())
+    found = wire.read_asked(creation, "e")
     assert (found.description, found.continue_on_failure, found.run_source) == ("d", True, "SDK")
-    assert found.assigned.parameters == {"n": "1"}
+    assert found.values.parameters == {"n": "1"}
 
 
 def test_defaults_stand_where_nothing_was_assigned():

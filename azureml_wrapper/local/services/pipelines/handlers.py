@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.graphs import Graph, Port, read_graph
@@ -11,7 +9,6 @@ from azureml_wrapper.local.domain.jobs import JobOutput
 from azureml_wrapper.local.domain.pipelines import (
     ERROR_LOG,
     EXECUTION_LOG,
-    PIPELINE_RUN_TYPE,
     PipelineRun,
     values_of,
     word_of,
@@ -103,25 +100,18 @@ def create_run(context: Context, request: Request) -> Response:
     name = request.query.get("experimentname") or creation.get("RunHistoryExperimentName") or ""
     graph = read_graph(graph_body)
     graph.check()
-    values = values_of(interface, wire.read_values(creation))
+    asked = wire.read_asked(creation, name)
+    values = values_of(interface, asked.values)
     context.pipeline_executor.check(request.workspace_id, graph, values)
     document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
-    experiment = context.experiments.ensure(request.workspace_id, name)
-    run = Run(
-        workspace_id=request.workspace_id,
-        run_id=context.ids.guid(),
-        experiment=experiment.name,
-        experiment_id=experiment.experiment_id,
-        created=context.clock.now(),
-        run_type=PIPELINE_RUN_TYPE,
-        uuid=context.ids.guid(),
-        submitted_by="local",
-        tags=creation.get("tags") or {},
+    record, run = context.submissions.add(
+        request.workspace_id,
+        asked,
+        graph_id=document.key,
+        assigned=values,
+        total_steps=len(graph.steps),
+        continue_on_failure=bool(asked.continue_on_failure),
     )
-    record = wire.read_run(creation, experiment=experiment.name, graph_id=document.key, run=run)
-    record = replace(record, assigned=values, total_steps=len(graph.steps))
-    run = context.runs.add(replace(run, properties=wire.properties(record, creation)))
-    context.pipelines.add_run(record)
     return json_response(wire.pipeline_run(record, run))
 
 

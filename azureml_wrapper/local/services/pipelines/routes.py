@@ -1,13 +1,16 @@
-"""Pipelines: /pipelines/v1.0. Published pipelines, endpoints, schedules and drafts are not served yet."""
+"""Pipelines: their parts, runs, publications, endpoints and schedules. Drafts are not served."""
 
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
-from azureml_wrapper.local.services.pipelines import handlers
+from azureml_wrapper.local.services.pipelines import endpoints, handlers, published, schedules
 
 BASE = "/pipelines/v1.0{workspace_scope}"
 RUNS = BASE + "/PipelineRuns"
 RUN = RUNS + "/{run_id}"
+PUBLISHED = BASE + "/Pipelines"
+ENDPOINTS = BASE + "/PipelineEndpoints"
+SCHEDULES = BASE + "/Schedules"
 
 ROUTES = (
     Route("GET", BASE + "/DataTypes", handlers.list_data_types),
@@ -24,6 +27,28 @@ ROUTES = (
     Route("POST", RUNS + "/Unsubmitted/CreationInfoWithGraph", handlers.create_run),
     # Not `run_id`: a step's script may submit a pipeline, whose run is not of its own family.
     Route("POST", RUNS + "/Submit/{pipeline_run}", handlers.submit_run),
+    Route("POST", PUBLISHED + "/Create", published.publish),
+    Route("GET", PUBLISHED, published.list_published),
+    Route("GET", PUBLISHED + "/{pipeline}", published.get_published),
+    Route("PUT", PUBLISHED + "/{pipeline}/status", published.set_status),
+    Route("POST", RUNS + "/PipelineSubmit/{pipeline}", published.submit),
+    Route("GET", RUNS + "/Pipeline/{pipeline}", published.list_runs),
+    Route("POST", ENDPOINTS + "/Create", endpoints.create),
+    Route("GET", ENDPOINTS, endpoints.list_endpoints),
+    Route("GET", ENDPOINTS + "/Id/{endpoint}", endpoints.get),
+    Route("GET", ENDPOINTS + "/Name", endpoints.get_by_name),
+    Route("GET", ENDPOINTS + "/{endpoint}/pipelines", endpoints.list_pipelines),
+    Route("PUT", ENDPOINTS + "/{endpoint}", endpoints.put),
+    Route("POST", RUNS + "/PipelineEndpointSubmit/Id/{endpoint}", endpoints.submit),
+    Route("POST", RUNS + "/PipelineEndpointSubmit/Id/{endpoint}/{version}", endpoints.submit),
+    Route("POST", SCHEDULES + "/Create", schedules.create),
+    Route("GET", SCHEDULES, schedules.list_schedules),
+    Route("GET", SCHEDULES + "/{schedule}", schedules.get),
+    Route("PUT", SCHEDULES + "/{schedule}", schedules.put),
+    Route("GET", SCHEDULES + "/Pipeline/{pipeline}", schedules.list_of_pipeline),
+    Route("GET", SCHEDULES + "/PipelineEndpoint/{endpoint}", schedules.list_of_endpoint),
+    Route("GET", RUNS + "/Schedule/{schedule}", schedules.list_runs),
+    Route("GET", RUNS + "/Schedule/{schedule}/Last", schedules.get_last_run),
     Route("GET", RUN, handlers.get_run),
     Route("DELETE", RUN + "/Execution", handlers.cancel_run),
     Route("POST", RUN + "/Graph/AllNodes/Status", handlers.get_all_status, reads=True),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.graphs import ASSIGNMENTS, check_interface
 from azureml_wrapper.local.domain.pipelines import PipelineRun, Values, word_of
+from azureml_wrapper.local.domain.published import Submission, read_values
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import Datastore
@@ -152,20 +152,19 @@ def graph(document: Document) -> JSON:
     return {**document.body["graph"], **entity(document)}
 
 
-def read_run(creation: JSON, *, experiment: str, graph_id: str, run: Run) -> PipelineRun:
-    """A pipeline run from PipelineRunCreationInfo; `run` is its record in run history."""
-    keep_on = creation.get("ContinueExperimentOnNodeFailure") or creation.get("ContinueRunOnStepFailure")
-    return PipelineRun(
-        workspace_id=run.workspace_id,
-        run_id=run.run_id,
-        graph_id=graph_id,
+def read_asked(creation: JSON, experiment: str) -> Submission:
+    """What is asked of a run, from PipelineRunCreationInfo."""
+    return Submission(
         experiment=experiment,
-        created=run.created,
+        values=read_values(creation),
         description=creation.get("Description"),
-        assigned=read_values(creation),
-        continue_on_failure=bool(keep_on),
+        continue_on_failure=bool(
+            creation.get("ContinueExperimentOnNodeFailure") or creation.get("ContinueRunOnStepFailure")
+        ),
         run_source=creation.get("RunSource"),
         run_type=creation.get("RunType"),
+        tags=creation.get("tags") or {},
+        properties=creation.get("Properties") or {},
     )
 
 
@@ -175,15 +174,6 @@ def read_creation(body: JSON) -> tuple[JSON, JSON, JSON]:
     check_shape(body, shape, "The body")
     graph, interface = body.get("Graph") or {}, body.get("GraphInterface") or {}
     return body.get("CreationInfo") or {}, graph, check_interface(interface)
-
-
-def read_values(creation: JSON) -> Values:
-    """What a run gives its parameters."""
-    return Values(
-        parameters=creation.get("ParameterAssignments") or {},
-        data_paths=creation.get("DataPathAssignments") or {},
-        datasets=creation.get("DataSetDefinitionValueAssignments") or {},
-    )
 
 
 def pipeline_run(record: PipelineRun, run: Run) -> JSON:
@@ -221,21 +211,6 @@ def pipeline_run(record: PipelineRun, run: Run) -> JSON:
 def _paths(values: Values) -> JSON:
     """DataPath parameters, as `PipelineRun.get_graph()` takes them apart again."""
     return {name: f"{path['DataStoreName']}/{path['RelativePath']}" for name, path in values.data_paths.items()}
-
-
-def properties(record: PipelineRun, creation: JSON) -> dict[str, str]:
-    """The properties of a pipeline's run in run history (dumps of 2022), before the client's own."""
-    given = {name: str(value) for name, value in record.assigned.parameters.items() if value is not None}
-    return {
-        "azureml.runsource": "azureml.PipelineRun",
-        "runSource": record.run_source or "Unavailable",
-        "runType": record.run_type or "HTTP",
-        "azureml.parameters": json.dumps(given, separators=(",", ":")),
-        "azureml.continue_on_step_failure": str(record.continue_on_failure),
-        "azureml.continue_on_failed_optional_input": "True",
-        "azureml.pipelineComponent": "pipelinerun",
-        **(creation.get("Properties") or {}),
-    }
 
 
 def task_status(word: str, run: Run | None, origin: Run | None = None) -> JSON:
