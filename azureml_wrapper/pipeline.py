@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
+from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
 from azureml_wrapper.snapshot import check_script, check_size
 from azureml_wrapper.step import PipelineStep
+from azureml_wrapper.waiting import see_through
 from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
 from azureml_wrapper.workspace import WorkspaceWrapper
 
@@ -110,6 +112,9 @@ class PipelineWrapper:
     ) -> RunWrapper:
         """Submit the pipeline, and wait for its end; `RunFailed` says which step failed and why.
 
+        While it waits, Ctrl-C says that the run goes on, and a second one cancels it. Where the failed step has
+        `retries`, the run is submitted again from there, and the last run is returned: SDK v1 has no retries itself.
+
         `timeout` is in seconds and ends the waiting, not the run. `regenerate_outputs` runs steps again whose results
         could be reused. With `continue_on_step_failure`, steps that do not need a failed one still run. `parameters`
         are values for `pipeline_parameters`; `BadParameter` for others.
@@ -129,7 +134,7 @@ class PipelineWrapper:
             continue_on_step_failure=continue_on_step_failure,
         )
         run = RunWrapper(raw)
-        return run.wait(timeout, show_output=show_output) if wait else run
+        return see_through(run, lambda each: each.wait(timeout, show_output), self.retries) if wait else run
 
     def register(
         self,
@@ -191,10 +196,17 @@ class PipelineWrapper:
             version=version,
             continue_on_step_failure=continue_on_step_failure,
         )
+        if self.retries:
+            say(f"The retries of {', '.join(self.retries)} count in run() only: Azure ML v1 has none for other runs.")
         ws = self.workspace.ws
         check_plan(ws, order.plan, is_local=self.workspace.is_local)
         self._pipeline = self.build()
         return publish(ws, self._pipeline, order)
+
+    @property
+    def retries(self) -> dict[str, int]:
+        """Step -> how often it may be tried again."""
+        return {step.name: step.retries for step in self.steps if step.retries}
 
     def _experiment_for(self, given: str | None, name: str) -> str:
         if given is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from azureml_wrapper.data import get_datastore
 from azureml_wrapper.errors import BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.resubmission import defaults_of
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import BATCH_SECONDS, OnBlobChange, Recurring, next_instants, recurrence_of, utc_now
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Plan = Recurring | OnBlobChange | None
 ACTIVE = "Active"
-# ParameterType of the service (azureml/pipeline/core/_aeva_provider.py): Int, Double, Bool; the rest are texts.
-_TYPES: dict[str, Callable[[str], Parameter]] = {"0": int, "1": float, "Int": int, "Double": float}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ class RegisteredPipeline:
         """Name -> default, as they were published."""
         provider = self.pipeline._pipeline_provider
         interface = provider._service_caller.get_graph_interface_async(self.pipeline.graph_id)
-        return {item.name: _default(item) for item in interface.parameters or ()}
+        return defaults_of(interface)
 
     def trigger(self, parameters: Mapping[str, Any] | None = None, *, experiment: str | None = None) -> RunWrapper:
         """Run it now, and return the run at once; `BadParameter` says which parameters there are."""
@@ -200,8 +199,3 @@ def _create(ws: Workspace, published: PublishedPipeline, order: Order) -> Schedu
 
 def _order(version: str) -> tuple[int, str]:
     return (int(version) if version.isdecimal() else -1, version)
-
-
-def _default(item: Any) -> Parameter:
-    read = _TYPES.get(str(item.type))
-    return read(item.default_value) if read and item.default_value else str(item.default_value or "")

@@ -8,6 +8,7 @@ import io
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,26 @@ class RunWrapper:
         self._cancelled_here = True
         self.raw.cancel()
 
+    def resubmit(self, from_failed: bool = True, parameters: Mapping[str, Any] | None = None) -> RunWrapper:
+        """Submit the pipeline of this run again, and return the new run at once.
+
+        Scripts, data, values and settings are those of this run, but for the given `parameters`. Steps that had
+        completed are reused, where they allow it (`allow_reuse`), so that the failed one and what follows it run;
+        with `from_failed=False`, every step runs. `BadArgument` where this is no run of a pipeline.
+        """
+        return self._resubmit(from_failed=from_failed, parameters=parameters)
+
+    def _resubmit(
+        self,
+        *,
+        from_failed: bool = True,
+        parameters: Mapping[str, Any] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> RunWrapper:
+        from azureml_wrapper.resubmission import resubmit
+
+        return RunWrapper(resubmit(self.raw, from_failed=from_failed, parameters=parameters, notes=notes or {}))
+
     def _remember(self, status: str) -> None:
         self._seen = _WORDS.get(status, status)
         self._end = self._seen if self._seen in ENDS else None
@@ -174,7 +195,15 @@ class RunWrapper:
         raw: Any = self.raw
         limited = hasattr(raw, "_pipeline_run_provider") or hasattr(raw, "_step_run_provider")
         options = {"timeout_seconds": timeout} if limited and timeout is not None else {}
-        raw.wait_for_completion(show_output=True, raise_on_error=False, **options)
+        from azureml.exceptions import ExperimentExecutionException
+
+        try:
+            raw.wait_for_completion(show_output=True, raise_on_error=False, **options)
+        except ExperimentExecutionException as error:
+            # What the SDK makes of Ctrl-C (azureml/pipeline/core/run.py).
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise
 
     def _own_failure(self, step: str | None) -> Failure:
         error = self._raw._client.get_runstatus().error

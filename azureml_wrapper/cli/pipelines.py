@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -12,8 +13,8 @@ from rich.console import Console
 
 from azureml_wrapper import PipelineWrapper, RunWrapper
 from azureml_wrapper.cli.progress import Lines, Progress, Table
-from azureml_wrapper.errors import RunCanceled
-from azureml_wrapper.run import COMPLETED, ENDS
+from azureml_wrapper.run import ENDS
+from azureml_wrapper.waiting import see_through
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 3.0  # seconds between two looks at a run; each is half as long again as the one before
 
@@ -23,8 +24,18 @@ def load(config: Path, locally: bool) -> PipelineWrapper:
     return PipelineWrapper.from_config(config, target="local" if locally else None)
 
 
-def check(pipeline: PipelineWrapper) -> None:
+def parse_values(given: Iterable[str]) -> dict[str, str]:
+    """The values of `--set NAME=VALUE`."""
+    pairs = [text.partition("=") for text in given]
+    wrong = [name for name, equals, _ in pairs if not (name and equals)]
+    if wrong:
+        raise click.UsageError(f"--set {wrong[0]!r} is to be written NAME=VALUE.")
+    return {name: value for name, _, value in pairs}
+
+
+def check(pipeline: PipelineWrapper, values: Mapping[str, str]) -> None:
     """Build the pipeline, let the SDK validate it, and list its steps."""
+    pipeline.assign(values)
     problems = pipeline.pipeline.validate()
     if problems:
         raise click.ClickException("\n".join(str(problem) for problem in problems))
@@ -35,40 +46,31 @@ def check(pipeline: PipelineWrapper) -> None:
     click.echo("The pipeline is valid; nothing was run.")
 
 
-def submit(pipeline: PipelineWrapper, experiment: str) -> RunWrapper:
+def submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]) -> RunWrapper:
     # The SDK prints the same and more.
     with contextlib.redirect_stdout(io.StringIO()):
-        run = pipeline.run(experiment, wait=False)
+        run = pipeline.run(experiment, wait=False, parameters=values)
     click.echo(f"Run {run.id}\n{run.portal_url}")
     return run
 
 
-def watch(run: RunWrapper) -> None:
+def watch(run: RunWrapper, retries: Mapping[str, int] | None = None) -> RunWrapper:
     """Show the steps until the run has ended; `RunFailed` where it did not end well.
 
     Ctrl-C says that the run goes on; a second one cancels it.
     """
-    told = False
-    while True:
-        try:
-            with progress() as shown:
-                _follow(run, shown)
-            break
-        except KeyboardInterrupt:
-            if told:
-                click.echo("Cancelling…", err=True)
-                run.cancel()
-            else:
-                click.echo("The run goes on. Ctrl-C again cancels it.", err=True)
-            told = True
-    if run.wait().status != COMPLETED:
-        raise RunCanceled(f"Run {run.id} was cancelled.")
+    return see_through(run, _show, retries or {})
 
 
 def progress() -> contextlib.AbstractContextManager[Progress]:
     """A table that changes on a terminal, a line per change elsewhere."""
     console = Console()
     return Table(console) if console.is_terminal else Lines(console)
+
+
+def _show(run: RunWrapper) -> None:
+    with progress() as shown:
+        _follow(run, shown)
 
 
 def _follow(run: RunWrapper, shown: Progress) -> None:

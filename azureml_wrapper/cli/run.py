@@ -10,15 +10,21 @@ import click
 @click.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-e", "--experiment", required=True, help="The experiment that the run belongs to.")
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A value for a pipeline parameter.")
 @click.option("--local", "locally", is_flag=True, help="Use the local Azure ML, whatever the config says.")
 @click.option("--no-wait", is_flag=True, help="Submit, print the run's id, and leave.")
 @click.option("--dry-run", is_flag=True, help="Build and check the pipeline; run nothing.")
-def run(config: Path, experiment: str, locally: bool, no_wait: bool, dry_run: bool) -> None:
+def run(
+    config: Path, experiment: str, *, given: tuple[str, ...], locally: bool, no_wait: bool, dry_run: bool
+) -> None:
     """Run the pipeline of CONFIG (.json or .yml), and show its steps until it ends."""
     from azureml_wrapper.cli import pipelines
 
     pipeline = pipelines.load(config, locally)
+    values = pipelines.parse_values(given)
     if dry_run:
-        return pipelines.check(pipeline)
-    submitted = pipelines.submit(pipeline, experiment)
-    return None if no_wait else pipelines.watch(submitted)
+        pipelines.check(pipeline, values)
+        return
+    submitted = pipelines.submit(pipeline, experiment, values)
+    if not no_wait:
+        pipelines.watch(submitted, pipeline.retries)

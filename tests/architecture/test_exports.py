@@ -39,6 +39,7 @@ POSITIONS = {
     ("RunWrapper", "wait"): ["timeout", "show_output"],
     ("RunWrapper", "logs"): ["step"],
     ("RunWrapper", "download"): ["folder"],
+    ("RunWrapper", "resubmit"): ["from_failed", "parameters"],
 }
 
 

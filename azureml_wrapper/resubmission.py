@@ -1,0 +1,95 @@
+"""A run of a pipeline submitted again, as it was: the same graph, scripts, data and values.
+
+SDK v1 has no call for it. What is read is what `PipelineRun.publish_pipeline` reads, what is sent is what
+`Experiment.submit` sends (azureml/pipeline/core/_aeva_provider.py): no published pipeline is left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.config.parameters import Parameter, assign
+from azureml_wrapper.errors import BadArgument
+
+if TYPE_CHECKING:
+    from azureml.core import Run
+    from azureml.pipeline.core import PipelineRun
+
+# Properties of the new run.
+RESUBMITTED_FROM = "azureml_wrapper.resubmitted_from"
+# ParameterType of the service (azureml/pipeline/core/_aeva_provider.py): Int and Double; the others are texts to us.
+_TYPES = {"0": int, "Int": int, "1": float, "Double": float}
+
+
+def resubmit(
+    raw: Run, *, from_failed: bool, parameters: Mapping[str, Any] | None, notes: Mapping[str, str]
+) -> PipelineRun:
+    """The new run. With `from_failed`, steps whose results can be reused do not run; else every step does.
+
+    `notes` become properties of the new run. `BadArgument` where `raw` is no run of a pipeline.
+    """
+    from azureml.pipeline.core import PipelineRun
+    from azureml.pipeline.core._restclients.aeva.models import PipelineRunCreationInfoWithGraph
+
+    if not isinstance(raw, PipelineRun):
+        raise BadArgument(f"Run {raw.id} is no run of a pipeline; only those are submitted again.")
+    caller = raw._context.workflow_provider.graph_provider._service_caller
+    before = caller.get_pipeline_run_async(raw.id)
+    graph = caller.get_graph_async(before.graph_id)
+    interface = caller.get_graph_interface_async(before.graph_id)
+    for node in graph.module_nodes:
+        # A run with regenerate_outputs leaves True behind.
+        node.regenerate_output = not from_failed
+    values = assign(defaults_of(interface), parameters or {}, set())
+    asked = PipelineRunCreationInfoWithGraph(
+        creation_info=_creation_info(raw, before, interface, values=values, notes=notes),
+        graph=graph,
+        graph_interface=interface,
+    )
+    made = caller.create_unsubmitted_pipeline_run_async(asked, experiment_name=raw.experiment.name)
+    caller.submit_saved_pipeline_run_async(made.id)
+    return PipelineRun(raw.experiment, made.id)
+
+
+def defaults_of(interface: Any) -> dict[str, Parameter]:
+    """The parameters of a graph, and their defaults as Python has them."""
+    return {item.name: _default(item) for item in interface.parameters or ()}
+
+
+def _default(item: Any) -> Parameter:
+    read = _TYPES.get(str(item.type))
+    text = str(item.default_value or "")
+    return read(text) if read and text else text
+
+
+def _creation_info(
+    raw: PipelineRun, before: Any, interface: Any, *, values: Mapping[str, Parameter], notes: Mapping[str, str]
+) -> Any:
+    from azureml.pipeline.core._restclients.aeva.models import PipelineRunCreationInfo
+
+    given = before.parameter_assignments or {}
+    names = {item.name for item in interface.parameters or ()}
+    paths = {item.name for item in interface.data_path_parameters or ()}
+    goes_on = raw._run_dto.get("properties", {}).get("azureml.continue_on_step_failure") == "True"
+    return PipelineRunCreationInfo(
+        description=before.description,
+        parameter_assignments={
+            **{name: value for name, value in given.items() if name in names},
+            **{name: str(value) for name, value in values.items()},
+        },
+        data_path_assignments={name: _path(value) for name, value in given.items() if name in paths},
+        data_set_definition_value_assignments=before.data_set_definition_value_assignments,
+        continue_experiment_on_node_failure=goes_on,
+        run_source="SDK",
+        run_type="SDK",
+        properties={RESUBMITTED_FROM: raw.id, **notes},
+    )
+
+
+def _path(text: str) -> Any:
+    """A DataPath parameter's value comes back as "datastore/path"."""
+    from azureml.pipeline.core._restclients.aeva.models import DataPath
+
+    datastore, _, path = text.partition("/")
+    return DataPath(data_store_name=datastore, relative_path=path)

@@ -1,0 +1,116 @@
+"""Ctrl-C while a run is waited for, and tries of failed steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from azureml_wrapper.errors import RunCanceled, RunFailed, RunTimeout
+from azureml_wrapper.waiting import REASON, TRY, see_through, wait_or_cancel
+
+
+class Step:
+    def __init__(self, status):
+        self.status = status
+
+
+class Run:
+    """A run whose end is given: Completed, Failed or Canceled; `again` take its place, one after the other."""
+
+    def __init__(self, end, *again, failed=("train",)):
+        self.end, self.again, self.failed = end, list(again), failed
+        self.id, self.status, self.notes, self.cancelled = f"run-{len(again)}", "Running", None, 0
+
+    @property
+    def steps(self):
+        return {name: Step("Failed") for name in self.failed if self.status == "Failed"}
+
+    def wait(self):
+        self.status = self.end
+        if self.end == "Failed":
+            raise RunFailed(f"Step 'train' failed in {self.id}")
+        return self
+
+    def cancel(self):
+        self.cancelled += 1
+        self.end = "Canceled"
+
+    def _resubmit(self, notes):
+        self.notes = notes
+        following, *later = self.again
+        following.again = later
+        return following
+
+
+def pressed(times):
+    """A wait in which Ctrl-C is pressed so often."""
+    left = [None] * times
+
+    def wait(run):
+        if left:
+            left.pop()
+            raise KeyboardInterrupt
+        run.wait()
+
+    return wait
+
+
+def test_ctrl_c_once_says_that_the_run_goes_on(capsys):
+    run = Run("Completed")
+    wait_or_cancel(run, pressed(1))
+    assert run.cancelled == 0
+    assert capsys.readouterr().err == "The run goes on. Ctrl-C again cancels it.\n"
+
+
+def test_twice_cancels_it_and_waits_for_that():
+    run = Run("Completed")
+    with pytest.raises(RunCanceled, match="run-0 was cancelled"):
+        wait_or_cancel(run, pressed(2))
+    assert (run.cancelled, run.status) == (1, "Canceled")
+
+
+def test_a_third_one_leaves():
+    run = Run("Completed")
+    with pytest.raises(KeyboardInterrupt):
+        wait_or_cancel(run, pressed(3))
+    assert run.cancelled == 1
+
+
+def test_a_failed_step_is_tried_again_with_the_reason(capsys):
+    last = Run("Completed")
+    middle, first = Run("Failed"), Run("Failed", None)
+    first.again = [middle, last]
+    assert see_through(first, Run.wait, {"train": 2}) is last
+    assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
+    assert first.notes[REASON] == "Step 'train' failed in run-1"
+    assert "Try 2 of 3 of step 'train', in run run-0, because:\nStep 'train' failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("retries", "failed"),
+    [({}, ("train",)), ({"other": 3}, ("train",)), ({"train": 1}, ("train", "other")), ({"train": 1}, ())],
+)
+def test_a_step_without_tries_left_ends_it(retries, failed):
+    run = Run("Failed", Run("Completed"), failed=failed)
+    with pytest.raises(RunFailed):
+        see_through(run, Run.wait, retries)
+    assert run.notes is None
+
+
+def test_tries_end():
+    runs = [Run("Failed") for _ in range(3)]
+    runs[0].again = runs[1:]
+    with pytest.raises(RunFailed):
+        see_through(runs[0], Run.wait, {"train": 1})
+    assert [run.notes is None for run in runs] == [False, True, True]
+
+
+def test_a_canceled_run_and_one_that_takes_too_long_are_not_tried_again():
+    run = Run("Canceled", Run("Completed"))
+    with pytest.raises(RunCanceled):
+        see_through(run, Run.wait, {"train": 1})
+
+    def wait(run):
+        raise RunTimeout("too long")
+
+    with pytest.raises(RunTimeout):
+        see_through(Run("Completed"), wait, {"train": 1})
