@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 from azureml_wrapper.local import control
 from azureml_wrapper.local.control import ServiceError
@@ -43,20 +44,34 @@ def describe(home: Home) -> dict[str, str]:
         "home": str(home.path),
         "size": f"{size(home.path) / 2**20:.1f} MiB",
         "runs": runs or "none",
+        "schedules": describe_schedules(home.database),
     }
 
 
 def count_runs(database: Path) -> dict[str, int]:
     """Status → number of runs of all kinds, read from the database: the service need not run for it."""
+    return dict(_read(database, "SELECT status, count(*) FROM runs GROUP BY status ORDER BY status"))
+
+
+def describe_schedules(database: Path) -> str:
+    """How many schedules are enabled, and when the next of them fires; while one is, the service stays up."""
+    rows = _read(database, "SELECT count(*), min(next_fire) FROM schedules WHERE is_active")
+    count, following = rows[0] if rows else (0, None)
+    if not count:
+        return "none enabled"
+    when = f", the next fires at {following[:19].replace('T', ' ')} UTC" if following else ""
+    return f"{count} enabled{when}; the service stays up for them"
+
+
+def _read(database: Path, sql: str) -> list[tuple[Any, ...]]:
     if not database.exists():
-        return {}
+        return []
     with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         try:
-            rows = connection.execute("SELECT status, count(*) FROM runs GROUP BY status ORDER BY status")
+            return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
-            # A service that was killed while it made its tables for the first time.
-            return {}
-        return dict(rows)
+            # A service that was killed while it made its tables for the first time, or an older one's.
+            return []
 
 
 def size(folder: Path) -> int:

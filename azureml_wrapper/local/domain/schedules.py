@@ -223,7 +223,10 @@ def _wall_clock(text: str, zone: tzinfo) -> datetime:
     """A start time on the wall clock of its zone; one with an offset is turned to it."""
     # Python 3.10 reads three or six decimals only, .NET writes up to seven.
     text = re.sub(r"\.(\d+)", lambda part: "." + part[1][:6].ljust(6, "0"), text.strip())
-    start = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+    try:
+        start = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+    except ValueError as error:
+        raise ValueError(f"StartTime {text!r} is no time such as 2026-01-31T08:00:00 ({error}).") from error
     if start.tzinfo:
         start = start.astimezone(zone).replace(tzinfo=None)
     localize(start, timezone.utc)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
-from azureml_wrapper.cli.service import count_runs, describe, size
+from azureml_wrapper.cli.service import count_runs, describe, describe_schedules, size
 from azureml_wrapper.local.home import Home
 
 
@@ -37,3 +38,17 @@ def test_size_is_that_of_all_files_and_follows_no_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "missing" / "far" / "away")
     assert before == 8
     assert size(tmp_path) == 8 + (tmp_path / "link").lstat().st_size
+
+
+def test_enabled_schedules_are_told_with_the_next_instant(tmp_path):
+    file = tmp_path / "state.sqlite"
+    assert describe_schedules(file) == "none enabled"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE schedules (is_active INTEGER, next_fire TEXT)")
+        connection.execute("INSERT INTO schedules VALUES (0, '2026-01-01T00:00:00.000000+00:00')")
+        connection.commit()
+        assert describe_schedules(file) == "none enabled"
+        connection.execute("INSERT INTO schedules VALUES (1, NULL), (1, '2026-01-02T08:30:00.000000+00:00')")
+        connection.commit()
+    told = describe_schedules(file)
+    assert told == "2 enabled, the next fires at 2026-01-02 08:30:00 UTC; the service stays up for them"
