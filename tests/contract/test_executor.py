@@ -276,9 +276,9 @@ def test_a_script_that_heeds_sigterm_may_clean_up(bench):
     run_id = bench.submit(
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('cleaned up'), sys.exit(0)))\n"
-        "print('ready')\ntime.sleep(60)"
+        "print('heeding')\ntime.sleep(60)"
     )
-    bench.await_text(run_id, "ready")
+    bench.await_text(run_id, "heeding")
     bench.executor.cancel(bench.workspace.workspace_id, run_id)
     assert bench.wait(run_id).status is RunStatus.CANCELED
     assert "cleaned up" in bench.printed(run_id)
