@@ -53,7 +53,7 @@ class PublishedPipeline:
 
     def check_active(self) -> None:
         """Raise `Conflict` where the pipeline has been disabled."""
-        if self.status != ACTIVE:
+        if self.status == DISABLED:
             raise Conflict(
                 f"The published pipeline {self.name} ({self.pipeline_id}) is {self.status}; enable it to run it."
             )

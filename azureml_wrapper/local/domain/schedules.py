@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -12,6 +13,7 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import DISPLAY_NAME_LENGTH, VALUE_LENGTH
 from azureml_wrapper.local.domain.published import BATCH_SECONDS, Submission, read_submission
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
+from azureml_wrapper.local.domain.storage import check_blob_name
 from azureml_wrapper.recurrence import WEEK_DAYS, Frequency, Recurrence, find_zone, localize
 
 JSON = dict[str, Any]
@@ -179,8 +181,8 @@ def read_recurrence(body: JSON, anchor: datetime) -> Recurrence:
             minutes=tuple(times.get("Minutes") or ()),
             week_days=tuple(_week_day(name) for name in times.get("WeekDays") or ()),
         )
-        # A span or a start too large to count with.
-        next(made.after(anchor))
+        # A span or a start too large to count with: the second instant has to be known when the first one fires.
+        list(itertools.islice(made.after(anchor), 2))
     except (ValueError, OverflowError) as error:
         raise Invalid(f"The recurrence cannot be kept: {error}") from error
     return made
@@ -192,9 +194,12 @@ def read_watch(body: JSON, batch: object) -> Watch:
     polling = body.get("PollingInterval")
     if polling is not None and not 0 <= polling <= 1_000_000:
         raise Invalid(f"PollingInterval is {polling}; it is a number of minutes from 0 to 1000000.")
+    path = (body.get("PathOnDataStore") or "").strip("/")
+    if path:
+        check_blob_name(path)
     return Watch(
         datastore=body["DataStoreName"],
-        path=(body.get("PathOnDataStore") or "").strip("/"),
+        path=path,
         polling=timedelta(minutes=DEFAULT_POLLING_MINUTES if polling is None else polling),
         parameter=body.get("DataPathParameterName"),
         batch=_batch(batch),

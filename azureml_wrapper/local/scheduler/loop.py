@@ -12,7 +12,6 @@ import sqlite3
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import ServiceFault
@@ -37,6 +36,8 @@ LONGEST_SLEEP = 30.0
 # How often the time of a watched folder is read. It is a file's metadata, so there is no need to wait minutes for it.
 LOOK_SECONDS = 2.0
 PAGE = 5000
+# What keeps one schedule from firing, but must not keep the others.
+FAULTS = (ServiceFault, OSError, ValueError, OverflowError, sqlite3.Error)
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -128,7 +129,7 @@ class SchedulerLoop:
             try:
                 waits.append(self._attend(schedule))
                 self._complaints.pop(key, None)
-            except (ServiceFault, OSError) as error:
+            except FAULTS as error:
                 self._complain(key, schedule.name, str(error))
         return max(0.0, min(waits))
 
@@ -137,7 +138,7 @@ class SchedulerLoop:
             self._wake.clear()
             try:
                 seconds = self.tick()
-            except (ServiceFault, sqlite3.Error):
+            except FAULTS:
                 log.exception("schedules cannot be read")
                 seconds = LONGEST_SLEEP
             self._wake.wait(seconds)
@@ -168,7 +169,7 @@ class SchedulerLoop:
         """Look for changed blobs: the folder's time first, its files where that has changed or it is time to."""
         now, key = self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
         is_due = schedule.next_fire is not None and schedule.next_fire <= now
-        mark, last = _mark(self._folder(schedule, watch)), self._looks.get(key)
+        mark, last = self._mark(schedule, watch), self._looks.get(key)
         if last and last.mark == mark and now < last.again and not is_due:
             return
         for record in self._changes(schedule, watch, now):
@@ -244,9 +245,15 @@ class SchedulerLoop:
         if schedule.watch and schedule.is_active:
             self._stores.schedules.see(schedule, self._listing(schedule, schedule.watch), waiting=False)
 
-    def _folder(self, schedule: Schedule, watch: Watch) -> Path:
+    def _mark(self, schedule: Schedule, watch: Watch) -> int | None:
+        """When a file of the folder last came or went; None where there is no such folder."""
         datastore = self._stores.datastores.get(schedule.workspace_id, watch.datastore)
-        return self._stores.blobs.folder(datastore.account, datastore.container, watch.path)
+        inside = f"{watch.path}/any".lstrip("/")
+        try:
+            folder = self._stores.blobs.path(datastore.account, datastore.container, inside).parent
+            return folder.stat().st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def _listing(self, schedule: Schedule, watch: Watch) -> dict[str, str]:
         """The blobs of a folder, not those of folders inside it, as in Azure: name → ETag."""
@@ -275,7 +282,3 @@ def _planned(before: Schedule, after: Schedule, now: datetime) -> datetime | Non
     if before.is_active and after.is_active and before.watch == after.watch:
         return before.next_fire
     return triggers.next_instant(after, now)
-
-
-def _mark(folder: Path) -> int:
-    return folder.stat().st_mtime_ns

@@ -342,6 +342,14 @@ def test_a_file_that_is_written_in_place_is_seen_when_the_polling_interval_is_ov
     assert bench.paths(schedule) == ["in/a.csv"]
 
 
+def test_a_watched_folder_need_not_be_there(bench):
+    schedule = bench.watch(path="later/on")
+    bench.loop.tick()
+    bench.put("later/on/a.csv")
+    bench.loop.tick()
+    assert bench.paths(schedule) == ["later/on/a.csv"]
+
+
 def test_a_blob_that_comes_back_counts_as_new(bench):
     schedule = bench.watch(polling=0)
     bench.put("in/a.csv")
@@ -431,7 +439,9 @@ def test_changed_files_are_listed_as_far_as_a_property_holds_them():
         ({"recurrence": every("Week", Schedule=days("Funday"))}, "Funday"),
         ({}, "either a Recurrence"),
         ({"recurrence": every("Day"), "PipelineEndpointId": "e", "PipelineId": "p"}, "either a published pipeline"),
+        ({"recurrence": every("Month", 10**6, StartTime="2099-01-01T00:00:00")}, "cannot be kept"),
         ({"trigger": {"DataStoreName": "d", "PollingInterval": -1}}, "PollingInterval"),
+        ({"trigger": {"DataStoreName": "d", "PathOnDataStore": "../x"}}, "x"),
         ({"trigger": {"DataStoreName": "d"}, "parameters": {BATCH_SECONDS: "often"}}, BATCH_SECONDS),
     ],
 )

@@ -132,6 +132,11 @@ def test_without_a_start_time_it_runs_at_once_with_its_parameters(ws, publish, c
     properties = run.get_properties()
     assert (properties["azureml.scheduleid"], properties["azureml.pipelineid"]) == (schedule.id, pipeline.id)
     assert run.display_name == schedule.name
+    schedule.disable()
+    schedule.enable()
+    schedule.update(name="renamed")
+    time.sleep(1)
+    assert len(schedule.get_pipeline_runs()) == 1
 
 
 def test_data_is_resolved_when_it_fires(ws, publish, create, unique, folder, tmp_path):

@@ -147,7 +147,14 @@ def read_status(status: object) -> str:
 def read_schedule_body(body: JSON) -> JSON:
     """What of a request is kept."""
     names = ("Name", "PipelineId", "PipelineEndpointId", "PipelineSubmissionInfo", "Recurrence")
-    return {name: body.get(name) for name in (*names, "DataStoreTriggerInfo")}
+    return {name: _without_nulls(body.get(name)) for name in (*names, "DataStoreTriggerInfo")}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A recurrence that comes back without what was null in it is the same one."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(item) for key, item in value.items() if item is not None}
 
 
 def schedule(found: Schedule) -> JSON:
