@@ -99,11 +99,12 @@ def scripts(tmp_path):
 
 @pytest.fixture
 def make(workspace, names, scripts):
-    """A pipeline of steps given as dicts; a step's script has its name."""
+    """A pipeline of steps given as dicts; a step's script has its name. Steps run each time unless it says so."""
 
     def pipeline(*steps, **texts):
         folder = scripts(**texts)
-        configs = [{"script_name": step["step_name"], "script_directory": str(folder), **step} for step in steps]
+        common = {"script_directory": str(folder), "allow_reuse": False}
+        configs = [{"script_name": step["step_name"], **common, **step} for step in steps]
         config = {**names, "env_name": "wrapper_env", "compute_name": "wrapper-cpu", "steps": configs}
         return PipelineWrapper.from_config(config)
 
@@ -284,8 +285,9 @@ class TestRunning:
         config = {"rows": 1}
         texts = dict.fromkeys(names, WRITE + SHOW)
 
-        def pipeline(**more):
-            return make(step(names[0], step_config=config), step(names[1], **more), **texts)
+        def pipeline(second=True):
+            first = step(names[0], step_config=config, allow_reuse=True)
+            return make(first, step(names[1], allow_reuse=second), **texts)
 
         first, again = (pipeline().run(unique("exp")) for _ in range(2))
         assert [first.steps[name].reused_from for name in names] == [None, None]
@@ -298,7 +300,7 @@ class TestRunning:
         third = pipeline().run(unique("exp"))
         assert "Not reused: arguments changed (config.rows 1 → 2)." in third.logs(names[0])
         assert third.steps[names[1]].reused_from is None
-        assert pipeline(allow_reuse=False).run(unique("exp")).steps[names[1]].reused_from is None
+        assert pipeline(second=False).run(unique("exp")).steps[names[1]].reused_from is None
 
     def test_building_twice_gives_the_same_and_changes_no_step(self, make, unique):
         pipeline = make(step("a"), step("b"), a=WRITE, b=SHOW)

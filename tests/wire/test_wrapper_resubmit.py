@@ -64,7 +64,8 @@ def make(workspace, tmp_path, gate):
         for name, text in scripts.items():
             folder = tmp_path / name
             folder.mkdir()
-            (folder / "script.py").write_text(text)
+            # Of this test alone: an equal step of another one would be reused.
+            (folder / "script.py").write_text(f"{text}\n# {tmp_path}\n")
             step = {"step_name": name, "script_name": "script.py", "script_directory": str(folder)}
             if text.startswith(UNTIL):
                 step |= {"step_config": {"gate": str(gate), "lr": "${{parameters.lr}}"}, **until}

@@ -32,14 +32,18 @@ def runconfig(cluster):
 
 @pytest.fixture
 def make(tmp_path, cluster, runconfig):
-    """`make(WRITE, "name", arguments)`: a step whose source directory holds one script."""
+    """`make(WRITE, "name", arguments)`: a step whose source directory holds one script.
+
+    It runs each time: tests share a workspace, and an equal step of another test must not stand in for it.
+    """
 
     def step(source: str, name: str | None = None, arguments: list | None = None, **more) -> PythonScriptStep:
         name = name or f"step{uuid.uuid4().hex[:6]}"
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         (folder / "script.py").write_text(textwrap.dedent(source))
-        settings = {"compute_target": cluster, "runconfig": runconfig, "source_directory": str(folder), **more}
+        settings = {"compute_target": cluster, "runconfig": runconfig, "source_directory": str(folder)}
+        settings = {**settings, "allow_reuse": False, **more}
         return PythonScriptStep("script.py", name=name, arguments=arguments or [], **settings)
 
     return step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import partial
 
 import pytest
 import requests
@@ -56,6 +57,12 @@ def reason(run, name: str) -> str:
     start = "[local] Not reused: "
     (line,) = [line for line in step_of(run, name).get_stdout_log().splitlines() if line.startswith(start)]
     return line.removeprefix(start)
+
+
+@pytest.fixture
+def make(make):
+    """Steps that may be reused."""
+    return partial(make, allow_reuse=True)
 
 
 @pytest.fixture
