@@ -19,6 +19,7 @@
     │   ├── UnregisteredEnvironment
     │   ├── UnregisteredCompute
     │   ├── UnregisteredPipeline
+    │   ├── UnregisteredSchedule
     │   └── UnregisteredRun
     ├── AlreadyRegistered       ValueError         it is there, with other settings, and has no versions
     ├── BadData                 ValueError         an empty CSV, or one with another delimiter
@@ -123,6 +124,10 @@ class UnregisteredCompute(NotRegistered):
 
 class UnregisteredPipeline(NotRegistered):
     """No published pipeline of the workspace has this name. Publish it with register, or correct the name."""
+
+
+class UnregisteredSchedule(NotRegistered):
+    """No active schedule of the workspace has this name. Correct it; `aml schedules` lists them."""
 
 
 class UnregisteredRun(NotRegistered):

@@ -130,6 +130,21 @@ def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
     )
 
 
+def describe(schedule: Schedule) -> str:
+    """When a schedule of the SDK fires, in words."""
+    given = schedule.recurrence
+    if given is None:
+        place = "/".join(part for part in (schedule.datastore_name, schedule.path_on_datastore) if part)
+        return f"when blobs of {place} change, looking every {schedule.polling_interval} min"
+    number = int(given.interval)
+    pace = f"every {given.frequency.lower()}" if number == 1 else f"every {number} {given.frequency.lower()}s"
+    days = f" on {', '.join(given.week_days)}" if given.week_days else ""
+    hours = "" if given.hours is None else ", ".join(map(str, given.hours)) + " h"
+    minutes = "" if given.minutes is None else ", ".join(map(str, given.minutes)) + " min"
+    clock = f" at {' '.join(filter(None, (hours, minutes)))}" if hours or minutes else ""
+    return f"{pace}{days}{clock} ({given.time_zone.value if given.time_zone else 'UTC'})"
+
+
 def windows_name(zone: str | None) -> str:
     """The name that Azure ML has for a time zone; `BadSchedule` where there is none, with near names."""
     from tzlocal.windows_tz import tz_win

@@ -12,7 +12,10 @@ import traceback
 import click
 
 from azureml_wrapper.cli.local import local
+from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
+from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
+from azureml_wrapper.cli.schedules import schedules
 
 TRACEBACK_VARIABLE = "AML_TRACEBACK"
 MESSAGE_LINES = 20
@@ -27,8 +30,8 @@ def aml() -> None:
     """Azure ML pipelines, in Azure or on this machine."""
 
 
-aml.add_command(run)
-aml.add_command(local)
+for command in (run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
+    aml.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,9 +53,10 @@ def exit_code(error: Exception) -> int:
     """2 where the command or the config is at fault, else 1."""
     from azureml_wrapper import errors
 
-    at_fault = (errors.ConfigError, errors.BadName, errors.BadArgument, errors.BadPipeline)
+    of_config = (errors.ConfigError, errors.BadName, errors.BadArgument, errors.BadPipeline)
+    of_values = (errors.BadParameter, errors.BadSchedule)
     missing = (errors.NotRegistered, errors.ScriptNotFound, errors.SnapshotTooLarge)
-    return 2 if isinstance(error, (*at_fault, *missing)) else 1
+    return 2 if isinstance(error, (*of_config, *of_values, *missing)) else 1
 
 
 def message(error: Exception) -> str:

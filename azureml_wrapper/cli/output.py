@@ -1,0 +1,48 @@
+"""Records for people, as a table, or for programs, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from azureml_wrapper.cli.progress import COLORS
+
+Record = Mapping[str, Any]
+# Without a terminal, no line is cut or folded: other programs read them.
+WIDE = 10_000
+
+
+def show_records(records: Sequence[Record], columns: Sequence[str], *, as_json: bool) -> None:
+    """All of the records as JSON, or the columns that people want as a table."""
+    if as_json:
+        show_json(list(records))
+    elif records:
+        _print(records, columns)
+    else:
+        click.echo("There are none.", err=True)
+
+
+def show_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print(records: Sequence[Record], columns: Sequence[str]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for record in records:
+        table.add_row(*(Text(text, style=COLORS.get(text, "")) for text in map(_text, map(record.get, columns))))
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(_text, value))
+    return "" if value is None else str(value)

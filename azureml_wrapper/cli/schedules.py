@@ -1,0 +1,37 @@
+"""`aml schedules`: when published pipelines run by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from azureml_wrapper.cli import options
+
+
+@click.group(invoke_without_command=True)
+@click.option("--next", "count", type=click.IntRange(0, 1000), default=1, help="Show so many of the next instants.")
+@options.workspace
+@options.as_json
+@click.pass_context
+def schedules(context: click.Context, *, config: Path | None, locally: bool, count: int, as_json: bool) -> None:
+    """List the active schedules of a workspace."""
+    if context.invoked_subcommand is None:
+        from azureml_wrapper.cli import registered
+
+        registered.show_schedules(options.open_workspace(config, locally).ws, count=count, as_json=as_json)
+
+
+@schedules.command()
+@click.argument("name")
+@options.workspace
+@options.as_json
+def disable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
+    """Disable the schedule NAME; its pipeline stays published."""
+    from azureml_wrapper.cli import output, registered
+
+    found = registered.disable_schedules(options.open_workspace(config, locally).ws, name)
+    if as_json:
+        output.show_json([{"name": each.name, "id": each.id, "status": each.status} for each in found])
+    else:
+        click.echo(f"The schedule {name} is disabled.")

@@ -1,0 +1,153 @@
+"""`aml publish`, `pipelines`, `schedules`, `trigger`, `runs`, `show`, `cancel`, `resubmit` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+REGISTER = """
+from azureml_wrapper import WorkspaceWrapper
+workspace = WorkspaceWrapper("w-runs", "g", "local")
+workspace.register_env("env", [])
+workspace.register_compute("cpu")
+"""
+FIRST = """
+import argparse, json, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--config", type=json.loads)
+parser.add_argument("--output-folder")
+args = parser.parse_args()
+print("lr", args.config["lr"])
+if args.output_folder:
+    pathlib.Path(args.output_folder, "lr.txt").write_text(str(args.config["lr"]))
+"""
+# Fails once.
+SECOND = """
+from pathlib import Path
+gate = Path(r"GATE")
+if not gate.exists():
+    gate.touch()
+    raise ValueError("a column is missing")
+"""
+SLOW = "import time\ntime.sleep(300)\n"
+
+
+@pytest.fixture
+def ready(shell):
+    """A shell in a folder with a pipeline, whose workspace has what it needs."""
+    shell.run("python", "-c", REGISTER)
+    write(shell.folder, first=FIRST)
+    return shell
+
+
+def write(folder, **scripts):
+    steps = {}
+    for name, text in scripts.items():
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "script.py").write_text(text)
+        steps[name] = {"step_name": name, "script_name": "script", "script_directory": name}
+    steps[next(iter(scripts))]["step_config"] = {"lr": "${{parameters.lr}}"}
+    config = {
+        "ws_name": "w-runs",
+        "resource_group": "g",
+        "subscription_id": "local",
+        "env_name": "env",
+        "compute_name": "cpu",
+        "pipeline_parameters": {"lr": 0.5},
+        "steps": steps,
+    }
+    (folder / "pipeline.json").write_text(json.dumps(config))
+    (folder / ".azureml").mkdir(exist_ok=True)
+    named = {"subscription_id": "local", "resource_group": "g", "workspace_name": "w-runs"}
+    (folder / ".azureml" / "config.json").write_text(json.dumps(named))
+
+
+def read(shell, *arguments, check=True):
+    """What a command prints with --json."""
+    return json.loads(shell.aml(*arguments, "--json", check=check).stdout)
+
+
+@pytest.mark.slow
+def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready):
+    assert read(ready, "pipelines") == []
+    made = read(ready, "publish", "pipeline.json", "nightly", "-d", "each night")
+    assert (made["version"], made["schedule"], made["next"]) == ("1", None, [])
+    options = ("--schedule", "Day", "--interval", "2", "--time-zone", "Europe/Paris")
+    told = ready.aml("publish", "pipeline.json", "nightly", *options).stdout
+    assert "nightly, version 2" in told
+    assert "Runs every 2 days (Romance Standard Time)" in told
+    assert [each["version"] for each in read(ready, "pipelines")] == ["1", "2"]
+    assert "each night" in ready.aml("pipelines").stdout
+    (schedule,) = read(ready, "schedules", "--next", "3")
+    assert (schedule["name"], len(schedule["next"])) == ("nightly", 3)
+    assert ready.aml("schedules", "--next", "2").stdout.count("+0") == 2
+
+    run = read(ready, "trigger", "nightly", "--set", "lr=0.25", "-e", "exp")
+    assert run["status"] == "Completed"
+    shown = read(ready, "show", run["run"])
+    assert (shown["experiment"], shown["parameters"]) == ("exp", {"lr": "0.25"})
+    assert "Did you mean 'nightly'" in ready.fails("trigger", "nigthly", code=2)
+    assert "There are: lr" in ready.fails("trigger", "nightly", "--set", "x=1", code=2)
+    assert "NAME=VALUE" in ready.fails("trigger", "nightly", "--set", "lr", code=2)
+
+    assert "is disabled" in ready.aml("schedules", "disable", "nightly").stdout
+    assert read(ready, "schedules") == []
+    assert "no active schedule" in ready.fails("schedules", "disable", "nightly", code=2)
+    assert "There are none" in ready.aml("schedules").stderr
+
+
+def test_a_schedule_that_cannot_be_is_told_with_what_is_allowed(shell):
+    write(shell.folder, first=FIRST)
+    told = shell.fails("publish", "pipeline.json", "p", "--schedule", "Weekly", "--interval", "1", code=2)
+    assert "Minute, Hour, Day, Week, Month, On_blob_change" in told
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_listed_shown_and_resubmitted_from_where_it_failed(ready):
+    write(ready.folder, first=FIRST, second=SECOND.replace("GATE", str(ready.folder / "gate")))
+    ready.fails("run", "pipeline.json", "-e", "exp", "--set", "lr=0.125", code=1)
+    (failed,) = read(ready, "runs", "-e", "exp", "--status", "Failed")
+    assert read(ready, "runs", "--status", "Completed") == []
+    shown = ready.aml("show", failed["run"]).stdout
+    assert "a column is missing" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith(("first ", "second "))] == [
+        ["first", "Completed"],
+        ["second", "Failed"],
+    ]
+    output = ready.aml("resubmit", failed["run"], "--from-failed").stdout
+    assert "first reused" in output
+    assert "second Completed" in output
+    (again,) = read(ready, "runs", "--status", "Completed")
+    assert again["resubmitted_from"] == failed["run"]
+    shown = read(ready, "show", again["run"])
+    assert shown["parameters"] == {"lr": "0.125"}
+    assert [step["reused_from"] is None for step in shown["steps"]] == [False, True]
+    assert len(read(ready, "runs")) == 2
+    assert len(ready.aml("runs").stdout.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_run_is_cancelled_once(ready):
+    write(ready.folder, first=SLOW)
+    ready.aml("run", "pipeline.json", "-e", "exp", "--no-wait")
+    (run,) = read(ready, "runs")
+    began = time.monotonic()
+    assert read(ready, "cancel", run["run"])["status"] == "Canceled"
+    assert time.monotonic() - began < 15
+    assert read(ready, "show", run["run"])["status"] == "Canceled"
+    write(ready.folder, first=FIRST)
+    ready.aml("run", "pipeline.json", "-e", "exp")
+    (completed,) = read(ready, "runs", "--status", "Completed")
+    assert "is Completed already" in ready.fails("cancel", completed["run"], code=1)
+
+
+@pytest.mark.slow
+def test_what_does_not_exist_is_said(ready):
+    assert "no run 'nowhere'" in ready.fails("show", "nowhere", code=2)
+    assert "Experiment nowhere was not found" in ready.fails("runs", "-e", "nowhere", code=1)
+
+
+def test_without_a_config_the_workspace_has_to_be_named(shell):
+    assert "config.json" in shell.fails("runs", code=2)
