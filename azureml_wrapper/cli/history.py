@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from azureml_wrapper import RunWrapper
-from azureml_wrapper.cli import pipelines
 from azureml_wrapper.cli.output import Record, show_json, show_records
+from azureml_wrapper.cli.pipelines import watch
 from azureml_wrapper.errors import UnregisteredRun
 from azureml_wrapper.messages import hushed
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
@@ -97,7 +97,7 @@ def follow(run: RunWrapper, *, no_wait: bool, as_json: bool) -> None:
     if not as_json:
         click.echo(f"Run {run.id}\n{run.portal_url}")
         if not no_wait:
-            pipelines.watch(run)
+            watch(run)
         return
     if not no_wait:
         try:

@@ -22,12 +22,14 @@ _CONFIG = click.option(
     help="A config of the workspace, or of a pipeline of it; by default the nearest .azureml/config.json.",
 )
 _LOCAL = click.option("--local", "locally", is_flag=True, help="Use the local Azure ML, whatever the config says.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-values = click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A value for a pipeline parameter.")
-no_wait = click.option("--no-wait", is_flag=True, help="Submit, print the run's id, and leave.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+set_option = click.option(
+    "--set", "given", multiple=True, metavar="NAME=VALUE", help="A value for a pipeline parameter."
+)
+no_wait_option = click.option("--no-wait", is_flag=True, help="Submit, print the run's id, and leave.")
 
 
-def workspace(command: F) -> F:
+def workspace_options(command: F) -> F:
     """`--config` and `--local`; `open_workspace` takes both."""
     return _CONFIG(_LOCAL(command))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from azureml_wrapper.cli import options
+from azureml_wrapper.cli.options import json_option, no_wait_option, open_workspace, set_option, workspace_options
 from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, KINDS
 
 
@@ -25,8 +25,8 @@ from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, KINDS
 @click.option("--start-now", is_flag=True, help="Let it fire at once, too.")
 @click.option("-e", "--experiment", "experiment_name", help="The experiment of its scheduled runs.")
 @click.option("--local", "locally", is_flag=True, help="Use the local Azure ML, whatever the config says.")
-@options.values
-@options.as_json
+@set_option
+@json_option
 def publish(config: Path, name: str, *, given: tuple[str, ...], locally: bool, as_json: bool, **when: Any) -> None:
     """Publish the pipeline of CONFIG as NAME: its next version, in place of an earlier schedule."""
     from azureml_wrapper.cli import pipelines, registered
@@ -37,22 +37,22 @@ def publish(config: Path, name: str, *, given: tuple[str, ...], locally: bool, a
 
 @click.command("pipelines")
 @click.option("--all", "everything", is_flag=True, help="Show disabled ones, too.")
-@options.workspace
-@options.as_json
+@workspace_options
+@json_option
 def published(config: Path | None, *, locally: bool, everything: bool, as_json: bool) -> None:
     """List the published pipelines of a workspace."""
     from azureml_wrapper.cli import registered
 
-    registered.show_all(options.open_workspace(config, locally).ws, everything=everything, as_json=as_json)
+    registered.show_all(open_workspace(config, locally).ws, everything=everything, as_json=as_json)
 
 
 @click.command()
 @click.argument("name")
 @click.option("-e", "--experiment", help="The experiment of the run; by default named as the pipeline.")
-@options.values
-@options.no_wait
-@options.workspace
-@options.as_json
+@set_option
+@no_wait_option
+@workspace_options
+@json_option
 def trigger(
     name: str, *, config: Path | None, locally: bool, experiment: str | None, given: tuple[str, ...], **how: bool
 ) -> None:
@@ -60,5 +60,5 @@ def trigger(
     from azureml_wrapper.cli import history, pipelines
     from azureml_wrapper.publication import find_registered
 
-    found = find_registered(options.open_workspace(config, locally).ws, name)
+    found = find_registered(open_workspace(config, locally).ws, name)
     history.follow(found.trigger(pipelines.parse_values(given), experiment=experiment), **how)

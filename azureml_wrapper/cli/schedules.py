@@ -6,31 +6,31 @@ from pathlib import Path
 
 import click
 
-from azureml_wrapper.cli import options
+from azureml_wrapper.cli.options import json_option, open_workspace, workspace_options
 
 
 @click.group(invoke_without_command=True)
 @click.option("--next", "count", type=click.IntRange(0, 1000), default=1, help="Show so many of the next instants.")
-@options.workspace
-@options.as_json
+@workspace_options
+@json_option
 @click.pass_context
 def schedules(context: click.Context, *, config: Path | None, locally: bool, count: int, as_json: bool) -> None:
     """List the active schedules of a workspace."""
     if context.invoked_subcommand is None:
         from azureml_wrapper.cli import registered
 
-        registered.show_schedules(options.open_workspace(config, locally).ws, count=count, as_json=as_json)
+        registered.show_schedules(open_workspace(config, locally).ws, count=count, as_json=as_json)
 
 
 @schedules.command()
 @click.argument("name")
-@options.workspace
-@options.as_json
+@workspace_options
+@json_option
 def disable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
     """Disable the schedule NAME; its pipeline stays published."""
     from azureml_wrapper.cli import output, registered
 
-    found = registered.disable_schedules(options.open_workspace(config, locally).ws, name)
+    found = registered.disable_schedules(open_workspace(config, locally).ws, name)
     if as_json:
         output.show_json([{"name": each.name, "id": each.id, "status": each.status} for each in found])
     else:
