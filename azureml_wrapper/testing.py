@@ -1,13 +1,14 @@
 """For your own tests: a pytest fixture that gives a workspace on a throw-away local Azure ML.
 
     def test_training(local_workspace):
-        PipelineWrapper.from_config({...}).run("test")
+        WorkspaceWrapper.from_workspace(local_workspace).register_env("env", ["pandas"])
 
 The plugin is found by pytest by itself once azureml_wrapper is installed. Importing this module imports no SDK.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """The workspace `local/local/local` of a service that lives for one test; AZUREML_WRAPPER_HOME points at it."""
+    """A workspace of a service that lives for one test; AZUREML_WRAPPER_HOME points at it.
+
+    Its name is a new one each time: rslex, which reads datasets for the SDK, remembers as long as the process lives
+    where the datastores of a workspace are, and knows it by its name. A test that reads data from a workspace of a
+    fixed name, the same as another test's, would wait for the service of that other test.
+    """
     from azureml_wrapper.connection import Scope, connect
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
@@ -28,4 +34,4 @@ def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with control.running(home):
-        yield connect(Scope("local", "local", "local"), target="local")
+        yield connect(Scope("local", "local", f"test-{uuid.uuid4().hex[:12]}"), target="local")

@@ -47,7 +47,11 @@ def stop(home: Path | str | None = None) -> bool:
 
 @contextlib.contextmanager
 def service(home: Path | str) -> Iterator[ServiceInfo]:
-    """A service for the time of a `with` block, in which `workspace()` is on it; it is stopped at the end."""
+    """A service for the time of a `with` block, in which `workspace()` is on it; it is stopped at the end.
+
+    A process that reads datasets from several homes should name its workspaces differently: rslex, the SDK's reader,
+    remembers by a workspace's name where its datastores are.
+    """
     import os
 
     from azureml_wrapper.local import control

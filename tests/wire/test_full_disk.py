@@ -38,11 +38,12 @@ def disk(tmp_path):
 
 
 @pytest.fixture
-def ws(disk, monkeypatch):
+def ws(disk, monkeypatch, unique):
     monkeypatch.setenv(HOME_VARIABLE, str(disk / "home"))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with control.running(disk / "home"):
-        yield connect_local(Scope("local", "local", "local"))
+        # A new name: rslex remembers for the life of the process where a workspace's datastores are.
+        yield connect_local(Scope("local", "local", unique("w")))
 
 
 @pytest.fixture
