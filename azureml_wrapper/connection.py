@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
 from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.names import check_new_workspace_name
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -67,6 +68,7 @@ def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> W
         return found
     from azureml.core import Workspace
 
+    check_new_workspace_name(scope.name)
     say(f"Workspace {scope.name} does not exist; it is created in {location}. This takes a minute or two.")
     with _translated(scope):
         return Workspace.create(**_names(scope, auth), location=location, create_resource_group=True, exist_ok=True)
@@ -111,6 +113,7 @@ def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True
         raise ConnectionFailed(f"There is no workspace {scope.name} in {scope.resource_group} of the local Azure ML.")
     from azureml.core import Workspace
 
+    check_new_workspace_name(scope.name)
     with warnings.catch_warnings():
         # That the resource group is made as well; here it is no more than a name.
         warnings.simplefilter("ignore", UserWarning)

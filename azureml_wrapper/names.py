@@ -48,6 +48,16 @@ def _experiment_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:256]
 
 
+def check_new_workspace_name(name: str) -> str:
+    """The name of a workspace that is to be made, or a `BadName` (rule: azureml/_base_sdk_common/common.py)."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{2,32}", name):
+        return name
+    raise BadName(
+        f"There is no workspace {name!r}, and none can be made of that name: 3 to 33 letters, digits, '_' and '-', "
+        f"beginning with a letter or a digit{_wrong_characters(name, r'[A-Za-z0-9_-]')}."
+    )
+
+
 def check_compute_name(name: str) -> str:
     """The name, or a `BadName` that says which characters are wrong and proposes another."""
     if _COMPUTE.fullmatch(name):

@@ -9,6 +9,7 @@ from azureml_wrapper.names import (
     check_compute_name,
     check_datastore_name,
     check_experiment_name,
+    check_new_workspace_name,
     folder_name,
     input_name,
 )
@@ -100,3 +101,14 @@ def test_an_input_is_called_as_its_dataset_as_far_as_azure_allows(dataset, expec
 )
 def test_a_folder_stays_where_it_belongs(name, expected):
     assert folder_name(name) == expected
+
+
+@pytest.mark.parametrize("name", ["abc", "my-workspace_1", "1abc", "a" * 33])
+def test_a_good_workspace_name_is_taken(name):
+    assert check_new_workspace_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["ab", "a" * 34, "-abc", "my workspace", "nom-é"])
+def test_a_workspace_name_that_azure_refuses_is_refused(name):
+    with pytest.raises(BadName, match="none can be made of that name"):
+        check_new_workspace_name(name)

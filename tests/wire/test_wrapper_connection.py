@@ -23,7 +23,7 @@ from azureml.pipeline.steps import PythonScriptStep
 
 from azureml_wrapper import PipelineWrapper, WorkspaceWrapper, connection, local
 from azureml_wrapper.connection import Scope, connect, connect_azure, local_authentication, local_environment
-from azureml_wrapper.errors import ConnectionFailed, LoginFailed
+from azureml_wrapper.errors import BadName, ConnectionFailed, LoginFailed
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
@@ -94,6 +94,10 @@ class TestConnecting:
 
 class TestCreating:
     """The code path of Azure, with an ARM that is the local service's."""
+
+    def test_a_workspace_of_a_name_that_azure_refuses_is_not_asked_for(self):
+        with pytest.raises(BadName, match="no workspace 'a b'"):
+            connection.connect_local(connection.Scope("local", "group", "a b"))
 
     def test_a_workspace_that_does_not_exist_is_created_once(self, unique, capsys):
         scope, auth = Scope("local", "rg", unique("ws")), local_authentication("local")

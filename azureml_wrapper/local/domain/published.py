@@ -153,6 +153,8 @@ def read_values(body: JSON) -> Values:
 def _text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, (str, int, float)):
         raise Invalid(f"ParameterAssignments.{name} must be a text or a number.")
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return None if value is None else str(value)
 
 
