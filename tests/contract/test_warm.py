@@ -6,15 +6,18 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local.executor import launcher
+from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
-from azureml_wrapper.local.executor.warm import WarmStarter
+from azureml_wrapper.local.executor.warm import ORDER_SECONDS, WarmStarter
 
 READY_SECONDS = 60.0
 VARIABLES = {
@@ -233,6 +236,41 @@ def test_jobs_run_side_by_side(folder, warm):
     started = time.monotonic()
     assert [process.wait() for process in processes] == [0] * 4
     assert time.monotonic() - started < 1.5
+
+
+def test_orders_that_come_at_the_same_instant_are_all_carried_out(folder, warm):
+    """Each thread's next order falls into the middle of the others' orders and answers."""
+    command = folder.command("raise SystemExit(3)")
+
+    def start_and_wait(number):
+        log = folder.path.parent / f"{number}.txt"
+        variables = {**VARIABLES, MARK_VARIABLE: f"{folder.path} {number}"}
+        return [warm.start(command, folder=folder.path, variables=variables, log=log).wait() for _ in range(5)]
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(start_and_wait, range(8)))
+    assert codes == [[3] * 5] * 8
+    assert time.monotonic() - started < ORDER_SECONDS
+
+
+def test_orders_that_come_in_one_packet_are_all_carried_out(folder):
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, zygote.__file__, str(theirs.fileno())]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=VARIABLES)
+    theirs.close()
+    ours.settimeout(READY_SECONDS)
+    answers = ours.makefile()
+    assert "ready" in answers.readline()
+    order = {"command": folder.command("pass"), "folder": str(folder.path), "variables": VARIABLES}
+    orders = [{**order, "job": number, "log": str(folder.log)} for number in (1, 2)]
+    ours.sendall("".join(json.dumps(each) + "\n" for each in orders).encode())
+    ours.settimeout(5)
+    told = [json.loads(answers.readline()) for _ in range(4)]
+    assert {each["job"] for each in told if "pid" in each} == {1, 2}
+    answers.close()
+    ours.close()
+    assert process.wait(5) == 0
 
 
 @pytest.mark.parametrize("variables", [{"OMP_NUM_THREADS": "1"}, {"PYTHONPATH": "/x"}, {"HOME": "/nowhere"}])

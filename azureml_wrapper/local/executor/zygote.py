@@ -42,7 +42,7 @@ class Zygote:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._reader = connection.makefile("r", encoding="utf-8")
+        self._waiting = b""
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._watched: dict[int, int] = {}  # descriptor of a child → job
@@ -58,14 +58,22 @@ class Zygote:
                 if descriptor != self._connection.fileno():
                     self._say_ended(descriptor)
                     continue
-                line = self._reader.readline()
-                if not line:
+                orders = self._read()
+                if orders is None:
                     return None
-                order: dict[str, Any] = json.loads(line)
-                if "reap" in order:
-                    self._reap(order["reap"])
-                elif self._fork(order) == 0:
-                    return order
+                for order in orders:
+                    if "reap" in order:
+                        self._reap(order["reap"])
+                    elif self._fork(order) == 0:
+                        return order
+
+    def _read(self) -> list[dict[str, Any]] | None:
+        """All orders that have come, None at the end. No file object: what it buffers, poll would not tell of."""
+        data = self._connection.recv(65536)
+        if not data:
+            return None
+        *lines, self._waiting = (self._waiting + data).split(b"\n")
+        return [json.loads(line) for line in lines]
 
     def _fork(self, order: dict[str, Any]) -> int:
         job: int = order["job"]
