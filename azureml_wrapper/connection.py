@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import os
 import threading
 import warnings
@@ -259,9 +258,4 @@ def _trust_bundle(home: Home) -> Path:
         return Path(given)
     base = Path(given) if given else Path(certifi.where())
     content = base.read_bytes() + b"\n" + home.authority.read_bytes()
-    bundle = home.tls / f"trust-{hashlib.sha256(content).hexdigest()[:16]}.pem"
-    if not bundle.exists():
-        temporary = bundle.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(bundle)
-    return bundle
+    return home.write_trust(content)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -116,6 +117,15 @@ class Home:
 
     def write_port(self, port: int) -> None:
         write_private(self.path / "port", str(port))
+
+    def write_trust(self, certificates: bytes) -> Path:
+        """A file of certificates, named by its content: processes that were given one outlive a change."""
+        bundle = self.tls / f"trust-{hashlib.sha256(certificates).hexdigest()[:16]}.pem"
+        if not bundle.exists():
+            temporary = bundle.with_suffix(f".{os.getpid()}")
+            temporary.write_bytes(certificates)
+            temporary.replace(bundle)
+        return bundle
 
     def write_service(self, info: ServiceInfo) -> None:
         write_private(self.service_file, json.dumps(asdict(info)))

@@ -5,7 +5,6 @@ Names and values as in a real job (2022-07). MLFLOW_* is left out: the local ser
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -122,12 +121,7 @@ def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
     content = given.read_bytes() if given.is_file() else Path(certifi.where()).read_bytes()
     if authority not in content:
         content += b"\n" + authority
-    bundle = home.tls / f"trust-{hashlib.sha256(content).hexdigest()[:16]}.pem"
-    if not bundle.exists():
-        temporary = bundle.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(bundle)
-    return bundle
+    return home.write_trust(content)
 
 
 def _context(around: Surroundings, workspace: Workspace, run: Run, token: str) -> str:
