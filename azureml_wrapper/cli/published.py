@@ -22,7 +22,13 @@ from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, KINDS
 @click.option("--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two looks.")
 @click.option("--start-time", metavar="YYYY-MM-DDThh:mm:ss", help="When the schedule begins.")
 @click.option("--time-zone", help="Its time zone: an IANA or a Windows name; else UTC.")
+@click.option("--hours", type=int, multiple=True, help="At these hours of that zone, 0 to 23; may be repeated.")
+@click.option("--minutes", type=int, multiple=True, help="At these minutes of the hour; may be repeated.")
+@click.option("--week-days", multiple=True, help="On these days of the week: Monday, …; may be repeated.")
+@click.option("--batch-seconds", type=float, help="One run for all blobs that change within it; local Azure ML only.")
+@click.option("--data-path-parameter", help="The parameter that is given the changed blob.")
 @click.option("--start-now", is_flag=True, help="Let it fire at once, too.")
+@click.option("--continue-on-step-failure", is_flag=True, help="Let steps run that do not need a failed one.")
 @click.option("-e", "--experiment", "experiment_name", help="The experiment of its scheduled runs.")
 @click.option("--local", "locally", is_flag=True, help="Use the local Azure ML, whatever the config says.")
 @set_option
@@ -31,7 +37,8 @@ def publish(config: Path, name: str, *, given: tuple[str, ...], locally: bool, a
     """Publish the pipeline of CONFIG as NAME: its next version, in place of an earlier schedule."""
     from azureml_wrapper.cli import pipelines, registered
 
-    made = pipelines.load(config, locally).register(name, parameters=pipelines.parse_values(given), **when)
+    asked = {name: value for name, value in when.items() if value != ()}
+    made = pipelines.load(config, locally).register(name, parameters=pipelines.parse_values(given), **asked)
     registered.show_one(made, as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,15 +12,16 @@ from azureml_wrapper.cli.options import json_option, open_workspace, workspace_o
 
 @click.group(invoke_without_command=True)
 @click.option("--next", "count", type=click.IntRange(0, 1000), default=1, help="Show so many of the next instants.")
+@click.option("--all", "everything", is_flag=True, help="Show disabled ones, too.")
 @workspace_options
 @json_option
 @click.pass_context
-def schedules(context: click.Context, *, config: Path | None, locally: bool, count: int, as_json: bool) -> None:
+def schedules(context: click.Context, /, *, config: Path | None, locally: bool, **what: Any) -> None:
     """List the active schedules of a workspace."""
     if context.invoked_subcommand is None:
         from azureml_wrapper.cli import registered
 
-        registered.show_schedules(open_workspace(config, locally).ws, count=count, as_json=as_json)
+        registered.show_schedules(open_workspace(config, locally).ws, **what)
 
 
 @schedules.command()
@@ -28,10 +30,19 @@ def schedules(context: click.Context, *, config: Path | None, locally: bool, cou
 @json_option
 def disable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
     """Disable the schedule NAME; its pipeline stays published."""
-    from azureml_wrapper.cli import output, registered
+    from azureml_wrapper.cli import registered
 
     found = registered.disable_schedules(open_workspace(config, locally).ws, name)
-    if as_json:
-        output.show_json([{"name": each.name, "id": each.id, "status": each.status} for each in found])
-    else:
-        click.echo(f"The schedule {name} is disabled.")
+    registered.show_states(found, f"The schedule {name} is disabled.", as_json=as_json)
+
+
+@schedules.command()
+@click.argument("name")
+@workspace_options
+@json_option
+def enable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
+    """Enable the schedule NAME again: that of the pipeline's newest version."""
+    from azureml_wrapper.cli import registered
+
+    found = registered.enable_schedule(open_workspace(config, locally).ws, name)
+    registered.show_states([found], f"The schedule {name} is enabled.", as_json=as_json)

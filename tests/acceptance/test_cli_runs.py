@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 
 import pytest
 
@@ -96,6 +97,28 @@ def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready
     assert read(ready, "schedules") == []
     assert "no active schedule" in ready.fails("schedules", "disable", "nightly", code=2)
     assert "There are none" in ready.aml("schedules").stderr
+    assert [each["status"] for each in read(ready, "schedules", "--all")] == ["Disabled"]
+    assert "is enabled" in ready.aml("schedules", "enable", "nightly").stdout
+    assert [each["id"] for each in read(ready, "schedules")] == [schedule["id"]]
+
+
+@pytest.mark.slow
+def test_a_schedule_is_pinned_to_the_clock_and_of_several_of_a_name_the_newest_is_enabled(ready):
+    ready.aml("publish", "pipeline.json", "weekly", "--schedule", "Day", "--interval", "1")
+    days = ("--week-days", "Monday", "--week-days", "Friday", "--hours", "7", "--minutes", "0", "--minutes", "30")
+    made = read(ready, "publish", "pipeline.json", "weekly", "--schedule", "Week", "--interval", "1", *days)
+    assert {(datetime.fromisoformat(each).strftime("%a %H:%M")) for each in made["next"]} <= {
+        f"{day} 07:{minute}" for day in ("Mon", "Fri") for minute in ("00", "30")
+    }
+    (newest,) = read(ready, "schedules")
+    ready.aml("schedules", "disable", "weekly")
+    assert len(read(ready, "schedules", "--all")) == 2
+    expected = {"name": "weekly", "id": newest["id"], "status": "Active"}
+    assert read(ready, "schedules", "enable", "weekly") == [expected]
+    assert [each["id"] for each in read(ready, "schedules", "enable", "weekly")] == [newest["id"]]
+    watching = ("--schedule", "On_blob_change", "--datastore", "workspaceblobstore", "--batch-seconds", "2")
+    assert "blobs of workspaceblobstore change" in ready.aml("publish", "pipeline.json", "watch", *watching).stdout
+    assert "no schedule 'weakly'" in ready.fails("schedules", "enable", "weakly", code=2)
 
 
 def test_a_schedule_that_cannot_be_is_told_with_what_is_allowed(shell):
