@@ -11,6 +11,7 @@ from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.paths import PathBuilder, assign_paths, path_parameters, to_sdk
 from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
@@ -57,6 +58,9 @@ class PipelineWrapper:
         self.env_name, self.compute_name = env_name, compute_name
         self.steps = _check_steps(steps, self.workspace)
         self.pipeline_parameters = _check_parameters(pipeline_parameters or {}, self.steps)
+        self.path_parameters = path_parameters(path for step in self.steps for path in step.input_paths.values())
+        if taken := sorted(self.path_parameters.keys() & self.pipeline_parameters):
+            raise BadPipeline(f"{taken[0]!r} is a pipeline parameter and the parameter of a path; use two names.")
         self._wires = wire([(step.name, step.input_steps) for step in self.steps])
         self._pipeline: Pipeline | None = None
         self.experiment: Experiment | None = None
@@ -122,13 +126,13 @@ class PipelineWrapper:
         from azureml.core import Experiment
 
         check_experiment_name(experiment_name)
-        values = self.assign(parameters)
+        values, paths = self.assign(parameters), assign_paths(self.path_parameters, parameters or {})
         # Built anew each time: a Pipeline of the SDK that is submitted again runs the scripts as they were before.
         self._pipeline = self.build()
         self.experiment = Experiment(self.workspace.ws, experiment_name)
         raw = self.experiment.submit(
             self._pipeline,
-            pipeline_parameters=values,
+            pipeline_parameters={**values, **to_sdk(self.workspace.ws, paths)},
             tags=dict(tags) if tags else None,
             regenerate_outputs=regenerate_outputs,
             continue_on_step_failure=continue_on_step_failure,
@@ -193,13 +197,14 @@ class PipelineWrapper:
             plan=plan(wanted, utc_now()),
             experiment=self._experiment_for(experiment_name, name),
             parameters=self.assign(parameters),
+            paths=assign_paths(self.path_parameters, parameters or {}),
             version=version,
             continue_on_step_failure=continue_on_step_failure,
         )
         if self.retries:
             say(f"The retries of {', '.join(self.retries)} count in run() only: Azure ML v1 has none for other runs.")
         ws = self.workspace.ws
-        check_plan(ws, order.plan, is_local=self.workspace.is_local)
+        check_plan(ws, order.plan, self.path_parameters, is_local=self.workspace.is_local)
         self._pipeline = self.build()
         return publish(ws, self._pipeline, order)
 
@@ -216,7 +221,7 @@ class PipelineWrapper:
     def assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         """The values as the SDK takes them; `BadParameter` says which are allowed."""
         in_config = {name for step in self.steps for name in step.parameters_in_config}
-        values = assign(self.pipeline_parameters, parameters or {}, in_config)
+        values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
         return {name: as_parameter(value) for name, value in values.items()}
 
     def _check_folders(self) -> None:
@@ -237,6 +242,7 @@ class _Builder:
         self._lookup = lookup
         self._outputs: dict[str, Any] = {}
         self._parameters: dict[str, Any] = {}
+        self._paths = PathBuilder(lookup.ws)
 
     def build(self) -> list[Any]:
         from azureml.data import OutputFileDatasetConfig
@@ -258,20 +264,27 @@ class _Builder:
         from azureml.pipeline.steps import PythonScriptStep
 
         compute = self._lookup.computes([self._compute(step)])[self._compute(step)]
+        paths = self._path_inputs(step)
         return PythonScriptStep(
             name=step.name,
             script_name=step.script_name,
             source_directory=str(step.script_directory),
             arguments=step.build_arguments(self._lookup, self._pipeline.pipeline_parameters)
+            + [part for pair in paths.items() for part in pair]
             + self._folders(step, wires),
+            inputs=list(paths.values()),
             params={name: self._parameters[name] for name in sorted(step.parameters)},
             compute_target=compute,
             runconfig=self._run_configuration(step),
             allow_reuse=step.allow_reuse,
         )
 
+    def _path_inputs(self, step: PipelineStep) -> dict[str, Any]:
+        names = _path_names(step)
+        return {argument: self._paths.build(given, names[argument]) for argument, given in step.input_paths.items()}
+
     def _folders(self, step: PipelineStep, wires: Wires) -> list[Any]:
-        taken = {*step._input_names().values(), OUTPUT_NAME}
+        taken = {*step._input_names().values(), *_path_names(step).values(), OUTPUT_NAME}
         arguments: list[Any] = []
         for argument, producer in wires.inputs.items():
             name = _free_name(argument, taken)
@@ -302,6 +315,12 @@ def _free_name(argument: str, taken: set[str]) -> str:
         name += "_"
     taken.add(name)
     return name
+
+
+def _path_names(step: PipelineStep) -> dict[str, str]:
+    """Argument -> the name of the input that holds its path."""
+    taken = {*step._input_names().values(), OUTPUT_NAME}
+    return {argument: _free_name(argument, taken) for argument in step.input_paths}
 
 
 def as_parameter(value: Parameter) -> Parameter:

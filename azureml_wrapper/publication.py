@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from azureml_wrapper.data import get_datastore
 from azureml_wrapper.errors import BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
-from azureml_wrapper.resubmission import defaults_of
+from azureml_wrapper.paths import Place, assign_paths, to_sdk
+from azureml_wrapper.resubmission import defaults_of, paths_of
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import BATCH_SECONDS, OnBlobChange, Recurring, next_instants, recurrence_of, utc_now
 
@@ -35,6 +36,7 @@ class Order:
     plan: Plan
     experiment: str
     parameters: Mapping[str, Parameter]
+    paths: Mapping[str, Place] = field(default_factory=dict)
     version: str | None = None
     continue_on_step_failure: bool = False
 
@@ -90,18 +92,27 @@ class RegisteredPipeline:
             self.schedule.enable()
 
     def parameters(self) -> dict[str, Parameter]:
-        """Name -> default, as they were published."""
-        provider = self.pipeline._pipeline_provider
-        interface = provider._service_caller.get_graph_interface_async(self.pipeline.graph_id)
-        return defaults_of(interface)
+        """Name -> default, as they were published; a path on a datastore is "datastore/path"."""
+        interface = self._interface()
+        return {**defaults_of(interface), **{name: str(place) for name, place in paths_of(interface).items()}}
 
     def trigger(self, parameters: Mapping[str, Any] | None = None, *, experiment: str | None = None) -> RunWrapper:
         """Run it now, and return the run at once; `BadParameter` says which parameters there are."""
         check_experiment_name(name := experiment or self.experiment_name)
-        values = assign(self.parameters(), parameters, set()) if parameters else {}
+        values = self._values(parameters) if parameters else {}
         # The SDK prints what it does.
         with contextlib.redirect_stdout(io.StringIO()):
             return RunWrapper(self.pipeline.submit(self.ws, name, pipeline_parameters=values))
+
+    def _interface(self) -> Any:
+        provider = self.pipeline._pipeline_provider
+        return provider._service_caller.get_graph_interface_async(self.pipeline.graph_id)
+
+    def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        interface = self._interface()
+        paths = paths_of(interface)
+        values = assign(defaults_of(interface), given, set(), paths)
+        return {**values, **to_sdk(self.ws, assign_paths(paths, given))}
 
     def __repr__(self) -> str:
         return f"RegisteredPipeline({self.name!r}, version {self.version}, {self.pipeline.status})"
@@ -125,10 +136,15 @@ def next_version(taken: Iterable[str | None]) -> str:
     return str(max(numbers, default=0) + 1)
 
 
-def check_plan(ws: Workspace, plan: Plan, *, is_local: bool) -> None:
-    """Refuse what the workspace does not have, or cannot do, before anything is published."""
+def check_plan(ws: Workspace, plan: Plan, paths: Iterable[str], *, is_local: bool) -> None:
+    """Refuse what the workspace or the pipeline does not have, or cannot do, before anything is published."""
     if not isinstance(plan, OnBlobChange):
         return
+    if plan.data_path_parameter is not None and plan.data_path_parameter not in paths:
+        raise BadSchedule(
+            f"data_path_parameter is {plan.data_path_parameter!r}; allowed are the parameters of the steps' "
+            f"input_paths: {', '.join(paths) or 'none is there'}."
+        )
     datastore = get_datastore(ws, plan.datastore_name)
     if datastore.datastore_type != "AzureBlob":
         raise BadSchedule(f"{plan.datastore_name} is a datastore of type {datastore.datastore_type}, not AzureBlob.")
@@ -182,9 +198,10 @@ def _create(ws: Workspace, published: PublishedPipeline, order: Order) -> Schedu
             "path_on_datastore": asked.path_on_datastore,
             "data_path_parameter_name": asked.data_path_parameter,
         }
-        parameters = {**order.parameters, **asked.parameters}
+        extra = asked.parameters
     else:
-        when, parameters = {"recurrence": asked.to_sdk() if asked else None}, dict(order.parameters)
+        when, extra = {"recurrence": asked.to_sdk() if asked else None}, {}
+    parameters = {**order.parameters, **extra, **to_sdk(ws, order.paths)}
     return Schedule.create(
         ws,
         order.name,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign
 from azureml_wrapper.errors import BadArgument
+from azureml_wrapper.paths import Place, assign_paths
 
 if TYPE_CHECKING:
     from azureml.core import Run
@@ -41,7 +42,9 @@ def resubmit(
     for node in graph.module_nodes:
         # A run with regenerate_outputs leaves True behind.
         node.regenerate_output = not from_failed
-    values = assign(defaults_of(interface), parameters or {}, set())
+    given, paths = parameters or {}, paths_of(interface)
+    values = assign(defaults_of(interface), given, set(), paths)
+    before.parameter_assignments = {**(before.parameter_assignments or {}), **_as_texts(assign_paths(paths, given))}
     asked = PipelineRunCreationInfoWithGraph(
         creation_info=_creation_info(raw, before, interface, values=values, notes=notes),
         graph=graph,
@@ -55,6 +58,16 @@ def resubmit(
 def defaults_of(interface: Any) -> dict[str, Parameter]:
     """The parameters of a graph, and their defaults as Python has them."""
     return {item.name: _default(item) for item in interface.parameters or ()}
+
+
+def paths_of(interface: Any) -> dict[str, Place]:
+    """The parameters of a graph that stand for a path on a datastore, and their defaults."""
+    items = interface.data_path_parameters or ()
+    return {item.name: Place(item.default_value.data_store_name, item.default_value.relative_path) for item in items}
+
+
+def _as_texts(places: Mapping[str, Place]) -> dict[str, str]:
+    return {name: str(place) for name, place in places.items()}
 
 
 def _default(item: Any) -> Parameter:
@@ -91,5 +104,5 @@ def _path(text: str) -> Any:
     """A DataPath parameter's value comes back as "datastore/path"."""
     from azureml.pipeline.core._restclients.aeva.models import DataPath
 
-    datastore, _, path = text.partition("/")
-    return DataPath(data_store_name=datastore, relative_path=path)
+    place = Place.read(text)
+    return DataPath(data_store_name=place.datastore, relative_path=place.path)

@@ -14,7 +14,7 @@ from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml_wrapper.config.loader import Config
-    from azureml_wrapper.config.models import StepFields
+    from azureml_wrapper.config.models import PathInput, StepFields
 
 
 class PipelineStep:
@@ -22,6 +22,8 @@ class PipelineStep:
 
     `step_config` reaches the script as `--config`, in JSON. `input_datasets` maps arguments to registered datasets;
     in the script, `run.input_datasets[<name of the dataset>]` is the dataset (a file dataset: the path of a folder).
+    `input_paths` maps arguments to files or folders of a datastore: `{"datastore": …, "path": …}`, which the script
+    gets as a local path; with a `parameter`, each run may be given another one by that name.
     `env_name`, `compute_name` and `input_steps` are for steps that differ from their pipeline; see PipelineWrapper.
     `arguments` are further arguments of the script. In it and in `step_config`, `${{parameters.lr}}` is a parameter
     of the pipeline. A run that is waited for tries a failed step `retries` times again.
@@ -45,6 +47,7 @@ class PipelineStep:
         input_steps: Mapping[str, str] | None = None,
         arguments: Mapping[str, Parameter] | None = None,
         retries: int = 0,
+        input_paths: Mapping[str, Mapping[str, str]] | None = None,
         **options: Any,
     ) -> None:
         from azureml_wrapper.config.loader import check
@@ -65,6 +68,7 @@ class PipelineStep:
             "input_steps": input_steps,
             "arguments": arguments,
             "retries": retries,
+            "input_paths": input_paths,
         }
         self._fields: StepFields = check(StepConfig, given)
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
@@ -114,6 +118,11 @@ class PipelineStep:
     def input_datasets(self) -> dict[str, str]:
         """Argument -> name of a registered dataset."""
         return dict(self._fields.input_datasets or {})
+
+    @property
+    def input_paths(self) -> dict[str, PathInput]:
+        """Argument -> file or folder of a datastore."""
+        return dict(self._fields.input_paths or {})
 
     @property
     def input_steps(self) -> dict[str, str] | None:

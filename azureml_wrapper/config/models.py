@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -63,6 +63,14 @@ def _check_script(name: str) -> str:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise PydanticCustomError("value", "{name} must lie in script_directory", {"name": repr(name)})
     return name
+
+
+def _check_path(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\\" in path:
+        raise PydanticCustomError(
+            "value", "{path} is no path on a datastore, as 'folder/file.csv'", {"path": repr(path)}
+        )
+    return path
 
 
 def _check_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -126,12 +134,23 @@ class WorkspaceConfig(Model):
     subscription_id: Text
 
 
+class PathInput(Model):
+    """A file or a folder of a datastore. With `parameter`, each run may be given another one by that name."""
+
+    noun: ClassVar[str] = "path"
+    datastore: Text
+    path: Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+    mode: Literal["mount", "download"] = "mount"
+    parameter: ParameterName | None = None
+
+
 class StepFields(Model):
     """One step: a script, what it gets, and where it runs.
 
     `input_steps` says whose output folders the step reads: argument -> name of a step. Without it, the step reads the
-    folder of the step before it; an empty mapping makes it read none. `arguments` are further ones of the script:
-    argument -> value. `retries` says how often a run that is waited for tries the step again.
+    folder of the step before it; an empty mapping makes it read none. `input_paths` are files and folders of a
+    datastore: argument -> where. `arguments` are further ones of the script: argument -> value. `retries` says how
+    often a run that is waited for tries the step again.
     """
 
     noun: ClassVar[str] = "step"
@@ -139,6 +158,7 @@ class StepFields(Model):
     script_name: Annotated[str, Field(min_length=1), AfterValidator(_check_script)]
     step_config: Annotated[dict[Any, Any], AfterValidator(_check_json)] | None = None
     input_datasets: dict[DatasetArgument, Text] | None = None
+    input_paths: dict[DatasetArgument, PathInput] | None = None
     script_directory: Path | None = None
     env_name: Text | None = None
     compute_name: Text | None = None

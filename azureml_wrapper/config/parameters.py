@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from azureml_wrapper.errors import BadParameter, did_you_mean
@@ -64,17 +64,20 @@ def to_text(value: Parameter) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def assign(defaults: Mapping[str, Parameter], given: Mapping[str, Any], in_json: set[str]) -> dict[str, Parameter]:
+def assign(
+    defaults: Mapping[str, Parameter], given: Mapping[str, Any], in_json: set[str], paths: Iterable[str] = ()
+) -> dict[str, Parameter]:
     """The values for a run, each of its default's type; `BadParameter` says what is allowed.
 
     A number or true and false may be given as text, as a command line has them. `in_json` are the parameters that
-    stand in a step_config.
+    stand in a step_config; `paths` are the pipeline's parameters of another kind, whose values are not for here.
     """
-    unknown = next((name for name in given if name not in defaults), None)
+    names = [*defaults, *paths]
+    unknown = next((name for name in given if name not in names), None)
     if unknown is not None:
-        known = did_you_mean(unknown, defaults) or f" There are: {', '.join(defaults) or 'none'}."
+        known = did_you_mean(unknown, names) or f" There are: {', '.join(names) or 'none'}."
         raise BadParameter(f"The pipeline has no parameter {unknown!r}.{known}")
-    values = {name: _convert(name, defaults[name], value) for name, value in given.items()}
+    values = {name: _convert(name, defaults[name], value) for name, value in given.items() if name in defaults}
     for name in in_json & values.keys():
         check_in_json(name, values[name])
     return values
