@@ -96,3 +96,20 @@ def test_the_service_stays_while_a_schedule_is_enabled(local_workspace, home, pu
     while control.find(home):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_kill_after_an_upload_neither_loses_nor_doubles_its_run(local_workspace, home, published, tmp_path):
+    store = local_workspace.get_default_datastore()
+    schedule = Schedule.create(
+        local_workspace, "s", published.id, "e", datastore=store, path_on_datastore="in", polling_interval=1
+    )
+    (tmp_path / "a.txt").write_text("a")
+    store.upload_files([str(tmp_path / "a.txt")], target_path="in", show_progress=False)
+    # Most likely before it was seen; a kill after that must not make a second run either.
+    kill(home)
+    control.start(home)
+    await_count(schedule, 1)
+    kill(home)
+    control.start(home)
+    time.sleep(3)
+    assert len(schedule.get_pipeline_runs()) == 1
