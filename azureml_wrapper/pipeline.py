@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from azureml_wrapper.config.loader import Config
 
 OUTPUT_NAME = "output_folder"
+# Read by the local Azure ML in a job's variables (local/executor/warm.py); users of the SDK alone may set it, too.
+WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 
 
 class PipelineWrapper:
@@ -36,7 +38,8 @@ class PipelineWrapper:
     Every step but the first gets `--input-folder`, the folder that the step before it has filled; every step but the
     last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
     steps that do not read from each other run in parallel. `pipeline_parameters` (name -> default) are what each run
-    may change; steps use them as `${{parameters.NAME}}`. `options` are those of WorkspaceWrapper.
+    may change; steps use them as `${{parameters.NAME}}`. `warm=False` lets the local Azure ML start each step in a new
+    process, where the step does not say otherwise; in Azure it has no effect. `options` are those of WorkspaceWrapper.
     """
 
     def __init__(
@@ -49,13 +52,16 @@ class PipelineWrapper:
         steps: Sequence[PipelineStep],
         *,
         pipeline_parameters: Mapping[str, Parameter] | None = None,
+        warm: bool = True,
         **options: Any,
     ) -> None:
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
         for key, value in (("env_name", env_name), ("compute_name", compute_name)):
             if not isinstance(value, str) or not value:
                 raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
-        self.env_name, self.compute_name = env_name, compute_name
+        if not isinstance(warm, bool):
+            raise BadArgument(f"warm must be True or False, not {warm!r}.")
+        self.env_name, self.compute_name, self.warm = env_name, compute_name, warm
         self.steps = _check_steps(steps, self.workspace)
         self.pipeline_parameters = _check_parameters(pipeline_parameters or {}, self.steps)
         self.path_parameters = path_parameters(path for step in self.steps for path in step.input_paths.values())
@@ -80,7 +86,7 @@ class PipelineWrapper:
         folder = document.folder if document.path else None
         steps = [PipelineStep._of(fields, workspace, folder) for fields in found.named_steps()]
         names = (found.ws_name, found.resource_group, found.subscription_id)
-        options = {"pipeline_parameters": found.pipeline_parameters, **options}
+        options = {"pipeline_parameters": found.pipeline_parameters, "warm": found.warm, **options}
         return cls(*names, found.env_name, found.compute_name, steps, **options)
 
     @property
@@ -299,7 +305,12 @@ class _Builder:
         configuration.environment = self._lookup.environments([name])[name]
         # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
         configuration.docker = DockerConfiguration(use_docker=True)
+        if not self._is_warm(step) and self._pipeline.workspace.is_local:
+            configuration.environment_variables = {WARM_VARIABLE: "false"}
         return configuration
+
+    def _is_warm(self, step: PipelineStep) -> bool:
+        return self._pipeline.warm if step.warm is None else step.warm
 
     def _environment(self, step: PipelineStep) -> str:
         return step.env_name or self._pipeline.env_name

@@ -27,6 +27,8 @@ class PipelineStep:
     `env_name`, `compute_name` and `input_steps` are for steps that differ from their pipeline; see PipelineWrapper.
     `arguments` are further arguments of the script. In it and in `step_config`, `${{parameters.lr}}` is a parameter
     of the pipeline. A run that is waited for tries a failed step `retries` times again.
+    With `warm=False`, the local Azure ML runs the script in a new process instead of one that was forked with the SDK
+    imported; in Azure it has no effect. None is what the pipeline says.
     `options` are those of WorkspaceWrapper: auth, target, workspace, location.
     """
 
@@ -48,6 +50,7 @@ class PipelineStep:
         arguments: Mapping[str, Parameter] | None = None,
         retries: int = 0,
         input_paths: Mapping[str, Mapping[str, str]] | None = None,
+        warm: bool | None = None,
         **options: Any,
     ) -> None:
         from azureml_wrapper.config.loader import check
@@ -69,6 +72,7 @@ class PipelineStep:
             "arguments": arguments,
             "retries": retries,
             "input_paths": input_paths,
+            "warm": warm,
         }
         self._fields: StepFields = check(StepConfig, given)
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
@@ -145,6 +149,11 @@ class PipelineStep:
     @property
     def retries(self) -> int:
         return self._fields.retries
+
+    @property
+    def warm(self) -> bool | None:
+        """Whether the local Azure ML may fork the script; None stands for what the pipeline says."""
+        return self._fields.warm
 
     @property
     def fields_with_parameters(self) -> dict[str, Any]:

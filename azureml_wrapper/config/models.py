@@ -150,7 +150,8 @@ class StepFields(Model):
     `input_steps` says whose output folders the step reads: argument -> name of a step. Without it, the step reads the
     folder of the step before it; an empty mapping makes it read none. `input_paths` are files and folders of a
     datastore: argument -> where. `arguments` are further ones of the script: argument -> value. `retries` says how
-    often a run that is waited for tries the step again.
+    often a run that is waited for tries the step again. `warm: false` lets the local Azure ML start the step's script
+    in a new process instead of forking one that has imported the SDK already; in Azure it has no effect.
     """
 
     noun: ClassVar[str] = "step"
@@ -165,6 +166,7 @@ class StepFields(Model):
     allow_reuse: bool = True
     arguments: dict[DatasetArgument, ParameterValue] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 0
+    warm: bool | None = None
     input_steps: dict[FolderArgument, Text] | None = None
 
     def renamed(self, names: dict[str, str]) -> Self:
@@ -198,12 +200,13 @@ class PipelineConfig(ParametersConfig, WorkspaceConfig):
     """A whole pipeline. Steps run in the order in which they stand, where `input_steps` does not say otherwise.
 
     `pipeline_parameters` are values that each run may change, with their defaults; `${{parameters.NAME}}` stands for
-    one in `step_config` and `arguments`.
+    one in `step_config` and `arguments`. `warm` is for the steps that do not say it themselves.
     """
 
     noun: ClassVar[str] = "pipeline"
     env_name: Text
     compute_name: Text
+    warm: bool = True
     steps: Annotated[dict[Any, PipelineStepConfig], Field(min_length=1)]
 
     def named_steps(self) -> list[PipelineStepConfig]:

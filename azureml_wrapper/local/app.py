@@ -18,7 +18,7 @@ from azureml_wrapper.local.executor.reusedruns import ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.surroundings import Surroundings
-from azureml_wrapper.local.executor.warm import WarmStarter
+from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
@@ -66,8 +66,6 @@ from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
 from azureml_wrapper.local.studio import routes as studio
 from azureml_wrapper.local.tokens import Tokens
-
-WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 
 # What a bearer token opens. COVERAGE.md is made from this tuple.
 SERVICES = (
@@ -193,7 +191,7 @@ def _schedule_stores(
 
 def _starter() -> Starter:
     """Jobs start warm unless AZUREML_WRAPPER_WARM says otherwise."""
-    return ColdStarter() if os.environ.get(WARM_VARIABLE, "").lower() in ("0", "false", "off") else WarmStarter()
+    return ColdStarter() if is_off(os.environ.get(WARM_VARIABLE, "")) else WarmStarter()
 
 
 def _pipeline_executor(

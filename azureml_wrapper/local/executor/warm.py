@@ -33,6 +33,8 @@ _READ_AT_IMPORT = re.compile(
     r"(PYTHON|LD_|LC_|OMP_|MKL_|OPENBLAS_|GOTO_|BLIS_|VECLIB_|NUMEXPR_|NPY_|ARROW_|MALLOC_|KMP_|PANDAS_|RUST_).*"
     r"|HOME|LANG|LANGUAGE|TZ|ARM_CLOUD_METADATA_URL|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
 )
+# Of a job, in its run configuration; of the service, in its shell.
+WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 ORDER_SECONDS = 10.0
 # execve(2) on Linux: 32 pages a word, a quarter of the usual 8 MB stack in all.
 LONGEST_WORD = 131_072
@@ -228,6 +230,8 @@ class WarmStarter:
         """The reason why a command cannot be forked; None where it can."""
         if len(command) < 3 or command[1] != launcher.__file__:
             return "it is not a script"
+        if is_off(variables.get(WARM_VARIABLE, "")):
+            return f"its variable {WARM_VARIABLE} is {variables[WARM_VARIABLE]!r}"
         preloaded = self._preloaded.get(_kind(command[0], variables))
         if preloaded is None or not preloaded.is_alive:
             return "nothing is preloaded for this interpreter and the variables that libraries read at import"
@@ -265,6 +269,11 @@ class WarmStarter:
             for preloaded in self._preloaded.values():
                 preloaded.close()
             self._preloaded.clear()
+
+
+def is_off(value: str) -> bool:
+    """Whether a value of `WARM_VARIABLE` asks for cold starts."""
+    return value.lower() in ("0", "false", "off", "no")
 
 
 def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
