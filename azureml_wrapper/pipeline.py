@@ -38,8 +38,9 @@ class PipelineWrapper:
     Every step but the first gets `--input-folder`, the folder that the step before it has filled; every step but the
     last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
     steps that do not read from each other run in parallel. `pipeline_parameters` (name -> default) are what each run
-    may change; steps use them as `${{parameters.NAME}}`. `warm=False` lets the local Azure ML start each step in a new
-    process, where the step does not say otherwise; in Azure it has no effect. `options` are those of WorkspaceWrapper.
+    may change; steps use them as `${{parameters.NAME}}`. `warm=False` lets the local Azure ML start each step in a
+    new process, where the step does not say otherwise; in Azure it has no effect. `options` are those of
+    WorkspaceWrapper.
     """
 
     def __init__(
