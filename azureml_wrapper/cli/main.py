@@ -12,6 +12,7 @@ import traceback
 import click
 
 from azureml_wrapper.cli.local import local
+from azureml_wrapper.cli.nouns import compute, datastore, environment, job
 from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
 from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
@@ -32,6 +33,9 @@ def aml() -> None:
 
 for command in (run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
     aml.add_command(command)
+
+for noun in (compute, datastore, environment, job):
+    aml.add_command(noun)
 
 
 def main(arguments: list[str] | None = None) -> None:

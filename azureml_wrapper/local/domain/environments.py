@@ -43,6 +43,27 @@ _CURATED: Mapping[str, tuple[str | None, tuple[str, ...]]] = {
     "AzureML-lightgbm-3.3": (None, ("azureml-defaults", "pandas", "scikit-learn", "lightgbm~=3.3.0")),
 }
 CURATED_VERSION = "1"
+# Curated images for GPUs and with other frameworks, whose packages are nothing that pip could install here: the
+# script runs in the service's own interpreter, with what that has, and its log says so. Names from Azure's public
+# examples.
+_CURATED_IMAGES = (
+    "AzureML-pytorch-1.7-ubuntu18.04-py37-cuda11-gpu",
+    "AzureML-pytorch-1.8-ubuntu18.04-py37-cuda11-gpu",
+    "AzureML-pytorch-1.9-ubuntu18.04-py37-cuda11-gpu",
+    "AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu",
+    "AzureML-ACPT-pytorch-1.11-py38-cuda11.3-gpu",
+    "AzureML-ACPT-pytorch-1.12-py38-cuda11.6-gpu",
+    "AzureML-ACPT-pytorch-1.13-py38-cuda11.7-gpu",
+    "AzureML-acpt-pytorch-2.2-cuda12.1",
+    "AzureML-tensorflow-2.4-ubuntu18.04-py37-cuda11-gpu",
+    "AzureML-tensorflow-2.5-ubuntu20.04-py38-cuda11-gpu",
+    "AzureML-tensorflow-2.7-ubuntu20.04-py38-cuda11-gpu",
+    "AzureML-tensorflow-2.12-cuda11",
+    "AzureML-tensorflow-2.16-cuda11",
+    "AzureML-sklearn-0.24-ubuntu18.04-py37-cpu",
+    "AzureML-lightgbm-3.2-ubuntu18.04-py37-cpu",
+)
+_CURATED_REGISTRY = "mcr.microsoft.com/azureml/curated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +157,9 @@ def curated() -> list[EnvironmentVersion]:
             name=name, version=CURATED_VERSION, definition=_curated_definition(python, pip), labels=("latest",)
         )
         for name, (python, pip) in _CURATED.items()
+    ] + [
+        EnvironmentVersion(name=name, version=CURATED_VERSION, definition=_curated_image(name), labels=("latest",))
+        for name in _CURATED_IMAGES
     ]
 
 
@@ -162,6 +186,17 @@ def _curated_definition(python: str | None, pip: tuple[str, ...]) -> Definition:
             "inferencingStackVersion": None,
         }
     )
+
+
+def _curated_image(name: str) -> Definition:
+    """An image that has everything: nothing is installed into it."""
+    definition = _curated_definition(None, ())
+    image = f"{_CURATED_REGISTRY}/{name.removeprefix('AzureML-').lower()}"
+    return {
+        **definition,
+        "python": {**definition["python"], "userManagedDependencies": True, "condaDependencies": None},
+        "docker": {**definition["docker"], "baseImage": image},
+    }
 
 
 def _conda(dependencies: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class EnvironmentStore:
         """The given version, or the one registered last; None where there is none."""
         if name in self._curated:
             environment = self._curated[name]
-            return environment if version in (None, environment.version) else None
+            # Azure's have dozens of versions, which examples name; here each is the one there is.
+            return replace(environment, version=version) if version and version.isdecimal() else environment
         row = self._database.one(
             "SELECT * FROM environments WHERE workspace = ? AND name = ? AND (? IS NULL OR version = ?)"
             " ORDER BY sequence DESC LIMIT 1",

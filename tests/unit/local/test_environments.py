@@ -197,8 +197,8 @@ def test_workspaces_do_not_see_each_others_environments(environments):
 def test_curated_environments_are_everywhere_and_reserved(environments):
     assert {e.name for e in curated()} <= {e.name for e in environments.latest("any")}
     assert packages(environments.get("any", "AzureML-Minimal").definition).pip == ("azureml-defaults",)
-    with pytest.raises(NotFound, match="version 99"):
-        environments.get("any", "AzureML-Minimal", "99")
+    with pytest.raises(NotFound, match="version newest"):
+        environments.get("any", "AzureML-Minimal", "newest")
     with pytest.raises(Invalid, match="can not start with the prefix AzureML"):
         environments.register("any", "AzureML-mine", definition("a"))
 

@@ -1,0 +1,225 @@
+"""`inputs` and `outputs` of jobs, as a file has them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.v2 import bindings
+from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2.reading import Key, Keys, Place, Refused, one_of, read_keys, text
+from azureml_wrapper.v2.references import Reference, is_reference, reference
+
+# SDK v1 makes a variable of the environment of each name.
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_STORE = re.compile(
+    r"azureml:/?/?(?:subscriptions/(?P<subscription>[^/]+)/resource[gG]roups/(?P<group>[^/]+)/"
+    r"(?:providers/Microsoft\.MachineLearningServices/)?workspaces/(?P<workspace>[^/]+)/)?"
+    r"datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*)"
+)
+_OTHER_STORES = ("wasbs:", "wasb:", "abfss:", "abfs:", "adl:", "s3:", "hdfs:")
+FOLDER, FILE, TABLE = "uri_folder", "uri_file", "mltable"
+_LITERALS = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
+MOUNT, DOWNLOAD, DIRECT, UPLOAD = "ro_mount", "download", "direct", "upload"
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that is put into the command as it is."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class StorePath:
+    """A file or folder of a datastore; `workspace` is (subscription, group, name) where the file says which one."""
+
+    datastore: str
+    path: str
+    workspace: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInput:
+    """Files that a job reads. `where` is the line that names them, for errors that are found later."""
+
+    kind: str
+    path: Reference | StorePath | Path | str | Binding
+    mode: str
+    where: str
+
+
+Input = Literal | DataInput | Binding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A folder that a job fills. `name` is what it is registered as; `path` None is a folder of the run's own."""
+
+    mode: str = "rw_mount"
+    path: StorePath | None = None
+    name: str | None = None
+    binding: Binding | None = None
+
+
+def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None:
+    """What a `path` names."""
+    value = text(place)
+    if value is None:
+        return None
+    if binding := bindings.whole(value):
+        return binding
+    if is_reference(value) and not _STORE.fullmatch(value):
+        return reference(place)
+    if value.startswith("azureml:"):
+        return store_path(place)
+    if value.startswith(_OTHER_STORES):
+        place.fail(f"{place} is {value!r}; register the container as a datastore, and name azureml://datastores/….")
+        return None
+    if value.startswith(("http://", "https://")):
+        return value
+    local = (place.folder / Path(value.removeprefix("file://")).expanduser()).resolve()
+    if not local.exists():
+        place.fail(f"{place} is {value!r}, and there is no {local}.")
+    return local
+
+
+def store_path(place: Place) -> StorePath | None:
+    """`azureml://datastores/NAME/paths/PATH`, or its long form."""
+    value = text(place)
+    found = _STORE.fullmatch(value or "")
+    if value is None or found is None:
+        place.fail(f"{place} is {value!r}; a path of a datastore is azureml://datastores/NAME/paths/PATH.")
+        return None
+    scope = (found["subscription"], found["group"], found["workspace"])
+    workspace = None if found["workspace"] is None else (str(scope[0]), str(scope[1]), str(scope[2]))
+    return StorePath(found["datastore"], found["path"], workspace)
+
+
+def _input_type(place: Place) -> str | None:
+    value = text(place)
+    if value in ("mlflow_model", "custom_model", "triton_model"):
+        place.fail(f"{place} is {value}, and models are no inputs of jobs in SDK v1: use Model.get_model_path there.")
+        return None
+    allowed = (FOLDER, FILE, TABLE, *_LITERALS)
+    return one_of(*allowed)(place)
+
+
+def _input_mode(place: Place) -> str | None:
+    value = text(place)
+    if value == "rw_mount":
+        place.fail(f"{place} is rw_mount, and inputs of SDK v1 are read only. Write to an output.")
+        return None
+    words = {"eval_mount": MOUNT, "eval_download": DOWNLOAD}
+    return words.get(value or "") or one_of(MOUNT, DOWNLOAD, DIRECT)(place)
+
+
+INPUT: Keys = {
+    "type": Key(
+        read=_input_type,
+        becomes="uri_folder, uri_file: a file dataset; mltable: a tabular dataset; string, number, integer, boolean: "
+        "a value of the command",
+        default=FOLDER,
+    ),
+    "path": Key(
+        read=_source,
+        becomes="azureml:NAME:VERSION, azureml:NAME@latest: a registered dataset; azureml://datastores/…: its files; "
+        "a local path: uploaded once per content; http(s): the file there; or a binding",
+    ),
+    "mode": Key(read=_input_mode, becomes="ro_mount, download; direct: for mltable, `run.input_datasets` has it"),
+    "default": Key(read=lambda place: place.value, becomes="the value of a string, number, integer or boolean"),
+    "description": Key(read=text, becomes="for readers of the file"),
+    "optional": Refused("SDK v1 has no optional inputs of jobs; leave the input out"),
+    "datastore": Refused("name the datastore in path: azureml://datastores/NAME/paths/PATH"),
+}
+
+
+def read_input(place: Place) -> Input | None:
+    """An input: a value, data, or a binding to something else of the file."""
+    _check_name(place)
+    if not isinstance(place.value, dict):
+        return _literal(place)
+    found = read_keys(place, INPUT)
+    if found["type"] in _LITERALS:
+        return _typed(place, found)
+    if found["path"] is None:
+        if "path" not in place.value:
+            place.fail(f"{place}.path is missing.")
+        return None
+    if isinstance(found["path"], Binding) and found["mode"] is None:
+        return found["path"]
+    return _data(place, found)
+
+
+def _data(place: Place, found: dict[str, Any]) -> DataInput:
+    is_table = found["type"] == TABLE
+    mode = found["mode"] or (DIRECT if is_table else MOUNT)
+    if mode == DIRECT and not is_table:
+        place.fail(f"{place} is {found['type']} in mode direct, which SDK v1 has for tables (mltable) only.")
+    if is_table and not isinstance(found["path"], (Reference, Binding)):
+        place.fail(f"{place} is an mltable that is not registered; SDK v1 reads registered datasets: azureml:NAME.")
+    if is_table and mode != DIRECT and isinstance(found["path"], Reference):
+        place.note(f"{place} is a table: the script reads it through run.input_datasets, it is not mounted.")
+        mode = DIRECT
+    return DataInput(kind=found["type"], path=found["path"], mode=mode, where=place.where)
+
+
+def _literal(place: Place) -> Literal | Binding | None:
+    if binding := bindings.whole(place.value):
+        return binding
+    if place.value is None or isinstance(place.value, list):
+        place.fail(f"{place} is empty; give a value, or a mapping with type and path.")
+        return None
+    # As azure-ai-ml sends them: True, not true.
+    return Literal(str(place.value))
+
+
+def _typed(place: Place, found: dict[str, Any]) -> Literal | None:
+    value = found["path"] if found["default"] is None else found["default"]
+    wanted = _LITERALS[found["type"]]
+    if value is None:
+        place.fail(f"{place} is a {found['type']} without a value; give default.")
+        return None
+    if found["type"] != "string" and (
+        not isinstance(value, wanted) or isinstance(value, bool) != (found["type"] == "boolean")  # type: ignore[arg-type]
+    ):
+        place.fail(f"{place} is {value!r}, which is no {found['type']}.")
+    return Literal(str(value))
+
+
+def _output_mode(place: Place) -> str | None:
+    value = text(place)
+    if value == "direct":
+        place.fail(f"{place} is direct, and outputs of SDK v1 are mounted or uploaded: rw_mount or upload.")
+        return None
+    return one_of("rw_mount", "upload", "mount")(place)
+
+
+OUTPUT: Keys = {
+    "type": Key(read=one_of(FOLDER), becomes="uri_folder only: an output of SDK v1 is a folder", default=FOLDER),
+    "path": Key(
+        read=store_path, becomes="`destination`; `azureml/<run>/<output>` of the default datastore unless given"
+    ),
+    "mode": Key(read=_output_mode, becomes="rw_mount, upload", default="rw_mount"),
+    "name": Key(read=text, becomes="`register_on_complete`"),
+    "version": Refused("SDK v1 numbers the versions of datasets itself"),
+    "description": Key(read=text, becomes="for readers of the file"),
+}
+
+
+def read_output(place: Place) -> Output | None:
+    """An output; nothing but its name is needed."""
+    _check_name(place)
+    if place.value is None:
+        return Output()
+    if binding := bindings.whole(place.value):
+        return Output(binding=binding)
+    found = read_keys(place, OUTPUT)
+    return Output(mode=found["mode"], path=found["path"], name=found["name"])
+
+
+def _check_name(place: Place) -> None:
+    if not _NAME.fullmatch(place.key):
+        place.fail(f"{place}: SDK v1 takes letters, digits and '_' in names of inputs and outputs.")

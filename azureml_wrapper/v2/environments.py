@@ -1,0 +1,190 @@
+"""Environments: an image, a conda file, or the name of one that is registered or curated."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.environments import find_environment
+from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
+from azureml_wrapper.messages import hushed
+from azureml_wrapper.v2.reading import (
+    SCHEMA,
+    Key,
+    Keys,
+    Noted,
+    Place,
+    Refused,
+    existing_path,
+    one_of,
+    read_keys,
+    text,
+)
+from azureml_wrapper.v2.references import Reference, reference
+
+if TYPE_CHECKING:
+    from azureml.core import Environment, Workspace
+
+# What `az ml` calls an environment that only one job has.
+ANONYMOUS = "CliV2AnonymousEnvironment"
+# Azure's own prefix of curated names.
+CURATED = "AzureML-"
+
+
+def _conda(place: Place) -> dict[str, Any] | None:
+    """The content of a conda file, given as a path or as it is."""
+    if isinstance(place.value, dict):
+        return dict(place.value)
+    path = existing_path(place)
+    if path is None or not path.is_file():
+        return None
+    try:
+        # Conda's files have many suffixes; the content is YAML.
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=readers.CoreLoader)  # noqa: S506 - a safe one
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place.fail(f"{place}: {path} is not YAML: {error}")
+        return None
+    if not isinstance(content, dict):
+        place.fail(f"{place}: {path} is no conda file: it is no mapping.")
+        return None
+    return content
+
+
+_BUILD = Refused("an image built from a Dockerfile; build and push it, and name it as `image`")
+_INLINE: Keys = {
+    "image": Key(read=text, becomes="`docker.base_image`; alone: the image has everything, nothing is installed"),
+    "conda_file": Key(read=_conda, becomes="`python.conda_dependencies`, from a path or as a mapping"),
+    "os_type": Key(read=one_of("linux"), becomes="linux only, as all of SDK v1's jobs"),
+    "build": _BUILD,
+    "inference_config": Refused("it is for online endpoints, and not for jobs"),
+    "datastore": Refused("it is where a Dockerfile's folder would be uploaded"),
+}
+_KEPT = "SDK v1's environments have none"
+KEYS: Keys = {
+    "$schema": SCHEMA,
+    "name": Key(read=text, becomes="the environment's name", needed=True),
+    "version": Key(read=text, becomes="`version`; without it the next one"),
+    **_INLINE,
+    "description": Noted(_KEPT),
+    "tags": Noted(_KEPT),
+    "properties": Noted(_KEPT),
+}
+INLINE: Keys = {
+    **_INLINE,
+    "name": Key(read=text, becomes="the environment's name within the job"),
+    "version": Noted("an environment within a job is not registered"),
+    "description": Noted(_KEPT),
+    "tags": Noted(_KEPT),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFile:
+    """What goes into an environment."""
+
+    name: str = ANONYMOUS
+    version: str | None = None
+    image: str | None = None
+    conda: dict[str, Any] | None = None
+
+    def define(self) -> Environment:
+        """The SDK's environment, not registered yet."""
+        from azureml.core import Environment
+
+        environment = Environment(self.name)
+        if self.image:
+            environment.docker.base_image = self.image
+        if self.conda is None:
+            # The image has everything; nothing is installed into it.
+            environment.python.user_managed_dependencies = True
+        else:
+            environment.python.conda_dependencies = _dependencies(self.conda)
+        if self.version:
+            environment.version = self.version
+        return environment
+
+
+def read(place: Place) -> EnvironmentFile:
+    """A file of `az ml environment create`."""
+    found = read_keys(place, KEYS)
+    if (found["name"] or "").startswith((CURATED, "Microsoft")):
+        place.at("name").fail(f"name is {found['name']!r}; names of that prefix are Azure's own. Use another one.")
+    return _of(place, found, found["name"] or "")
+
+
+def read_use(place: Place) -> EnvironmentFile | Reference | None:
+    """The `environment` of a job: a reference, or what it is made of."""
+    if not isinstance(place.value, dict):
+        return reference(place)
+    found = read_keys(place, INLINE)
+    return _of(place, found, found["name"] or ANONYMOUS)
+
+
+def _of(place: Place, found: dict[str, Any], name: str) -> EnvironmentFile:
+    if isinstance(place.value, dict) and not place.value.keys() & {"image", "conda_file", "build"}:
+        place.fail(f"{place} has neither image nor conda_file.")
+    return EnvironmentFile(name=name, version=found.get("version"), image=found["image"], conda=found["conda_file"])
+
+
+def create(ws: Workspace, wanted: EnvironmentFile) -> str:
+    """Register the environment; `AlreadyRegistered` where the version is there with another content."""
+    environment = wanted.define()
+    try:
+        with hushed():
+            registered = environment.register(ws)
+    except Exception as error:
+        # The SDK raises a bare Exception (azureml/_restclient/environment_client.py).
+        if "Code: 409" not in str(error):
+            raise
+        raise AlreadyRegistered(
+            f"Environment {wanted.name!r} has a version {wanted.version} with another content. "
+            "Give another version, or none for the next one."
+        ) from error
+    return f"Environment {registered.name!r}, version {registered.version}, is registered."
+
+
+def provide(ws: Workspace, used: EnvironmentFile | Reference) -> Environment:
+    """The SDK's environment for a job; `UnregisteredEnvironment` where the workspace does not have it."""
+    if isinstance(used, EnvironmentFile):
+        return used.define()
+    found = find_version(ws, used)
+    if found is None:
+        known = list(ws.environments)
+        raise UnregisteredEnvironment(
+            f"Workspace {ws.name} has no environment {used}.{did_you_mean(used.name, known)} "
+            "`aml environment create -f FILE` registers one."
+        )
+    return found
+
+
+def find_version(ws: Workspace, used: Reference) -> Any:
+    """The version that a reference names, or None."""
+    if used.version is None:
+        return find_environment(ws, used.name)
+    from azureml.core import Environment
+
+    try:
+        with hushed():
+            return Environment.get(ws, used.name, version=used.version)
+    except Exception as error:
+        # As in `find_environment`.
+        if "Code: 404" not in str(error):
+            raise
+        return None
+
+
+def _dependencies(content: dict[str, Any]) -> Any:
+    from azureml.core.conda_dependencies import CondaDependencies
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "conda.yml"
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        try:
+            return CondaDependencies(conda_dependencies_file_path=str(file))
+        except ValueError as error:
+            raise ConfigError(f"The conda file cannot be used: {error}") from error

@@ -1,0 +1,290 @@
+"""`type: pipeline`: several commands, bound to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.errors import did_you_mean
+from azureml_wrapper.v2.bindings import Binding, in_single_quotes
+from azureml_wrapper.v2.data import DataInput, Input, Literal, Output, read_input, read_output
+from azureml_wrapper.v2.jobs import (
+    HEADER,
+    PARTS,
+    RUNS,
+    Command,
+    Header,
+    check_bindings,
+    command_of,
+    header_of,
+)
+from azureml_wrapper.v2.jobs import (
+    NESTED as OF_COMMANDS,
+)
+from azureml_wrapper.v2.reading import (
+    Key,
+    Keys,
+    Noted,
+    Place,
+    Reading,
+    Refused,
+    existing_path,
+    mapping_of,
+    one_of,
+    read_keys,
+    text,
+    truth,
+)
+from azureml_wrapper.v2.references import compute_name
+
+_OTHER_NODES = "sweep, parallel, pipeline, spark, automl, import"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A job of a pipeline; its inputs are values, data, outputs of other nodes."""
+
+    name: str
+    display_name: str
+    command: Command
+    allow_reuse: bool = True
+
+    @property
+    def sources(self) -> set[str]:
+        """The nodes whose outputs it reads."""
+        found = (binding_of(item) for item in self.command.inputs.values())
+        return {binding.job for binding in found if binding and binding.kind == "job output"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineJob:
+    """A file with `type: pipeline`: its nodes in an order in which they can run."""
+
+    header: Header
+    nodes: tuple[Node, ...]
+    continue_on_failure: bool = False
+    force_rerun: bool = False
+    datastore: str | None = None
+
+
+def binding_of(item: Input) -> Binding | None:
+    """What an input is bound to, with a mode of its own or without."""
+    path = item.path if isinstance(item, DataInput) else item
+    return path if isinstance(path, Binding) else None
+
+
+_SETTINGS: Keys = {
+    "default_compute": Key(read=compute_name, becomes="`compute_target` of nodes without compute"),
+    "default_datastore": Key(
+        read=lambda place: (text(place) or "").removeprefix("azureml:"), becomes="where outputs without a path lie"
+    ),
+    "continue_on_step_failure": Key(read=truth, becomes="`continue_on_step_failure`", default=False),
+    "force_rerun": Key(read=truth, becomes="`regenerate_outputs`", default=False),
+}
+_COMPONENT: Keys = {
+    **PARTS,
+    **{key: HEADER[key] for key in ("$schema", "display_name")},
+    "type": Key(read=one_of("command"), becomes="a command", default="command"),
+    "name": Noted("the node's name counts"),
+    "version": Noted("SDK v1 has no components"),
+    "description": Noted("SDK v1 has no components"),
+    "tags": Noted("SDK v1 has no components"),
+    "is_deterministic": Key(read=truth, becomes="`allow_reuse`", default=True),
+    "inputs": Key(read=mapping_of(lambda place: place.value), becomes="what the node's inputs must have", default={}),
+    "outputs": Key(
+        read=mapping_of(lambda place: place.value), becomes="outputs, where the node has none", default={}
+    ),
+}
+
+
+def _component(place: Place) -> dict[str, Any] | None:
+    """A component within the file, or in a file of its own, which tells its problems itself."""
+    if isinstance(place.value, dict):
+        return read_keys(place, _COMPONENT)
+    if isinstance(place.value, str) and not place.value.startswith(("azureml:", "http")):
+        path = existing_path(place)
+        if path is None or not path.is_file():
+            return None
+        other = Reading(readers.read(path))
+        found = read_keys(other.top, _COMPONENT)
+        other.finish("component")
+        place.reading.notes.extend(f"{path.name}, {note}" for note in other.notes)
+        return found
+    place.fail(f"{place} is {place.value!r}; SDK v1 has no registry of components. Name a file, or write it here.")
+    return None
+
+
+def _node_type(place: Place) -> str | None:
+    value = text(place)
+    if value is not None and value != "command":
+        place.fail(f"{place} is {value!r}; of a pipeline's jobs, only commands are read ({_OTHER_NODES} are not).")
+    return value
+
+
+NODE: Keys = {
+    "type": Key(read=_node_type, becomes="a step", default="command"),
+    **PARTS,
+    "command": Key(
+        read=text, becomes="`python x.py …`: PythonScriptStep (MpiStep's settings in its runconfig); else CommandStep"
+    ),
+    "environment": PARTS["environment"],
+    **RUNS,
+    "name": Noted("the key of the job is its name"),
+    "display_name": Key(read=text, becomes="the step's name"),
+    "component": Key(read=_component, becomes="its keys, but for those that the node has itself"),
+    "description": Noted("SDK v1's steps have no description"),
+    "tags": Noted("SDK v1's steps have no tags"),
+    "properties": Noted("SDK v1's steps have no properties"),
+    "comment": Noted("it is for readers of the file"),
+}
+# A component has them in its place.
+NODE = {
+    key: replace(each, needed=False) if isinstance(each, Key) and key in PARTS else each for key, each in NODE.items()
+}
+KEYS: Keys = {
+    **HEADER,
+    "name": Refused("SDK v1 gives runs of pipelines their ids itself; use display_name"),
+    "type": Key(read=one_of("pipeline"), becomes="Pipeline", needed=True),
+    "jobs": Key(read=mapping_of(lambda place: place), becomes="steps", needed=True),
+    "inputs": Key(
+        read=mapping_of(read_input), becomes="see inputs; values are put where they are bound to", default={}
+    ),
+    "outputs": Key(read=mapping_of(read_output), becomes="`destination` of the output bound to it", default={}),
+    "settings": Key(read=lambda place: read_keys(place, _SETTINGS), becomes="settings of all steps", default={}),
+    "compute": Key(read=compute_name, becomes="as settings.default_compute"),
+    "identity": RUNS["identity"],
+    "services": RUNS["services"],
+    "queue_settings": RUNS["queue_settings"],
+    "limits": Refused("SDK v1 has no timeout of pipelines; give the nodes limits"),
+}
+NESTED = {"settings": _SETTINGS, "jobs.NAME": NODE, "jobs.NAME.component": _COMPONENT}
+NESTED |= {f"jobs.NAME.{key}": keys for key, keys in OF_COMMANDS.items()}
+
+
+def read(place: Place) -> PipelineJob | None:
+    """A file of a pipeline; None where it has no jobs."""
+    found = read_keys(place, KEYS)
+    settings, places = found["settings"] or {}, found["jobs"] or {}
+    if isinstance(place.value.get("jobs"), dict) and not places:
+        place.at("jobs").fail("jobs is empty; a pipeline needs at least one.")
+    default = settings.get("default_compute") or found["compute"]
+    nodes = {name: _node(at, default, found) for name, at in places.items() if at.is_a(dict)}
+    _check_sources(place, nodes)
+    return PipelineJob(
+        header=header_of(found),
+        nodes=tuple(_ordered(place, nodes)),
+        continue_on_failure=bool(settings.get("continue_on_step_failure")),
+        force_rerun=bool(settings.get("force_rerun")),
+        datastore=settings.get("default_datastore"),
+    )
+
+
+def _node(place: Place, default_compute: str | None, pipeline: Mapping[str, Any]) -> Node:
+    own = read_keys(place, NODE)
+    component = own["component"] or {}
+    found = {key: _either(key, own, component, place) for key in NODE if key in own}
+    for key in ("command", "environment"):
+        if found[key] is None and not place.value.get(key):
+            place.fail(f"{place}.{key} is missing.")
+    found["compute"] = found["compute"] or default_compute
+    if not found["compute"]:
+        place.fail(f"{place}.compute is missing, and there is no settings.default_compute.")
+    if component:
+        found["outputs"] = {**{name: Output() for name in component["outputs"]}, **(own["outputs"] or {})}
+    command = command_of(place, found)
+    command = replace(
+        command,
+        inputs={name: _bound(place, name, item, pipeline) for name, item in command.inputs.items()},
+        outputs={name: _placed(place, name, item, pipeline) for name, item in command.outputs.items()},
+    )
+    _check_command(place, command)
+    return Node(
+        name=place.key,
+        display_name=found["display_name"] or place.key,
+        command=command,
+        allow_reuse=bool(component.get("is_deterministic", True)),
+    )
+
+
+def _either(key: str, own: Mapping[str, Any], component: Mapping[str, Any], place: Place) -> Any:
+    """The node's own value, or its component's."""
+    return component[key] if key not in place.value and component.get(key) is not None else own[key]
+
+
+def _check_command(place: Place, command: Command) -> None:
+    declared = {"inputs": dict(command.inputs), "outputs": dict(command.outputs)}
+    at = Place(place.reading, place.path, {**place.value, **declared})
+    if "command" not in place.value:
+        at = Place(place.reading, place.path, {**declared})
+    check_bindings(at, command, ("input", "output"))
+    if command.script is None:
+        for binding in in_single_quotes(command.command):
+            if not isinstance(command.inputs.get(binding.name), Literal):
+                at.fail(f"{place}.command has {binding} within single quotes, where a shell leaves it alone.")
+
+
+def _bound(place: Place, name: str, item: Input, pipeline: Mapping[str, Any]) -> Input:
+    """The input, with that of the pipeline in the place of a binding to it."""
+    binding = binding_of(item)
+    at = place.at("inputs").at(name)
+    if binding is None or binding.kind == "job output":
+        return item
+    if binding.kind != "parent input":
+        at.fail(
+            f"{at} is {binding}; an input of a pipeline's job is bound to ${{{{parent.inputs.NAME}}}} or "
+            "${{parent.jobs.JOB.outputs.NAME}}."
+        )
+        return item
+    known = pipeline["inputs"] or {}
+    if binding.name not in known:
+        hint = did_you_mean(binding.name, known) or f" There are: {', '.join(known) or 'none'}."
+        at.fail(f"{at} is {binding}, and the pipeline has no such input.{hint}")
+        return Literal("")
+    found = known[binding.name]
+    if isinstance(item, DataInput) and isinstance(found, DataInput) and found.kind != "mltable":
+        return replace(found, mode=item.mode)
+    return found  # type: ignore[no-any-return]
+
+
+def _placed(place: Place, name: str, item: Output, pipeline: Mapping[str, Any]) -> Output:
+    """The output, with that of the pipeline in the place of a binding to it."""
+    if item.binding is None:
+        return item
+    at = place.at("outputs").at(name)
+    known = pipeline["outputs"] or {}
+    if item.binding.kind != "parent output" or item.binding.name not in known:
+        at.fail(
+            f"{at} is {item.binding}; an output is bound to ${{{{parent.outputs.NAME}}}}, and the pipeline has: "
+            f"{', '.join(known) or 'none'}."
+        )
+        return Output()
+    return known[item.binding.name] or Output()
+
+
+def _check_sources(place: Place, nodes: Mapping[str, Node]) -> None:
+    for name, node in nodes.items():
+        for key, item in node.command.inputs.items():
+            binding = binding_of(item)
+            if binding is None or binding.kind != "job output":
+                continue
+            at = place.at("jobs").at(name).at("inputs").at(key)
+            source = nodes.get(binding.job)
+            if source is None:
+                at.fail(f"{at} is {binding}, and there is no job {binding.job!r}.{did_you_mean(binding.job, nodes)}")
+            elif binding.name not in source.command.outputs:
+                there = ", ".join(source.command.outputs) or "none"
+                at.fail(f"{at} is {binding}, and the outputs of {binding.job} are: {there}.")
+
+
+def _ordered(place: Place, nodes: Mapping[str, Node]) -> Iterator[Node]:
+    """The nodes, each after those that it reads from; a problem where they wait for each other."""
+    waiting = dict(nodes)
+    while waiting:
+        free = [name for name, node in waiting.items() if not node.sources & waiting.keys()]
+        if not free:
+            place.at("jobs").fail(f"The jobs {', '.join(waiting)} wait for each other in a circle.")
+            return
+        for name in free:
+            yield waiting.pop(name)

@@ -1,0 +1,57 @@
+"""`azureml:name:version` and `azureml:name@latest`: what a file says of something that the workspace has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from azureml_wrapper.v2.reading import Place, text
+
+_REFERENCE = re.compile(r"azureml:(?!//)(?P<name>[^:@/\s]+)(?::(?P<version>[^:@/\s]+)|@(?P<label>[^:@/\s]+))?")
+_FORMS = "azureml:NAME:VERSION or azureml:NAME@latest"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A name, and a version where not the newest one is meant."""
+
+    name: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"azureml:{self.name}" + (f":{self.version}" if self.version else "@latest")
+
+
+def is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("azureml:") and not value.startswith("azureml://")
+
+
+def reference(place: Place) -> Reference | None:
+    """A reference; a problem where it is none, or has a label that SDK v1 does not know."""
+    value = text(place)
+    if value is None:
+        return None
+    found = _REFERENCE.fullmatch(value)
+    if found is None:
+        registry = value.startswith("azureml://registries/")
+        why = "SDK v1 has no registries" if registry else f"it must be {_FORMS}"
+        place.fail(f"{place} is {value!r}; {why}.")
+        return None
+    if found["label"] not in (None, "latest"):
+        place.fail(f"{place} is {value!r}; of labels, only @latest is known here. Name a version instead.")
+    return Reference(found["name"], found["version"])
+
+
+def compute_name(place: Place) -> str | None:
+    """`azureml:cluster`, or the name alone, as `az ml` takes both."""
+    value = text(place)
+    if value is None:
+        return None
+    if value in ("local", "azureml:local"):
+        place.fail(
+            f"{place} is refused: a job on the machine where it is submitted needs Docker. Name a cluster, and use "
+            "`--local` to run on this machine."
+        )
+    if value.startswith(("/", "azureml:/", "azureml://")) or value in ("serverless", "azureml:serverless"):
+        place.fail(f"{place} is {value!r}; SDK v1 knows clusters by name only: azureml:NAME.")
+    return value.removeprefix("azureml:")

@@ -1,0 +1,1 @@
+"""Jobs of files of `az ml`, carried out with SDK v1."""

@@ -1,0 +1,171 @@
+"""A command as SDK v1 has it: its arguments and its run configuration."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.lookup import Lookup
+from azureml_wrapper.snapshot import check_size
+from azureml_wrapper.v2 import bindings
+from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2.commands import Script, Word
+from azureml_wrapper.v2.data import DataInput, Literal
+from azureml_wrapper.v2.environments import provide
+from azureml_wrapper.v2.jobs import MPI, PYTORCH, Command, Distribution
+from azureml_wrapper.v2.submit.data import Data
+
+if TYPE_CHECKING:
+    from azureml.core import ScriptRunConfig, Workspace
+    from azureml.core.runconfig import RunConfiguration
+
+# The SDK's words for data in texts (azureml/core/script_run_config.py), which the service replaces.
+_INPUT, _OUTPUT = "DatasetConsumptionConfig:{}", "DatasetOutputConfig:{}"
+# The variable that holds the path, for a part of a longer argument.
+_VARIABLE = "$AZUREML_DATAREFERENCE_{}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The inputs and outputs of a command: texts by input, the SDK's objects by input and by output."""
+
+    texts: Mapping[str, str]
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, command: Command, data: Data, others: Mapping[str, Any] | None = None) -> Parts:
+        """`others` are inputs that somebody else provides: outputs of other jobs."""
+        inputs = {
+            name: data.input(name, item)
+            for name, item in command.inputs.items()
+            if isinstance(item, DataInput) and not isinstance(item.path, Binding)
+        }
+        return cls(
+            texts={name: item.value for name, item in command.inputs.items() if isinstance(item, Literal)},
+            inputs={**inputs, **(others or {})},
+            outputs={name: data.output(name, item) for name, item in command.outputs.items()},
+        )
+
+    def arguments(self, script: Script) -> list[Any]:
+        """The words of a script's call; data alone in a word is the SDK's object."""
+        return [self._argument(word) for word in script.words]
+
+    def left(self, arguments: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Inputs and outputs that are not among the arguments; the job gets them all the same."""
+        given = [id(argument) for argument in arguments]
+        return (
+            {name: item for name, item in self.inputs.items() if id(item) not in given},
+            {name: item for name, item in self.outputs.items() if id(item) not in given},
+        )
+
+    def line(self, command: str) -> str:
+        """The command for a shell, with the words that the service replaces by paths."""
+        return bindings.fill(command, lambda binding: self._text(binding, _INPUT, _OUTPUT))
+
+    def line_with_variables(self, command: str) -> str:
+        """The command for a shell that finds the paths in variables, as steps do."""
+        return bindings.fill(command, lambda binding: self._text(binding, _VARIABLE, _VARIABLE))
+
+    def _argument(self, word: Word) -> Any:
+        if len(word) == 1 and isinstance(word[0], Binding):
+            held = self.inputs if word[0].kind == "input" else self.outputs
+            if word[0].name in held:
+                return held[word[0].name]
+        return "".join(part if isinstance(part, str) else self._text(part, _VARIABLE, _VARIABLE) for part in word)
+
+    def _text(self, binding: Binding, of_input: str, of_output: str) -> str:
+        if binding.kind == "input" and binding.name in self.texts:
+            return self.texts[binding.name]
+        return (of_input if binding.kind == "input" else of_output).format(binding.name)
+
+
+@contextmanager
+def source_directory(command: Command) -> Iterator[str]:
+    """The folder that is sent: the code's, or an empty one."""
+    if command.code:
+        check_size(command.code)
+        yield str(command.code)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        # The SDK takes no snapshot of nothing.
+        Path(folder, ".amlignore").touch()
+        yield folder
+
+
+def script_run_config(ws: Workspace, command: Command, parts: Parts, folder: str, **how: Any) -> ScriptRunConfig:
+    """The SDK's configuration of a single run; `how` is `script` and `arguments`, or `command`."""
+    from azureml.core import ScriptRunConfig
+
+    name = str(command.compute)
+    source = ScriptRunConfig(
+        source_directory=folder,
+        compute_target=Lookup(ws).computes([name])[name],
+        environment=provide(ws, command.environment) if command.environment else None,
+        distributed_job_config=distributed(command.distribution, command.nodes),
+        docker_runtime_config=docker(command),
+        max_run_duration_seconds=command.timeout,
+        **how,
+    )
+    source.run_config.environment_variables.update(command.variables)
+    if command.distribution is None:
+        source.run_config.node_count = command.nodes
+    inputs, outputs = parts.left(how.get("arguments") or [])
+    source.run_config.data.update(inputs)
+    source.run_config.output_data.update(outputs)
+    return source
+
+
+def run_configuration(ws: Workspace, command: Command) -> RunConfiguration:
+    """The SDK's configuration of a step."""
+    from azureml.core.runconfig import RunConfiguration
+
+    configuration = RunConfiguration()
+    if command.environment:
+        configuration.environment = provide(ws, command.environment)
+    configuration.docker = docker(command)
+    configuration.node_count = command.nodes
+    configuration.environment_variables.update(command.variables)
+    if command.timeout:
+        configuration.max_run_duration_seconds = command.timeout
+    distribution = command.distribution
+    if distribution and distribution.kind == MPI:
+        configuration.communicator = "IntelMpi"
+        configuration.mpi = distributed(distribution, command.nodes)
+    elif distribution and distribution.kind == PYTORCH:
+        configuration.communicator = "Nccl"
+        configuration.pytorch = distributed(distribution, command.nodes)
+    elif distribution:
+        configuration.framework = "TensorFlow"
+        configuration.communicator = "ParameterServer"
+        configuration.tensorflow = distributed(distribution, command.nodes)
+    return configuration
+
+
+def docker(command: Command) -> Any:
+    from azureml.core.runconfig import DockerConfiguration
+
+    return DockerConfiguration(
+        use_docker=True,
+        shm_size=command.shared_memory,
+        arguments=command.docker_arguments.split() if command.docker_arguments else None,
+    )
+
+
+def distributed(distribution: Distribution | None, nodes: int) -> Any:
+    """The SDK's configuration of several processes, or None."""
+    if distribution is None:
+        return None
+    from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
+
+    if distribution.kind == MPI:
+        return MpiConfiguration(process_count_per_node=distribution.processes, node_count=nodes)
+    if distribution.kind == PYTORCH:
+        return PyTorchConfiguration(process_count=distribution.processes * nodes, node_count=nodes)
+    return TensorflowConfiguration(
+        worker_count=distribution.workers or nodes, parameter_server_count=distribution.servers
+    )
