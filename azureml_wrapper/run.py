@@ -8,7 +8,7 @@ import io
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,18 @@ ENDS = (COMPLETED, FAILED, CANCELED)
 _WORDS = {"Finished": COMPLETED, "Cancelled": CANCELED}
 # Between two looks at a run, in seconds: a twentieth of the time that it has taken so far, within these bounds.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+# For how long the local Azure ML holds its answer back while a run goes on.
+HELD_SECONDS = 20.0
 # Scripts write here: in today's runtime of Azure, and in the one before.
+SCRIPT_LOG_FOLDERS = ("user_logs", "azureml-logs")
 _SCRIPT_LOGS = (re.compile(r"user_logs/std_log.*\.txt"), re.compile(r"azureml-logs/70_driver_log.*\.txt"))
+
+
+def script_logs(names: Iterable[str]) -> list[str]:
+    """Those of a run's files that hold what its script has printed, one per process."""
+    known = sorted(names)
+    found = ([name for name in known if pattern.fullmatch(name)] for pattern in _SCRIPT_LOGS)
+    return next(filter(None, found), [])
 
 
 class RunWrapper:
@@ -126,12 +136,11 @@ class RunWrapper:
         started = time.monotonic()
         if show_output:
             self._stream(timeout)
-        while self.status not in ENDS:
+        elapsed = 0.0
+        while not self._ends_within(self._pause(elapsed, timeout)):
             elapsed = time.monotonic() - started
-            if timeout is not None and elapsed >= timeout:
+            if timeout is not None and elapsed >= timeout and self.status not in ENDS:
                 raise RunTimeout(f"Run {self.id} is {self.status} after {timeout:g} s. Wait again, or cancel it.")
-            pause = min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
-            time.sleep(pause if timeout is None else min(pause, timeout - elapsed))
         self._raise_for_end()
         return self
 
@@ -185,6 +194,30 @@ class RunWrapper:
         self._seen = _WORDS.get(status, status)
         self._end = self._seen if self._seen in ENDS else None
 
+    def _pause(self, elapsed: float, timeout: float | None) -> float:
+        pause = HELD_SECONDS if self._is_local else min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return pause if timeout is None else max(min(pause, timeout - elapsed), 0.0)
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Whether the run has ended: the local Azure ML says so at that instant, others are looked at again later."""
+        if not self._is_local:
+            if self.status in ENDS:
+                return True
+            time.sleep(seconds)
+            return False
+        asked = time.monotonic()
+        if self._end is None:
+            # RFC 7240; answered by local/services/history/waiting.py.
+            self._remember(self._raw._client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"}).status)
+        if self._end is None and time.monotonic() - asked < seconds:
+            # A service that is about to end holds nothing back.
+            time.sleep(min(SHORTEST_PAUSE, seconds))
+        return self._end is not None
+
+    @property
+    def _is_local(self) -> bool:
+        return str(self._raw._client.run.get_cluster_url()).startswith("http://127.0.0.1:")
+
     def _raise_for_end(self) -> None:
         if self.status == FAILED:
             raise RunFailed(str(self.failure or f"Run {self.id} failed.") + f"\nSee {self.portal_url}")
@@ -216,12 +249,7 @@ class RunWrapper:
         return float(end.timestamp()) if end else time.time()
 
     def _script_logs(self) -> list[str]:
-        names = self._raw.get_file_names()
-        for pattern in _SCRIPT_LOGS:
-            found = sorted(name for name in names if pattern.fullmatch(name))
-            if found:
-                return found
-        return []
+        return script_logs(self._raw.get_file_names())
 
     def _read(self, name: str) -> str:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

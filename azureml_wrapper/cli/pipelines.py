@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -80,5 +79,5 @@ def _follow(run: RunWrapper, shown: Progress) -> None:
         shown.show(run.steps)
         if ended:
             return
-        time.sleep(pause)
+        run._ends_within(pause)
         pause = min(pause * 1.5, LAST_PAUSE)

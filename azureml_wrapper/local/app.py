@@ -22,6 +22,7 @@ from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_o
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
+from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
 from azureml_wrapper.local.services.arm import routes as arm
 from azureml_wrapper.local.services.artifact import routes as artifact
@@ -38,6 +39,7 @@ from azureml_wrapper.local.services.execution import routes as execution
 from azureml_wrapper.local.services.experiment import routes as experiment
 from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.metric import routes as metric
+from azureml_wrapper.local.services.mlflow import routes as mlflow
 from azureml_wrapper.local.services.model import routes as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.store.accounts import AccountStore
@@ -78,6 +80,7 @@ SERVICES = (
     experiment,
     history,
     metric,
+    mlflow,
     artifact,
     content,
     execution,
@@ -164,6 +167,7 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
         published=stores.published,
         schedules=stores.schedules,
         scheduler=SchedulerLoop(stores, pipeline_executor, around.clock),
+        waiting=_waiting(around.runs),
     )
 
 
@@ -187,6 +191,13 @@ def _schedule_stores(
         datastores=around.datastores,
         blobs=around.blobs,
     )
+
+
+def _waiting(runs: RunStore) -> Waiting:
+    """For the ends of runs."""
+    waiting = Waiting()
+    runs.listen(lambda run: waiting.wake((run.workspace_id, run.run_id)) if run.status.is_terminal else None)
+    return waiting
 
 
 def _starter() -> Starter:

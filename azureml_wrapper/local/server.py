@@ -26,6 +26,7 @@ import uvicorn
 from azureml_wrapper.local.app import build_application, build_context
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
+from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.tls import server_context
 
@@ -41,9 +42,11 @@ log = logging.getLogger("azureml_wrapper.local")
 class OneServer(uvicorn.Server):
     """uvicorn, with one listening socket that speaks http and https, and an end when nobody needs it."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext, waiting: Waiting
+    ) -> None:
         super().__init__(config)
-        self._listener, self._tls = listener, tls
+        self._listener, self._tls, self._waiting = listener, tls, waiting
         self._acceptor: asyncio.Task[None] | None = None
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -67,6 +70,7 @@ class OneServer(uvicorn.Server):
         if self._acceptor:
             self._acceptor.cancel()
         self._listener.close()
+        self._waiting.close()
         connections: list[Any] = list(self.server_state.connections)
         for connection in connections:
             # Clients keep connections open; a TLS one would otherwise be waited for until its peer says good-bye.
@@ -191,7 +195,7 @@ async def _run(
         timeout_keep_alive=60,
         timeout_graceful_shutdown=5,
     )
-    server = OneServer(config, listener, server_context(context.home))
+    server = OneServer(config, listener, server_context(context.home), context.waiting)
     context.home.write_service(info)
     if ready:
         ready.write("ready\n")

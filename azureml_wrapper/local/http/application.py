@@ -100,6 +100,8 @@ class Application:
                 request = replace(request, body_file=body_file)
             else:
                 request = replace(request, body=await _read(incoming))
+            if match.route.awaits:
+                await match.route.awaits(self._context, request)
             return await run_in_threadpool(match.route.handler, self._context, request)
         except ServiceFault as fault:
             return door.answer_fault(fault, request)

@@ -13,6 +13,15 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 
 # The pipeline service writes its keys in PascalCase, in errors too; else the SDK shows the number of the status only.
 CAPITALIZED = ("pipelines",)
+# Statuses → MLflow's words for them (mlflow/protos/databricks.proto).
+_MLFLOW_CODES = {
+    400: "INVALID_PARAMETER_VALUE",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_ALREADY_EXISTS",
+    501: "NOT_IMPLEMENTED",
+}
 
 
 def error_response(fault: ServiceFault, at: datetime, component: str = "local") -> Response:
@@ -38,6 +47,9 @@ def error_response(fault: ServiceFault, at: datetime, component: str = "local") 
         "time": offset_time(at),
         "componentName": component,
     }
+    if component == "mlflow":
+        # What MLflow reads of an answer that is not 200 (mlflow/exceptions.py, RestException).
+        body |= {"error_code": _MLFLOW_CODES.get(fault.status, "INTERNAL_ERROR"), "message": fault.message}
     if component == "modelmanagement":
         # An older form; the SDK looks for a 404 in it (azureml/_restclient/models/model_error_response.py).
         body |= {"code": fault.code, "statusCode": fault.status, "message": fault.message, "details": []}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +18,8 @@ from azureml_wrapper.local.http.messages import Request, Response
 
 # The first argument is services.context.Context; typed loosely here because http/ stands below the services.
 Handler = Callable[[Any, Request], Response]
+# Runs in the event loop before the handler, which runs in a thread.
+Await = Callable[[Any, Request], Awaitable[None]]
 
 WORKSPACE_SCOPE = (
     "/subscriptions/{subscription}/resourceGroups/{resource_group}"
@@ -32,7 +34,7 @@ class Route:
     `query` names query parameters that must have a value for the route to match (`{"comp": "block"}`; None: must be
     absent). `streams`: the body goes to a file. `public`: no token is asked for (the path itself holds a key).
     `reads`: the operation changes nothing although its method is POST, so a run's token may use it on any run.
-    `for_users`: no run's token opens it.
+    `for_users`: no run's token opens it. `awaits` is what the answer may have to wait for.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Route:
     public: bool = False
     reads: bool = False
     for_users: bool = False
+    awaits: Await | None = None
 
     @property
     def writes(self) -> bool:

@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import PipelineExecutor
 from azureml_wrapper.local.domain.schedules import Scheduler
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
@@ -69,6 +70,7 @@ class Context:
     published: PublishedStore
     schedules: ScheduleStore
     scheduler: Scheduler
+    waiting: Waiting
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` where a run's token would write to a run that is not of its family."""
