@@ -1,0 +1,36 @@
+"""Dagster: ops of one job, each in a process (its default), or all in one (IN_PROCESS)."""
+
+import os
+
+from dagster import in_process_executor, job, multiprocess_executor, op
+
+STEPS = int(os.environ["STEPS"])
+EXECUTOR = in_process_executor if os.environ.get("IN_PROCESS") else multiprocess_executor.configured({"max_concurrent": 2})
+
+
+@op
+def first() -> int:
+    return 0
+
+
+@op
+def add(previous: int) -> int:
+    if os.environ.get("WITH_SDK"):
+        from azureml.core import Run  # noqa: F401
+    return previous + 1
+
+
+def chain() -> None:
+    value = first()
+    for number in range(STEPS - 1):
+        value = add.alias(f"step{number}")(value)
+
+
+def fan() -> None:
+    source = first()
+    for number in range(STEPS):
+        add.alias(f"step{number}")(source)
+
+
+# Dagster takes a file with one job.
+flow = job(name="flow", executor_def=EXECUTOR)({"chain": chain, "fan": fan}[os.environ["SHAPE"]])

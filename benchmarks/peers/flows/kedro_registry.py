@@ -1,0 +1,26 @@
+"""Kedro: nodes of one pipeline, in its process (SequentialRunner); this becomes pipeline_registry.py of a project."""
+
+import os
+
+from kedro.pipeline import Pipeline, node
+
+STEPS = int(os.environ["STEPS"])
+
+
+def first() -> int:
+    return 0
+
+
+def add(previous: int) -> int:
+    if os.environ.get("WITH_SDK"):
+        from azureml.core import Run  # noqa: F401
+    return previous + 1
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    fan = os.environ["SHAPE"] == "fan"
+    steps = [
+        node(add, "value0" if fan else f"value{number - 1}", f"value{number}", name=f"step{number}")
+        for number in range(1, STEPS + fan)
+    ]
+    return {"__default__": Pipeline([node(first, None, "value0", name="step0"), *steps])}

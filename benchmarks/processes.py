@@ -1,0 +1,94 @@
+"""Runs what is measured: a fresh process in a session of its own, within a limit of time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.memory import PeakMemory, family
+
+TAIL, LAST = 4000, 200
+
+
+class NotMeasured(Exception):
+    """An entry has no number. The message is the reason, as the table shows it."""
+
+
+class Failed(NotMeasured):
+    """What was to be measured did not work. `output` is the end of what it printed."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A process that ended well: wall time from its start to its end, and the most memory of its family."""
+
+    seconds: float
+    peak: int
+    output: str
+
+    def json(self) -> Any:
+        """The last line that it printed."""
+        return json.loads(self.output.splitlines()[-1])
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    limit: float,
+    with_memory_of: Sequence[int] | None = None,
+) -> Finished:
+    """Run a command to its end. Memory is that of its family and of `with_memory_of`'s; not looked at where None.
+
+    Raises `NotMeasured` at the limit (in seconds; the family is killed), `Failed` for another exit code than 0.
+    """
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        late = threading.Event()
+        # Popen.wait(timeout) would look only every 50 ms.
+        timer = threading.Timer(limit, _end, (process.pid, late))
+        timer.start()
+        watched = [] if with_memory_of is None else [process.pid, *with_memory_of]
+        with PeakMemory(watched) if watched else contextlib.nullcontext() as memory:
+            code = process.wait()
+            seconds = time.perf_counter() - start
+        timer.cancel()
+        log.seek(0)
+        output = log.read().decode(errors="replace")
+    if late.is_set():
+        raise NotMeasured(f"cut off at the limit of {limit:.0f} s")
+    if code:
+        last = "".join(output.strip().splitlines()[-1:])[:LAST]
+        raise Failed(f"failed with exit code {code}: {last}", output[-TAIL:])
+    return Finished(seconds=seconds, peak=memory.bytes if memory else 0, output=output)
+
+
+def _end(pid: int, late: threading.Event) -> None:
+    late.set()
+    for each in [*family(pid)][::-1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)

@@ -1,0 +1,68 @@
+"""Ten steps in a row: what somebody waits for who changes a line and runs again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from benchmarks import ours
+from benchmarks.peers import PEERS
+from benchmarks.pipelines import Pipeline
+from benchmarks.scenario import Entry, Open, Quantity, Scenario, Setting
+from benchmarks.subjects import OurRun, PeerRun, folder_name
+
+STEPS = 10
+QUANTITIES = (Quantity(key="seconds", heading="every step runs"), Quantity(key="rerun", heading="nothing changed"))
+
+ABOUT = """{what} Each number is the wall time of a fresh process, but in the lines "SDK imported", which are from submit
+to completed in a process that has imported the SDK. "Nothing changed" runs the same pipeline again, with the tool's own
+cache; where a tool has none that looks for changes, the cell is empty."""
+
+
+def open_chain(sdk: bool) -> Open:
+    @contextlib.contextmanager
+    def entries(setting: Setting) -> Iterator[list[Entry]]:
+        folder = setting.folder / f"chain{'-sdk' if sdk else ''}"
+        steps = setting.size(STEPS, 3)
+        with ours.place(folder / "cold") as cold, ours.place(folder / "up") as up:
+            cold.set_up()
+            up.set_up()
+            downed, running = (
+                OurRun(place, Pipeline(folder=place.folder / "chain", steps=steps, sdk=sdk), setting.limit)
+                for place in (cold, up)
+            )
+            mine: dict[str, Callable[[], object]] = {
+                "service down": downed.cold,
+                "service up": running.process,
+                "SDK imported": running.imported,
+            }
+            lines = [Entry(name=f"azureml_wrapper, {how}", measure=measure) for how, measure in mine.items()]
+            yield lines + (peers(setting, steps, sdk) if setting.peers else [])
+
+    return entries
+
+
+def peers(setting: Setting, steps: int, sdk: bool) -> list[Entry]:
+    found = []
+    for peer in PEERS:
+        folder = setting.folder / "peers" / folder_name(peer.name) / f"chain{'-sdk' if sdk else ''}"
+        pipeline = Pipeline(folder=folder, steps=steps, sdk=sdk)
+        measured = PeerRun(peer, pipeline, setting.limit, rerun=True)
+        found.append(Entry(name=f"{peer.name} (steps: {peer.steps_are})", measure=measured.measure))
+    return found
+
+
+TRIVIAL = Scenario(
+    name="chain",
+    title="A chain of 10 trivial steps",
+    about=ABOUT.format(what="A step reads a number, adds one, and leaves it for the next."),
+    open=open_chain(sdk=False),
+    quantities=QUANTITIES,
+)
+WITH_SDK = Scenario(
+    name="chain-sdk",
+    title="A chain of 10 steps that import the SDK",
+    about=ABOUT.format(what="The same steps, each of which does `from azureml.core import Run`."),
+    open=open_chain(sdk=True),
+    quantities=QUANTITIES,
+)

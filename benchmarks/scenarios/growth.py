@@ -1,0 +1,97 @@
+"""The same pipeline with more and more steps: time and memory against their number."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Callable, Iterator
+
+from benchmarks import ours
+from benchmarks.peers import PEERS
+from benchmarks.pipelines import Pipeline, Shape
+from benchmarks.processes import NotMeasured
+from benchmarks.scenario import Entry, Open, Quantity, Scenario, Setting, Values
+from benchmarks.subjects import OurRun, PeerRun, folder_name
+
+OURS = "azureml_wrapper"
+CHAIN = (10, 30, 100, 300, 1000)
+PEERS_CHAIN = (10, 100, 1000)
+FAN = (200,)
+QUICK = (3, 6)
+
+
+class Growing:
+    """The sizes of one subject. What would surely pass the limit, going by the size before, is not begun."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._took: dict[int, list[float]] = {}
+
+    def entry(self, name: str, size: int, measure: Callable[[], Values]) -> Entry:
+        def guarded() -> Values:
+            self._check(size)
+            values = measure()
+            self._took.setdefault(size, []).append(values["seconds"])
+            return values
+
+        return Entry(name=f"{name}, {size} steps", measure=guarded, group=name, size=size)
+
+    def _check(self, size: int) -> None:
+        smaller = max((known for known in self._took if known < size), default=None)
+        if smaller is None:
+            return
+        expected = statistics.median(self._took[smaller]) * size / smaller
+        if size not in self._took and expected > self._limit * 2:
+            raise NotMeasured(f"not begun: about {expected:.0f} s, going by {smaller} steps")
+
+
+def open_growth(shape: Shape, own: tuple[int, ...], others: tuple[int, ...]) -> Open:
+    @contextlib.contextmanager
+    def entries(setting: Setting) -> Iterator[list[Entry]]:
+        with ours.place(setting.folder / f"growth-{shape}") as place:
+            place.set_up()
+            growing, lines = Growing(setting.limit), []
+            for size in QUICK if setting.quick else own:
+                pipeline = Pipeline(folder=place.folder / f"{shape}-{size}", steps=size, shape=shape)
+                run = OurRun(place, pipeline, setting.limit, memory=True)
+                lines.append(growing.entry(OURS, size, run.measure))
+            yield lines + (peers(setting, shape, QUICK if setting.quick else others) if setting.peers else [])
+
+    return entries
+
+
+def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]:
+    found = []
+    for peer in PEERS:
+        growing = Growing(setting.limit)
+        for size in sizes:
+            folder = setting.folder / "peers" / folder_name(peer.name) / f"{shape}-{size}"
+            run = PeerRun(peer, Pipeline(folder=folder, steps=size, shape=shape), setting.limit, memory=True)
+            found.append(growing.entry(peer.name, size, run.measure))
+    return found
+
+
+ABOUT = """{what} Wall time of a fresh process, with the service up. Memory is the most that all processes had at once
+(client, service and steps; a peer's server, too), the sum of their resident sets: pages that forked processes share
+count for each of them. The exponent is that of a power law, by least squares in logarithms; 1 is a straight line.
+One measurement may take {limit} s; what is cut off, or not begun, says so."""
+QUANTITIES = (
+    Quantity(key="seconds", heading="time"),
+    Quantity(key="mib", heading="memory", unit="MiB"),
+)
+LIMIT = f"{Setting.limit:.0f}"
+
+CHAINS = Scenario(
+    name="growth",
+    title="Chains of 10 to 1,000 steps",
+    about=ABOUT.format(what="The trivial steps of above, in a row.", limit=LIMIT),
+    open=open_growth("chain", CHAIN, PEERS_CHAIN),
+    quantities=QUANTITIES,
+)
+FANS = Scenario(
+    name="fan",
+    title="200 steps side by side",
+    about=ABOUT.format(what="200 steps that read one source, two at a time where a tool can.", limit=LIMIT),
+    open=open_growth("fan", FAN, FAN),
+    quantities=QUANTITIES,
+)

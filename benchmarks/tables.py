@@ -1,0 +1,69 @@
+"""Results as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks.results import Line, Result
+from benchmarks.scenario import Quantity, Scenario
+from benchmarks.statistic import Summary, fit_power
+
+RATHER_WHOLE = 100
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column stands left, the others right."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= RATHER_WHOLE else f"{value:.3g}"
+
+
+def cell(summary: Summary | None, rounds: int | None = None) -> str:
+    """The median, with the least and the most; the number of rounds where it is another than `rounds`."""
+    if summary is None:
+        return ""
+    if summary.rounds == 1:
+        spread = "1 round"
+    else:
+        spread = f"{number(summary.least)}–{number(summary.most)}"
+        spread += f"; {summary.rounds} rounds" if rounds and summary.rounds != rounds else ""
+    return f"{number(summary.median)} ({spread})"
+
+
+def of(scenario: Scenario, result: Result) -> str:
+    """All tables of a scenario."""
+    if result.groups():
+        return "\n\n".join(_growth(result, quantity) for quantity in scenario.quantities)
+    headings = ["", *(f"{each.heading} [{each.unit}]" for each in scenario.quantities)]
+    return table(headings, [_row(scenario, result, line) for line in result.lines])
+
+
+def _row(scenario: Scenario, result: Result, line: Line) -> list[str]:
+    cells = [cell(line.summary(quantity.key), result.rounds) for quantity in scenario.quantities]
+    if line.reason:
+        cells[0] = f"{cells[0]} {line.reason}".strip()
+    return [line.name, *cells]
+
+
+def _growth(result: Result, quantity: Quantity) -> str:
+    """One line for each subject, one column for each size, and the exponent where there are sizes enough."""
+    sizes = sorted({line.size for line in result.lines})
+    headings = [f"{quantity.heading} [{quantity.unit}]", *(f"{size:,}" for size in sizes)]
+    fitted = len(sizes) > 1
+    rows = []
+    for group, lines in result.groups().items():
+        by_size = {line.size: line for line in lines}
+        cells = [_sized(by_size.get(size), quantity, result.rounds) for size in sizes]
+        power = fit_power(result.medians(group, quantity.key))
+        exponent = [f"{power.exponent:.2f}" if power else ""] if fitted else []
+        rows.append([group, *cells, *exponent])
+    return table([*headings, *(["exponent"] if fitted else [])], rows)
+
+
+def _sized(line: Line | None, quantity: Quantity, rounds: int) -> str:
+    if line is None:
+        return ""
+    return f"{cell(line.summary(quantity.key), rounds)} {line.reason}".strip()
