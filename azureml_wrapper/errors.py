@@ -28,6 +28,11 @@
     ├── MissingInput            KeyError           a script asks for data that its step does not get
     ├── ConnectionFailed        ConnectionError    Azure ML did not answer, or answered with an error
     │   └── LoginFailed         PermissionError    nobody to connect as, or somebody who may not
+    ├── NoSuchJob               FileNotFoundError  no job folder of this name
+    ├── FolderTaken             FileExistsError    the folder holds a job already
+    ├── FolderBusy              BlockingIOError    another command works in the folder
+    ├── BadRecord               ValueError         a job folder's record cannot be read
+    ├── TransferFailed          OSError            files could not be sent or fetched; `report` tells which were
     ├── RunFailed               RuntimeError       a run failed; the message is its root cause
     │   └── RunCanceled                            a run was stopped before its end
     └── RunTimeout              TimeoutError       a run takes longer than one wanted to wait
@@ -40,6 +45,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class WrapperError(Exception):
@@ -160,6 +166,31 @@ class ConnectionFailed(WrapperError, ConnectionError):
 
 class LoginFailed(ConnectionFailed, PermissionError):
     """Nobody is logged in to Azure. Run `az login`, or give a service principal or `auth=`."""
+
+
+class NoSuchJob(WrapperError, FileNotFoundError):
+    """There is no such job folder. Correct its name; `aml status all` lists those below `output`."""
+
+
+class FolderTaken(WrapperError, FileExistsError):
+    """The folder holds a job already. Use another folder, or `--force` to put the new job in its place."""
+
+
+class FolderBusy(WrapperError, BlockingIOError):
+    """Another command works in the job folder. Try again when it has ended."""
+
+
+class BadRecord(WrapperError, ValueError):
+    """The record of a job folder cannot be read. Correct it, or submit the job again."""
+
+
+class TransferFailed(WrapperError, OSError):
+    """Files could not be transferred. Start the transfer again: what has arrived is not sent twice.
+
+    `report` is what was done before, a `TransferReport`; None where nothing was.
+    """
+
+    report: Any = None
 
 
 class RunFailed(WrapperError, RuntimeError):

@@ -1,0 +1,176 @@
+"""A container of blob storage, in eight requests: list, read, write, blocks, copy, delete."""
+
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+from xml.sax.saxutils import escape
+
+from azureml_wrapper.errors import TransferFailed
+from azureml_wrapper.transfer.http import Answer, Http
+
+# Azure's largest page.
+PAGE = 5000
+# How long a signature that is made here lasts: longer than any transfer.
+SIGNED = timedelta(days=7)
+# hdfs, blobfuse and the SDK's native reader mark a folder by an empty blob with this metadata.
+FOLDER_MARK = "hdi_isfolder"
+# A first request that fails says so soon.
+FIRST_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob of a listing; `md5` is base64, and None where nobody has told it to the storage."""
+
+    name: str
+    size: int
+    etag: str
+    modified: float
+    md5: str | None = None
+
+
+class BlobContainer:
+    """The container of a datastore. `http` says how requests are sent; `address` ends without "/"."""
+
+    def __init__(self, http: Http, address: str, signature: str, *, label: str) -> None:
+        self.http, self.address, self.label = http, address, label
+        self._signature = signature
+
+    @classmethod
+    def of(cls, datastore: Any) -> BlobContainer:
+        """The container of a datastore of the SDK; `TransferFailed` where it is none, or has no key."""
+        label = f"datastore {datastore.name!r}"
+        if getattr(datastore, "datastore_type", "") != "AzureBlob":
+            raise TransferFailed(f"{label.capitalize()} is no blob container; files go only to and from those.")
+        protocol, endpoint = datastore.protocol or "https", datastore.endpoint or "core.windows.net"
+        address = f"{protocol}://{datastore.account_name}.blob.{endpoint}/{datastore.container_name}"
+        return cls(Http(address), address, _signature(datastore, label), label=label)
+
+    def url(self, name: str, **query: str) -> str:
+        """The signed address of a blob."""
+        more = f"{urlencode(query, quote_via=quote)}&" if query else ""
+        return f"{self.address}/{quote(name, safe='/~')}?{more}{self._signature}"
+
+    def list(self, prefix: str = "") -> Iterator[Blob]:
+        """Every blob whose name begins so, in order, without those that only mark a folder."""
+        marker = ""
+        while True:
+            asked = {"restype": "container", "comp": "list", "include": "metadata", "maxresults": str(PAGE)}
+            asked |= {name: value for name, value in (("prefix", prefix), ("marker", marker)) if value}
+            url = f"{self.address}?{urlencode(asked, quote_via=quote)}&{self._signature}"
+            root = ElementTree.fromstring(self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body)  # noqa: S314
+            for entry in root.iter("Blob"):
+                if entry.findtext(f"Metadata/{FOLDER_MARK}") != "true":
+                    yield _blob(entry)
+            marker = root.findtext("NextMarker") or ""
+            if not marker:
+                return
+
+    def put(self, name: str, content: bytes, md5: str) -> str:
+        """Write a whole blob; its ETag. The storage refuses it where `md5` does not fit what arrived."""
+        headers = {"x-ms-blob-type": "BlockBlob", "Content-MD5": md5, "Content-Type": "application/octet-stream"}
+        return _etag(self.http.send("PUT", self.url(name), headers=headers, body=content))
+
+    def put_block(self, name: str, block: str, content: bytes, md5: str) -> None:
+        self.http.send("PUT", self.url(name, comp="block", blockid=block), headers={"Content-MD5": md5}, body=content)
+
+    def waiting_blocks(self, name: str) -> dict[str, int]:
+        """Id -> size of the blocks that an earlier transfer has sent and nobody has committed."""
+        url = self.url(name, comp="blocklist", blocklisttype="uncommitted")
+        answer = self.http.send("GET", url, accept=(404,))
+        if answer.status == 404:
+            return {}
+        root = ElementTree.fromstring(answer.body)  # noqa: S314
+        return {each.findtext("Name") or "": int(each.findtext("Size") or 0) for each in root.iter("Block")}
+
+    def commit(self, name: str, blocks: Sequence[str], md5: str) -> str:
+        """Make the blob of its blocks; its ETag."""
+        entries = "".join(f"<Latest>{escape(block)}</Latest>" for block in blocks)
+        body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{entries}</BlockList>'.encode()
+        headers = {"x-ms-blob-content-md5": md5, "x-ms-blob-content-type": "application/octet-stream"}
+        headers["Content-Type"] = "application/xml"
+        return _etag(self.http.send("PUT", self.url(name, comp="blocklist"), headers=headers, body=body))
+
+    def copy(self, source: Blob, name: str) -> str | None:
+        """Copy a blob within the container, on the server; the new ETag, None where it did not come to pass.
+
+        The storage answers at once within an account; where it takes its time, the caller sends the file itself.
+        """
+        headers = {"x-ms-copy-source": self.url(source.name), "x-ms-source-if-match": f'"{source.etag}"'}
+        answer = self.http.send("PUT", self.url(name), headers=headers, accept=(404, 409, 412))
+        done = answer.status == 202 and answer.headers.get("x-ms-copy-status") == "success"
+        return _etag(answer) if done else None
+
+    def delete(self, name: str) -> None:
+        """Remove a blob; one that is gone already is no error."""
+        self.http.send("DELETE", self.url(name), accept=(404,))
+
+
+def text_md5(digest: Any) -> str:
+    """A hashlib digest as the storage writes it."""
+    return base64.b64encode(digest.digest()).decode()
+
+
+def http_seconds(text: str) -> float:
+    """`Wed, 05 Oct 2022 18:03:07 GMT` as seconds since 1970; 0.0 where it cannot be read."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _blob(entry: ElementTree.Element) -> Blob:
+    name = entry.find("Name")
+    text = (name.text or "") if name is not None else ""
+    # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
+    if name is not None and name.get("Encoded") == "true":
+        text = unquote(text)
+    found = {each.tag: each.text or "" for each in entry.find("Properties") or ()}
+    return Blob(
+        name=text,
+        size=int(found["Content-Length"]),
+        etag=found.get("Etag", "").strip('"'),
+        modified=http_seconds(found.get("Last-Modified", "")),
+        md5=found.get("Content-MD5") or None,
+    )
+
+
+def _etag(answer: Answer) -> str:
+    return answer.headers.get("etag", "").strip('"')
+
+
+def _signature(datastore: Any, label: str) -> str:
+    """The query that opens the container: the datastore's SAS token, or one made with its account key."""
+    if datastore.sas_token:
+        return str(datastore.sas_token).lstrip("?")
+    if not datastore.account_key:
+        raise TransferFailed(
+            f"{label.capitalize()} has neither an account key nor a SAS token, and files cannot be sent with the "
+            "user's own identity. Register it with a key, or use another datastore."
+        )
+    from azureml._vendor.azure_storage.blob import ContainerSasPermissions, generate_container_sas
+
+    now = datetime.now(timezone.utc)
+    return str(
+        generate_container_sas(
+            account_name=datastore.account_name,
+            container_name=datastore.container_name,
+            account_key=_checked_key(datastore.account_key, label),
+            permission=ContainerSasPermissions(read=True, write=True, delete=True, list=True),
+            expiry=now + SIGNED,
+        )
+    )
+
+
+def _checked_key(key: str, label: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", key) and len(key) % 4 == 0:
+        return key
+    raise TransferFailed(f"The account key of {label} is no base64 text. Register it again with the right key.")

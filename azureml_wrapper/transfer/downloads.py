@@ -1,0 +1,145 @@
+"""To a folder of this machine: from a datastore, or the files of a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from azureml_wrapper.errors import TransferFailed
+from azureml_wrapper.transfer.container import Blob
+from azureml_wrapper.transfer.crew import Crew
+from azureml_wrapper.transfer.facts import Facts
+from azureml_wrapper.transfer.fetching import PIECE, Fetched, Remote, Unchanged, fetch_large, fetch_small
+from azureml_wrapper.transfer.http import Http
+from azureml_wrapper.transfer.pair import Pair
+from azureml_wrapper.transfer.plan import needs_hash, plan
+from azureml_wrapper.transfer.progress import Progress
+from azureml_wrapper.transfer.report import TransferReport, size_text
+from azureml_wrapper.transfer.scan import PART, Places, Scan, safe_names, scan
+from azureml_wrapper.transfer.tally import Tally
+
+# What becomes of a file that was to be fetched; None where it could not be.
+Came = Fetched | Remote | Unchanged | None
+
+
+def download(pair: Pair) -> TransferReport:
+    """Make this machine's folder hold every file of the datastore's."""
+    tally = pair.tally
+    with tally.telling(), Crew(pair.container.http.stop) as crew:
+        listing = crew.start(pair.listing)
+        found = scan(pair.folder) if pair.folder.is_dir() else Scan()
+        blobs = _files_of(listing.result(), tally)
+        source, target = pair.there(blobs), pair.here(found.files)
+        pair.guard_delete(source, target)
+        pair.hash(crew, needs_hash(target, source), found.files, target)
+        steps = plan(source, target, delete=pair.delete)
+        tally.skipped += steps.skip
+        places = ready(pair.folder, sum(source[name].size for name in steps.send))
+        left = _copy(pair, steps.copy, blobs, places)
+        remotes = [_remote(pair, name, blobs[name]) for name in (*left, *steps.send)]
+        fetch(pair.container.http, remotes, places, crew=crew, tally=tally, facts=pair.facts, shown=pair.shown)
+        tally.check()
+        _delete(pair, steps.delete)
+        pair.facts.keep({*source, *target}, source)
+    return tally.report()
+
+
+def ready(folder: Path, size: int) -> Places:
+    """The places of a folder that exists, can be written to, and has room for the bytes; else `TransferFailed`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}{PART}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TransferFailed(f"{folder} cannot be written to: {error.strerror}. Nothing was downloaded.") from error
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise TransferFailed(
+            f"{folder} has {size_text(free)} free, and {size_text(size)} are to come. Nothing was downloaded: make "
+            "room, or use another folder."
+        )
+    return Places(folder)
+
+
+def fetch(
+    http: Http,
+    remotes: Sequence[Remote],
+    places: Places,
+    *,
+    crew: Crew,
+    tally: Tally,
+    facts: Facts,
+    shown: bool | None = None,
+) -> None:
+    """Fetch files, the small ones side by side, the large ones piece by piece."""
+    total = sum(remote.size or 0 for remote in remotes)
+    with Progress("downloading", total, shown=shown) as progress:
+        tally.progress = progress
+
+        def small(remote: Remote) -> Came:
+            if (remote.size or 0) > PIECE:
+                return remote
+            return tally.attempt(remote.name, lambda: fetch_small(http, remote, places.of(remote.name), progress))
+
+        def pieces(remote: Remote) -> Came:
+            return tally.attempt(
+                remote.name,
+                lambda: fetch_large(http, remote, places.of(remote.name), crew=crew, progress=progress),
+            )
+
+        large = _note(crew.map(small, remotes), tally, facts)
+        _note(map(pieces, large), tally, facts)
+
+
+def _note(arrived: Iterable[Came], tally: Tally, facts: Facts) -> list[Remote]:
+    """Remember what is here; what is too large for one piece is given back."""
+    large = []
+    for each in arrived:
+        if isinstance(each, Remote):
+            large.append(each)
+        elif isinstance(each, Unchanged):
+            tally.skipped.append(each.name)
+        elif each is not None:
+            tally.downloaded.append(each.name)
+            facts.learn_local(each.name, each.size, each.mtime_ns, each.md5)
+            facts.learn_remote(each.name, each.etag, each.md5)
+    return large
+
+
+def _files_of(blobs: dict[str, Blob], tally: Tally) -> dict[str, Blob]:
+    marks = dict(safe_names(blobs, {name: blob.size for name, blob in blobs.items()}))
+    tally.ignored += [f"{name}: {reason}" for name, reason in sorted(marks.items())]
+    return {name: blob for name, blob in blobs.items() if name not in marks}
+
+
+def _remote(pair: Pair, name: str, blob: Blob) -> Remote:
+    url = partial(pair.container.url, blob.name)
+    return Remote(name, url, size=blob.size, etag=blob.etag, md5=blob.md5, modified=blob.modified)
+
+
+def _copy(pair: Pair, renamed: Sequence[tuple[str, str]], blobs: Mapping[str, Blob], places: Places) -> list[str]:
+    """Copy here what was renamed in the storage; names that are left to be fetched."""
+    left = []
+    for before, after in renamed:
+        path, blob = places.of(after), blobs[after]
+        beside = path.with_name(f".{os.getpid()}.copy{PART}")
+        try:
+            shutil.copyfile(places.of(before), beside)
+            os.utime(beside, (blob.modified, blob.modified))
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            left.append(after)
+            continue
+        pair.tally.copied.append(after)
+    return left
+
+
+def _delete(pair: Pair, names: Sequence[str]) -> None:
+    for name in names:
+        (pair.folder / name).unlink(missing_ok=True)
+        pair.tally.deleted.append(name)

@@ -1,0 +1,158 @@
+"""Folders of this machine: what is in them, and where in them a file may be put."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from azureml_wrapper.errors import TransferFailed
+
+# What a download is called before it is whole; never transferred itself.
+PART = ".aml-part"
+# Azure's limit (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata").
+NAME_LIMIT = 1024
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path, status: os.stat_result) -> LocalFile:
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+
+@dataclass
+class Scan:
+    """The files of a folder, by their names relative to it, and what is none, with the reason."""
+
+    files: dict[str, LocalFile] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+
+
+def scan(folder: Path) -> Scan:
+    """Every file below a folder. Linked files and folders count as what they point to.
+
+    `TransferFailed` where a name cannot be one in the storage, or a folder cannot be read.
+    """
+    found = Scan()
+    try:
+        _walk(folder, "", found, [os.path.realpath(folder)])
+    except OSError as error:
+        raise TransferFailed(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+    for name in found.files:
+        _check_sendable(name, folder)
+    return found
+
+
+def _walk(folder: Path, prefix: str, found: Scan, above: list[str]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name = prefix + entry.name
+            try:
+                status = entry.stat()
+            except OSError as error:
+                found.ignored.append(f"{name}: {error.strerror}")
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                _enter(entry, name, found, above)
+            elif not stat.S_ISREG(status.st_mode):
+                found.ignored.append(f"{name}: neither a file nor a folder")
+            elif not name.endswith(PART):
+                found.files[name] = LocalFile.of(Path(entry.path), status)
+
+
+def _enter(entry: os.DirEntry[str], name: str, found: Scan, above: list[str]) -> None:
+    if not entry.is_symlink():
+        _walk(Path(entry.path), f"{name}/", found, above)
+        return
+    target = os.path.realpath(entry.path)
+    if target in above:
+        found.ignored.append(f"{name}: a link to a folder above it")
+    else:
+        _walk(Path(entry.path), f"{name}/", found, [*above, target])
+
+
+def _check_sendable(name: str, folder: Path) -> None:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(name)
+        raise TransferFailed(f"A file of {folder} has a name that is no UTF-8: {shown!r}. Rename it.") from None
+    if len(name) > NAME_LIMIT:
+        raise TransferFailed(f"{name[:60]!r}… has {len(name)} characters; the storage takes {NAME_LIMIT}.")
+    if any(ord(letter) < 32 for letter in name):
+        raise TransferFailed(f"{name!r} has control characters in its name; the storage does not take it. Rename it.")
+
+
+def safe_names(names: Iterable[str], sizes: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """(name, reason) of those that mark folders; `TransferFailed` for names that cannot be files of one folder.
+
+    Nobody can write outside a folder by the name of a blob: `..`, an absolute path, a drive letter.
+    """
+    every = set(names)
+    parents = {name[:at] for name in every for at in _slashes(name)}
+    seen: dict[str, str] = {}
+    for name in every:
+        if sizes[name] == 0 and (name.endswith("/") or name in parents):
+            yield name, "an empty blob that marks a folder"
+            continue
+        if name in parents:
+            raise TransferFailed(
+                f"{name!r} is a file, and a folder with files, in the storage; here it can be only one."
+            )
+        _check_writable(name)
+        other = seen.setdefault(_folded(name), name)
+        if other != name:
+            raise TransferFailed(f"{other!r} and {name!r} are one and the same file name here. Rename one of them.")
+
+
+def _slashes(name: str) -> Iterator[int]:
+    at = name.find("/")
+    while at >= 0:
+        yield at
+        at = name.find("/", at + 1)
+
+
+def _check_writable(name: str) -> None:
+    parts = name.split("/")
+    bad = any(part in ("", ".", "..") for part in parts) or "\0" in name
+    if bad or (os.sep == "\\" and ("\\" in name or ":" in name)):
+        raise TransferFailed(f"{name!r} is not the name of a file below a folder; nothing was downloaded.")
+    longest = max(parts, key=lambda part: len(part.encode()))
+    if len(longest.encode()) > 255:
+        raise TransferFailed(
+            f"{longest[:60]!r}… is too long for a file name: {len(longest.encode())} bytes, not 255."
+        )
+
+
+def _folded(name: str) -> str:
+    """Names that are the same to the file system of Windows and, mostly, of macOS."""
+    return name.casefold() if sys.platform in ("win32", "darwin") else name
+
+
+class Places:
+    """Where files are put below a folder; each sub folder is looked at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._inside = folder.resolve()
+        self._made: set[Path] = set()
+
+    def of(self, name: str) -> Path:
+        """The path of a file, its own folder made; `TransferFailed` where a link leads out of the folder."""
+        path = self.folder / name
+        if path.parent not in self._made:
+            if not path.parent.resolve().is_relative_to(self._inside):
+                raise TransferFailed(
+                    f"{path.parent} is a link that leads out of {self.folder}; {name!r} is not written there."
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(path.parent)
+        return path
