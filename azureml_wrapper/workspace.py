@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from azureml.data import TabularDataset
 
     from azureml_wrapper.config.loader import Config
+    from azureml_wrapper.transfer import Direction, TransferReport
 
 PathLike = str | os.PathLike[str]
 
@@ -158,6 +159,30 @@ class WorkspaceWrapper:
             idle_seconds=idle_seconds,
         )
         return computes.register_compute(self.ws, name, wanted)
+
+    def sync_folder(
+        self,
+        local: PathLike,
+        datastore_name: str,
+        *,
+        target: str = "",
+        direction: Direction = "up",
+        delete: bool = False,
+        show_progress: bool | None = None,
+    ) -> TransferReport:
+        """Make the folder `target` of a blob datastore like a local folder ("up"), or the local one like it ("down").
+
+        Unchanged files are skipped, by size and MD5. Nothing is removed but with `delete`, which removes at the
+        destination what the source does not have. A bar is shown on a terminal, or as `show_progress` says. Returns
+        what was done: `uploaded`, `downloaded`, `copied` (renamed), `skipped`, `deleted`, `bytes`, `seconds`. The
+        rules are those of `azureml_wrapper.transfer`. Raises `TransferFailed`; then start it again, and it goes on.
+        """
+        from azureml_wrapper.transfer import sync_folder
+
+        datastore = data.get_datastore(self.ws, datastore_name)
+        return sync_folder(
+            local, datastore, target=target, direction=direction, delete=delete, show_progress=show_progress
+        )
 
     def __repr__(self) -> str:
         scope = self.scope

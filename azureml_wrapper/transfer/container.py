@@ -28,13 +28,21 @@ FIRST_ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Blob:
-    """A blob of a listing; `md5` is base64, and None where nobody has told it to the storage."""
+    """A blob of a listing; `changed` is the storage's text of its time of change.
+
+    `md5` is base64, and None where nobody has told it to the storage.
+    """
 
     name: str
     size: int
     etag: str
-    modified: float
+    changed: str
     md5: str | None = None
+
+    @property
+    def modified(self) -> float:
+        """Seconds since 1970."""
+        return http_seconds(self.changed)
 
 
 class BlobContainer:
@@ -67,9 +75,7 @@ class BlobContainer:
             asked |= {name: value for name, value in (("prefix", prefix), ("marker", marker)) if value}
             url = f"{self.address}?{urlencode(asked, quote_via=quote)}&{self._signature}"
             root = ElementTree.fromstring(self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body)  # noqa: S314
-            for entry in root.iter("Blob"):
-                if entry.findtext(f"Metadata/{FOLDER_MARK}") != "true":
-                    yield _blob(entry)
+            yield from filter(None, map(_blob, root.iter("Blob")))
             marker = root.findtext("NextMarker") or ""
             if not marker:
                 return
@@ -127,18 +133,22 @@ def http_seconds(text: str) -> float:
         return 0.0
 
 
-def _blob(entry: ElementTree.Element) -> Blob:
-    name = entry.find("Name")
-    text = (name.text or "") if name is not None else ""
-    # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
-    if name is not None and name.get("Encoded") == "true":
-        text = unquote(text)
-    found = {each.tag: each.text or "" for each in entry.find("Properties") or ()}
+def _blob(entry: ElementTree.Element) -> Blob | None:
+    """A blob of a listing; None for one that only marks a folder. Looked at once, for there are thousands."""
+    found = {"Name": ""}
+    for child in entry:
+        if child.tag == "Name":
+            # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
+            found["Name"] = unquote(child.text or "") if child.get("Encoded") == "true" else child.text or ""
+        elif child.tag == "Metadata" and child.findtext(FOLDER_MARK) == "true":
+            return None
+        elif child.tag == "Properties":
+            found.update((each.tag, each.text or "") for each in child)
     return Blob(
-        name=text,
+        name=found["Name"],
         size=int(found["Content-Length"]),
         etag=found.get("Etag", "").strip('"'),
-        modified=http_seconds(found.get("Last-Modified", "")),
+        changed=found.get("Last-Modified", ""),
         md5=found.get("Content-MD5") or None,
     )
 

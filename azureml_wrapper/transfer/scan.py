@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,16 +16,19 @@ from azureml_wrapper.errors import TransferFailed
 PART = ".aml-part"
 # Azure's limit (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata").
 NAME_LIMIT = 1024
+_CONTROL = re.compile("[\x00-\x1f]")
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    path: Path
+    """A file as it was looked at. `path` is no Path: making thousands of them takes longer than reading a folder."""
+
+    path: str
     size: int
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path, status: os.stat_result) -> LocalFile:
+    def of(cls, path: str, status: os.stat_result) -> LocalFile:
         return cls(path, status.st_size, status.st_mtime_ns)
 
 
@@ -43,7 +47,7 @@ def scan(folder: Path) -> Scan:
     """
     found = Scan()
     try:
-        _walk(folder, "", found, [os.path.realpath(folder)])
+        _walk(str(folder), "", found, [os.path.realpath(folder)])
     except OSError as error:
         raise TransferFailed(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
     for name in found.files:
@@ -51,7 +55,7 @@ def scan(folder: Path) -> Scan:
     return found
 
 
-def _walk(folder: Path, prefix: str, found: Scan, above: list[str]) -> None:
+def _walk(folder: str, prefix: str, found: Scan, above: list[str]) -> None:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             name = prefix + entry.name
@@ -65,18 +69,18 @@ def _walk(folder: Path, prefix: str, found: Scan, above: list[str]) -> None:
             elif not stat.S_ISREG(status.st_mode):
                 found.ignored.append(f"{name}: neither a file nor a folder")
             elif not name.endswith(PART):
-                found.files[name] = LocalFile.of(Path(entry.path), status)
+                found.files[name] = LocalFile.of(entry.path, status)
 
 
 def _enter(entry: os.DirEntry[str], name: str, found: Scan, above: list[str]) -> None:
     if not entry.is_symlink():
-        _walk(Path(entry.path), f"{name}/", found, above)
+        _walk(entry.path, f"{name}/", found, above)
         return
     target = os.path.realpath(entry.path)
     if target in above:
         found.ignored.append(f"{name}: a link to a folder above it")
     else:
-        _walk(Path(entry.path), f"{name}/", found, [*above, target])
+        _walk(entry.path, f"{name}/", found, [*above, target])
 
 
 def _check_sendable(name: str, folder: Path) -> None:
@@ -87,7 +91,7 @@ def _check_sendable(name: str, folder: Path) -> None:
         raise TransferFailed(f"A file of {folder} has a name that is no UTF-8: {shown!r}. Rename it.") from None
     if len(name) > NAME_LIMIT:
         raise TransferFailed(f"{name[:60]!r}… has {len(name)} characters; the storage takes {NAME_LIMIT}.")
-    if any(ord(letter) < 32 for letter in name):
+    if _CONTROL.search(name):
         raise TransferFailed(f"{name!r} has control characters in its name; the storage does not take it. Rename it.")
 
 

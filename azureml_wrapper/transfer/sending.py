@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from azureml_wrapper.transfer.container import BlobContainer, text_md5
@@ -37,7 +38,7 @@ class Sent:
 
 def send_small(container: BlobContainer, name: str, file: LocalFile) -> Sent:
     """Send a file of at most one block. The storage compares the MD5."""
-    with file.path.open("rb") as opened:
+    with Path(file.path).open("rb") as opened:
         content = opened.read(BLOCK + 1)
         now = LocalFile.of(file.path, os.fstat(opened.fileno()))
     if len(content) != now.size or len(content) > BLOCK:
@@ -66,7 +67,7 @@ def send_large(container: BlobContainer, name: str, file: LocalFile, *, crew: Cr
             progress.advance(len(content))
         return block
 
-    with file.path.open("rb") as opened:
+    with Path(file.path).open("rb") as opened:
         blocks = list(crew.map(send, _numbered(opened, block_size(file.size), whole), AHEAD))
         now = LocalFile.of(file.path, os.fstat(opened.fileno()))
     if (now.size, now.mtime_ns) != (file.size, file.mtime_ns):
@@ -88,7 +89,7 @@ def block_id(number: int, md5: bytes) -> str:
 def hash_file(file: LocalFile) -> str:
     """The MD5 of a file, in base64."""
     digest = hashlib.md5(usedforsecurity=False)
-    with file.path.open("rb") as opened:
+    with Path(file.path).open("rb") as opened:
         while content := opened.read(1024 * 1024):
             digest.update(content)
     return text_md5(digest)

@@ -27,6 +27,7 @@ POSITIONS = {
         "compute_min_nodes",
         "compute_max_nodes",
     ],
+    ("WorkspaceWrapper", "sync_folder"): ["local", "datastore_name"],
     ("PipelineStep", "__init__"): [*SCOPE, *STEP],
     ("PipelineStep", "from_config"): ["config"],
     ("PipelineWrapper", "__init__"): [*SCOPE, "env_name", "compute_name", "steps"],
