@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from azureml_wrapper.job import JobWrapper as JobWrapper
+    from azureml_wrapper.jobs.folder import JobFolder as JobFolder
     from azureml_wrapper.pipeline import PipelineWrapper as PipelineWrapper
     from azureml_wrapper.run import RunWrapper as RunWrapper
     from azureml_wrapper.script import ScriptWrapper as ScriptWrapper
@@ -23,13 +25,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "JobFolder": "jobs.folder",
+    "JobWrapper": "job",
     "PipelineStep": "step",
     "PipelineWrapper": "pipeline",
     "RunWrapper": "run",
     "ScriptWrapper": "script",
     "WorkspaceWrapper": "workspace",
 }
-__all__ = ["PipelineStep", "PipelineWrapper", "RunWrapper", "ScriptWrapper", "WorkspaceWrapper"]
+__all__ = [
+    "JobFolder",
+    "JobWrapper",
+    "PipelineStep",
+    "PipelineWrapper",
+    "RunWrapper",
+    "ScriptWrapper",
+    "WorkspaceWrapper",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,8 +11,8 @@ import copy
 import os
 import threading
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
+# Where `Workspace.get_mlflow_tracking_uri` says that MLflow's service is (azureml/mlflow/__init__.py). Discovery names
+# one address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
+MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 Target = Literal["azure", "local"]
 
 
@@ -37,6 +40,16 @@ class Scope:
     subscription_id: str
     resource_group: str
     name: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the services of a workspace are asked without the SDK, whose import takes longer than most answers."""
+
+    address: str
+    token: Callable[[], str] = field(repr=False)
+    # A file of certificates, or True for those that are trusted anyway.
+    trust: str | bool = True
 
 
 _connections: dict[tuple[Any, ...], Workspace] = {}
@@ -58,6 +71,9 @@ def connect(scope: Scope, *, auth: Any = None, target: str | None = None, locati
 
 def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> Workspace:
     """The workspace in Azure; it is created where Azure itself says that it does not exist."""
+    # Of a connection to the local service before this one.
+    if "//127.0.0.1:" in os.environ.get(MLFLOW_VARIABLE, ""):
+        del os.environ[MLFLOW_VARIABLE]
     if auth is None:
         from azureml_wrapper.login import authenticate
 
@@ -81,6 +97,26 @@ def choose_target(subscription_id: str, target: str | None = None) -> Target:
     return "local" if chosen == "local" else "azure"
 
 
+def access(scope: Scope, *, target: str | None, address: str) -> Access:
+    """The services of a workspace that was connected before: `address` is where they were then.
+
+    The local service is started where it does not run, and may be on another port by now. In Azure the SDK comes in
+    only where nobody is logged in by `az`. Raises `LoginFailed`.
+    """
+    if choose_target(scope.subscription_id, target) != LOCAL:
+        from azureml_wrapper.login import plain_tokens
+
+        return Access(address, plain_tokens(address), os.environ.get("REQUESTS_CA_BUNDLE") or True)
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+    from azureml_wrapper.local.tokens import Tokens
+
+    home = Home()
+    info = control.start(home)
+    token = Tokens(info.secret).user(subscription=scope.subscription_id)
+    return Access(_addresses(info).base, lambda: token, str(_trust_bundle(home)))
+
+
 def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
     """The variables with which a program that knows nothing of this project talks to the local service.
 
@@ -91,6 +127,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
 
     addresses = _addresses(info)
     return {
+        MLFLOW_VARIABLE: addresses.arm.rstrip("/"),
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "MSI_ENDPOINT": addresses.msi,
@@ -127,7 +164,7 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     """
     _prepare_sdk(home)
     from azureml._vendor.azure_cli_core.cloud import AZURE_PUBLIC_CLOUD
-    from azureml.core.authentication import TokenAuthentication
+    from azureml.core.authentication import AbstractAuthentication, TokenAuthentication
 
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import Home
@@ -139,7 +176,14 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
         info = control.start(place)
         return Tokens(info.secret).user(audience, subscription=subscription_id)
 
-    auth = TokenAuthentication(token, cloud="AzureCloud")
+    class LocalAuthentication(TokenAuthentication):  # type: ignore[misc] # the SDK is not typed
+        def get_token(self, *scopes: Any, **_: Any) -> Any:
+            """Also for clients that name a scope, such as azureml-mlflow; the SDK's own method refuses those."""
+            if scopes and isinstance(scopes[0], str):
+                return AbstractAuthentication.get_token(self, *scopes)
+            return super().get_token(*scopes)
+
+    auth = LocalAuthentication(token, cloud="AzureCloud")
     cloud = copy.deepcopy(AZURE_PUBLIC_CLOUD)
     cloud.endpoints.resource_manager = _addresses(control.start(place)).arm
     auth._cloud_type = cloud
@@ -233,7 +277,8 @@ def _prepare_sdk(home: Home | None) -> None:
 
     place = home or Home()
     with _preparing:
-        control.start(place)
+        info = control.start(place)
+        os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
         os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
         os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(place))
         os.environ.update(without_proxy(os.environ))

@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from azureml_wrapper.errors import LoginFailed
 
@@ -28,6 +29,9 @@ MANAGED_VARIABLES = ("MSI_ENDPOINT", "IDENTITY_ENDPOINT")
 # The file that marks a compute instance of Azure ML (azureml/core/authentication.py, _initialize_msi_auth).
 COMPUTE_INSTANCE = Path("/mnt/azmnt/.nbvm")
 CLI_SECONDS = 60
+# For whom the SDK's own tokens are, too (AZURE_PUBLIC_CLOUD.endpoints.active_directory_resource_id).
+MANAGEMENT = "https://management.core.windows.net/"
+PUBLIC_HOSTS = (".azureml.ms", ".azureml.net")
 # A token is asked for anew before it ends, so that no request travels with one that ends on the way.
 SPARE_SECONDS = 300
 
@@ -73,10 +77,22 @@ def authenticate() -> Any:
             failures.append(f"{way.kind}: {error}")
     tried = "".join(f"\n  {failure}" for failure in failures)
     raise LoginFailed(
-        "Nobody is logged in to Azure. Run `az login`, set AZUREML_SERVICE_PRINCIPAL_ID, _TENANT_ID and _PASSWORD, "
+        "Nobody is logged in to Azure. Run `az login` (without a browser: `az login --use-device-code`), "
+        "set AZUREML_SERVICE_PRINCIPAL_ID, _TENANT_ID and _PASSWORD, "
         "or give `auth=`, in a notebook for instance azureml.core.authentication.InteractiveLoginAuthentication()."
         + (f" Tried:{tried}" if tried else "")
     )
+
+
+def plain_tokens(address: str) -> Callable[[], str]:
+    """What gives a token for the service at `address`: after `az login` in Azure's public cloud without the SDK."""
+    has_cli = shutil.which("az") is not None
+    ways = choose(os.environ, has_cli=has_cli, has_terminal=False)
+    if ways and ways[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
+        tokens = CliTokens()
+        return lambda: tokens(MANAGEMENT)
+    authentication = authenticate()
+    return lambda: str(authentication.get_authentication_header()["Authorization"].partition(" ")[2])
 
 
 def _principal(environment: Mapping[str, str]) -> Identity | None:

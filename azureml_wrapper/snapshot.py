@@ -26,6 +26,31 @@ def check_script(directory: Path, script: str) -> None:
     )
 
 
+def check_sent(directory: Path, name: str) -> None:
+    """Raise `ScriptNotFound` for a file that is not in the folder, or that would not be sent with it."""
+    from azureml._project.ignore_file import get_project_ignore_file
+
+    file = directory / name
+    if not file.is_file():
+        raise ScriptNotFound(f"There is no file {name!r} in {directory}, the folder that is sent.")
+    ignored = get_project_ignore_file(str(directory))
+    if ignored.is_file_excluded(os.path.normpath(file)):
+        raise ScriptNotFound(f"{name} would not be sent: {ignored.get_path()} excludes it. Take it out there.")
+
+
+def describe_size(directory: Path) -> str:
+    """What would be sent, in a line: number of files, size, the heaviest folders, and Azure ML's limits."""
+    from azureml._restclient import snapshots_client
+
+    sizes = dict(_files(directory))
+    size, most = sum(sizes.values()), snapshots_client.SNAPSHOT_MAX_SIZE_BYTES
+    told = ", ".join(f"{part} {_size(bytes_)}" for part, bytes_ in _heaviest(directory, sizes)[:3])
+    return (
+        f"{len(sizes)} files, {_size(size)} (Azure ML takes {snapshots_client.SNAPSHOT_MAX_FILES} and "
+        f"{_size(most)})" + (f"; most of it: {told}" if told else "")
+    )
+
+
 def check_size(directory: Path) -> None:
     """Raise `SnapshotTooLarge` where the folder is over Azure ML's limits of size and number of files.
 
@@ -61,6 +86,10 @@ def _files(directory: Path) -> Iterator[tuple[Path, int]]:
             file = Path(folder, name)
             if file.exists() and not excluded(os.path.normpath(file)):
                 yield file, file.stat().st_size
+
+
+def _size(size: int) -> str:
+    return f"{size / MEGABYTE:.1f} MB" if size >= MEGABYTE else f"{size / 1024:.1f} KB"
 
 
 def _heaviest(directory: Path, weights: dict[Path, int]) -> list[tuple[str, int]]:

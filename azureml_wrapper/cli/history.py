@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from azureml_wrapper import RunWrapper
 from azureml_wrapper.cli.output import Record, show_json, show_records
-from azureml_wrapper.cli.pipelines import watch
+from azureml_wrapper.cli.pipelines import parse_values, watch
 from azureml_wrapper.errors import UnregisteredRun
 from azureml_wrapper.messages import hushed
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
@@ -44,6 +44,35 @@ def find_run(ws: Workspace, run_id: str) -> RunWrapper:
         if error.status_code != 404:
             raise
         raise UnregisteredRun(f"Workspace {ws.name} has no run {run_id!r}; `aml runs` lists them.") from error
+
+
+def find_run_or_job(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+    """The one run that the words name; `UnregisteredRun` tells of job folders with a name like that."""
+    from azureml_wrapper.jobs.selection import near_folders
+
+    run_id, *others = words
+    if others:
+        raise click.UsageError(f"{run_id!r} is no job folder, and of a run only its id is taken, not {others[0]!r}.")
+    try:
+        return find_run(ws, run_id)
+    except UnregisteredRun as error:
+        raise UnregisteredRun(f"{error} {near_folders(run_id)}") from error
+
+
+def resubmit(
+    run: RunWrapper,
+    *,
+    from_failed: bool,
+    given: Iterable[str],
+    no_wait: bool,
+    as_json: bool,
+    new_code: bool,
+    force: bool,
+) -> None:
+    """Submit the run of a pipeline again, and show it."""
+    if new_code or force:
+        raise click.UsageError(f"--new-code and --force are for job folders; {run.id} is a run.")
+    follow(run.resubmit(from_failed, parse_values(given)), no_wait=no_wait, as_json=as_json)
 
 
 def show_run(run: RunWrapper, *, as_json: bool) -> None:

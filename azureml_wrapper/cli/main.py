@@ -11,6 +11,7 @@ import traceback
 
 import click
 
+from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
 from azureml_wrapper.cli.local import local
 from azureml_wrapper.cli.nouns import compute, datastore, environment, job
 from azureml_wrapper.cli.published import publish, published, trigger
@@ -31,7 +32,8 @@ def aml() -> None:
     """Azure ML pipelines, in Azure or on this machine."""
 
 
-for command in (run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
+JOBS = (submit, status, abort, logs, results)
+for command in (*JOBS, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
     aml.add_command(command)
 
 for noun in (compute, datastore, environment, job):

@@ -1,8 +1,12 @@
-"""`aml runs`, `aml show`, `aml cancel`, `aml resubmit`: runs that were submitted."""
+"""`aml runs`, `aml show`, `aml cancel`, `aml resubmit`: runs that were submitted.
+
+The last two take job folders as well.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,30 +41,39 @@ def show(run: str, *, config: Path | None, locally: bool, as_json: bool) -> None
 
 
 @click.command()
-@click.argument("run")
+@click.argument("words", nargs=-1, required=True, metavar="RUN|FOLDER|PREFIX|PATTERN|all...")
 @click.option("--timeout", type=click.FloatRange(1), default=600, help="Seconds to wait for its end.")
 @workspace_options
 @json_option
-def cancel(run: str, *, config: Path | None, locally: bool, timeout: float, as_json: bool) -> None:
-    """Cancel the run whose id is RUN, and wait until it has stopped."""
-    from azureml_wrapper.cli import history
+def cancel(words: tuple[str, ...], *, config: Path | None, locally: bool, timeout: float, as_json: bool) -> None:
+    """Cancel a run, by its id, or the jobs of folders, and wait until they have stopped."""
+    from azureml_wrapper.cli import folders, history
 
-    found = history.find_run(open_workspace(config, locally).ws, run)
+    if folders.are_meant(words):
+        folders.abort(words, timeout=timeout, as_json=as_json)
+        return
+    found = history.find_run_or_job(open_workspace(config, locally).ws, words)
     history.cancel(found, timeout=timeout, as_json=as_json)
 
 
-@click.command()
-@click.argument("run")
-@click.option("--from-failed", is_flag=True, help="Reuse the steps that had completed; else every step runs.")
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="RUN|FOLDER... [KEY VALUE]...")
+@click.option("--from-failed", is_flag=True, help="Of a pipeline: reuse the steps that had completed.")
+@click.option("--new-code", is_flag=True, help="Of a job folder: send the scripts as they are now.")
+@click.option("--force", is_flag=True, help="Of a job folder: abort the job first where it has not ended.")
 @set_option
 @no_wait_option
 @workspace_options
 @json_option
-def resubmit(
-    run: str, *, config: Path | None, locally: bool, from_failed: bool, given: tuple[str, ...], **how: bool
-) -> None:
-    """Submit the pipeline of the run whose id is RUN again, with its scripts, data and values."""
-    from azureml_wrapper.cli import history, pipelines
+def resubmit(words: tuple[str, ...], *, config: Path | None, locally: bool, as_json: bool, **given: Any) -> None:
+    """Submit a pipeline's run again, by its id, or the jobs of FOLDERs (also a PREFIX, a PATTERN, or all).
 
-    found = history.find_run(open_workspace(config, locally).ws, run)
-    history.follow(found.resubmit(from_failed, pipelines.parse_values(given)), **how)
+    Jobs take KEY VALUE pairs that replace those of before; pipelines take --set.
+    """
+    from azureml_wrapper.cli import folders, history
+
+    if folders.are_meant(words):
+        folders.resubmit(words, as_json=as_json, **folders.check_options(given))
+        return
+    found = history.find_run_or_job(open_workspace(config, locally).ws, words)
+    history.resubmit(found, as_json=as_json, **given)

@@ -9,7 +9,15 @@ import pytest
 import azureml_wrapper
 from azureml_wrapper import local
 
-PUBLIC = ["PipelineStep", "PipelineWrapper", "RunWrapper", "ScriptWrapper", "WorkspaceWrapper"]
+PUBLIC = [
+    "JobFolder",
+    "JobWrapper",
+    "PipelineStep",
+    "PipelineWrapper",
+    "RunWrapper",
+    "ScriptWrapper",
+    "WorkspaceWrapper",
+]
 
 SCOPE = ["ws_name", "resource_group", "subscription_id"]
 STEP = ["step_name", "script_name", "step_config", "input_datasets", "script_directory"]
@@ -37,6 +45,11 @@ POSITIONS = {
     ("ScriptWrapper", "get_csv_from_input_folder"): ["name"],
     ("ScriptWrapper", "save_csv_in_output_folder"): ["df", "name", "index", "header"],
     ("ScriptWrapper", "get_csv_from_config"): ["key_or_name"],
+    ("JobWrapper", "__init__"): [*SCOPE, "script_name"],
+    ("JobWrapper", "from_config"): ["config"],
+    ("JobWrapper", "submit"): ["experiment_name"],
+    ("JobFolder", "__init__"): ["path"],
+    ("JobFolder", "resubmit"): ["overrides"],
     ("RunWrapper", "wait"): ["timeout", "show_output"],
     ("RunWrapper", "logs"): ["step"],
     ("RunWrapper", "download"): ["folder"],

@@ -26,6 +26,7 @@ from azureml_wrapper.local.executor.surroundings import Surroundings
 _INPUT, _OUTPUT, _REFERENCE = "DatasetConsumptionConfig:", "DatasetOutputConfig:", "AZUREML_DATAREFERENCE_"
 _VARIABLE = re.compile(r"\$((?:AZUREML_DATAREFERENCE|AML_PARAMETER)_\w+)")
 _NAMED = re.compile(rf"(?:{_INPUT}|{_OUTPUT})[\w.-]+")
+_IN_COMMAND = re.compile(rf"{_NAMED.pattern}|\${_REFERENCE}\w+")
 _MODES = {Mode.DIRECT: "Direct", Mode.MOUNT: "Mount", Mode.DOWNLOAD: "Download", Mode.UPLOAD: "Upload"}
 _SHIM = """#!/bin/sh
 # Lets a command's scripts be run as a job's script is: what they logged is saved when they end.
@@ -72,9 +73,11 @@ class Staged:
         """What differs from Azure, for the log."""
         for staged in self.inputs:
             if staged.job_input.mode is Mode.MOUNT:
-                yield (
-                    f"Input {staged.job_input.name} is the store's own data at {staged.value}: do not write there. "
-                    "Azure's mounts are read-only, here nothing stops you."
+                # Azure mounts datasets read-only, and data references so that a job can write there.
+                yield f"Input {staged.job_input.name} is the store's own data at {staged.value}" + (
+                    ": do not write there. Azure's mounts are read-only, here nothing stops you."
+                    if staged.job_input.dataset_id
+                    else ": what is written there is in the datastore at once."
                 )
             if staged.job_input.path_on_compute:
                 wanted = staged.job_input.path_on_compute
@@ -127,7 +130,12 @@ def command_line(job: Job, staged: Staged, interpreter: Path, variables: Mapping
     places.update({f"{_OUTPUT}{item.name}": str(item.folder) for item in staged.outputs})
     if job.command:
         _write_shims(staged.shims, interpreter)
-        return ["/bin/sh", "-c", _NAMED.sub(lambda name: shlex.quote(places.get(name[0], name[0])), job.command)]
+        # A CommandStep's arguments are the rest of its command.
+        line = " ".join((job.command, *job.arguments))
+        references = {f"${_REFERENCE}{item.job_input.name}": item.value for item in staged.inputs}
+        references.update({f"${_REFERENCE}{item.name}": str(item.folder) for item in staged.outputs})
+        known = {**places, **references}
+        return ["/bin/sh", "-c", _IN_COMMAND.sub(lambda name: shlex.quote(known.get(name[0], name[0])), line)]
     if not job.script:
         raise Invalid("The job has neither a script nor a command.")
     arguments = (_replaced(argument, places, variables) for argument in job.arguments)

@@ -1,0 +1,218 @@
+"""What the command line shows of job folders, and does with them."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from azureml_wrapper.cli.output import Record, show_json, show_records
+from azureml_wrapper.errors import BadRecord, WrapperError
+from azureml_wrapper.jobs.folder import PAUSE, JobFolder
+from azureml_wrapper.jobs.selection import names_jobs, select
+from azureml_wrapper.jobs.states import State, states
+
+DAMAGED = "Damaged"
+# Jobs that are worked on at the same time.
+PARALLEL = 8
+
+
+def are_meant(words: Sequence[str]) -> bool:
+    """Whether words are of job folders, not the id of a run: the first of them says so."""
+    return names_jobs(words[0])
+
+
+def check_options(given: dict[str, Any]) -> dict[str, bool]:
+    """The options of a resubmit that are for job folders; a usage error for those of pipelines."""
+    wrong = [name for name in ("from_failed", "given", "no_wait") if given[name]]
+    if wrong:
+        option = {"from_failed": "--from-failed", "given": "--set", "no_wait": "--no-wait"}[wrong[0]]
+        raise click.UsageError(f"{option} is for runs of pipelines. Job folders take KEY VALUE, and never wait.")
+    return {"new_code": given["new_code"], "force": given["force"]}
+
+
+def show_states(words: Sequence[str], *, as_json: bool) -> None:
+    """A line for each job; exit code 1 where the state of one is not known."""
+    folders, problems = _open(select(words))
+    found = states(folder.record for folder in folders)
+    _remember(folders, found)
+    for folder in folders:
+        state = found[folder.record.run_id]
+        if state.problem:
+            problems[str(folder.path)] = state.problem
+    records = [_record(folder, found[folder.record.run_id]) for folder in folders]
+    damaged = [{"job": name, "status": DAMAGED} for name in problems.keys() - {record["job"] for record in records}]
+    _show([*records, *damaged], ("job", "status", "duration", "last_line"), problems, as_json=as_json)
+
+
+def abort(words: Sequence[str], *, timeout: float, as_json: bool) -> None:
+    """Cancel all of them at once; a job that has ended already stays as it is."""
+    _on_each(words, lambda folder: _aborted(folder, timeout), ("job", "status", "note"), as_json=as_json)
+
+
+def resubmit(words: Sequence[str], *, as_json: bool, **how: Any) -> None:
+    """Submit jobs again; what follows the folders among the words are KEYs and VALUEs."""
+    from azureml_wrapper.cli.projects import parse_overrides
+
+    folders = list(itertools.takewhile(names_jobs, words)) or list(words[:1])
+    overrides = parse_overrides(words[len(folders) :])
+    _on_each(
+        folders, lambda folder: _again(folder, overrides, how), ("job", "run", "resubmitted_from"), as_json=as_json
+    )
+
+
+def fetch(words: Sequence[str], *, as_json: bool) -> None:
+    """Bring the results of each into its folder, one after the other: each transfer is parallel by itself."""
+    _on_each(words, _fetched, ("job", "files", "new", "size", "note"), as_json=as_json, workers=1)
+
+
+def print_logs(words: Sequence[str], *, follow: bool) -> None:
+    """Print the logs, with a heading each where there are several."""
+    folders, problems = _open(select(words))
+    several = len(folders) + len(problems) > 1
+    shown: Path | None = None
+    for folder, text in _pieces(folders, problems, follow=follow):
+        if several and folder.path != shown:
+            click.echo(f"{chr(10) if shown else ''}==> {folder.path} <==")
+        shown = folder.path
+        click.echo(text, nl=False)
+    _leave(problems)
+
+
+def _pieces(folders: Sequence[JobFolder], problems: dict[str, str], *, follow: bool) -> Any:
+    """(folder, text) of what is new, until all have ended or only once."""
+    readers = {folder.record.run_id: folder.log_reader() for folder in folders}
+    open_, said = list(folders), set()
+    while open_:
+        found = states([folder.record for folder in open_], lines=False)
+        for folder in open_:
+            state = found[folder.record.run_id]
+            if state.problem:
+                problems[str(folder.path)] = state.problem
+                continue
+            for text in readers[folder.record.run_id].read():
+                said.add(folder.path)
+                yield folder, text
+        open_ = [each for each in open_ if not (_is_over(found[each.record.run_id]) or not follow)]
+        time.sleep(PAUSE if open_ else 0)
+    for folder in folders:
+        if folder.path not in said and str(folder.path) not in problems:
+            click.echo(f"{folder.path}: the job has printed nothing yet.", err=True)
+
+
+def _is_over(state: State) -> bool:
+    return state.has_ended or bool(state.problem)
+
+
+def _aborted(folder: JobFolder, timeout: float) -> Record:
+    had_ended = folder.state(line=False).has_ended
+    state = folder.abort(timeout=timeout)
+    note = f"It was {state.status} already." if had_ended else ""
+    return {"job": str(folder.path), "run": folder.record.run_id, "status": state.status, "note": note}
+
+
+def _again(folder: JobFolder, overrides: dict[str, str], how: dict[str, Any]) -> Record:
+    before = folder.record.run_id
+    run = folder.resubmit(overrides, **how)
+    return {"job": str(folder.path), "run": run.id, "page": run.portal_url, "resubmitted_from": before}
+
+
+def _fetched(folder: JobFolder) -> Record:
+    return folder.results().record()
+
+
+def _on_each(
+    words: Sequence[str],
+    work: Callable[[JobFolder], Record],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    workers: int = PARALLEL,
+) -> None:
+    """Do something with each job; a job with which it fails does not keep it from the others."""
+    folders, problems = _open(select(words))
+
+    def attempt(folder: JobFolder) -> Record | None:
+        try:
+            return work(folder)
+        except (WrapperError, OSError) as error:
+            problems[str(folder.path)] = str(error)
+            return None
+
+    if folders:
+        # What has no thread of its own: the SDK's import, and the connection.
+        _ = folders[0].workspace
+    with ThreadPoolExecutor(workers) as pool:
+        records = [record for record in pool.map(attempt, folders) if record is not None]
+    _show(records, columns, problems, as_json=as_json)
+
+
+def _open(paths: Sequence[Path]) -> tuple[list[JobFolder], dict[str, str]]:
+    """The folders whose records can be read, and what is wrong with the others."""
+    folders, problems = [], {}
+    for path in paths:
+        try:
+            folders.append(JobFolder(path))
+        except BadRecord as error:
+            problems[str(path)] = str(error)
+    return folders, problems
+
+
+def _remember(folders: Sequence[JobFolder], found: dict[str, State]) -> None:
+    """Logs that will not grow are not read again next time."""
+    for folder in folders:
+        state = found[folder.record.run_id]
+        if state.has_ended and state.last_line and not folder.record.last_line:
+            folder.remember(state)
+
+
+def _record(folder: JobFolder, state: State) -> dict[str, Any]:
+    record = folder.record
+    return {
+        "job": str(folder.path),
+        "status": state.status,
+        "duration": _clock(state.seconds),
+        "seconds": None if state.seconds is None else round(state.seconds, 1),
+        "last_line": state.last_line,
+        "run": record.run_id,
+        "experiment": record.experiment,
+        "original_run_id": record.original_run_id,
+        "page": record.portal_url,
+        "problem": state.problem or None,
+    }
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _show(records: Sequence[Record], columns: Sequence[str], problems: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        known = {str(record["job"]) for record in records}
+        show_json([*records, *({"job": job, "problem": text} for job, text in problems.items() if job not in known)])
+    elif records:
+        used = [column for column in columns if any(record.get(column) for record in records)]
+        show_records(records, used, as_json=False)
+    _leave(problems)
+
+
+def _leave(problems: dict[str, str]) -> None:
+    """Tell what went wrong, and leave with 1 where anything did."""
+    for job, text in sorted(problems.items()):
+        click.echo(f"{click.style('Error: ', fg='red', bold=True)}{job}: {text}", err=True)
+    if problems:
+        _exit()
+
+
+def _exit() -> NoReturn:
+    sys.stdout.flush()
+    raise click.exceptions.Exit(1)

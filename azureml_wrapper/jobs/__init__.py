@@ -1,0 +1,1 @@
+"""One script as one job, and the folder that remembers it."""

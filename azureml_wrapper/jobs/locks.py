@@ -1,0 +1,67 @@
+"""One command at a time in a job folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from azureml_wrapper.errors import FolderBusy
+
+JOB, RESULTS = "job", "results"
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str = JOB) -> Iterator[None]:
+    """Keep other commands away from the job, or from the results, of a folder; `FolderBusy` where one is at it.
+
+    The lock belongs to the process: when that ends, in whatever way, the folder is free again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f".aml_{what}.lock"
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _take(handle):
+            raise FolderBusy(f"Another command works on {folder} ({_holder(file)}). Try again when it has ended.")
+        _sign(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _take(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _sign(handle: int) -> None:
+    """Leave a word for whoever finds the folder locked."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{command}, process {os.getpid()}, since {time.strftime('%H:%M:%S')}".encode())
+
+
+def _holder(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace") or "it has just begun"
+    except OSError:
+        return "its process cannot be read"

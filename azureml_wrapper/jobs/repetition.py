@@ -1,0 +1,49 @@
+"""Submits the job of a folder again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.errors import BadArgument, FolderTaken
+from azureml_wrapper.jobs.states import GONE
+from azureml_wrapper.run import RunWrapper
+
+if TYPE_CHECKING:
+    from azureml_wrapper.config.jobs import JobConfig
+    from azureml_wrapper.jobs.folder import JobFolder
+
+
+def resubmit(folder: JobFolder, overrides: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
+    """The new run, for somebody who holds the folder."""
+    from azureml_wrapper.job import JobWrapper, _Submission
+
+    config = asked(folder, overrides)
+    state = folder.state(line=False)
+    if not (state.has_ended or state.status == GONE):
+        if not force:
+            raise FolderTaken(
+                f"The job of {folder.path} is {state.status}: run {folder.record.run_id}. Wait for its end, abort it "
+                f"(`aml abort {folder.path}`), or give --force (in Python, force=True) for both at once."
+            )
+        folder.cancel_run(timeout=None)
+    if state.status == GONE and not new_code:
+        raise BadArgument(
+            f"The run of {folder.path} is gone, and its scripts with it. Give --new-code (in Python, new_code=True) "
+            f"to submit the job with the scripts of {config.script_directory} as they are now."
+        )
+    job = JobWrapper._of(config, folder.workspace)
+    if new_code:
+        job.check()
+    made = _Submission(job, folder.record.experiment, {})
+    return made.submit_again(folder.path, folder.record, new_code=new_code)
+
+
+def asked(folder: JobFolder, overrides: Mapping[str, Any]) -> JobConfig:
+    """The config of a job folder's job, with other values for some keys."""
+    from azureml_wrapper.config.jobs import JobConfig
+    from azureml_wrapper.config.loader import check
+
+    given = folder.record.asked
+    before = given.get("overrides") or {}
+    return check(JobConfig, {**given, "overrides": {**before, **overrides} or None, "output_dir": str(folder.path)})

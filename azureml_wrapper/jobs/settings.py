@@ -1,0 +1,118 @@
+"""What a project says about its jobs in `.azureml`: workspace, compute target, datastore, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.config.jobs import ComputeFile, DatastoreFile, EnvironmentFile
+from azureml_wrapper.config.loader import find, load
+from azureml_wrapper.config.models import WorkspaceConfig
+from azureml_wrapper.connection import Scope
+from azureml_wrapper.errors import BadValue, ConfigNotFound
+
+FOLDER = ".azureml"
+# Keys of the definition that `Environment.save_to_directory` of the SDK writes.
+_SDK_KEYS = ("python", "docker")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`compute` is a name. `environment` is a name alone, packages to register, or a definition of the SDK's."""
+
+    scope: Scope
+    compute: str
+    datastore: DatastoreFile | None
+    environment: EnvironmentFile | Mapping[str, Any]
+    # Files that were read and hold secrets, which must not travel with the scripts.
+    private: tuple[Path, ...] = ()
+
+
+def read_settings(
+    *, workspace: str | None, compute_target: str | None, datastore: str | None, environment: str | None
+) -> Settings:
+    """The four settings; each is a file, or a name in the workspace, or None for the nearest file in `.azureml`.
+
+    Without any datastore, the workspace's default one is meant. Raises `ConfigError`.
+    """
+    store, file = _datastore(datastore)
+    return Settings(
+        scope=_scope(workspace),
+        compute=_compute(compute_target),
+        datastore=store,
+        environment=_environment(environment),
+        private=(file,) if file and store and store.account_key and _is_written(file, store.account_key) else (),
+    )
+
+
+def nearest(name: str) -> Path | None:
+    """`.azureml/<name>` of the current folder or of one above it."""
+    here = Path.cwd()
+    places = (folder / FOLDER / name for folder in (here, *here.parents))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _scope(given: str | None) -> Scope:
+    file = _as_file(given)
+    found, _ = load(WorkspaceConfig, file or find())
+    return Scope(found.subscription_id, found.resource_group, found.ws_name if file or not given else given)
+
+
+def _compute(given: str | None) -> str:
+    file = _as_file(given)
+    if given and not file:
+        return given
+    return load(ComputeFile, file or _needed("compute_target", '{"compute_target": "NAME"}'))[0].compute_target
+
+
+def _datastore(given: str | None) -> tuple[DatastoreFile | None, Path | None]:
+    file = _as_file(given)
+    if given and not file:
+        return DatastoreFile(datastore_name=given), None
+    file = file or nearest("datastore.json")
+    return (load(DatastoreFile, file)[0], file) if file else (None, None)
+
+
+def _environment(given: str | None) -> EnvironmentFile | Mapping[str, Any]:
+    file = _as_file(given)
+    if given and not file:
+        return EnvironmentFile(name=given)
+    file = file or _needed("environment", '{"name": "NAME", "dependencies": ["numpy"]}')
+    data = readers.read(file).data
+    if isinstance(data, Mapping) and any(isinstance(data.get(key), Mapping) for key in _SDK_KEYS):
+        if not data.get("name"):
+            raise BadValue(f"{file} defines an environment without a name. Add one.")
+        return data
+    found, _ = load(EnvironmentFile, file)
+    beside = {
+        name: file.parent / path
+        for name, path in (("requirements", found.requirements), ("conda_file", found.conda_file))
+        if path is not None
+    }
+    return found.model_copy(update=beside)
+
+
+def _as_file(given: str | None) -> Path | None:
+    """The file that an option names; None where it names something in the workspace."""
+    if not given:
+        return None
+    path = Path(given).expanduser()
+    return path if path.suffix.lower() in readers.READERS or path.is_file() else None
+
+
+def _needed(name: str, example: str) -> Path:
+    file = nearest(f"{name}.json")
+    if file is None:
+        raise ConfigNotFound(
+            f"There is no {FOLDER}/{name}.json in {Path.cwd()} or above it. Write one ({example}), or give "
+            f"--{name} with a file or with a name in the workspace."
+        )
+    return file
+
+
+def _is_written(file: Path, secret: str) -> bool:
+    """Whether the secret itself stands in the file, and not the name of a variable."""
+    return secret in file.read_text(encoding="utf-8", errors="replace")
