@@ -30,7 +30,9 @@ LOCAL = [
     "uv>=0.4,<1",
     "uvicorn>=0.29,<1",
 ]
-TEST = ["pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
+# azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
+TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
+TEST += ["pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
 CHECK = [
     "mypy>=1.10,<2",
     "ruff>=0.5,<1",

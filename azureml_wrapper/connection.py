@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
-# Where `Workspace.get_mlflow_tracking_uri` says that MLflow's service is (azureml/mlflow/__init__.py). Discovery names
-# one address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
+# Where `Workspace.get_mlflow_tracking_uri` finds MLflow's service (azureml/mlflow/__init__.py). Discovery has one
+# address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 Target = Literal["azure", "local"]
 

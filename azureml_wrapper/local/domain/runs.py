@@ -32,7 +32,7 @@ class RunStatus(str, Enum):
 
 
 # Runs whose script the service starts. "client is not permitted to update status for run" is said of these.
-MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun"})
+MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun", "hyperdrive"})
 # Of the run of a step that did not have to run: the one whose results it has.
 REUSED_RUN = "azureml.reusedrunid"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
@@ -85,7 +85,8 @@ class Run:
     `error` and the items of `warnings` have run history's own form (shared between `details` and the run record).
     `definition` is the run definition as `get_details()` shows it. `requested_failure` is the error with which the
     script of a managed run called `run.fail()`: such a run ends Failed with it, whatever its exit code is. `extra`
-    holds what clients write and read back and the service does not look at (`EXTRA_FIELDS`).
+    holds what clients write and read back and the service does not look at (`EXTRA_FIELDS`). `params` are what MLflow
+    has logged as parameters.
     """
 
     workspace_id: str
@@ -120,6 +121,7 @@ class Run:
     input_datasets: list[JSON] = field(default_factory=list)
     output_datasets: list[JSON] = field(default_factory=list)
     extra: JSON = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_managed(self) -> bool:

@@ -27,7 +27,6 @@ CLOUD_PACKAGES = frozenset(
     {
         "azureml-defaults",
         "azureml-sdk",
-        "azureml-mlflow",
         "azureml-dataset-runtime",
         "azureml-telemetry",
         "azureml-model-management-sdk",

@@ -1,6 +1,6 @@
 """The environment variables of a job: Azure's own, and what it inherits of the user's shell.
 
-Names and values as in a real job (2022-07). MLFLOW_* is left out: the local service has no MLflow side yet.
+Names and values as in a real job (2022-07).
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[
         "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": base,
         "AZUREML_DISCOVERY_SERVICE_ENDPOINT": around.addresses.discovery,
         "AZUREML_CR_AZUREML_CONTEXT": _context(around, workspace, run, token),
+        # With these azureml-mlflow logs to the job's own run (azureml/mlflow/_internal/service_context_loader.py).
+        "MLFLOW_TRACKING_URI": f"azureml://127.0.0.1:{around.addresses.port}/mlflow/v1.0{workspace.scope}",
+        "MLFLOW_TRACKING_TOKEN": token,
+        "MLFLOW_EXPERIMENT_ID": run.experiment_id,
+        "MLFLOW_EXPERIMENT_NAME": run.experiment,
+        "MLFLOW_RUN_ID": run.run_id,
         **service_variables(around),
     }
 
@@ -95,7 +101,7 @@ def preload_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in variables.items()
-        if not name.startswith("AZUREML_") or name == "AZUREML_CURRENT_CLOUD"
+        if not name.startswith(("AZUREML_", "MLFLOW_")) or name == "AZUREML_CURRENT_CLOUD"
     }
 
 

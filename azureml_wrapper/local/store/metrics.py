@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.metrics import Point, Series, merge
 from azureml_wrapper.local.store.database import Database, Row, dump, load
@@ -29,6 +31,7 @@ CREATE INDEX IF NOT EXISTS metric_points_time ON metric_points (series, created,
 """
 
 PAGE_SIZE = 10_000
+Listener = Callable[[str, str, str], None]
 
 
 class MetricStore:
@@ -36,7 +39,12 @@ class MetricStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listeners: list[Listener] = []
         database.ensure(SCHEMA)
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with workspace, run and name of each metric that was logged, after it is stored."""
+        self._listeners.append(listener)
 
     def add(self, workspace: str, run_id: str, series: Series, points: list[Point]) -> None:
         """Add points to a series, which is made where it is missing. A point that is there already stays as it is."""
@@ -47,6 +55,8 @@ class MetricStore:
                 "INSERT OR IGNORE INTO metric_points (series, point_id, created, step, data) VALUES (?, ?, ?, ?, ?)",
                 [(key, point.point_id, point.created, point.step, dump(point.data)) for point in points],
             )
+        for listener in self._listeners:
+            listener(workspace, run_id, series.name)
 
     def series(self, workspace: str, run_id: str) -> list[Series]:
         """Every series of a run, in the order in which they were first logged."""
@@ -81,6 +91,16 @@ class MetricStore:
         shown = rows[:PAGE_SIZE]
         more = (shown[-1]["created"], shown[-1]["sequence"]) if len(rows) > PAGE_SIZE else None
         return [_point(row) for row in shown], more
+
+    def latest(self, workspace: str, run_id: str) -> list[tuple[str, Point]]:
+        """The last point of every series of a run, by name."""
+        rows = self._database.all(
+            "SELECT name, points.* FROM metrics JOIN metric_points AS points ON points.sequence = (SELECT sequence"
+            " FROM metric_points WHERE series = metrics.series ORDER BY created DESC, sequence DESC LIMIT 1)"
+            " WHERE workspace = ? AND run_id = ? ORDER BY metrics.series",
+            (workspace, run_id),
+        )
+        return [(row["name"], _point(row)) for row in rows]
 
     def _put_series(self, workspace: str, run_id: str, series: Series) -> int:
         row = self._row(workspace, run_id, series.name)

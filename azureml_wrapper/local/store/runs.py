@@ -194,6 +194,10 @@ class RunStore:
         )
         return {row["status"]: row["runs"] for row in rows}
 
+    def of_experiment(self, workspace: str, experiment_id: str) -> list[Run]:
+        """Every run of an experiment, the newest first."""
+        return self.select("workspace = ? AND experiment_id = ?", (workspace, experiment_id))
+
     def children(self, workspace: str, run_id: str) -> list[Run]:
         """Direct children, newest first."""
         return self.select("workspace = ? AND parent_id = ?", (workspace, run_id))

@@ -93,9 +93,13 @@ def test_what_is_missing_is_built_and_said(line, why):
 
 
 def test_packages_for_azures_machines_are_not_needed_here():
-    choice = pip("azureml-defaults", "azureml-mlflow==1.50", "inference-schema[numpy-support]")
+    choice = pip("azureml-defaults", "azureml-telemetry==1.50", "inference-schema[numpy-support]")
     assert choice.interpreter == Path(sys.executable)
     assert sum("not needed here" in reason for reason in choice.reasons) == 3
+
+
+def test_what_a_script_may_log_with_is_built_where_it_is_not_there():
+    assert pip("azureml-mlflow").requirements == ("azureml-mlflow",)
 
 
 def test_without_the_sdk_they_are_built():

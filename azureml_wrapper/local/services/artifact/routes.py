@@ -18,6 +18,10 @@ def _of_run(parent: str) -> tuple[Route, ...]:
         Route("GET", f"{artifacts}/contentinfo/{{path:rest}}", runs.get_content),
         Route("GET", f"{artifacts}/artifacturi/{{path:rest}}", runs.get_address),
         Route("GET", f"{artifacts}/prefix/contentinfo/{{path:rest}}", runs.list_contents),
+        Route("GET", f"{artifacts}/path", runs.list_artifacts),
+        Route("GET", f"{artifacts}/contentinfo", runs.get_content),
+        Route("GET", f"{artifacts}/artifacturi", runs.get_address),
+        Route("GET", f"{artifacts}/prefix/contentinfo", runs.list_contents),
         Route("POST", f"{artifacts}/batch/metadata", runs.create_artifacts),
     )
 

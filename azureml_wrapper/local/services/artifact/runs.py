@@ -31,9 +31,14 @@ def create_artifacts(context: Context, request: Request) -> Response:
 
 
 def _find(context: Context, request: Request) -> Artifact:
-    return context.artifacts.get(request.workspace, of_run(request["run_id"]), request["path"])
+    return context.artifacts.get(request.workspace, of_run(request["run_id"]), _path(request))
 
 
 def _page(context: Context, request: Request) -> Page[Artifact]:
-    place, prefix = of_run(request["run_id"]), request.parameters.get("path", "")
+    place, prefix = of_run(request["run_id"]), _path(request)
     return context.artifacts.page(request.workspace, place, prefix, request.query.get("continuationtoken", ""))
+
+
+def _path(request: Request) -> str:
+    """The SDK has it in the address, azureml-mlflow behind it."""
+    return request.parameters.get("path") or request.query.get("path", "")

@@ -1,0 +1,175 @@
+"""Runs as MLflow sees them: its words for a status, parameters that never change, and its filters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import check_length, check_size
+from azureml_wrapper.local.domain.runs import Run, RunStatus
+
+# MLflow's own limits (mlflow/utils/validation.py), which Azure ML shares in its documentation.
+KEY_LENGTH, PARAMETER_LENGTH, BATCH_SIZE = 250, 6000, 1000
+# The experiment that MLflow means where nobody has named one; its id is "0" there.
+DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_ID = "Default", "0"
+
+_FROM_MLFLOW = {
+    "RUNNING": RunStatus.RUNNING,
+    "SCHEDULED": RunStatus.NOT_STARTED,
+    "FINISHED": RunStatus.COMPLETED,
+    "FAILED": RunStatus.FAILED,
+    "KILLED": RunStatus.CANCELED,
+}
+_TO_MLFLOW = {
+    **{status: word for word, status in _FROM_MLFLOW.items()},
+    RunStatus.STARTING: "SCHEDULED",
+    RunStatus.PREPARING: "SCHEDULED",
+    RunStatus.QUEUED: "SCHEDULED",
+    RunStatus.FINALIZING: "RUNNING",
+    RunStatus.CANCEL_REQUESTED: "RUNNING",
+}
+# `metrics.rmse < 0.5`; a key with other characters stands in quotes or backticks.
+_COMPARISON = re.compile(
+    r"""\s*(?:(?P<kind>\w+)\.)?(?P<key>[\w.]+|"[^"]+"|`[^`]+`)\s*"""
+    r"""(?P<operator>!=|<=|>=|=|<|>|\bI?LIKE\b)\s*(?P<value>'[^']*'|"[^"]*"|[-+.\w]+)\s*""",
+    re.IGNORECASE,
+)
+_AND = re.compile(r"and\b", re.IGNORECASE)
+_KINDS = {
+    "metric": "metrics",
+    "metrics": "metrics",
+    "param": "params",
+    "params": "params",
+    "parameter": "params",
+    "parameters": "params",
+    "tag": "tags",
+    "tags": "tags",
+    "attribute": "attributes",
+    "attributes": "attributes",
+    "attr": "attributes",
+    "run": "attributes",
+}
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+    "like": lambda left, right: _like(left, right, 0),
+    "ilike": lambda left, right: _like(left, right, re.IGNORECASE),
+}
+
+
+def status_word(status: RunStatus) -> str:
+    return _TO_MLFLOW[status]
+
+
+def read_status(word: str) -> RunStatus:
+    if word not in _FROM_MLFLOW:
+        raise Invalid(f"The status {word!r} is not known; allowed are {', '.join(_FROM_MLFLOW)}.")
+    return _FROM_MLFLOW[word]
+
+
+def with_parameters(run: Run, given: Mapping[str, str]) -> Run:
+    """The run with more parameters; `Invalid` where one is there already with another value."""
+    for key, value in given.items():
+        check_length("Param/Key", key, KEY_LENGTH)
+        check_length("Param/Value", value, PARAMETER_LENGTH)
+        if run.params.get(key, value) != value:
+            raise Invalid(
+                f"The parameter {key!r} of run {run.run_id} is {run.params[key]!r} and cannot become {value!r}: "
+                "parameters of a run do not change; log it under another name."
+            )
+    return replace(run, params={**run.params, **given})
+
+
+def check_batch(*parts: list[Any]) -> None:
+    """MLflow sends at most 1000 metrics, parameters and tags at once."""
+    check_size("LogBatch/Count", sum(map(len, parts)), BATCH_SIZE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a filter of MLflow can ask of a run."""
+
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    attributes: Mapping[str, Any]
+
+
+Condition = Callable[[Facts], bool]
+
+
+def parse_filter(text: str | None) -> Condition:
+    """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`; `Invalid` where it is no such text."""
+    conditions, place = [], 0
+    rest = (text or "").strip()
+    while place < len(rest):
+        found = _COMPARISON.match(rest, place)
+        if found is None:
+            raise _unreadable(rest, place)
+        conditions.append(_condition(found))
+        place = found.end()
+        if place < len(rest):
+            joined = _AND.match(rest, place)
+            if joined is None:
+                raise _unreadable(rest, place)
+            place = joined.end()
+    return lambda facts: all(condition(facts) for condition in conditions)
+
+
+def sort_key(clause: str) -> tuple[Callable[[Facts], Any], bool]:
+    """What runs are sorted by for `metrics.rmse DESC`, and whether the greatest comes first."""
+    words = clause.rsplit(maxsplit=1)
+    descending = len(words) == 2 and words[1].upper() == "DESC"
+    field = words[0] if len(words) == 2 and words[1].upper() in ("ASC", "DESC") else clause
+    kind, _, key = field.strip().rpartition(".")
+    read = _reader(kind, key)
+    return read, descending
+
+
+def _condition(found: re.Match[str]) -> Condition:
+    read = _reader(found["kind"] or "", found["key"])
+    wanted, compare = _value(found["value"]), _OPERATORS[found["operator"].lower()]
+
+    def holds(facts: Facts) -> bool:
+        present = read(facts)
+        if present is None or isinstance(present, str) != isinstance(wanted, str):
+            return False
+        return compare(present, wanted)
+
+    return holds
+
+
+def _reader(kind: str, key: str) -> Callable[[Facts], Any]:
+    group = _KINDS.get(kind.lower() or "attributes")
+    if group is None:
+        raise Invalid(f"A filter is of metrics, params, tags or attributes, not of {kind!r}.")
+    name = key.strip('"`')
+    return lambda facts: getattr(facts, group).get(name)
+
+
+def _value(text: str) -> str | float:
+    if text[0] in "'\"":
+        return text[1:-1]
+    try:
+        return float(text)
+    except ValueError as error:
+        raise Invalid(f"{text!r} is neither a number nor a text in quotes.") from error
+
+
+def _like(text: str, pattern: str, flags: int) -> bool:
+    parts = (".*" if letter == "%" else "." if letter == "_" else re.escape(letter) for letter in pattern)
+    return re.fullmatch("".join(parts), text, flags | re.DOTALL) is not None
+
+
+def _unreadable(text: str, place: int) -> Invalid:
+    return Invalid(
+        f"The filter {text!r} cannot be read from {text[place : place + 40]!r} on; "
+        "write comparisons such as metrics.rmse < 0.5, joined by and."
+    )

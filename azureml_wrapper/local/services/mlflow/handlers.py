@@ -1,0 +1,197 @@
+"""Operations of MLflow on runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from azureml_wrapper.local.domain.clock import offset_time
+from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.metrics import VALUES_PER_REQUEST, Point, Series, check_series
+from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
+from azureml_wrapper.local.domain.runs import JSON, Run
+from azureml_wrapper.local.domain.tracking import (
+    Facts,
+    check_batch,
+    parse_filter,
+    read_status,
+    sort_key,
+    with_parameters,
+)
+from azureml_wrapper.local.http.bodies import object_list, text, text_list
+from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.mlflow import experiments, wire
+
+SEARCH_LIMIT = 1000
+
+
+def create(context: Context, request: Request) -> Response:
+    """A run that a program makes and ends itself; in a job, a child of the job's run."""
+    body = request.json_object()
+    experiment = experiments.find(context, request, text(body, "experiment_id") or "0")
+    tags, run_id = wire.pairs(body, "tags"), context.ids.guid()
+    name = text(body, "run_name") or tags.get("mlflow.runName") or run_id
+    parent = tags.get("mlflow.parentRunId")
+    if parent:
+        context.guard_run(request.identity, request.workspace_id, parent)
+        context.runs.get(request.workspace_id, parent)
+    run = Run(
+        workspace_id=request.workspace_id,
+        run_id=run_id,
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        created=context.clock.now(),
+        parent_id=parent,
+        uuid=context.ids.guid(),
+        submitted_by="local",
+        display_name=name,
+    )
+    context.runs.add(amend(run, RunPatch(tags={**tags, "mlflow.runName": name})))
+    begun = context.runs.advance(request.workspace_id, run_id, read_status("RUNNING"))
+    return json_response({"run": _shown(context, request, begun)})
+
+
+def get(context: Context, request: Request) -> Response:
+    run = context.runs.get(request.workspace_id, request.query.get("run_id") or request.query.get("run_uuid") or "")
+    return json_response({"run": _shown(context, request, run)})
+
+
+def update(context: Context, request: Request) -> Response:
+    """Another name or status; the status of a job is its own affair."""
+    body = request.json_object()
+    run = _writable(context, request, body)
+    name, word = text(body, "run_name"), text(body, "status")
+    if name:
+        patch = RunPatch(tags={"mlflow.runName": name}, fields={"display_name": name})
+        run = context.runs.amend(run.workspace_id, run.run_id, lambda before: amend(before, patch))
+    status = read_status(word) if word else run.status
+    if status is not run.status:
+        if run.is_managed:
+            raise SystemManaged()
+        run = context.runs.advance(run.workspace_id, run.run_id, status)
+    return json_response({"run_info": wire.info(run, context.addresses.port, request.workspace)})
+
+
+def search(context: Context, request: Request) -> Response:
+    """The runs of some experiments that a filter lets through, the newest first unless ordered otherwise."""
+    body = request.json_object()
+    size = body.get("max_results") or SEARCH_LIMIT
+    start = wire.read_offset(text(body, "page_token"))
+    condition = parse_filter(text(body, "filter"))
+    found = [(run, _facts(context, run)) for run in _runs(context, request, body)]
+    kept = [(run, facts) for run, facts in found if condition(facts)]
+    for clause in reversed(text_list(body.get("order_by"), "order_by")):
+        kept = _sorted(kept, clause)
+    page = [_shown(context, request, run) for run, _ in kept[start : start + size]]
+    more = str(start + size) if len(kept) > start + size else None
+    return json_response({"runs": page, **({"next_page_token": more} if more else {})})
+
+
+def log_metric(context: Context, request: Request) -> Response:
+    body = request.json_object(finite=False)
+    _log(context, _writable(context, request, body), [body])
+    return json_response({})
+
+
+def log_parameter(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    run = _writable(context, request, body)
+    given = {wire.needed(body, "key"): text(body, "value") or ""}
+    context.runs.amend(run.workspace_id, run.run_id, lambda before: with_parameters(before, given))
+    return json_response({})
+
+
+def log_batch(context: Context, request: Request) -> Response:
+    """Metrics, parameters and tags of a run at once; parameters first, for only they may be refused."""
+    body = request.json_object(finite=False)
+    run = _writable(context, request, body)
+    metrics, tags = object_list(body.get("metrics"), "metrics"), wire.pairs(body, "tags")
+    params = wire.pairs(body, "params")
+    check_batch(metrics, list(params), list(tags))
+    patch = RunPatch(tags=tags)
+    context.runs.amend(run.workspace_id, run.run_id, lambda before: amend(with_parameters(before, params), patch))
+    _log(context, run, metrics)
+    return json_response({})
+
+
+def set_tag(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    run = _writable(context, request, body)
+    patch = RunPatch(tags={wire.needed(body, "key"): text(body, "value") or ""})
+    context.runs.amend(run.workspace_id, run.run_id, lambda before: amend(before, patch))
+    return json_response({})
+
+
+def delete_tag(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    run = _writable(context, request, body)
+    context.runs.remove_tags(run.workspace_id, run.run_id, [wire.needed(body, "key")])
+    return json_response({})
+
+
+def get_history(context: Context, request: Request) -> Response:
+    """Every value of a metric in the order of logging, some thousands at a time."""
+    run = context.runs.get(request.workspace_id, request.query.get("run_id") or request.query.get("run_uuid") or "")
+    name = request.query.get("metric_key", "")
+    series = context.metrics.get(run.workspace_id, run.origin_id, name)
+    points, more = context.metrics.points(
+        run.workspace_id, run.origin_id, name, after=wire.read_place(request.query.get("page_token"))
+    )
+    metrics = [found for point in points if (found := wire.metric(series.name, point))]
+    return json_response({"metrics": metrics, **({"next_page_token": wire.place(more)} if more else {})})
+
+
+def _writable(context: Context, request: Request, body: JSON) -> Run:
+    """The run that a body names, where the caller may write to it."""
+    run_id = text(body, "run_id") or wire.needed(body, "run_uuid")
+    run = context.runs.get(request.workspace_id, run_id)
+    context.guard_run(request.identity, request.workspace_id, run_id)
+    return run
+
+
+def _log(context: Context, run: Run, metrics: list[JSON]) -> None:
+    by_name: dict[str, list[Point]] = {}
+    for number, body in enumerate(metrics):
+        name = wire.needed(body, "key")
+        created = _instant(context, body)
+        by_name.setdefault(name, []).append(wire.read_point(body, name, created, f"{context.ids.guid()}-{number}"))
+    for name, points in by_name.items():
+        series = Series(name=name, kind="azureml.v1.scalar", columns={name: "double"})
+        for start in range(0, len(points), VALUES_PER_REQUEST):
+            part = points[start : start + VALUES_PER_REQUEST]
+            check_series(series, len(part))
+            context.metrics.add(run.workspace_id, run.run_id, series, part)
+
+
+def _instant(context: Context, body: JSON) -> str:
+    given = body.get("timestamp")
+    try:
+        moment = datetime.fromtimestamp(int(given) / 1000, timezone.utc) if given else context.clock.now()
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise Invalid(f"The timestamp {given!r} is no number of milliseconds.") from error
+    return offset_time(moment) or ""
+
+
+def _runs(context: Context, request: Request, body: JSON) -> list[Run]:
+    ids = text_list(body.get("experiment_ids"), "experiment_ids")
+    if text(body, "run_view_type") == "DELETED_ONLY":
+        return []
+    found = [experiments.find(context, request, experiment_id).experiment_id for experiment_id in ids]
+    return [run for each in found for run in context.runs.of_experiment(request.workspace_id, each)]
+
+
+def _sorted(kept: list[tuple[Run, Facts]], clause: str) -> list[tuple[Run, Facts]]:
+    """Those without a value last, whatever the direction."""
+    read, descending = sort_key(clause)
+    having = [item for item in kept if read(item[1]) is not None]
+    without = [item for item in kept if read(item[1]) is None]
+    return sorted(having, key=lambda item: read(item[1]), reverse=descending) + without
+
+
+def _facts(context: Context, run: Run) -> Facts:
+    return wire.facts(run, context.metrics.latest(run.workspace_id, run.origin_id))
+
+
+def _shown(context: Context, request: Request, run: Run) -> JSON:
+    latest = context.metrics.latest(run.workspace_id, run.origin_id)
+    return wire.run(run, latest, context.addresses.port, request.workspace)
