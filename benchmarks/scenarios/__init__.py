@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from benchmarks.scenario import Scenario
-from benchmarks.scenarios import chain, growth
+from benchmarks.scenarios import chain, growth, metrics, overhead, runs, snapshot, schedules, start, transfer
 
 SCENARIOS: tuple[Scenario, ...] = (
     chain.TRIVIAL,
     chain.WITH_SDK,
     growth.CHAINS,
     growth.FANS,
+    overhead.SCENARIO,
+    metrics.SCENARIO,
+    runs.SCENARIO,
+    snapshot.SCENARIO,
+    transfer.TABLE,
+    transfer.BLOB,
+    schedules.SCENARIO,
+    start.SCENARIO,
 )
