@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks import document, machine, results
+from benchmarks.processes import Failed
 from benchmarks.results import Result
 from benchmarks.runner import measure
 from benchmarks.scenario import Scenario, Setting
@@ -29,20 +30,26 @@ def main() -> None:
         print(*(f"{each.name:<12} {each.title}" for each in SCENARIOS), sep="\n")
         return
     wanted = [each for each in SCENARIOS if each.name in options.scenarios or not options.scenarios]
+    failed: list[str] = []
     if not options.document:
         campaign = begin(resume=options.resume)
-        for scenario in wanted:
-            run(scenario, options, campaign)
+        failed = [scenario.name for scenario in wanted if not run(scenario, options, campaign)]
     if not options.quick:
         document.write(SCENARIOS)
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}.")
 
 
 def parse(words: list[str]) -> argparse.Namespace:
     names = [scenario.name for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"all, or some of: {', '.join(names)}")
-    parser.add_argument("--rounds", type=int, help=f"how often each entry is measured; {ROUNDS}, with --quick {QUICK_ROUNDS}")
-    parser.add_argument("--quick", action="store_true", help="small cases, once: to see that everything works; not kept")
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each entry is measured; {ROUNDS}, with --quick {QUICK_ROUNDS}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small cases, once: to see that everything works; not kept"
+    )
     parser.add_argument("--resume", action="store_true", help="leave what the run before this one has completed")
     parser.add_argument("--no-peers", action="store_true", help="only azureml_wrapper")
     parser.add_argument("--document", action="store_true", help="only write docs/performance.md from the results")
@@ -62,12 +69,13 @@ def begin(*, resume: bool) -> str:
     return BEGUN.read_text()
 
 
-def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> None:
+def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> bool:
+    """Measure a scenario; False where not even its preparations worked."""
     folder = WORK / "quick" if options.quick else results.FOLDER
     before = results.load(scenario.name, folder)
     if options.resume and before and before.complete and before.campaign == campaign:
         print(f"{scenario.title}: measured already")
-        return
+        return True
     print(f"{scenario.title} ({scenario.name})", flush=True)
     result = Result(
         scenario=scenario.name,
@@ -81,11 +89,15 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> None:
     try:
         setting = Setting(folder=scratch, cache=WORK / "data", quick=options.quick, peers=not options.no_peers)
         measure(scenario, setting, result, lambda found: results.save(found, folder))
+    except Failed as reason:
+        print(f"  {reason}\n{reason.output}")
+        return False
     finally:
         failures = scratch / "failures.log"
         if failures.exists():
             shutil.copy(failures, WORK / "failures.log")
         shutil.rmtree(scratch, ignore_errors=True)
+    return True
 
 
 if __name__ == "__main__":

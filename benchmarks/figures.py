@@ -43,7 +43,9 @@ def median(scenario: str, line: str, key: str = "seconds") -> Callable[[Results]
     return measured
 
 
-def ratio(over: Callable[[Results], float | None], under: Callable[[Results], float | None]) -> Callable[[Results], float | None]:
+def ratio(
+    over: Callable[[Results], float | None], under: Callable[[Results], float | None]
+) -> Callable[[Results], float | None]:
     def measured(results: Results) -> float | None:
         above, below = over(results), under(results)
         return above / below if above is not None and below else None
@@ -73,14 +75,21 @@ METAFLOW = "Metaflow (steps: processes)"
 LOGGING = "100,000 run.log calls, one script"
 
 FIGURES = (
-    Figure(what="one more trivial warm step in a chain, its own work included", most=50, unit="ms", measured=one_more_step),
+    Figure(
+        what="one more trivial warm step in a chain, its own work included",
+        most=50,
+        unit="ms",
+        measured=one_more_step,
+    ),
     Figure(
         what="10 steps that import the SDK, service up, submit → completed",
         most=1.5,
         unit="s",
         measured=median("chain-sdk", IMPORTED),
     ),
-    Figure(what="10 trivial steps from a fresh process, service down", most=4, unit="s", measured=median("chain", DOWN)),
+    Figure(
+        what="10 trivial steps from a fresh process, service down", most=4, unit="s", measured=median("chain", DOWN)
+    ),
     Figure(
         what="the same over Metaflow's, in the same run",
         most=1,
@@ -105,7 +114,9 @@ FIGURES = (
         unit="×",
         measured=ratio(median("metrics", LOGGING), median("metrics", f"{LOGGING}, thrown away")),
     ),
-    Figure(what="start of the service", most=0.5, unit="s", measured=median("start", "start of the service, used home")),
+    Figure(
+        what="start of the service", most=0.5, unit="s", measured=median("start", "start of the service, used home")
+    ),
     Figure(what="import azureml_wrapper", most=0.1, unit="s", measured=median("start", "import azureml_wrapper")),
     Figure(what="aml --help", most=0.2, unit="s", measured=median("start", "aml --help")),
 )

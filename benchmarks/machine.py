@@ -52,5 +52,7 @@ def _installed(name: str) -> str:
 
 def _commit() -> str:
     here = Path(__file__).parent
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or "unknown"

@@ -27,8 +27,13 @@ class Pipeline:
 
     @property
     def variables(self) -> dict[str, str]:
-        """How the programs of peers/flows are told."""
-        return {"STEPS": str(self.steps), "SHAPE": self.shape, "WITH_SDK": "1" if self.sdk else ""}
+        """How the programs of peers/flows are told. Each step adds a byte to the file TALLY."""
+        sdk = "1" if self.sdk else ""
+        return {"STEPS": str(self.steps), "SHAPE": self.shape, "WITH_SDK": sdk, "TALLY": str(self.tally)}
+
+    @property
+    def tally(self) -> Path:
+        return self.folder / "tally"
 
     def sources(self) -> list[int | None]:
         """For each step the one that it reads."""
@@ -40,6 +45,7 @@ class Pipeline:
 # As a step of Azure ML gets it; a plain loop and DVC call it in the same way. The first line is new for each run.
 SCRIPT = """# {mark}
 import argparse
+import os
 from pathlib import Path
 
 parser = argparse.ArgumentParser()
@@ -49,6 +55,9 @@ arguments, _ = parser.parse_known_args()
 value = int(Path(arguments.input_folder, "value").read_text()) if arguments.input_folder else 0
 if arguments.output_folder:
     Path(arguments.output_folder, "value").write_text(str(value + 1))
+if "TALLY" in os.environ:
+    with open(os.environ["TALLY"], "ab") as tally:
+        tally.write(b".")
 """
 WITH_SDK = "from azureml.core import Run\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 from benchmarks.memory import PeakMemory, family
 
 TAIL, LAST = 4000, 200
+ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Failed)\b")
 
 
 class NotMeasured(Exception):
@@ -82,9 +84,14 @@ def run(
     if late.is_set():
         raise NotMeasured(f"cut off at the limit of {limit:.0f} s")
     if code:
-        last = "".join(output.strip().splitlines()[-1:])[:LAST]
-        raise Failed(f"failed with exit code {code}: {last}", output[-TAIL:])
+        raise Failed(f"failed with exit code {code}: {error_line(output)}", output[-TAIL:])
     return Finished(seconds=seconds, peak=memory.bytes if memory else 0, output=output)
+
+
+def error_line(output: str) -> str:
+    """The last line that names an error of Python, or else the last one."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if ERROR.match(line)), lines[-1] if lines else "no output")[:LAST]
 
 
 def _end(pid: int, late: threading.Event) -> None:

@@ -9,7 +9,7 @@ from benchmarks.environments import NotInstalled
 from benchmarks.ours import Place
 from benchmarks.peers import Peer
 from benchmarks.pipelines import Pipeline
-from benchmarks.processes import NotMeasured, run
+from benchmarks.processes import Failed, NotMeasured, run
 from benchmarks.scenario import Values
 
 PREPARE_SECONDS = 120.0
@@ -18,7 +18,9 @@ PREPARE_SECONDS = 120.0
 class PeerRun:
     """A pipeline of a peer, written and prepared before it is measured first."""
 
-    def __init__(self, peer: Peer, pipeline: Pipeline, limit: float, *, rerun: bool = False, memory: bool = False) -> None:
+    def __init__(
+        self, peer: Peer, pipeline: Pipeline, limit: float, *, rerun: bool = False, memory: bool = False
+    ) -> None:
         self.peer, self.pipeline, self._limit = peer, pipeline, limit
         self._rerun, self._memory = rerun and peer.reuses, memory
         self._prepared = False
@@ -44,7 +46,17 @@ class PeerRun:
         self._prepared = True
 
     def _once(self, *, reuse: bool) -> dict[str, float]:
-        return self._run(self.peer.command(self.pipeline, reuse=reuse), reuse=reuse)
+        values = self._run(self.peer.command(self.pipeline, reuse=reuse), reuse=reuse)
+        self._check(reuse)
+        return values
+
+    def _check(self, reuse: bool) -> None:
+        """A time counts only if every step ran, or with reuse, after the first time, none."""
+        tally, steps = self.pipeline.tally, len(self.pipeline.sources())
+        ran = tally.stat().st_size if tally.exists() else 0
+        tally.unlink(missing_ok=True)
+        if ran != (0 if reuse and self._prepared else steps):
+            raise Failed(f"ran {ran} of {steps} steps{' again' if reuse else ''}")
 
     def _run(self, command: list[str], *, reuse: bool) -> dict[str, float]:
         done = run(

@@ -29,4 +29,12 @@ class Dvc(Peer):
         folder, given = f"out{number}", "" if source is None else f" --input-folder out{source}"
         command = f"mkdir -p {folder} && {self.programs / 'python'} step.py{given} --output-folder {folder}"
         reads = [] if source is None else [f"    - out{source}"]
-        return [f"  step{number}:", f"    cmd: {command}", "    deps:", "    - step.py", *reads, "    outs:", f"    - {folder}"]
+        return [
+            f"  step{number}:",
+            f"    cmd: {command}",
+            "    deps:",
+            "    - step.py",
+            *reads,
+            "    outs:",
+            f"    - {folder}",
+        ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from benchmarks.peers.peer import Peer
 from benchmarks.pipelines import Pipeline
 
-HEAD = """from metaflow import FlowSpec, step
+HEAD = """import os
+
+from metaflow import FlowSpec, step
 
 
 class Flow(FlowSpec):
 """
+COUNT = "open(os.environ['TALLY'], 'ab').write(b'.')"
 STEP = """    @step
     def {name}(self{inputs}):
         {sdk}
+        {tally}
         {work}
         {next}
 
@@ -30,7 +34,7 @@ class Metaflow(Peer):
     def write(self, pipeline: Pipeline) -> None:
         steps = _chain(pipeline) if pipeline.shape == "chain" else _fan(pipeline)
         sdk = "from azureml.core import Run" if pipeline.sdk else "pass"
-        body = "".join(STEP.format(sdk=sdk, **{"inputs": "", **each}) for each in steps)
+        body = "".join(STEP.format(sdk=sdk, **{"inputs": "", "tally": COUNT, **each}) for each in steps)
         (pipeline.folder / "flow.py").write_text(HEAD + body + TAIL)
 
     def command(self, pipeline: Pipeline, *, reuse: bool = False) -> list[str]:
@@ -55,5 +59,5 @@ def _fan(pipeline: Pipeline) -> list[dict[str, str]]:
     return [
         {"name": "start", "work": numbers, "next": "self.next(self.add, foreach='numbers')"},
         {"name": "add", "work": "self.value = self.input + 1", "next": "self.next(self.end)"},
-        {"name": "end", "inputs": ", inputs", "work": "pass", "next": "pass"},
+        {"name": "end", "inputs": ", inputs", "tally": "pass", "work": "pass", "next": "pass"},
     ]

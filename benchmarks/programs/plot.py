@@ -27,7 +27,9 @@ def grow(lines):
     colours = dict(zip([name for name in groups if name != OURS], COLOURS, strict=False))
     for axis, key, label in zip(axes, ("seconds", "mib"), ("seconds", "memory [MiB]"), strict=True):
         for name, members in groups.items():
-            points = sorted((line["size"], statistics.median(line["values"][key])) for line in members if line["values"])
+            points = sorted(
+                (line["size"], statistics.median(line["values"][key])) for line in members if line["values"]
+            )
             if points:
                 ours = name == OURS
                 style = {"color": OUR_COLOUR if ours else colours[name], "linewidth": 2.5 if ours else 1.2}
@@ -43,7 +45,9 @@ def bars(lines):
     lines = [line for line in lines if line["values"]][::-1]
     figure, axis = pyplot.subplots(figsize=(9, 0.38 * len(lines) + 1), layout="constrained")
     for key, offset, label in (("seconds", 0.2, "every step runs"), ("rerun", -0.2, "nothing changed")):
-        found = [(place, line["name"], line["values"][key]) for place, line in enumerate(lines) if key in line["values"]]
+        found = [
+            (place, line["name"], line["values"][key]) for place, line in enumerate(lines) if key in line["values"]
+        ]
         medians = [statistics.median(values) for *_, values in found]
         spread = [
             [median - min(values) for median, (*_, values) in zip(medians, found, strict=True)],

@@ -5,11 +5,15 @@ import os
 from dagster import in_process_executor, job, multiprocess_executor, op
 
 STEPS = int(os.environ["STEPS"])
-EXECUTOR = in_process_executor if os.environ.get("IN_PROCESS") else multiprocess_executor.configured({"max_concurrent": 2})
+EXECUTOR = (
+    in_process_executor if os.environ.get("IN_PROCESS") else multiprocess_executor.configured({"max_concurrent": 2})
+)
 
 
 @op
 def first() -> int:
+    with open(os.environ["TALLY"], "ab") as tally:
+        tally.write(b".")
     return 0
 
 
@@ -17,6 +21,8 @@ def first() -> int:
 def add(previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
+    with open(os.environ["TALLY"], "ab") as tally:
+        tally.write(b".")
     return previous + 1
 
 

@@ -11,6 +11,8 @@ STEPS, CACHE = int(os.environ["STEPS"]), bool(os.environ.get("CACHE"))
 def add(previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
+    with open(os.environ["TALLY"], "ab") as tally:
+        tally.write(b".")
     return previous + 1
 
 

@@ -1,0 +1,17 @@
+"""`make_runs.py COUNT`: a run with COUNT children, made by the SDK in batches; prints its id."""
+
+import json
+import sys
+
+from azureml_wrapper.connection import Scope, connect
+
+ws = connect(Scope("local", "bench", "bench"))
+from azureml.core import Experiment  # noqa: E402
+
+BATCH = 500
+
+parent = Experiment(ws, "many").start_logging(snapshot_directory=None)
+for start in range(0, int(sys.argv[1]), BATCH):
+    parent.create_children(count=min(BATCH, int(sys.argv[1]) - start))
+parent.complete()
+print(json.dumps({"run": parent.id}))

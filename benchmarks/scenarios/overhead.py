@@ -1,0 +1,50 @@
+"""What the wrapper adds to the SDK: requests and time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from benchmarks import ours
+from benchmarks.pipelines import Pipeline
+from benchmarks.scenario import Entry, Quantity, Scenario, Setting, Values
+from benchmarks.watched import WatchedPlace, watched_place
+
+OPERATIONS = ("build", "submit", "publish", "register")
+HOW = {"wrapper": "wrapper", "SDK alone": "sdk"}
+
+
+@contextlib.contextmanager
+def entries(setting: Setting) -> Iterator[list[Entry]]:
+    with watched_place(setting.folder / "overhead") as place:
+        place.set_up()
+        ours.write(Pipeline(folder=place.folder, steps=2))
+        yield [
+            Entry(name=f"{what}, {name}", measure=measurement(place, what, how, setting.limit))
+            for what in OPERATIONS
+            for name, how in HOW.items()
+        ]
+
+
+def measurement(place: WatchedPlace, what: str, how: str, limit: float) -> Callable[[], Values]:
+    def measure() -> Values:
+        values: Values = place.program("overhead", what, how, limit=limit).json()
+        return values
+
+    return measure
+
+
+SCENARIO = Scenario(
+    name="overhead",
+    title="Wrapper and raw SDK",
+    about="""Two steps, written once as a config of the wrapper and once with the classes of the SDK: built, built and submitted,
+built and published; and a small table uploaded and registered. Each round is a fresh process: the requests are those of the
+first operation, from the connection on, counted where the service takes them; the time is the median of five more in
+the same process. Scripts and table are new each time. The wrapper checks more: that the script is there, that the table
+can be read with this delimiter and encoding, which version comes next.""",
+    open=entries,
+    quantities=(
+        Quantity(key="seconds", heading="time"),
+        Quantity(key="requests", heading="requests", unit="number"),
+    ),
+)

@@ -1,0 +1,46 @@
+"""A workspace with many runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from benchmarks.ours import NAMES, place
+from benchmarks.scenario import Entry, Scenario, Setting
+
+RUNS, SHOWN = 10_000, 20
+MAKE_SECONDS = 300.0
+
+
+@contextlib.contextmanager
+def entries(setting: Setting) -> Iterator[list[Entry]]:
+    count = setting.size(RUNS, 100)
+    with place(setting.folder / "runs") as here:
+        here.start()
+        here.program("make_runs", count, limit=MAKE_SECONDS)
+        (here.folder / ".azureml").mkdir()
+        (here.folder / ".azureml" / "config.json").write_text(CONFIG)
+        words = ("runs", "--limit", str(SHOWN))
+        yield [
+            Entry(
+                name=f"all {count:,} runs by the SDK",
+                measure=lambda: here.program("list_runs", count, limit=setting.limit).json(),
+            ),
+            Entry(
+                name=f"aml runs, the newest {SHOWN} of {count:,}",
+                measure=lambda: {"seconds": here.aml(*words, limit=setting.limit).seconds},
+            ),
+        ]
+
+
+CONFIG = (
+    f'{{"subscription_id": "{NAMES["subscription_id"]}", "resource_group": "{NAMES["resource_group"]}", '
+    f'"workspace_name": "{NAMES["ws_name"]}"}}'
+)
+
+SCENARIO = Scenario(
+    name="runs",
+    title="A list of 10,000 runs",
+    about="""`Experiment.get_runs` through all of its pages, in a process that is connected; `aml runs` as a whole process.""",
+    open=entries,
+)

@@ -1,0 +1,44 @@
+"""What is waited for before anything happens."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator
+
+from azureml_wrapper.local import control
+from azureml_wrapper.local.home import Home
+from benchmarks import ours
+from benchmarks.scenario import Entry, Scenario, Setting, Values
+
+
+@contextlib.contextmanager
+def entries(setting: Setting) -> Iterator[list[Entry]]:
+    with ours.place(setting.folder / "start") as place:
+        control.start(place.home)
+        place.stop()
+        new = (Home(place.folder / f"new{number}") for number in itertools.count())
+        yield [
+            Entry(name="start of the service, new home", measure=lambda: service_start(next(new))),
+            Entry(name="start of the service, used home", measure=lambda: service_start(place.home)),
+            Entry(name="import azureml_wrapper", measure=lambda: place.program("import_time").json()),
+            Entry(name="aml --help", measure=lambda: {"seconds": place.aml("--help").seconds}),
+        ]
+
+
+def service_start(home: Home) -> Values:
+    start = time.perf_counter()
+    control.start(home)
+    took = time.perf_counter() - start
+    control.stop(home)
+    return {"seconds": took}
+
+
+SCENARIO = Scenario(
+    name="start",
+    title="Start",
+    about="""From the first call to a service that listens, in a home folder that has never been used and in one that has; the
+import alone, in a fresh interpreter; a whole process of the command line.""",
+    open=entries,
+)

@@ -1,0 +1,69 @@
+"""One large table, and one large file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import data
+from benchmarks.ours import Place, place
+from benchmarks.scenario import Entry, Scenario, Setting, Values
+
+SIZE, QUICK = 10**9, 10**6
+# A round of the table takes a minute and more.
+TABLE_LIMIT = 200.0
+
+
+def moving(here: Place, what: str, file: Path, limit: float) -> Callable[[], Values]:
+    def measure() -> Values:
+        values: Values = here.program("transfer", what, file, limit=limit).json()
+        return values
+
+    return measure
+
+
+@contextlib.contextmanager
+def table(setting: Setting) -> Iterator[list[Entry]]:
+    file = data.csv(setting.cache, setting.size(SIZE, QUICK))
+    with place(setting.folder / "table") as here:
+        here.start()
+        registered = moving(here, "register", file, TABLE_LIMIT)
+
+        def register() -> Values:
+            data.change(file)
+            return registered()
+
+        yield [
+            Entry(name="register_csv with upload", measure=register),
+            Entry(name="cp of the file", measure=lambda: data.copy(file, here.folder / "copy")),
+            Entry(name="to_pandas_dataframe", measure=moving(here, "read", file, TABLE_LIMIT)),
+            Entry(name="pandas.read_csv", measure=moving(here, "pandas", file, TABLE_LIMIT)),
+        ]
+
+
+@contextlib.contextmanager
+def blob(setting: Setting) -> Iterator[list[Entry]]:
+    file = data.noise(setting.cache, setting.size(SIZE, QUICK))
+    with place(setting.folder / "blob") as here:
+        here.start()
+        yield [
+            Entry(name="Datastore.upload_files", measure=moving(here, "upload", file, setting.limit)),
+            Entry(name="Datastore.download", measure=moving(here, "download", file, setting.limit)),
+            Entry(name="cp", measure=lambda: data.copy(file, here.folder / "copy")),
+        ]
+
+
+TABLE = Scenario(
+    name="table",
+    title="A table of 1 GB",
+    about="""Five columns of numbers, texts and times. `register_csv` uploads the file, whose first row is new each time, and registers
+it; `to_pandas_dataframe` reads the registered table with the SDK's own reader. In fresh processes that are connected.""",
+    open=table,
+)
+BLOB = Scenario(
+    name="blob",
+    title="A file of 1 GB to and from a datastore",
+    about="""By the SDK's own blob client, over https on this machine, in fresh processes that are connected.""",
+    open=blob,
+)
