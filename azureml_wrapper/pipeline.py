@@ -15,6 +15,7 @@ from azureml_wrapper.paths import PathBuilder, assign_paths, path_parameters, to
 from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
+from azureml_wrapper.sending import send_in_one_request
 from azureml_wrapper.snapshot import check_script, check_size
 from azureml_wrapper.step import PipelineStep
 from azureml_wrapper.waiting import see_through
@@ -107,7 +108,10 @@ class PipelineWrapper:
 
         self._check_folders()
         ws = self.workspace.ws
-        return Pipeline(ws, steps=_Builder(self, Lookup(ws)).build())
+        made = Pipeline(ws, steps=_Builder(self, Lookup(ws)).build())
+        if self.workspace.is_local:
+            send_in_one_request(made)
+        return made
 
     def run(
         self,

@@ -215,6 +215,17 @@ def test_a_script_that_is_not_there_fails_the_run(bench):
     assert "can't open file" in message(run)
 
 
+def test_a_script_that_writes_to_its_own_files_does_not_change_the_snapshot(bench):
+    source = (
+        "import os, pathlib\nprint(pathlib.Path('main.py').read_text().count('wri' + 'tten'))\n"
+        "os.chmod('main.py', 0o666)\nwith open('main.py', 'r+') as file:\n    file.write('wri' + 'tten')"
+    )
+    snapshot = bench.snapshot({"main.py": source})
+    first, second = (bench.run(snapshot_id=snapshot) for _ in range(2))
+    assert bench.printed(first.run_id) == bench.printed(second.run_id) == ["0"]
+    assert bench.context.snapshots.file(bench.workspace.workspace_id, snapshot, "main.py").read_text() == source
+
+
 def test_a_snapshot_that_is_not_there_fails_the_run(bench):
     run = bench.run(snapshot_id="x")
     assert message(run) == "Could not find snapshot x."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -15,10 +16,17 @@ from azureml._base_sdk_common.project_snapshot_cache import ContentSnapshotCache
 from azureml._restclient.snapshots_client import SnapshotsClient
 from azureml.exceptions import SnapshotException
 
+from azureml_wrapper import PipelineStep, PipelineWrapper, WorkspaceWrapper
+from azureml_wrapper.sending import _client_class
 
-@pytest.fixture
-def client(ws):
-    return SnapshotsClient(ws.service_context)
+
+@pytest.fixture(params=["the SDK's", "of one request"])
+def client(ws, request):
+    if request.param == "the SDK's":
+        return SnapshotsClient(ws.service_context)
+    if ws.location != "local":
+        pytest.skip("Azure ML takes no archives.")
+    return _client_class()(ws.service_context)
 
 
 @pytest.fixture
@@ -46,16 +54,16 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def uploads(monkeypatch) -> list[str]:
-    """The files that the SDK uploads from now on."""
+def uploads(monkeypatch, client) -> list[str]:
+    """The files that the client uploads from now on."""
     sent: list[str] = []
-    original = SnapshotsClient._upload_snapshot_files
+    original = type(client)._upload_snapshot_files
 
     def record(self, entries, *rest):
         sent.extend(entry.node_path for entry in entries)
         return original(self, entries, *rest)
 
-    monkeypatch.setattr(SnapshotsClient, "_upload_snapshot_files", record)
+    monkeypatch.setattr(type(client), "_upload_snapshot_files", record)
     return sent
 
 
@@ -78,7 +86,7 @@ def test_only_what_changed_is_sent_again(client, folder, restored, monkeypatch):
     (folder / "gone.py").unlink()
     (folder / "old").rename(folder / "new")
     write(folder, {"train.py": "changed", "lib/more/added.py": "4"})
-    sent = uploads(monkeypatch)
+    sent = uploads(monkeypatch, client)
     found = restored(client.create_snapshot(str(folder)))
     assert set(sent) == {"train.py", "lib/more/added.py", "new/name.py"}
     assert found == {
@@ -93,7 +101,7 @@ def test_only_what_changed_is_sent_again(client, folder, restored, monkeypatch):
 def test_a_snapshot_after_only_a_removal_sends_nothing(client, folder, restored, monkeypatch):
     client.create_snapshot(str(folder))
     (folder / "lib" / "util.py").unlink()
-    sent = uploads(monkeypatch)
+    sent = uploads(monkeypatch, client)
     assert list(restored(client.create_snapshot(str(folder)))) == ["train.py"]
     assert sent == []
 
@@ -134,7 +142,7 @@ def test_without_the_sdks_cache_the_service_knows_the_latest(client, ws, folder,
     client.create_snapshot(str(folder))
     ContentSnapshotCache(ws.service_context).remove_latest()
     write(folder, {"train.py": "changed"})
-    sent = uploads(monkeypatch)
+    sent = uploads(monkeypatch, client)
     assert restored(client.create_snapshot(str(folder)))["lib/util.py"] == "X = 1"
     assert sent == ["train.py"]
 
@@ -246,3 +254,57 @@ def test_a_file_that_never_arrived_is_refused(create, ws):
 @pytest.mark.local_only
 def test_a_parent_that_nobody_knows_is_refused(create):
     assert create({}, [], ParentSnapshotId=str(uuid.uuid4())).status_code == 404
+
+
+@pytest.mark.local_only
+def test_a_content_that_was_never_sent_is_refused(create, ws):
+    container = f"snapshots-{ws.get_details()['workspaceid']}"
+    address = f"https://a.blob.core.windows.net/{container}/kept/{'0' * 64}/3"
+    answer = create({"a.py": {"type": "File", "hash": "h"}}, [{"FullName": "a.py", "BlobUri": address}])
+    assert answer.status_code == 400
+    assert "was not sent" in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+def test_an_archive_that_cannot_be_read_is_refused(ws):
+    context = ws.service_context
+    url = f"{context._get_project_content_url()}/content/v2.0{context._get_workspace_scope()}/snapshots/archive"
+    odd = io.BytesIO()
+    with zipfile.ZipFile(odd, "w") as archive:
+        archive.writestr("1", "the first is called 0")
+    for body, reason in ((b"", "not a zip"), (b"PK", "not a zip"), (odd.getvalue(), "file 0 cannot be read")):
+        answer = requests.post(url, data=body, headers=ws._auth.get_authentication_header(), timeout=30)
+        assert answer.status_code == 400
+        assert reason in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+def test_the_wrapper_sends_many_files_in_as_many_requests_as_one(ws, tmp_path, unique, monkeypatch):
+    workspace = WorkspaceWrapper.from_workspace(ws)
+    workspace.register_env("snapshot_env", [])
+    workspace.register_compute("snapshot-cpu")
+    urls: list[str] = []
+    send = requests.Session.send
+
+    def note(session, request, **options):
+        urls.append(request.url)
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", note)
+
+    def requests_of(count: int) -> int:
+        name = unique("many")
+        files = {f"{number}.txt": f"{name} {number}" for number in range(count)}
+        show = f"import pathlib; print(len([p for p in pathlib.Path().glob('*.txt') if '{name}' in p.read_text()]))"
+        folder = write(tmp_path / name, {**files, "main.py": show})
+        step = PipelineStep(*scope, "show", "main", script_directory=folder)
+        pipeline = PipelineWrapper(*scope, "snapshot_env", "snapshot-cpu", [step])
+        urls.clear()
+        run = pipeline.run(unique("exp"), wait=False)
+        sent = len(urls)
+        assert run.wait().logs("show").splitlines()[-1] == str(count)
+        return sent
+
+    scope = (ws.subscription_id, ws.resource_group, ws.name)[::-1]
+    requests_of(1)
+    assert requests_of(40) == requests_of(1)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ class Snapshot:
         """Every folder below the root, each before those inside it."""
         return [path for path, node in walk(self.tree) if node["type"] == DIRECTORY]
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Equal for folders with equal files, whenever and by whomever they were uploaded."""
         digest = hashlib.sha256()

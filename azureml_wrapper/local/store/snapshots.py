@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
+from azureml_wrapper.local.store.copying import copy_file
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 SCHEMA = """
@@ -32,6 +34,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
 );
 """
 CHUNK = 1024 * 1024
+# Snapshots kept at hand: every step reads its own several times, and one of 2,000 files takes milliseconds to read.
+REMEMBERED = 16
 
 
 class SnapshotStore:
@@ -39,6 +43,8 @@ class SnapshotStore:
 
     def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
         self._database, self._folder, self._clock, self._ids = database, folder, clock, ids
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[int, Snapshot] = OrderedDict()
         database.ensure(SCHEMA)
 
     def add(
@@ -46,15 +52,16 @@ class SnapshotStore:
         workspace: str,
         snapshot_id: str,
         tree: Node,
-        uploads: Mapping[str, Path],
+        uploads: Mapping[str, Path | StoredFile],
         *,
         parent_id: str | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Store a snapshot: its tree (from `read_tree`), and the files that are new since `parent_id`.
 
-        `uploads` are copied. A file of the tree that is neither uploaded nor, with the same hash, in the parent is
-        `Invalid`: the SDK then forgets what it believed to be the parent, and sends again.
+        `uploads` are copied, but for those that `keep` has given. A file of the tree that is neither uploaded nor,
+        with the same hash, in the parent is `Invalid`: the SDK then forgets what it believed to be the parent, and
+        sends again.
         """
         if self.find(workspace, snapshot_id):
             raise Conflict(f"Snapshot {snapshot_id} exists already.")
@@ -70,14 +77,21 @@ class SnapshotStore:
         self._insert(workspace, snapshot)
         return snapshot
 
+    def keep(self, content: bytes) -> StoredFile:
+        """Keep the content of a file that a snapshot is to have."""
+        file = StoredFile(hashlib.sha256(content).hexdigest(), len(content))
+        self._put(file, lambda target: target.write_bytes(content))
+        return file
+
     def find(self, workspace: str, snapshot_id: str) -> Snapshot | None:
         """The snapshot, or None; the empty one is always there."""
         if snapshot_id == EMPTY_ID:
             return Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
+        # The text is read only where it is not remembered. A row's number is never given again.
         row = self._database.one(
-            "SELECT * FROM snapshots WHERE workspace = ? AND snapshot_id = ?", (workspace, snapshot_id)
+            "SELECT sequence FROM snapshots WHERE workspace = ? AND snapshot_id = ?", (workspace, snapshot_id)
         )
-        return _snapshot(row) if row else None
+        return self._read(row["sequence"]) if row else None
 
     def get(self, workspace: str, snapshot_id: str) -> Snapshot:
         """As `find`, but `NotFound` where there is none."""
@@ -93,9 +107,9 @@ class SnapshotStore:
     def latest(self, workspace: str) -> Snapshot:
         """The snapshot that was added last; the empty one where there is none."""
         row = self._database.one(
-            "SELECT * FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
+            "SELECT sequence FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
         )
-        return _snapshot(row) if row else Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
+        return self._read(row["sequence"]) if row else Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
 
     def restore(self, workspace: str, snapshot_id: str, folder: Path) -> None:
         """Write the whole script folder into `folder`, which is made where it is missing."""
@@ -104,8 +118,8 @@ class SnapshotStore:
         for path in snapshot.folders:
             (folder / path).mkdir(exist_ok=True)
         for path, file in snapshot.files.items():
-            # A copy and no link: a script may change what lies in its folder.
-            shutil.copyfile(self._object(file.sha256), folder / path)
+            # A copy and no link: a script may write to its own files, and a link's bytes are those of the store.
+            copy_file(self._object(file.sha256), folder / path)
 
     def write_zip(self, workspace: str, snapshot_id: str, target: Path) -> None:
         """Write the script folder as a zip file."""
@@ -123,8 +137,24 @@ class SnapshotStore:
             raise NotFound(f"Snapshot {snapshot_id} has no file {path!r}.")
         return self._object(found.sha256)
 
+    def _read(self, sequence: int) -> Snapshot:
+        """A snapshot by its row, which never changes."""
+        with self._lock:
+            if found := self._remembered.get(sequence):
+                self._remembered.move_to_end(sequence)
+                return found
+        row = self._database.one("SELECT * FROM snapshots WHERE sequence = ?", (sequence,))
+        if row is None:
+            raise NotFound("The snapshot was removed with its workspace.")
+        snapshot = _snapshot(row)
+        with self._lock:
+            self._remembered[sequence] = snapshot
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return snapshot
+
     def _resolve(
-        self, workspace: str, tree: Node, uploads: Mapping[str, Path], parent_id: str | None
+        self, workspace: str, tree: Node, uploads: Mapping[str, Path | StoredFile], parent_id: str | None
     ) -> dict[str, StoredFile]:
         nodes = file_nodes(tree)
         inherited = self._inherited(workspace, parent_id) if parent_id else {}
@@ -143,16 +173,24 @@ class SnapshotStore:
         nodes = file_nodes(parent.tree)
         return {path: (_hash(nodes, path), file) for path, file in parent.files.items()}
 
-    def _keep(self, source: Path) -> StoredFile:
+    def _keep(self, source: Path | StoredFile) -> StoredFile:
         """Copy a file to the place of its content, unless that is there already."""
-        sha256, size = _digest(source)
-        target = self._object(sha256)
+        if isinstance(source, StoredFile):
+            if not self._object(source.sha256).exists():
+                raise Invalid(f"The file {source.sha256} of the snapshot was not sent.")
+            return source
+        file = StoredFile(*_digest(source))
+        self._put(file, lambda target: copy_file(source, target))
+        return file
+
+    def _put(self, file: StoredFile, write: Callable[[Path], object]) -> None:
+        """Write a content to its place in one step, unless it is there."""
+        target = self._object(file.sha256)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"{sha256}.{self._ids.short()}")
-            shutil.copyfile(source, temporary)
+            temporary = target.with_name(f"{file.sha256}.{self._ids.short()}")
+            write(temporary)
             temporary.replace(target)
-        return StoredFile(sha256, size)
 
     def _object(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256

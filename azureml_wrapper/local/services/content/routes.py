@@ -12,6 +12,7 @@ ROUTES = (
     Route("GET", _V1 + "/latest/metadata", handlers.get_latest),
     Route("GET", _V1 + "/{snapshot_id}/metadata", handlers.get_snapshot),
     Route("POST", _V2 + "/getblob", handlers.get_upload_addresses),
+    Route("POST", _V2 + "/archive", handlers.take_archive, streams=True),
     Route("POST", _V2 + "/{snapshot_id}", handlers.create_snapshot),
     Route("POST", _V2 + "/{snapshot_id}/zip", handlers.zip_snapshot, reads=True),
 )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from zipfile import BadZipFile, ZipFile
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.shapes import check_shape
-from azureml_wrapper.local.domain.snapshots import Snapshot
+from azureml_wrapper.local.domain.snapshots import Snapshot, StoredFile
 
 _SNAPSHOT = {
     "ParentSnapshotId": str,
     "Properties": dict,
     "FileRevisionList": {"FileNodes": [{"FullName": str, "BlobUri": str}]},
 }
-_UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+")
+_UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+|kept/[0-9a-f]{64}/[0-9]+")
 
 
 def upload_name(folder: str, number: int) -> str:
@@ -31,6 +34,33 @@ def snapshot(record: Snapshot) -> dict[str, Any]:
 def upload_addresses(names: Sequence[str], addresses: Sequence[str]) -> dict[str, Any]:
     pairs = zip(names, addresses, strict=True)
     return {"fileNodes": [{"fullName": name, "blobUri": address} for name, address in pairs]}
+
+
+def kept_name(file: StoredFile) -> str:
+    """What stands for a file that the store has already; nothing lies there."""
+    return f"kept/{file.sha256}/{file.size}"
+
+
+def read_kept(name: str) -> StoredFile | None:
+    """The file that a `kept_name` stands for; None for the name of a blob."""
+    kind, first, second = name.split("/")
+    return StoredFile(first, int(second)) if kind == "kept" else None
+
+
+def open_archive(file: Path | None) -> ZipFile:
+    if file is None:
+        raise Invalid("The body is not a zip file.")
+    try:
+        return ZipFile(file)
+    except BadZipFile as error:
+        raise Invalid(f"The body is not a zip file: {error}.") from error
+
+
+def read_member(archive: ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (KeyError, BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise Invalid(f"The archive's file {name} cannot be read: {error}.") from error
 
 
 def zip_address(address: str) -> dict[str, str]:
