@@ -18,6 +18,8 @@ from azureml_wrapper.local.executor.reusedruns import ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.sweeplogs import SweepLogs
+from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
@@ -36,8 +38,10 @@ from azureml_wrapper.local.services.datastore import routes as datastore
 from azureml_wrapper.local.services.discovery import routes as discovery
 from azureml_wrapper.local.services.environment import routes as environment
 from azureml_wrapper.local.services.execution import routes as execution
+from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.experiment import routes as experiment
 from azureml_wrapper.local.services.history import routes as history
+from azureml_wrapper.local.services.hyperdrive import routes as hyperdrive
 from azureml_wrapper.local.services.metric import routes as metric
 from azureml_wrapper.local.services.mlflow import routes as mlflow
 from azureml_wrapper.local.services.model import routes as model
@@ -84,6 +88,7 @@ SERVICES = (
     artifact,
     content,
     execution,
+    hyperdrive,
     pipelines,
     model,
     credential,
@@ -135,6 +140,8 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
     executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, around.clock, around.ids)
     pipeline_executor = _pipeline_executor(around, executor, pipelines, ResultStore(database))
     experiments = ExperimentStore(database, around.clock, around.ids)
+    metrics, environments = MetricStore(database), EnvironmentStore(database, around.clock)
+    children = ScriptRuns(around, environments)
     stores = _schedule_stores(around, database, experiments, pipelines)
     return Context(
         home=around.home,
@@ -149,12 +156,12 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
         secrets=SecretStore(database, around.clock, around.tokens.key("secrets")),
         experiments=experiments,
         runs=around.runs,
-        metrics=MetricStore(database),
+        metrics=metrics,
         artifacts=ArtifactStore(around.blobs, signatures),
         models=ModelStore(database, around.clock),
         datasets=around.datasets,
         snapshots=around.snapshots,
-        environments=EnvironmentStore(database, around.clock),
+        environments=environments,
         blobs=around.blobs,
         blocks=BlockStore(around.home.blobs, around.blobs, around.clock),
         accounts=accounts,
@@ -163,11 +170,21 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
         executor=executor,
         pipelines=pipelines,
         pipeline_executor=pipeline_executor,
+        sweeps=_sweeps(around, executor, metrics, children),
+        sweep_children=children,
         submissions=stores.submissions,
         published=stores.published,
         schedules=stores.schedules,
         scheduler=SchedulerLoop(stores, pipeline_executor, around.clock),
         waiting=_waiting(around.runs),
+    )
+
+
+def _sweeps(
+    around: Surroundings, executor: LocalExecutor, metrics: MetricStore, children: ScriptRuns
+) -> SweepExecutor:
+    return SweepExecutor(
+        executor=executor, runs=around.runs, metrics=metrics, children=children, logs=SweepLogs(around)
     )
 
 

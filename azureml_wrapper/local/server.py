@@ -170,6 +170,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         application = build_application(context)
         context.executor.recover()
         context.pipeline_executor.recover()
+        context.sweeps.recover()
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
     return True
@@ -210,6 +211,7 @@ async def _run(
         await asyncio.to_thread(context.scheduler.close)
         # First the pipelines: a step that is stopped must not let the next one begin.
         context.pipeline_executor.close()
+        context.sweeps.close()
         await asyncio.to_thread(context.executor.close)
         context.home.service_file.unlink(missing_ok=True)
 

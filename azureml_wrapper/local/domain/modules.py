@@ -12,8 +12,9 @@ from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 
 JSON = dict[str, Any]
 
-# Step classes of the SDK whose job is one Python script.
-STEP_TYPES = ("PythonScriptStep",)
+COMMAND_STEP = "CommandStep"
+# Step classes of the SDK whose job is one Python script, or one command of a shell.
+STEP_TYPES = ("PythonScriptStep", COMMAND_STEP)
 
 
 class Argument(NamedTuple):

@@ -85,7 +85,7 @@ def definition_of(job: Job, config: JSON) -> JSON:
     references = [item for item in job.inputs if item.dataset_id is None]
     own: JSON = {
         "script": job.script,
-        "command": "",
+        "command": job.command or "",
         "useAbsolutePath": False,
         "arguments": list(job.arguments),
         "sourceDirectoryDataStore": None,

@@ -10,7 +10,7 @@ from typing import Any
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.graphs import JSON, Step
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
-from azureml_wrapper.local.domain.modules import Module
+from azureml_wrapper.local.domain.modules import COMMAND_STEP, Module
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.stepoutputs import blocks_of, outputs_of, read_mode
@@ -81,8 +81,8 @@ class Plan:
     def job(self, workspace_id: str, run_id: str, inputs: tuple[JobInput, ...]) -> Job:
         """The job of the step's run."""
         config, given = self.runconfig, self.parameters
-        script = given.get("Script") or config.get("script")
-        if not script:
+        script, command = given.get("Script") or config.get("script"), self._command
+        if not script and not command:
             raise Invalid(f"Step {self.module.name!r} names no script.")
         timeout = _number(given.get("MaxRunDurationSeconds") or config.get("maxRunDurationSeconds"), 0)
         return Job(
@@ -90,7 +90,8 @@ class Plan:
             run_id=run_id,
             target=self.target,
             snapshot_id=self.module.snapshot_id,
-            script=script,
+            script=script if command is None else None,
+            command=command,
             arguments=self.arguments,
             environment=config.get("environment") or {},
             environment_variables={**(config.get("environmentVariables") or {}), **self.variables},
@@ -103,6 +104,11 @@ class Plan:
             ),
             timeout=float(timeout) if timeout else None,
         )
+
+    @property
+    def _command(self) -> str | None:
+        """A CommandStep's first word; the SDK splits it from the rest (azureml/pipeline/steps/command_step.py)."""
+        return self.parameters.get("Command") or None if self.module.step_type == COMMAND_STEP else None
 
     @property
     def variables(self) -> dict[str, str]:

@@ -50,6 +50,9 @@ def error_response(fault: ServiceFault, at: datetime, component: str = "local") 
     if component == "mlflow":
         # What MLflow reads of an answer that is not 200 (mlflow/exceptions.py, RestException).
         body |= {"error_code": _MLFLOW_CODES.get(fault.status, "INTERNAL_ERROR"), "message": fault.message}
+    if component == "hyperdrive":
+        # The SDK shows no other message (azureml/train/restclients/hyperdrive/models/error_response.py).
+        body |= {"code": fault.status, "message": fault.message}
     if component == "modelmanagement":
         # An older form; the SDK looks for a 404 in it (azureml/_restclient/models/model_error_response.py).
         body |= {"code": fault.code, "statusCode": fault.status, "message": fault.message, "details": []}

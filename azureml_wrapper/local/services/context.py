@@ -10,6 +10,7 @@ from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import PipelineExecutor
 from azureml_wrapper.local.domain.schedules import Scheduler
+from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.store.accounts import AccountStore
@@ -66,6 +67,8 @@ class Context:
     executor: Executor
     pipelines: PipelineStore
     pipeline_executor: PipelineExecutor
+    sweeps: Sweeps
+    sweep_children: Children
     submissions: SubmissionStore
     published: PublishedStore
     schedules: ScheduleStore

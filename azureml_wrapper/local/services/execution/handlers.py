@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from azureml_wrapper.local.domain.clock import azure_time
-from azureml_wrapper.local.domain.environments import normalise
 from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.jobs import check_single_process
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.execution import invocation, wire
+from azureml_wrapper.local.services.execution.newruns import address, new_run
 
-RUN_TYPE = "azureml.scriptrun"
 # The words that the SDK puts into the address where nobody chose an id.
 _NO_ID = ("", "None")
 
@@ -73,26 +71,18 @@ def _new_run(context: Context, request: Request, submission: wire.Submission) ->
     if submission.parent_id:
         context.runs.get(request.workspace_id, submission.parent_id)
         context.guard_run(request.identity, request.workspace_id, submission.parent_id)
-    return Run(
-        workspace_id=request.workspace_id,
+    return new_run(
+        context,
+        context.environments,
+        workspace=request.workspace,
+        experiment=experiment,
         run_id=run_id,
-        experiment=experiment.name,
-        experiment_id=experiment.experiment_id,
-        created=context.clock.now(),
-        parent_id=submission.parent_id,
-        run_type=RUN_TYPE,
-        target=submission.target,
-        script=submission.config.get("script"),
-        uuid=context.ids.guid(),
-        cancel_uri=f"{_address(context, request, experiment.name, run_id)}/cancel",
-        properties=wire.properties(submission, _snapshot_properties(context, request, submission)),
-        definition=_definition(context, request, submission.config),
+        submission=submission,
     )
 
 
 def _address(context: Context, request: Request, experiment: str, run_id: str) -> str:
-    service = context.addresses.service("/execution/v1.0", request.workspace)
-    return f"{service}/experiments/{experiment}/runs/{run_id}"
+    return address(context, request.workspace, experiment, run_id)
 
 
 def _experiment(context: Context, request: Request) -> Experiment:
@@ -108,26 +98,3 @@ def _run_id(context: Context, request: Request, experiment: Experiment) -> str:
         return f"{experiment.name}_{int(context.clock.now().timestamp())}_{context.ids.short()}"
     check_run_id(given)
     return given
-
-
-def _snapshot_properties(context: Context, request: Request, submission: wire.Submission) -> dict[str, str]:
-    if not submission.snapshot_id:
-        return {}
-    return dict(context.snapshots.get(request.workspace_id, submission.snapshot_id).properties)
-
-
-def _definition(context: Context, request: Request, config: JSON) -> JSON:
-    return wire.definition(config, request.workspace, _environment_version(context, request, config))
-
-
-def _environment_version(context: Context, request: Request, config: JSON) -> str:
-    """The version that the environment is registered as; a name of Azure's kind where it is not."""
-    environment = config.get("environment") or {}
-    if environment.get("version"):
-        return str(environment["version"])
-    name = environment.get("name")
-    found = context.environments.find(request.workspace_id, name) if name else None
-    if found and found.definition == normalise(environment):
-        return found.version
-    moment = (azure_time(context.clock.now()) or "").split(".")[0].rstrip("Z")
-    return f"Autosave_{moment}Z_{context.ids.short()}"

@@ -73,6 +73,8 @@ def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
 def _cancel_job(context: Context, run: Run) -> None:
     if run.status.is_terminal or context.pipeline_executor.cancel(run.workspace_id, run.run_id):
         return
+    if context.sweeps.cancel(run.workspace_id, run.run_id):
+        return
     if not context.executor.cancel(run.workspace_id, run.run_id):
         raise SystemManaged()
 

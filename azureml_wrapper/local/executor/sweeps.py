@@ -1,0 +1,233 @@
+"""Runs sweeps: as many runs at a time as may be, those that do badly ended early, the best one named at the end.
+
+Nothing polls: the run store tells when a run has ended, the metric store when one has logged. Both are worked off one
+after the other, as those of pipelines are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.jobs import Executor
+from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values, arguments_of
+from azureml_wrapper.local.executor.stepruns import fault_error
+from azureml_wrapper.local.executor.sweeplogs import SweepLogs, child_tag, last_properties
+from azureml_wrapper.local.executor.workqueue import WorkQueue
+from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.store.runs import RunStore
+
+LEFT_BEHIND = "The local service ended while the sweep was running; submit it again."
+ALL_FAILED = "User errors were found in at least one of the child runs. All of them failed; see their logs."
+
+
+@dataclass
+class _Active:
+    """A sweep under way."""
+
+    parent: Run
+    sweep: Sweep
+    samples: list[Values]
+    started: int = 0
+    running: set[str] = field(default_factory=set)
+    ends: list[RunStatus] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    timer: threading.Timer | None = None
+    is_stopping: bool = False
+    is_shut_down: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.parent.workspace_id, self.parent.run_id
+
+    @property
+    def is_over(self) -> bool:
+        return not self.running and (self.is_stopping or self.started == len(self.samples))
+
+
+class SweepExecutor:
+    """The sweeps that run; `executor` runs their scripts."""
+
+    def __init__(
+        self, *, executor: Executor, runs: RunStore, metrics: MetricStore, children: Children, logs: SweepLogs
+    ) -> None:
+        self._executor, self._runs, self._metrics = executor, runs, metrics
+        self._children, self._logs = children, logs
+        self._active: dict[tuple[str, str], _Active] = {}
+        self._queue = WorkQueue()
+        runs.listen(self._run_changed)
+        metrics.listen(self._logged)
+
+    def recover(self) -> None:
+        """Fail what an earlier process of the service left; the jobs' own recovery comes first."""
+        for run in self._runs.unfinished():
+            if run.run_type == SWEEP_RUN_TYPE:
+                error = fault_error(ServiceFault(LEFT_BEHIND), "hyperdrive")
+                self._runs.advance(run.workspace_id, run.run_id, RunStatus.FAILED, error=error)
+
+    def submit(self, parent: Run, sweep: Sweep) -> None:
+        """Begin a stored sweep, and return at once."""
+        active = _Active(parent=parent, sweep=sweep, samples=sweep.samples(parent.run_id))
+        self._active[active.key] = active
+        self._runs.advance(*active.key, RunStatus.RUNNING)
+        self._logs.begin(parent, len(active.samples))
+        active.timer = threading.Timer(sweep.minutes * 60, lambda: self._queue.put(partial(self._time_out, active)))
+        active.timer.daemon = True
+        active.timer.start()
+        self._queue.put(partial(self._go_on, active))
+
+    def cancel(self, workspace_id: str, run_id: str) -> bool:
+        """Stop a sweep and all its runs; False where no such sweep runs."""
+        if (workspace_id, run_id) not in self._active:
+            return False
+        # What follows is told by the run store.
+        self._runs.advance(workspace_id, run_id, RunStatus.CANCEL_REQUESTED)
+        return True
+
+    def close(self) -> None:
+        """Begin no further run, because the service ends. To be called before the jobs are stopped."""
+        for active in list(self._active.values()):
+            active.is_stopping = active.is_shut_down = True
+            self._stop_timer(active)
+
+    def _run_changed(self, run: Run) -> None:
+        if run.run_type == SWEEP_RUN_TYPE and run.status is RunStatus.CANCEL_REQUESTED:
+            if active := self._active.get((run.workspace_id, run.run_id)):
+                self._queue.put(partial(self._stop, active))
+        elif run.parent_id and run.status.is_terminal:
+            active = self._active.get((run.workspace_id, run.parent_id))
+            if active:
+                self._queue.put(partial(self._ended, active, run))
+
+    def _logged(self, workspace_id: str, run_id: str, name: str) -> None:
+        for active in list(self._active.values()):
+            if name == active.sweep.metric and run_id in active.running and workspace_id == active.key[0]:
+                self._queue.put(partial(self._judge, active, run_id))
+
+    def _go_on(self, active: _Active) -> None:
+        """Begin runs up to the number that may run at a time."""
+        while (
+            not active.is_stopping
+            and active.started < len(active.samples)
+            and len(active.running) < active.sweep.most_concurrent
+        ):
+            self._start(active)
+        if active.started == len(active.samples):
+            self._runs.change(*active.key, tags={"_aml_system_all_jobs_generated": "true"})
+        if active.is_over:
+            self._finish(active)
+
+    def _start(self, active: _Active) -> None:
+        number, sweep = active.started, active.sweep
+        run_id, values = f"{active.parent.run_id}_{number}", active.samples[number]
+        config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *arguments_of(values)]}
+        active.started += 1
+        active.running.add(run_id)
+        self._runs.change(*active.key, tags=child_tag(run_id, values))
+        run, job = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
+        self._runs.add(run)
+        self._logs.say(active.parent, "SCHEDULER", f"Scheduled job, id='{run_id}'")
+        try:
+            self._executor.submit(job)
+        except ServiceFault as fault:
+            self._runs.advance(*_key(run), RunStatus.FAILED, error=fault_error(fault, "hyperdrive"))
+
+    def _ended(self, active: _Active, run: Run) -> None:
+        if run.run_id not in active.running:
+            return
+        self._read_metric(active, run.run_id)
+        active.running.discard(run.run_id)
+        active.ends.append(run.status)
+        self._go_on(active)
+
+    def _judge(self, active: _Active, run_id: str) -> None:
+        """End a run that does badly. Several values that came together are judged one after the other."""
+        if run_id not in active.running:
+            return
+        before = len(active.history.get(run_id, ()))
+        self._read_metric(active, run_id)
+        values = active.history.get(run_id, [])
+        for count in range(before + 1, len(values) + 1):
+            history: Mapping[str, Any] = {**active.history, run_id: values[:count]}
+            reason = active.sweep.policy.ends(run_id, history, maximize=active.sweep.is_maximized)
+            if reason:
+                self._logs.say(
+                    active.parent, "POLICY", f"Job {run_id} is ended early: {active.sweep.metric} {reason}."
+                )
+                self._executor.cancel(active.key[0], run_id)
+                return
+
+    def _read_metric(self, active: _Active, run_id: str) -> None:
+        values = numbers(self._metrics, active.key[0], run_id, active.sweep.metric)
+        if values:
+            active.history[run_id] = values
+
+    def _time_out(self, active: _Active) -> None:
+        if not active.is_over:
+            self._logs.say(active.parent, "CONTROLLER", f"The sweep's {active.sweep.minutes} minutes are over.")
+            self._runs.advance(*active.key, RunStatus.CANCEL_REQUESTED)
+
+    def _stop(self, active: _Active) -> None:
+        """The sweep is to be canceled."""
+        active.is_stopping = True
+        self._runs.change(*active.key, tags={"_aml_system_cancellation_requested": "true"})
+        for run_id in sorted(active.running):
+            self._executor.cancel(active.key[0], run_id)
+        if active.is_over:
+            self._finish(active)
+
+    def _finish(self, active: _Active) -> None:
+        if self._active.pop(active.key, None) is None:
+            return
+        self._stop_timer(active)
+        status, error = self._ending(active)
+        scores = {run: active.sweep.best(values) for run, values in active.history.items()}
+        self._runs.change(*active.key, properties=last_properties(active.sweep, scores))
+        self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
+        self._runs.advance(*active.key, status, error=error)
+
+    def _ending(self, active: _Active) -> tuple[RunStatus, JSON | None]:
+        if active.is_shut_down:
+            return RunStatus.FAILED, fault_error(ServiceFault(LEFT_BEHIND), "hyperdrive")
+        if active.is_stopping:
+            return RunStatus.CANCELED, None
+        if active.ends and set(active.ends) == {RunStatus.FAILED}:
+            return RunStatus.FAILED, fault_error(ServiceFault(ALL_FAILED, code="UserError"), "hyperdrive")
+        return RunStatus.COMPLETED, None
+
+    @staticmethod
+    def _word(status: RunStatus) -> str:
+        return {
+            RunStatus.COMPLETED: "ExperimentStatus.FINISHED",
+            RunStatus.CANCELED: "ExperimentStatus.CANCELLED",
+        }.get(status, "ExperimentStatus.FAILED")
+
+    @staticmethod
+    def _stop_timer(active: _Active) -> None:
+        if active.timer:
+            active.timer.cancel()
+
+
+def numbers(metrics: MetricStore, workspace_id: str, run_id: str, name: str) -> list[float]:
+    """The numbers that a run has logged under a name, in order."""
+    if all(series.name != name for series in metrics.series(workspace_id, run_id)):
+        return []
+    points, _ = metrics.points(workspace_id, run_id, name)
+    return [value for point in points for value in map(_number, point.data.values()) if value is not None]
+
+
+def _number(value: Any) -> float | None:
+    # NaN and infinity are stored as texts (domain/metrics.py, storable).
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _key(run: Run) -> tuple[str, str]:
+    return run.workspace_id, run.run_id

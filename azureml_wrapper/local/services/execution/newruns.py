@@ -1,0 +1,112 @@
+"""The run of a script that is about to be submitted: by a client, or by a sweep."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.clock import Clock, Ids, azure_time
+from azureml_wrapper.local.domain.environments import normalise
+from azureml_wrapper.local.domain.jobs import Job, check_single_process
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.services.execution import wire
+from azureml_wrapper.local.store.environments import EnvironmentStore
+from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.workspaces import WorkspaceStore
+
+RUN_TYPE = "azureml.scriptrun"
+
+
+class Stores(Protocol):
+    """What is looked at: a Context has all of it, and so have the surroundings of the executor."""
+
+    @property
+    def addresses(self) -> Addresses: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> Ids: ...
+    @property
+    def snapshots(self) -> SnapshotStore: ...
+    @property
+    def workspaces(self) -> WorkspaceStore: ...
+
+
+def new_run(
+    stores: Stores,
+    environments: EnvironmentStore,
+    *,
+    workspace: Workspace,
+    experiment: Experiment,
+    run_id: str,
+    submission: wire.Submission,
+) -> Run:
+    """The run, not stored yet."""
+    workspace_id = workspace.workspace_id
+    version = _environment_version(stores, environments, workspace_id, submission.config)
+    return Run(
+        workspace_id=workspace_id,
+        run_id=run_id,
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        created=stores.clock.now(),
+        parent_id=submission.parent_id,
+        run_type=RUN_TYPE,
+        target=submission.target,
+        script=submission.config.get("script"),
+        uuid=stores.ids.guid(),
+        cancel_uri=f"{address(stores, workspace, experiment.name, run_id)}/cancel",
+        properties=wire.properties(submission, _snapshot_properties(stores, workspace_id, submission)),
+        definition=wire.definition(submission.config, workspace, version),
+    )
+
+
+def address(stores: Stores, workspace: Workspace, experiment: str, run_id: str) -> str:
+    service = stores.addresses.service("/execution/v1.0", workspace)
+    return f"{service}/experiments/{experiment}/runs/{run_id}"
+
+
+class ScriptRuns:
+    """Makes the runs of a sweep (executor/sweeps.py, Children)."""
+
+    def __init__(self, stores: Stores, environments: EnvironmentStore) -> None:
+        self._stores, self._environments = stores, environments
+
+    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> tuple[Run, Job]:
+        """The run of a configuration, and its job; a fault where the local service cannot run it."""
+        workspace = self._stores.workspaces.by_id(parent.workspace_id)
+        submission = wire.read_submission(
+            {"configuration": config, "snapshotId": snapshot_id, "parentRunId": parent.run_id}
+        )
+        experiment = Experiment(experiment_id=parent.experiment_id, name=parent.experiment, created=parent.created)
+        run = new_run(
+            self._stores,
+            self._environments,
+            workspace=workspace,
+            experiment=experiment,
+            run_id=run_id,
+            submission=submission,
+        )
+        job = wire.job(submission, parent.workspace_id, run_id)
+        check_single_process(job)
+        return run, job
+
+
+def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Submission) -> dict[str, str]:
+    if not submission.snapshot_id:
+        return {}
+    return dict(stores.snapshots.get(workspace_id, submission.snapshot_id).properties)
+
+
+def _environment_version(stores: Stores, environments: EnvironmentStore, workspace_id: str, config: JSON) -> str:
+    """The version that the environment is registered as; a name of Azure's kind where it is not."""
+    environment = config.get("environment") or {}
+    if environment.get("version"):
+        return str(environment["version"])
+    name = environment.get("name")
+    found = environments.find(workspace_id, name) if name else None
+    if found and found.definition == normalise(environment):
+        return found.version
+    moment = (azure_time(stores.clock.now()) or "").split(".")[0].rstrip("Z")
+    return f"Autosave_{moment}Z_{stores.ids.short()}"
