@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from azureml_wrapper.cli import pipelines
+from azureml_wrapper.cli.streaming import stream
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.v2 import computes, datastores, environments, read
 from azureml_wrapper.v2.pipelines import PipelineJob
@@ -42,12 +43,12 @@ def create(noun: str, file: Path, given: Sequence[str], open_workspace: Open) ->
     click.echo(make(open_workspace(), wanted))
 
 
-def create_job(file: Path, given: Sequence[str], open_workspace: Open, *, stream: bool) -> None:
+def create_job(file: Path, given: Sequence[str], open_workspace: Open, *, follow: bool) -> None:
     job, notes = read.read_job(file, given)
     _tell(file, notes)
     run = submit(open_workspace(), job)
     click.echo(f"Run {run.id}\n{run.portal_url}")
-    if stream:
+    if follow:
         _watch(run, job)
 
 
@@ -56,9 +57,12 @@ def _watch(run: RunWrapper, job: Job) -> None:
     if isinstance(job, PipelineJob):
         pipelines.watch(run)
         return
-    wait_or_cancel(run, lambda each: each.wait(show_output=True))
     if isinstance(job, SweepJob):
+        pipelines.watch(run)
         click.echo(best_of(run.raw, job.metric))
+        return
+    wait_or_cancel(run, stream)
+    click.echo(f"Run {run.id}: {run.status}")
 
 
 def _tell(file: Path, notes: Sequence[str]) -> None:

@@ -87,4 +87,4 @@ def create_job(*, file: Path, name: str | None, given: tuple[str, ...], stream: 
     """Submit the command, pipeline or sweep of a file."""
     from azureml_wrapper.cli import creation
 
-    creation.create_job(file, creation.settings(name, given), lambda: open_scope(**scope).ws, stream=stream)
+    creation.create_job(file, creation.settings(name, given), lambda: open_scope(**scope).ws, follow=stream)

@@ -97,7 +97,9 @@ def source_directory(command: Command) -> Iterator[str]:
         yield folder
 
 
-def script_run_config(ws: Workspace, command: Command, parts: Parts, folder: str, **how: Any) -> ScriptRunConfig:
+def script_run_config(
+    ws: Workspace, command: Command, parts: Parts, folder: str, how: Mapping[str, Any]
+) -> ScriptRunConfig:
     """The SDK's configuration of a single run; `how` is `script` and `arguments`, or `command`."""
     from azureml.core import ScriptRunConfig
 

@@ -54,7 +54,7 @@ def _submit_command(experiment: Experiment, job: CommandJob) -> Any:
         how = {"script": script.name, "arguments": parts.arguments(script)}
     named = {"run_id": job.header.name} if job.header.name else {}
     with source_directory(command) as folder:
-        source = script_run_config(ws, command, parts, folder, **how)
+        source = script_run_config(ws, command, parts, folder, how)
         return experiment.submit(source, tags=_tags(job.header), **named)
 
 

@@ -20,7 +20,8 @@ def hyperdrive_config(ws: Workspace, job: SweepJob, folder: str) -> HyperDriveCo
 
     parts = Parts.of(job.trial, Data(ws))
     arguments = parts.arguments(job.script)
-    source = script_run_config(ws, job.trial, parts, folder, script=job.script.name, arguments=arguments)
+    how = {"script": job.script.name, "arguments": arguments}
+    source = script_run_config(ws, job.trial, parts, folder, how)
     samplings = {
         "random": hyperdrive.RandomParameterSampling,
         "grid": hyperdrive.GridParameterSampling,
