@@ -17,7 +17,7 @@ help:
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
-	@echo "make bench   measure start-up times and pipelines on this machine"
+	@echo "make bench   measure everything beside other tools, and write docs/performance.md; one: make bench ARGS=chain"
 	@echo "make clean   remove the virtual environment and the demo's folder"
 
 demo: $(VENV)/.user
@@ -43,7 +43,7 @@ format: $(VENV)/.developer
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.user
-	$(BIN)/python benchmarks/basics.py $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: stop
 	rm -rf $(VENV) $(DEMO)

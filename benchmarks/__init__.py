@@ -1,4 +1,4 @@
-"""What azureml_wrapper costs, measured side by side with what else people use: `make bench`, or `python -m benchmarks`.
+"""What azureml_wrapper costs, beside what else people use: `make bench`.
 
 scenarios/   one file each: what is measured, and which lines its table has
 peers/       how the same pipeline is written for other tools, each in a virtual environment of its own (.envs/)

@@ -93,7 +93,7 @@ FIGURES = (
     Figure(
         what="the same over Metaflow's, in the same run",
         most=1,
-        unit="×",
+        unit="times",
         measured=ratio(median("chain", DOWN), median("chain", METAFLOW)),
     ),
     Figure(
@@ -102,16 +102,16 @@ FIGURES = (
         unit="s",
         measured=median("chain", IMPORTED, "rerun"),
     ),
-    Figure(what="cost of a step at 1,000 steps over that at 10", most=1.5, unit="×", measured=per_step),
+    Figure(what="cost of a step at 1,000 steps over that at 10", most=1.5, unit="times", measured=per_step),
     *(
-        Figure(what=f"wrapper over raw SDK, {what}: {heading}", most=most, unit="×", measured=over_raw(what, key))
+        Figure(what=f"wrapper over raw SDK, {what}: {heading}", most=most, unit="times", measured=over_raw(what, key))
         for what in ("build", "submit", "register")
         for key, heading, most in (("requests", "requests", 1.0), ("seconds", "time", 1.05))
     ),
     Figure(
         what="100,000 run.log calls, over the same with the metrics thrown away",
         most=1.2,
-        unit="×",
+        unit="times",
         measured=ratio(median("metrics", LOGGING), median("metrics", f"{LOGGING}, thrown away")),
     ),
     Figure(

@@ -27,7 +27,7 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Power:
-    """value = factor × size^exponent."""
+    """value = factor * size^exponent."""
 
     factor: float
     exponent: float

@@ -28,7 +28,7 @@ def cell(summary: Summary | None, rounds: int | None = None) -> str:
     if summary.rounds == 1:
         spread = "1 round"
     else:
-        spread = f"{number(summary.least)}–{number(summary.most)}"
+        spread = f"{number(summary.least)}…{number(summary.most)}"
         spread += f"; {summary.rounds} rounds" if rounds and summary.rounds != rounds else ""
     return f"{number(summary.median)} ({spread})"
 

@@ -1,6 +1,8 @@
-"""Metaflow: each step a process. It reads a flow's steps in the source of the class, so that the source is written."""
+"""Metaflow: each step a process. It reads the steps in the source of the class, so that the source is written."""
 
 from __future__ import annotations
+
+import itertools
 
 from benchmarks.peers.peer import Peer
 from benchmarks.pipelines import Pipeline
@@ -49,7 +51,7 @@ class Metaflow(Peer):
 def _chain(pipeline: Pipeline) -> list[dict[str, str]]:
     names = ["start", *(f"step{number}" for number in range(1, pipeline.steps - 1)), "end"]
     steps = [{"name": "start", "work": "self.value = 0", "next": f"self.next(self.{names[1]})"}]
-    for name, following in zip(names[1:-1], names[2:], strict=True):
+    for name, following in itertools.pairwise(names[1:]):
         steps.append({"name": name, "work": "self.value += 1", "next": f"self.next(self.{following})"})
     return [*steps, {"name": "end", "work": "self.value += 1", "next": "pass"}]
 

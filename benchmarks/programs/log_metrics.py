@@ -1,4 +1,4 @@
-"""`log_metrics.py COUNT HOW`: calls `run.log` COUNT times, and prints when it began and ended, in seconds of the epoch.
+"""`log_metrics.py COUNT HOW`: calls `run.log` COUNT times; prints when it began and ended (Unix time).
 
 HOW is `run` (a run of the workspace; its id is printed, too) or `offline` (the SDK without a workspace).
 """

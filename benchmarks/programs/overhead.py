@@ -1,6 +1,6 @@
-"""One operation by the wrapper or by the SDK alone: `overhead.py WHAT HOW`, in a folder with config.json and scripts/.
+"""One operation by the wrapper or by the SDK alone: `overhead.py WHAT HOW`, in a folder with a config.
 
-Prints how many requests the first one needed, from the connection on, and the median time of the next ones in seconds.
+Prints how many requests the first one needed, from the connection on, and the median of the next ones in seconds.
 What is registered or submitted is new each time.
 """
 

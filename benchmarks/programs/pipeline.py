@@ -1,4 +1,4 @@
-"""Runs the pipeline of a config to its end: `pipeline.py CONFIG`; prints how long that took once the SDK was there."""
+"""Runs the pipeline of a config to its end: `pipeline.py CONFIG`; prints the seconds from submit to completed."""
 
 import importlib
 import json

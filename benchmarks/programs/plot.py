@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 OURS = "azureml_wrapper"
 OUR_COLOUR, RERUN_COLOUR = "#0067b8", "#9dc6e8"

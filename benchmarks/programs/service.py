@@ -19,7 +19,7 @@ class Watched:
 
     def __init__(self, application):
         self._application = application
-        self._requests = Path(os.environ["REQUESTS"]).open("a", buffering=1)
+        self._requests = Path(os.environ["REQUESTS"]).open("a", buffering=1)  # noqa: SIM115 (until the process ends)
         self._discards = os.environ.get("METRICS") == "discard"
 
     def __getattr__(self, name):

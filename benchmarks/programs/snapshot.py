@@ -1,4 +1,4 @@
-"""`snapshot.py CONFIG`: submits a pipeline of one step; prints the seconds until it is submitted, and until completed."""
+"""`snapshot.py CONFIG`: submits a pipeline of one step; prints the seconds to submit, and to its end."""
 
 import importlib
 import json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.scenario import Scenario
-from benchmarks.scenarios import chain, growth, metrics, overhead, runs, snapshot, schedules, start, transfer
+from benchmarks.scenarios import chain, growth, metrics, overhead, runs, schedules, snapshot, start, transfer
 
 SCENARIOS: tuple[Scenario, ...] = (
     chain.TRIVIAL,

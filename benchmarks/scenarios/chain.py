@@ -14,9 +14,9 @@ from benchmarks.subjects import OurRun, PeerRun, folder_name
 STEPS = 10
 QUANTITIES = (Quantity(key="seconds", heading="every step runs"), Quantity(key="rerun", heading="nothing changed"))
 
-ABOUT = """{what} Each number is the wall time of a fresh process, but in the lines "SDK imported", which are from submit
-to completed in a process that has imported the SDK. "Nothing changed" runs the same pipeline again, with the tool's own
-cache; where a tool has none that looks for changes, the cell is empty."""
+ABOUT = """{what} Each number is the wall time of a fresh process, but in the lines "SDK imported", which are from
+submit to completed in a process that has imported the SDK. "Nothing changed" runs the same pipeline again,
+with the tool's own cache; where a tool has none that looks for changes, the cell is empty."""
 
 
 def open_chain(sdk: bool) -> Open:

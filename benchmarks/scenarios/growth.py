@@ -72,9 +72,9 @@ def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]
 
 
 ABOUT = """{what} Wall time of a fresh process, with the service up. Memory is the most that all processes had at once
-(client, service and steps; a peer's server, too), the sum of their resident sets: pages that forked processes share
-count for each of them. The exponent is that of a power law, by least squares in logarithms; 1 is a straight line.
-One measurement may take {limit} s; what is cut off, or not begun, says so."""
+(client, service and steps; a peer's server, too), the sum of their resident sets: pages that forked
+processes share count for each of them. The exponent is that of a power law, by least squares in logarithms;
+1 is a straight line. One measurement may take {limit} s; what is cut off, or not begun, says so."""
 QUANTITIES = (
     Quantity(key="seconds", heading="time"),
     Quantity(key="mib", heading="memory", unit="MiB"),

@@ -57,8 +57,9 @@ def blob(setting: Setting) -> Iterator[list[Entry]]:
 TABLE = Scenario(
     name="table",
     title="A table of 1 GB",
-    about="""Five columns of numbers, texts and times. `register_csv` uploads the file, whose first row is new each time, and registers
-it; `to_pandas_dataframe` reads the registered table with the SDK's own reader. In fresh processes that are connected.""",
+    about="""Five columns of numbers, texts and times. `register_csv` uploads the file, whose first row is new each
+time, and registers it; `to_pandas_dataframe` reads the registered table with the SDK's own reader. In
+fresh processes that are connected.""",
     open=table,
 )
 BLOB = Scenario(

@@ -1,6 +1,7 @@
 """Dagster: ops of one job, each in a process (its default), or all in one (IN_PROCESS)."""
 
 import os
+from pathlib import Path
 
 from dagster import in_process_executor, job, multiprocess_executor, op
 
@@ -12,7 +13,7 @@ EXECUTOR = (
 
 @op
 def first() -> int:
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return 0
 
@@ -21,7 +22,7 @@ def first() -> int:
 def add(previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return previous + 1
 

@@ -1,6 +1,7 @@
 """Kedro: nodes of one pipeline, in its process (SequentialRunner); this becomes pipeline_registry.py of a project."""
 
 import os
+from pathlib import Path
 
 from kedro.pipeline import Pipeline, node
 
@@ -8,7 +9,7 @@ STEPS = int(os.environ["STEPS"])
 
 
 def first() -> int:
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return 0
 
@@ -16,7 +17,7 @@ def first() -> int:
 def add(previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return previous + 1
 

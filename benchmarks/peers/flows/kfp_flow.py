@@ -11,10 +11,11 @@ STEPS = int(os.environ["STEPS"])
 @dsl.component(install_kfp_package=False)
 def add(previous: int) -> int:
     import os
+    from pathlib import Path
 
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return previous + 1
 

@@ -1,6 +1,7 @@
 """Prefect: tasks of one flow, in the flow's process; the results of cached ones are kept in PREFECT_HOME."""
 
 import os
+from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, NO_CACHE
@@ -14,7 +15,7 @@ STEPS, CACHE = int(os.environ["STEPS"]), bool(os.environ.get("CACHE"))
 def step(number: int, previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return previous + 1
 

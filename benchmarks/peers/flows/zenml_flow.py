@@ -1,6 +1,7 @@
 """ZenML: steps of one pipeline, in its process, each result stored and recorded (local orchestrator)."""
 
 import os
+from pathlib import Path
 
 from zenml import pipeline, step
 
@@ -11,7 +12,7 @@ STEPS, CACHE = int(os.environ["STEPS"]), bool(os.environ.get("CACHE"))
 def add(previous: int) -> int:
     if os.environ.get("WITH_SDK"):
         from azureml.core import Run  # noqa: F401
-    with open(os.environ["TALLY"], "ab") as tally:
+    with Path(os.environ["TALLY"]).open("ab") as tally:
         tally.write(b".")
     return previous + 1
 
