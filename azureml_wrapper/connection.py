@@ -48,8 +48,6 @@ class Access:
 
     address: str
     token: Callable[[], str] = field(repr=False)
-    # A file of certificates, or True for those that are trusted anyway.
-    trust: str | bool = True
 
 
 _connections: dict[tuple[Any, ...], Workspace] = {}
@@ -106,15 +104,15 @@ def access(scope: Scope, *, target: str | None, address: str) -> Access:
     if choose_target(scope.subscription_id, target) != LOCAL:
         from azureml_wrapper.login import plain_tokens
 
-        return Access(address, plain_tokens(address), os.environ.get("REQUESTS_CA_BUNDLE") or True)
+        return Access(address, plain_tokens(address))
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
-    home = Home()
-    info = control.start(home)
+    _prepare_sdk(None)
+    info = control.start(Home())
     token = Tokens(info.secret).user(subscription=scope.subscription_id)
-    return Access(_addresses(info).base, lambda: token, str(_trust_bundle(home)))
+    return Access(_addresses(info).base, lambda: token)
 
 
 def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:

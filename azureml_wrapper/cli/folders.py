@@ -14,9 +14,9 @@ import click
 
 from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.errors import BadRecord, WrapperError
-from azureml_wrapper.jobs.folder import PAUSE, JobFolder
+from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
 from azureml_wrapper.jobs.selection import names_jobs, select
-from azureml_wrapper.jobs.states import State, states
+from azureml_wrapper.jobs.states import State
 
 DAMAGED = "Damaged"
 # Jobs that are worked on at the same time.
@@ -40,8 +40,7 @@ def check_options(given: dict[str, Any]) -> dict[str, bool]:
 def show_states(words: Sequence[str], *, as_json: bool) -> None:
     """A line for each job; exit code 1 where the state of one is not known."""
     folders, problems = _open(select(words))
-    found = states(folder.record for folder in folders)
-    _remember(folders, found)
+    found = states_of(folders)
     for folder in folders:
         state = found[folder.record.run_id]
         if state.problem:
@@ -90,7 +89,7 @@ def _pieces(folders: Sequence[JobFolder], problems: dict[str, str], *, follow: b
     readers = {folder.record.run_id: folder.log_reader() for folder in folders}
     open_, said = list(folders), set()
     while open_:
-        found = states([folder.record for folder in open_], lines=False)
+        found = states_of(open_, lines=False)
         for folder in open_:
             state = found[folder.record.run_id]
             if state.problem:
@@ -164,14 +163,6 @@ def _open(paths: Sequence[Path]) -> tuple[list[JobFolder], dict[str, str]]:
     return folders, problems
 
 
-def _remember(folders: Sequence[JobFolder], found: dict[str, State]) -> None:
-    """Logs that will not grow are not read again next time."""
-    for folder in folders:
-        state = found[folder.record.run_id]
-        if state.has_ended and state.last_line and not folder.record.last_line:
-            folder.remember(state)
-
-
 def _record(folder: JobFolder, state: State) -> dict[str, Any]:
     record = folder.record
     return {
@@ -207,8 +198,12 @@ def _show(records: Sequence[Record], columns: Sequence[str], problems: dict[str,
 
 def _leave(problems: dict[str, str]) -> None:
     """Tell what went wrong, and leave with 1 where anything did."""
+    by_text: dict[str, list[str]] = {}
     for job, text in sorted(problems.items()):
-        click.echo(f"{click.style('Error: ', fg='red', bold=True)}{job}: {text}", err=True)
+        by_text.setdefault(text, []).append(job)
+    for text, jobs in by_text.items():
+        who = jobs[0] if len(jobs) == 1 else f"{jobs[0]} and {len(jobs) - 1} more"
+        click.echo(f"{click.style('Error: ', fg='red', bold=True)}{who}: {text}", err=True)
     if problems:
         _exit()
 

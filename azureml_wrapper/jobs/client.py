@@ -7,20 +7,20 @@ The requests are those that the SDK itself makes: `runs:query` with a filter of 
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
-
-import requests
-from requests.adapters import HTTPAdapter
+from urllib.parse import quote, urlsplit
 
 from azureml_wrapper.connection import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
+from azureml_wrapper.transfer.http import Answer, Broken, Http, Refusal
 
 PARALLEL = 8
-SECONDS = 60
+ATTEMPTS = 4
 # As many ids as the SDK puts into one filter.
 BATCH = 50
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
@@ -37,9 +37,8 @@ class Client:
             f"/subscriptions/{scope.subscription_id}/resourceGroups/{quote(scope.resource_group)}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(scope.name)}"
         )
-        self._session = requests.Session()
-        for prefix in ("http://", "https://"):
-            self._session.mount(prefix, HTTPAdapter(pool_maxsize=PARALLEL, max_retries=2))
+        self._connections: dict[str, Http] = {}
+        self._opening = threading.Lock()
 
     def runs(self, experiment: str, run_ids: Iterable[str]) -> Iterator[JSON]:
         """The records of those runs of an experiment that there are; of at most `BATCH` ids."""
@@ -62,43 +61,59 @@ class Client:
     def read(self, address: str, start: int = 0, length: int | None = None) -> tuple[bytes, int]:
         """Bytes of a file from `start` on, and the size of the whole file."""
         end = "" if length is None else start + length - 1
-        answer = self._send("GET", address, headers={"Range": f"bytes={start}-{end}"})
-        total = _TOTAL.search(answer.headers.get("Content-Range", ""))
-        if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return b"", int(total[1]) if total else start
-        if answer.status_code == HTTPStatus.NOT_FOUND:
+        headers = {"Range": f"bytes={start}-{end}"}
+        answer = self._send("GET", address, headers, accept=(404, 416))
+        found = _TOTAL.search(answer.headers.get("content-range", ""))
+        total = int(found[1]) if found else start
+        if answer.status == HTTPStatus.NOT_FOUND:
             return b"", 0
-        _check(answer)
-        if answer.status_code == HTTPStatus.OK:
+        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return b"", total
+        if answer.status == HTTPStatus.OK:
             # The range was not looked at.
-            return answer.content[start:][:length], len(answer.content)
-        return answer.content, int(total[1]) if total else start + len(answer.content)
+            return answer.body[start:][:length], len(answer.body)
+        return answer.body, total
 
     def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON | None:
         """The answer's JSON; None where there is no such thing."""
-        headers = {"Authorization": f"Bearer {self._access.token()}"}
-        answer = self._send(method, f"{self._access.address}{path}", json=body, headers=headers)
-        if answer.status_code == HTTPStatus.NOT_FOUND:
+        headers = {"Authorization": f"Bearer {self._access.token()}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        answer = self._send(method, f"{self._access.address}{path}", headers, content, accept=(404,))
+        if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        _check(answer)
-        found: JSON = answer.json()
+        found: JSON = json.loads(answer.body)
         return found
 
-    def _send(self, method: str, address: str, **content: Any) -> requests.Response:
+    def _send(
+        self,
+        method: str,
+        address: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        *,
+        accept: tuple[int, ...] = (),
+    ) -> Answer:
         try:
-            # Given here, for the session's own `verify` loses against REQUESTS_CA_BUNDLE.
-            return self._session.request(method, address, timeout=SECONDS, verify=self._access.trust, **content)
-        except requests.RequestException as error:
-            # Without the address: it may be signed.
-            reason = getattr(error.args[0] if error.args else None, "reason", None) or type(error).__name__
-            raise ConnectionFailed(f"Azure ML at {self._access.address} does not answer: {reason}") from error
+            return self._connection(address).send(
+                method, address, headers=headers, body=body, attempts=ATTEMPTS, accept=accept
+            )
+        except Broken as error:
+            raise ConnectionFailed(f"Azure ML at {self._access.address} does not answer: {error}") from error
+        except Refusal as error:
+            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise LoginFailed(
+                    f"Azure ML refuses the login ({error}). Run `az login` again, or on a machine without a browser "
+                    "`az login --use-device-code`."
+                ) from error
+            raise ConnectionFailed(f"Azure ML at {self._access.address} answered {error}") from error
 
-
-def _check(answer: requests.Response) -> None:
-    if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise LoginFailed(
-            f"Azure ML refuses the login ({answer.status_code}). Run `az login` again, or on a machine without a "
-            "browser `az login --use-device-code`."
-        )
-    if not answer.ok:
-        raise ConnectionFailed(f"Azure ML answered {answer.status_code}: {answer.text[:300]}")
+    def _connection(self, address: str) -> Http:
+        """The connections to a host, which all threads share."""
+        parts = urlsplit(address)
+        place = f"{parts.scheme}://{parts.netloc}"
+        with self._opening:
+            if place not in self._connections:
+                # The header that storage wants would make the local service take a request for one to its storage.
+                headers: dict[str, str] | None = {} if address.startswith(self._access.address) else None
+                self._connections[place] = Http(place, headers=headers)
+            return self._connections[place]

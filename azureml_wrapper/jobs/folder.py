@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.errors import NoSuchJob, UnregisteredRun
 from azureml_wrapper.jobs import locks
 from azureml_wrapper.jobs.logs import LogReader
-from azureml_wrapper.jobs.record import RECORD, JobRecord, read_record
+from azureml_wrapper.jobs.record import RECORD, JobRecord, known_last_line, read_record, remember_last_line
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, State, client_of, states
 from azureml_wrapper.workspace import PathLike
 
@@ -67,21 +67,7 @@ class JobFolder:
 
     def state(self, *, line: bool = True) -> State:
         """Status, seconds, and the last line of the log."""
-        found = states([self.record], lines=line)[self.record.run_id]
-        if found.has_ended and line and found.last_line and not self.record.last_line:
-            self.remember(found)
-        return found
-
-    def remember(self, state: State) -> None:
-        """Keep the last line of a log that will not grow any more, where nobody else is at the folder."""
-        try:
-            with locks.locked(self.path):
-                if read_record(self.path) == self.record:
-                    self.record = self.record.evolve(last_line=state.last_line)
-                    self.record.write(self.path)
-        except OSError:
-            # Another command, or a folder that cannot be written: the next one asks again.
-            return
+        return states_of([self], lines=line)[self.record.run_id]
 
     def logs(self, *, follow: bool = False) -> Iterator[str]:
         """What the script has printed, in pieces; with `follow`, until the run has ended."""
@@ -154,3 +140,14 @@ class JobFolder:
 
     def __repr__(self) -> str:
         return f"JobFolder({str(self.path)!r})"
+
+
+def states_of(folders: Sequence[JobFolder], *, lines: bool = True) -> dict[str, State]:
+    """Run id -> state, for many folders at once; the last line of a log that does not grow any more is kept."""
+    paths = {folder.record.run_id: folder.path for folder in folders}
+    known = {run_id: known_last_line(path, run_id) for run_id, path in paths.items()} if lines else {}
+    found = states((folder.record for folder in folders), lines=lines, known=known)
+    for run_id, state in found.items():
+        if lines and state.has_ended and state.last_line and not known[run_id]:
+            remember_last_line(paths[run_id], run_id, state.last_line)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -16,6 +17,7 @@ from azureml_wrapper.connection import Scope
 from azureml_wrapper.errors import BadRecord
 
 RECORD = "aml_job.json"
+LAST_LINE = ".aml_last_line"
 VERSION = 1
 
 
@@ -26,7 +28,6 @@ class JobRecord:
     `asked` holds the fields of a job's config as they were used, and no secrets: these are never part of it.
     `address` is where the workspace's services are asked for the run. `original_run_id` is the first run of a job
     that was submitted again, `resubmitted_from` the one before; `earlier` are the runs that this folder held before.
-    `last_line` is what the log of a run that has ended ends with, once that was looked up.
     """
 
     run_id: str
@@ -44,7 +45,6 @@ class JobRecord:
     original_run_id: str | None = None
     resubmitted_from: str | None = None
     earlier: tuple[str, ...] = ()
-    last_line: str | None = None
 
     @property
     def scope(self) -> Scope:
@@ -86,6 +86,24 @@ def read_record(folder: Path) -> JobRecord:
     except UnicodeDecodeError as error:
         raise BadRecord(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
     return _parse(file, data)
+
+
+def remember_last_line(folder: Path, run_id: str, line: str) -> None:
+    """Keep what the log of a run that has ended ends with; where that fails, it is fetched again."""
+    file = folder / LAST_LINE
+    with contextlib.suppress(OSError):
+        beside = file.with_name(f"{file.name}.{os.getpid()}")
+        beside.write_text(f"{run_id}\n{line}", encoding="utf-8")
+        beside.replace(file)
+
+
+def known_last_line(folder: Path, run_id: str) -> str:
+    """What was remembered of this run; else nothing."""
+    try:
+        known, _, line = (folder / LAST_LINE).read_text(encoding="utf-8", errors="replace").partition("\n")
+    except OSError:
+        return ""
+    return line if known == run_id else ""
 
 
 def _parse(file: Path, data: Any) -> JobRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -43,8 +43,13 @@ class State:
         return self.status in ENDS
 
 
-def states(records: Iterable[JobRecord], *, lines: bool = True) -> dict[str, State]:
-    """Run id -> state. A run that its workspace does not have is `Gone`, one that cannot be asked for `Unknown`."""
+def states(
+    records: Iterable[JobRecord], *, lines: bool = True, known: Mapping[str, str] | None = None
+) -> dict[str, State]:
+    """Run id -> state. A run that its workspace does not have is `Gone`, one that cannot be asked for `Unknown`.
+
+    With `lines`, the last line of each log that has one; those in `known` (run id -> line) are not fetched.
+    """
     places: dict[tuple[Any, ...], list[JobRecord]] = defaultdict(list)
     for record in records:
         places[record.scope, record.target, record.address].append(record)
@@ -52,7 +57,7 @@ def states(records: Iterable[JobRecord], *, lines: bool = True) -> dict[str, Sta
     for (scope, target, address), here in places.items():
         try:
             client = Client(access(scope, target=target, address=address), scope)
-            found |= _of_workspace(client, here, lines)
+            found |= _of_workspace(client, here, known or {}, lines=lines)
         except ConnectionFailed as error:
             found |= {record.run_id: State(status=UNKNOWN, problem=str(error)) for record in here}
     return found
@@ -63,11 +68,13 @@ def client_of(record: JobRecord) -> Client:
     return Client(access(record.scope, target=record.target, address=record.address), record.scope)
 
 
-def _of_workspace(client: Client, records: Sequence[JobRecord], lines: bool) -> dict[str, State]:
+def _of_workspace(
+    client: Client, records: Sequence[JobRecord], known: Mapping[str, str], *, lines: bool
+) -> dict[str, State]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         answers = pool.map(lambda batch: list(client.runs(batch[0], batch[1])), _batches(records))
         runs = {str(run["runId"]): run for run in itertools.chain.from_iterable(answers)}
-        found = {record.run_id: _state(record, runs.get(record.run_id)) for record in records}
+        found = {record.run_id: _state(record, runs.get(record.run_id), known) for record in records}
         if lines:
             started = [record.run_id for record in records if found[record.run_id].seconds is not None]
             unread = [run_id for run_id in started if not found[run_id].last_line]
@@ -85,7 +92,7 @@ def _batches(records: Sequence[JobRecord]) -> Iterator[tuple[str, list[str]]]:
             yield experiment, run_ids[start : start + BATCH]
 
 
-def _state(record: JobRecord, run: dict[str, Any] | None) -> State:
+def _state(record: JobRecord, run: dict[str, Any] | None, known: Mapping[str, str]) -> State:
     if run is None:
         problem = f"Workspace {record.ws_name} has no run {record.run_id}."
         return State(status=GONE, problem=problem)
@@ -95,7 +102,7 @@ def _state(record: JobRecord, run: dict[str, Any] | None) -> State:
     return State(
         status=_WORDS.get(status, status),
         seconds=max(0.0, (until - begin).total_seconds()) if begin else None,
-        last_line=record.last_line or "",
+        last_line=known.get(record.run_id, ""),
     )
 
 

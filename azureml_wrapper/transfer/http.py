@@ -57,10 +57,13 @@ class Stopped(Exception):
 
 
 class Http:
-    """One set of connections, for all threads of a transfer."""
+    """One set of connections, for all threads of a transfer. `headers` go with every request."""
 
-    def __init__(self, address: str, *, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, address: str, *, stop: threading.Event | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.stop = stop or threading.Event()
+        self._headers = {"x-ms-version": VERSION} if headers is None else dict(headers)
         self._pool = _pool(address)
 
     def send(
@@ -83,7 +86,7 @@ class Http:
                 self._pause(attempt, failure)
             if self.stop.is_set():
                 raise Stopped
-            answer, failure = self._once(method, url, {"x-ms-version": VERSION, **(headers or {})}, body)
+            answer, failure = self._once(method, url, {**self._headers, **(headers or {})}, body)
             if answer is not None and (answer.status < 400 or answer.status in accept):
                 return answer
             if answer is not None and (answer.status not in BUSY or attempt == attempts - 1):
