@@ -151,6 +151,9 @@ def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, 
     output = capsys.readouterr().out
     assert "Try 2 of 3 of step 'c'" in output
     assert output.count("ConnectionError: the database is away") == 2
+    log = run.steps["c"].logs()
+    assert "[local] Try 3 of 3. The one before it failed:" in log
+    assert "the database is away" in log
 
 
 def test_and_no_more(make, gate, unique):

@@ -25,6 +25,9 @@ ERROR_LOG = "logs/azureml/stderrlogs.txt"
 # The order in which logFiles shows them.
 LOGS = (EXECUTION_LOG, ERROR_LOG, OUT_LOG)
 
+# Properties with which the wrapper marks a run that tries a failed step again: "2 of 3", and why.
+TRY, RETRY_REASON = "azureml_wrapper.try", "azureml_wrapper.retry_reason"
+
 NOT_STARTED, RUNNING, FINISHED, FAILED, CANCELED = "NotStarted", "Running", "Finished", "Failed", "Canceled"
 _WORDS = {
     RunStatus.NOT_STARTED: NOT_STARTED,
@@ -126,3 +129,11 @@ class PipelineExecutor(Protocol):
 
     def close(self) -> None:
         """Begin no further step, because the service ends. To be called before the jobs are stopped."""
+
+
+def retry_notes(properties: Mapping[str, str]) -> tuple[str, ...]:
+    """What the log of a step says that runs because an earlier try has failed."""
+    if TRY not in properties:
+        return ()
+    reason = properties.get(RETRY_REASON, "").strip()
+    return (f"Try {properties[TRY]}. The one before it failed: {reason}",)

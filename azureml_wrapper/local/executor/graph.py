@@ -15,7 +15,14 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.graphs import Edge, Graph, Walk
 from azureml_wrapper.local.domain.jobs import Executor, JobInput
 from azureml_wrapper.local.domain.modules import Module
-from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, Values, word_of
+from azureml_wrapper.local.domain.pipelines import (
+    PIPELINE_RUN_TYPE,
+    STEP_RUN_TYPE,
+    PipelineRun,
+    Values,
+    retry_notes,
+    word_of,
+)
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import output_of
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse
@@ -53,6 +60,7 @@ class _Active:
     plans: dict[str, Plan]
     walk: Walk
     edges: dict[str, list[Edge]]
+    notes: tuple[str, ...] = ()
     run_ids: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
@@ -112,6 +120,7 @@ class GraphExecutor:
             plans=self._plans(workspace_id, graph, record.assigned),
             walk=Walk(graph, continue_on_failure=record.continue_on_failure),
             edges=graph.inputs_of(),
+            notes=retry_notes(self._runs.get(workspace_id, run_id).properties),
         )
         self._pipelines.mark_submitted(workspace_id, run_id)
         self._active[active.key] = active
@@ -212,7 +221,8 @@ class GraphExecutor:
             return
         active.attempts[run.run_id] = attempt
         self._log_step_start(run)
-        self._executor.submit(replace(attempt.job, notes=(*attempt.job.notes, f"{attempt.text}.")))
+        notes = (*attempt.job.notes, *active.notes, f"{attempt.text}.")
+        self._executor.submit(replace(attempt.job, notes=notes))
 
     def _makers(self, active: _Active, node: str) -> dict[str, str]:
         """The runs that made the inputs of a step, by the inputs' names."""
