@@ -11,6 +11,7 @@ import traceback
 
 import click
 
+from azureml_wrapper.cli.execute import execute
 from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
 from azureml_wrapper.cli.local import local
 from azureml_wrapper.cli.nouns import compute, datastore, environment, job
@@ -33,7 +34,7 @@ def aml() -> None:
 
 
 JOBS = (submit, status, abort, logs, results)
-for command in (*JOBS, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
+for command in (*JOBS, execute, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
     aml.add_command(command)
 
 for noun in (compute, datastore, environment, job):

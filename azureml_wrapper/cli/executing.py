@@ -1,0 +1,85 @@
+"""Executes an order, and stays with its run until the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from azureml_wrapper.cli.options import open_workspace
+from azureml_wrapper.cli.streaming import stream
+from azureml_wrapper.cloud.execution import Execution, Order
+from azureml_wrapper.cloud.project import Project
+from azureml_wrapper.errors import RunCanceled, RunTimeout
+from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
+from azureml_wrapper.transfer import download_run_files
+
+OUTPUTS = "outputs/"
+# How long a cancelled run may take to stop, in seconds.
+PATIENCE = 300
+
+
+def execute(config: Path | None, locally: bool, folder: Path, *, outputs: Path | None, **given: Any) -> None:
+    """Send the script and show what it prints; Ctrl-C, or SIGTERM, cancels the run."""
+    project = Project.at(folder)
+    execution = Execution(open_workspace(config, locally), project, Order(**given))
+    with _terminable():
+        try:
+            run = execution.submit()
+        except KeyboardInterrupt:
+            started = execution.submitted()
+            if started is not None:
+                _cancel(started)
+            raise
+        click.echo(f"Run {run.id}: {run.portal_url}")
+        _follow(run)
+    _tell_outputs(run, outputs)
+
+
+def _follow(run: RunWrapper) -> None:
+    try:
+        stream(run)
+    except KeyboardInterrupt:
+        _cancel(run)
+    run.wait()
+
+
+def _cancel(run: RunWrapper) -> None:
+    """Cancel, and wait until the run has stopped; a second Ctrl-C leaves."""
+    click.echo("Cancelling the run…", err=True)
+    if run.status not in ENDS:
+        run.cancel()
+    try:
+        run.wait(timeout=PATIENCE)
+    except RunTimeout:
+        click.echo(f"It has not stopped yet: {run.portal_url}", err=True)
+    if run.status == CANCELED:
+        raise RunCanceled(f"Run {run.id} was cancelled. What it had written to outputs so far may be incomplete.")
+
+
+def _tell_outputs(run: RunWrapper, folder: Path | None) -> None:
+    if folder is not None:
+        report = download_run_files(run.raw, folder, prefix=OUTPUTS)
+        click.echo(f"Outputs in {folder / OUTPUTS}: {report}")
+        return
+    names = sorted(name for name in run.raw.get_file_names() if name.startswith(OUTPUTS))
+    click.echo(f"Outputs of the run: {', '.join(names) or 'none'}.")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is what a scheduler or a container sends in place of Ctrl-C."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,24 @@
+"""`python -m azureml_wrapper.cloud_executor …` is `aml execute …`.
+
+A project that has its own `pipeline/azureml/cloud_executor.py` goes on using it with these lines in it:
+
+    from azureml_wrapper.cloud_executor import main
+
+    main()
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from azureml_wrapper import cli
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Execute what the command line says, and leave with the exit code of `aml`."""
+    cli.main(["execute", *(sys.argv[1:] if arguments is None else arguments)])
+
+
+if __name__ == "__main__":
+    main()
