@@ -1,0 +1,50 @@
+"""One command at a time in a job folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from azureml_wrapper.errors import FolderBusy
+from azureml_wrapper.jobs import locks
+
+HOLD = """
+import sys
+from pathlib import Path
+from azureml_wrapper.jobs.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_command_is_told_who_is_there(tmp_path):
+    with locks.locked(tmp_path):
+        with pytest.raises(FolderBusy, match=rf"Another command works on {tmp_path} \(.*process \d+, since \d\d:"):
+            with locks.locked(tmp_path):
+                pass
+        with locks.locked(tmp_path, locks.RESULTS):
+            pass
+    with locks.locked(tmp_path):
+        pass
+
+
+def test_a_process_that_is_killed_leaves_the_folder_free(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(FolderBusy, match=f"process {holder.pid}"), locks.locked(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+        with locks.locked(tmp_path):
+            pass
+
+
+def test_an_error_leaves_the_folder_free(tmp_path):
+    with pytest.raises(ValueError, match="mine"), locks.locked(tmp_path):
+        raise ValueError("mine")
+    with locks.locked(tmp_path):
+        pass
