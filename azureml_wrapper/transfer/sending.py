@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,8 @@ from azureml_wrapper.transfer.scan import LocalFile
 BLOCK = 8 * 1024 * 1024
 # Azure's limit of blocks in a blob (Microsoft Learn, "Put Block List"): larger files have larger blocks.
 MOST_BLOCKS = 50_000
+# Bytes of a block's id; the storage takes up to 64.
+ID_LENGTH = 24
 # Blocks in memory at once.
 AHEAD = 12
 
@@ -54,12 +56,13 @@ def send_large(container: BlobContainer, name: str, file: LocalFile, *, crew: Cr
     all blocks have arrived.
     """
     waiting = container.waiting_blocks(name)
+    length = id_length(waiting)
     whole = hashlib.md5(usedforsecurity=False)
 
     def send(numbered: tuple[int, bytes]) -> str:
         number, content = numbered
         digest = hashlib.md5(content, usedforsecurity=False)
-        block = block_id(number, digest.digest())
+        block = block_id(number, digest.digest(), length)
         if waiting.get(block) == len(content):
             progress.skip(len(content))
         else:
@@ -81,9 +84,14 @@ def block_size(size: int) -> int:
     return max(BLOCK, -(-size // MOST_BLOCKS))
 
 
-def block_id(number: int, md5: bytes) -> str:
-    """Of one length for all blocks, as Azure asks."""
-    return base64.b64encode(f"{number:05d}".encode() + md5).decode()
+def block_id(number: int, md5: bytes, length: int = ID_LENGTH) -> str:
+    """The id of a block of this place and content, of `length` bytes."""
+    return base64.b64encode(hashlib.blake2b(f"{number}:".encode() + md5, digest_size=length).digest()).decode()
+
+
+def id_length(waiting: Iterable[str]) -> int:
+    """The storage wants all ids of a blob to be of one length, those that another program has left there, too."""
+    return next((len(base64.b64decode(block)) for block in waiting), ID_LENGTH)
 
 
 def hash_file(file: LocalFile) -> str:

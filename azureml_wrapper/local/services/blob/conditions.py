@@ -42,6 +42,15 @@ def check_append(request: Request, position: str | None) -> Check:
     return check
 
 
+def check_source(request: Request, source: Blob) -> None:
+    """Raise where the source of a copy does not meet the request's conditions for it."""
+    wanted, unwanted = request.headers.get("x-ms-source-if-match"), request.headers.get("x-ms-source-if-none-match")
+    if (wanted is not None and not _names(wanted, source)) or (unwanted is not None and _names(unwanted, source)):
+        raise PreconditionFailed(
+            "The source blob does not meet the request's conditions.", code="SourceConditionNotMet"
+        )
+
+
 def is_unchanged(request: Request, blob: Blob) -> bool:
     """Whether a read is answered 304; raises `PreconditionFailed` where its other conditions fail."""
     if _fails(request, blob):

@@ -80,6 +80,7 @@ def _copy_blob(context: Context, request: Request) -> Response:
     if source.netloc.rpartition("@")[2] != context.addresses.host or owner not in (account, "127"):
         raise Unsupported("The local storage copies blobs within one account only.")
     before = context.blobs.get(account, from_container, from_name)
+    conditions.check_source(request, before)
     blob = context.blobs.copy(
         before,
         context.blobs.path(account, from_container, from_name),
@@ -113,12 +114,15 @@ def get_blob(context: Context, request: Request) -> Response:
     if not blob.size:
         return empty(200, headers)
     path = context.blobs.path(*where(request))
+    wire.check_range_md5(request, part)
     if part is None:
         return file_response(path, length=blob.size, headers=headers)
     start, length = part
     headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
     if md5 := headers.pop("Content-MD5", None):
         headers["x-ms-blob-content-md5"] = md5
+    if wire.asks_range_md5(request):
+        headers["Content-MD5"] = wire.range_md5(path, start, length)
     return file_response(path, start=start, length=length, status=206, headers=headers)
 
 
