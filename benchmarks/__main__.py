@@ -48,6 +48,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--rounds", type=int, help=f"how often each entry is measured; {ROUNDS}, with --quick {QUICK_ROUNDS}"
     )
     parser.add_argument(
+        "--budget",
+        type=float,
+        help="seconds after which a line gets no further round, in place of its scenario's own",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="small cases, once: to see that everything works; not kept"
     )
     parser.add_argument("--resume", action="store_true", help="leave what the run before this one has completed")
@@ -87,8 +92,14 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> bool:
     )
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        setting = Setting(folder=scratch, cache=WORK / "data", quick=options.quick, peers=not options.no_peers)
-        measure(scenario, setting, result, lambda found: results.save(found, folder))
+        setting = Setting(
+            folder=scratch,
+            cache=WORK / "data",
+            limit=scenario.limit,
+            quick=options.quick,
+            peers=not options.no_peers,
+        )
+        measure(scenario, setting, result, lambda found: results.save(found, folder), budget=options.budget)
     except Failed as reason:
         print(f"  {reason}\n{reason.output}")
         return False

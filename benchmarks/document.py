@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +34,12 @@ def parts(scenarios: Sequence[Scenario], found: Mapping[str, Result]) -> dict[st
 def fill(text: str, new: Mapping[str, str]) -> str:
     """The document with what is between `<!-- benchmarks:NAME -->` and `<!-- /benchmarks:NAME -->` replaced."""
     for name, content in new.items():
-        pattern = re.compile(rf"(<!-- benchmarks:{name} -->\n).*?(<!-- /benchmarks:{name} -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise ValueError(f"The document has no markers <!-- benchmarks:{name} --> … <!-- /benchmarks:{name} -->.")
-        text = pattern.sub(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)
+        begin, end = f"<!-- benchmarks:{name} -->\n", f"<!-- /benchmarks:{name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"The document has no markers {begin.strip()} … {end}.")
+        text = f"{before}{begin}{content}\n{end}{after}"
     return text
 
 
@@ -69,13 +70,20 @@ def measurements(scenarios: Sequence[Scenario], found: Mapping[str, Result]) -> 
 
 
 def _part(scenario: Scenario, result: Result | None) -> str:
-    head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{scenario.about}"
+    head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{scenario.about} {_bounds(scenario)}"
     if result is None:
         return f"{head}\n\nNot measured yet."
     picture = PICTURES.get(scenario.name)
     shown = f"\n\n![{scenario.title}](performance/{picture})" if picture else ""
     unfinished = "" if result.complete else "\n\nThe measurement was interrupted: rounds are missing."
     return f"{head}\n\n{tables.of(scenario, result)}{unfinished}{shown}"
+
+
+def _bounds(scenario: Scenario) -> str:
+    return (
+        f"A measurement is cut off after {scenario.limit:.0f} s; a line that has taken {scenario.budget:.0f} s "
+        "gets no further round."
+    )
 
 
 def plot(found: Mapping[str, Result]) -> None:

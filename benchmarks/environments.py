@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from benchmarks.processes import NotMeasured
+
 HERE = Path(__file__).parent
 FOLDER = HERE / ".envs"
 REQUIREMENTS = HERE / "peers"
@@ -16,7 +18,7 @@ INSTALL_SECONDS = 600
 TAIL = 300
 
 
-class NotInstalled(Exception):
+class NotInstalled(NotMeasured):
     """An environment could not be made; the message is why."""
 
 

@@ -6,24 +6,29 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.environments import NotInstalled
 from benchmarks.processes import Failed, NotMeasured
 from benchmarks.results import Line, Result
 from benchmarks.scenario import Entry, Scenario, Setting
 
-# An entry that has used this up is not measured in further rounds; the table tells its number of rounds.
-BUDGET_SECONDS = 60.0
 FAILURES = "failures.log"
 
 
-def measure(scenario: Scenario, setting: Setting, result: Result, save: Callable[[Result], None]) -> None:
-    """Fill the result, and have it saved after each measurement."""
+def measure(
+    scenario: Scenario,
+    setting: Setting,
+    result: Result,
+    save: Callable[[Result], None],
+    *,
+    budget: float | None = None,
+) -> None:
+    """Fill the result, and have it saved after each measurement. `budget` is in seconds, for an entry."""
+    most = scenario.budget if budget is None else budget
     with scenario.open(setting) as entries:
         result.lines = [Line(name=entry.name, group=entry.group, size=entry.size) for entry in entries]
         spent = dict.fromkeys((entry.name for entry in entries), 0.0)
         for number in range(result.rounds):
             for entry, line in _order(entries, result.lines, number):
-                if line.reason or spent[entry.name] >= BUDGET_SECONDS:
+                if line.reason or spent[entry.name] >= most:
                     continue
                 spent[entry.name] += _measure(entry, line, setting.folder)
                 save(result)
@@ -47,9 +52,6 @@ def _measure(entry: Entry, line: Line, folder: Path) -> float:
         line.reason = str(reason)
         if isinstance(reason, Failed):
             _keep(folder / FAILURES, entry.name, reason)
-    except NotInstalled as reason:
-        line.reason = str(reason)
-        _say(f"  {entry.name}: {reason}")
     else:
         line.add(values)
         _say(f"  {entry.name}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))

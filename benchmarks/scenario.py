@@ -39,7 +39,7 @@ class Setting:
 
     folder: Path
     cache: Path
-    limit: float = 100.0
+    limit: float
     quick: bool = False
     peers: bool = True
 
@@ -53,10 +53,15 @@ Open = Callable[[Setting], AbstractContextManager[list[Entry]]]
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """`open` makes ready what the entries need, and clears it away. `about` stands above the table, and says what a
-    reader must know to judge the numbers."""
+    reader must know to judge the numbers.
+
+    One measurement may take `limit` seconds. An entry that has used up `budget` seconds is not measured again.
+    """
 
     name: str
     title: str
     about: str
     open: Open
+    limit: float = 120.0
+    budget: float = 40.0
     quantities: tuple[Quantity, ...] = field(default=(Quantity(key="seconds", heading="time"),))

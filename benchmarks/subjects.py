@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.environments import NotInstalled
 from benchmarks.ours import Place
-from benchmarks.peers import Peer
+from benchmarks.peers.peer import Peer
 from benchmarks.pipelines import Pipeline
-from benchmarks.processes import Failed, NotMeasured, run
+from benchmarks.processes import Failed, run
 from benchmarks.scenario import Values
 
 PREPARE_SECONDS = 120.0
@@ -35,14 +34,11 @@ class PeerRun:
 
     def _prepare(self) -> None:
         self.pipeline.folder.mkdir(parents=True)
-        try:
-            self.peer.write(self.pipeline)
-            for command in self.peer.prepare(self.pipeline):
-                self._run(command, reuse=False)
-            if self._rerun:
-                self._once(reuse=True)
-        except NotInstalled as error:
-            raise NotMeasured(str(error)) from error
+        self.peer.write(self.pipeline)
+        for command in self.peer.prepare(self.pipeline):
+            self._run(command, reuse=False)
+        if self._rerun:
+            self._once(reuse=True)
         self._prepared = True
 
     def _once(self, *, reuse: bool) -> dict[str, float]:

@@ -35,7 +35,7 @@ class WatchedPlace(Place):
             return found
         self.home.create()
         reader, writer = os.pipe()
-        command = [
+        command: list[str | Path] = [
             PYTHON,
             PROGRAMS / "service.py",
             "--home",

@@ -8,7 +8,8 @@ from azureml_wrapper.connection import Scope, connect
 ws = connect(Scope("local", "bench", "bench"))
 from azureml.core import Experiment  # noqa: E402
 
-BATCH = 500
+# The most that the SDK makes at once.
+BATCH = 100
 
 parent = Experiment(ws, "many").start_logging(snapshot_directory=None)
 for start in range(0, int(sys.argv[1]), BATCH):

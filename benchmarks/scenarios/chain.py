@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from benchmarks import ours
 from benchmarks.peers import PEERS
 from benchmarks.pipelines import Pipeline
-from benchmarks.scenario import Entry, Open, Quantity, Scenario, Setting
+from benchmarks.scenario import Entry, Open, Quantity, Scenario, Setting, Values
 from benchmarks.subjects import OurRun, PeerRun, folder_name
 
 STEPS = 10
@@ -31,7 +31,7 @@ def open_chain(sdk: bool) -> Open:
                 OurRun(place, Pipeline(folder=place.folder / "chain", steps=steps, sdk=sdk), setting.limit)
                 for place in (cold, up)
             )
-            mine: dict[str, Callable[[], object]] = {
+            mine: dict[str, Callable[[], Values]] = {
                 "service down": downed.cold,
                 "service up": running.process,
                 "SDK imported": running.imported,
@@ -64,5 +64,6 @@ WITH_SDK = Scenario(
     title="A chain of 10 steps that import the SDK",
     about=ABOUT.format(what="The same steps, each of which does `from azureml.core import Run`."),
     open=open_chain(sdk=True),
+    budget=25,
     quantities=QUANTITIES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 from collections.abc import Callable, Iterator
 
@@ -21,10 +22,10 @@ QUICK = (3, 6)
 
 
 class Growing:
-    """The sizes of one subject. What would surely pass the limit, going by the size before, is not begun."""
+    """The sizes of one subject. What would take more than `most` seconds, going by the size before, is not begun."""
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
+    def __init__(self, most: float) -> None:
+        self._most = most
         self._took: dict[int, list[float]] = {}
 
     def entry(self, name: str, size: int, measure: Callable[[], Values]) -> Entry:
@@ -41,7 +42,7 @@ class Growing:
         if smaller is None:
             return
         expected = statistics.median(self._took[smaller]) * size / smaller
-        if size not in self._took and expected > self._limit * 2:
+        if size not in self._took and expected > self._most:
             raise NotMeasured(f"not begun: about {expected:.0f} s, going by {smaller} steps")
 
 
@@ -50,7 +51,7 @@ def open_growth(shape: Shape, own: tuple[int, ...], others: tuple[int, ...]) -> 
     def entries(setting: Setting) -> Iterator[list[Entry]]:
         with ours.place(setting.folder / f"growth-{shape}") as place:
             place.set_up()
-            growing, lines = Growing(setting.limit), []
+            growing, lines = Growing(math.inf), []
             for size in QUICK if setting.quick else own:
                 pipeline = Pipeline(folder=place.folder / f"{shape}-{size}", steps=size, shape=shape)
                 run = OurRun(place, pipeline, setting.limit, memory=True)
@@ -63,7 +64,7 @@ def open_growth(shape: Shape, own: tuple[int, ...], others: tuple[int, ...]) -> 
 def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]:
     found = []
     for peer in PEERS:
-        growing = Growing(setting.limit)
+        growing = Growing(setting.limit / 2)
         for size in sizes:
             folder = setting.folder / "peers" / folder_name(peer.name) / f"{shape}-{size}"
             run = PeerRun(peer, Pipeline(folder=folder, steps=size, shape=shape), setting.limit, memory=True)
@@ -74,24 +75,26 @@ def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]
 ABOUT = """{what} Wall time of a fresh process, with the service up. Memory is the most that all processes had at once
 (client, service and steps; a peer's server, too), the sum of their resident sets: pages that forked
 processes share count for each of them. The exponent is that of a power law, by least squares in logarithms;
-1 is a straight line. One measurement may take {limit} s; what is cut off, or not begun, says so."""
+1 is a straight line. A peer that would take more than half of the limit, going by fewer steps, is not begun."""
 QUANTITIES = (
     Quantity(key="seconds", heading="time"),
     Quantity(key="mib", heading="memory", unit="MiB"),
 )
-LIMIT = f"{Setting.limit:.0f}"
 
 CHAINS = Scenario(
     name="growth",
     title="Chains of 10 to 1,000 steps",
-    about=ABOUT.format(what="The trivial steps of above, in a row.", limit=LIMIT),
+    about=ABOUT.format(what="The trivial steps of above, in a row."),
     open=open_growth("chain", CHAIN, PEERS_CHAIN),
+    budget=12,
     quantities=QUANTITIES,
 )
 FANS = Scenario(
     name="fan",
     title="200 steps side by side",
-    about=ABOUT.format(what="200 steps that read one source, two at a time where a tool can.", limit=LIMIT),
+    about=ABOUT.format(what="200 steps that read one source, two at a time where a tool can."),
     open=open_growth("fan", FAN, FAN),
+    limit=60,
+    budget=12,
     quantities=QUANTITIES,
 )
