@@ -28,6 +28,12 @@ def _secret(place: Place) -> str | None:
     return os.environ.get(found[1]) if found else value
 
 
+def _protocol(place: Place) -> str | None:
+    value = one_of("https", "wasbs", "http", "wasb")(place)
+    # What SDK v1's clients speak with a container, whatever it is called.
+    return {"wasbs": "https", "wasb": "http"}.get(value or "", value)
+
+
 _CREDENTIALS: Keys = {
     "account_key": Key(read=_secret, becomes="`account_key`; `${NAME}` is that variable of the environment"),
     "sas_token": Key(read=_secret, becomes="`sas_token`; `${NAME}` is that variable of the environment"),
@@ -39,7 +45,7 @@ KEYS: Keys = {
     "account_name": Key(read=text, becomes="`account_name`", needed=True),
     "container_name": Key(read=text, becomes="`container_name`", needed=True),
     "endpoint": Key(read=text, becomes="`endpoint`", default="core.windows.net"),
-    "protocol": Key(read=one_of("https", "http"), becomes="`protocol`", default="https"),
+    "protocol": Key(read=_protocol, becomes="`protocol`: https for both https and wasbs", default="https"),
     "credentials": Key(
         read=lambda place: read_keys(place, _CREDENTIALS),
         becomes="an account key or a SAS token; without them the user's own login",

@@ -221,7 +221,7 @@ def check_bindings(place: Place, command: Command, allowed: Iterable[str]) -> No
         elif binding.kind in declared and binding.name not in declared[binding.kind]:
             at.fail(f"{at} uses {binding}, and there is no such {binding.kind}." + _hint(binding, declared))
     script = command.script
-    if script and command.code and not (command.code / script.name).is_file():
+    if script and command.code and command.code.is_dir() and not (command.code / script.name).is_file():
         at.fail(f"{at} calls {script.name}, and there is no {command.code / script.name}.")
 
 

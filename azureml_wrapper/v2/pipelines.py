@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from azureml_wrapper.config import readers
-from azureml_wrapper.errors import did_you_mean
+from azureml_wrapper.errors import MissingKey, did_you_mean
 from azureml_wrapper.v2.bindings import Binding, in_single_quotes
 from azureml_wrapper.v2.data import DataInput, Input, Literal, Output, read_input, read_output
 from azureml_wrapper.v2.jobs import (
@@ -191,8 +191,8 @@ def _node(place: Place, default_compute: str | None, pipeline: Mapping[str, Any]
     found["compute"] = found["compute"] or default_compute
     if not found["compute"]:
         place.fail(f"{place}.compute is missing, and there is no settings.default_compute.")
-    if component:
-        found["outputs"] = {**{name: Output() for name in component["outputs"]}, **(own["outputs"] or {})}
+    found["inputs"] = {**_defaults(place, component, own["inputs"]), **own["inputs"]}
+    found["outputs"] = {**{name: Output() for name in component.get("outputs") or ()}, **own["outputs"]}
     command = command_of(place, found)
     command = replace(
         command,
@@ -206,6 +206,19 @@ def _node(place: Place, default_compute: str | None, pipeline: Mapping[str, Any]
         command=command,
         allow_reuse=bool(component.get("is_deterministic", True)),
     )
+
+
+def _defaults(place: Place, component: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Input]:
+    """The values of inputs that a component declares and the node does not give."""
+    found: dict[str, Input] = {}
+    for name, declared in (component.get("inputs") or {}).items():
+        default = declared.get("default") if isinstance(declared, dict) else None
+        if name in own:
+            continue
+        if default is None:
+            place.fail(f"{place}.inputs.{name} is missing, which its component has.", MissingKey)
+        found[name] = Literal(str(default))
+    return found
 
 
 def _either(key: str, own: Mapping[str, Any], component: Mapping[str, Any], place: Place) -> Any:
@@ -228,9 +241,9 @@ def _check_command(place: Place, command: Command) -> None:
 def _bound(place: Place, name: str, item: Input, pipeline: Mapping[str, Any]) -> Input:
     """The input, with that of the pipeline in the place of a binding to it."""
     binding = binding_of(item)
-    at = place.at("inputs").at(name)
     if binding is None or binding.kind == "job output":
         return item
+    at = place.at("inputs").at(name)
     if binding.kind != "parent input":
         at.fail(
             f"{at} is {binding}; an input of a pipeline's job is bound to ${{{{parent.inputs.NAME}}}} or "

@@ -1,0 +1,87 @@
+"""docs/v2-yaml.md, made from the tables that the readers follow: `python -m azureml_wrapper.v2.table --write FILE`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from azureml_wrapper.v2 import computes, data, datastores, environments, jobs, pipelines, sweeps
+from azureml_wrapper.v2.reading import Key, Keys, Noted
+
+INTRODUCTION = """\
+# YAML of `az ml`, key by key
+
+What `aml compute|datastore|environment|job create -f FILE` makes of each key. The files are carried out with SDK v1, in
+Azure or on the local Azure ML (`--local`).
+
+- **done**: it becomes what the last column says, in SDK v1's words.
+- **noted**: it changes nothing, SDK v1 has no place for it, and the command says so.
+- **refused**: the command ends with exit code 2, and names file, line and key.
+
+Every key that is not listed is refused as unknown, with those that come near. `(needed)` must be there. All problems
+of a file are told at once. This page is made from the readers' own tables (`python -m azureml_wrapper.v2.table`).
+
+Of the types of computes only `amlcompute` is read, of datastores only `azure_blob`, of jobs `command`, `pipeline` and
+`sweep`, and of the jobs within a pipeline only `command`; every other type is refused by name. On the local Azure ML,
+sampling `bayesian` and several processes that it cannot start are refused when the job is submitted.
+
+References are `azureml:NAME:VERSION`, `azureml:NAME@latest` or `azureml:NAME`; registries and other labels are
+refused. Bindings are `${{inputs.x}}`, `${{outputs.x}}` and, in a trial, `${{search_space.x}}`; in a pipeline's inputs
+and outputs `${{parent.inputs.x}}`, `${{parent.outputs.x}}` and `${{parent.jobs.NAME.outputs.x}}`. One that leads
+nowhere is refused. `--set path.to.key=VALUE` and `--name` replace values of a file; paths are relative to the file.
+"""
+
+SECTIONS: Mapping[str, tuple[Keys, Mapping[str, Keys]]] = {
+    "compute: `type: amlcompute`": (computes.KEYS, computes.NESTED),
+    "datastore: `type: azure_blob`": (datastores.KEYS, datastores.NESTED),
+    "environment": (environments.KEYS, {}),
+    "environment within a job": (environments.INLINE, {}),
+    "job: `type: command`": (jobs.KEYS, jobs.NESTED),
+    "inputs.NAME of a job": (data.INPUT, {}),
+    "outputs.NAME of a job": (data.OUTPUT, {}),
+    "job: `type: pipeline`": (pipelines.KEYS, pipelines.NESTED),
+    "job: `type: sweep`": (sweeps.KEYS, sweeps.NESTED),
+}
+
+
+def render() -> str:
+    """The page."""
+    return "\n".join([INTRODUCTION, *_sections()])
+
+
+def rows(keys: Keys, nested: Mapping[str, Keys]) -> Iterator[tuple[str, str, str]]:
+    """Key, done or noted or refused, and what becomes of it; keys within keys by their path."""
+    for path, table in {"": keys, **nested}.items():
+        for name, key in table.items():
+            shown = f"{path}.{name}" if path else name
+            if isinstance(key, Key):
+                yield shown + (" (needed)" if key.needed else ""), "done", key.becomes
+            else:
+                yield shown, "noted" if isinstance(key, Noted) else "refused", key.why
+
+
+def _sections() -> Iterator[str]:
+    for title, (keys, nested) in SECTIONS.items():
+        yield f"\n## {title}\n\n| key | | what becomes of it |\n| --- | --- | --- |"
+        for name, word, text in rows(keys, nested):
+            yield f"| {name} | {word} | {_cell(text)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="azureml_wrapper.v2.table", description=__doc__)
+    parser.add_argument("--write", type=Path, help="the file to write; else it is printed")
+    given = parser.parse_args()
+    if given.write:
+        given.write.write_text(render(), encoding="utf-8")
+    else:
+        print(render(), end="")
+
+
+if __name__ == "__main__":
+    main()
