@@ -24,14 +24,13 @@ def csv(cache: Path, size: int) -> Path:
 
 
 def noise(cache: Path, size: int) -> Path:
-    """A file of at least `size` random bytes, which repeat every 4 MiB."""
-    return _kept(
-        cache / f"noise-{size}.bin", lambda file: _repeat(file, size, random.Random(SEED).randbytes(2**22), b"")
-    )
+    """A file of at least `size` random bytes, which repeat every 4 MiB, alone in its folder."""
+    block = random.Random(SEED).randbytes(2**22)
+    return _kept(cache / f"noise-{size}" / "noise.bin", lambda file: _repeat(file, size, block, b""))
 
 
 def change(file: Path) -> None:
-    """Another content of the same size: the first row of a table gets another id."""
+    """Another content of the same size: in a table, the first row gets another id."""
     with file.open("r+b") as table:
         table.readline()
         table.write(b"%0*d" % (MARK, time.time_ns()))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.memory import PeakMemory, family
 
@@ -36,15 +36,18 @@ class Failed(NotMeasured):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A process that ended well: wall time from its start to its end, and the most memory of its family."""
+    """A process that ended well: wall time from start to end, the most memory of its family in bytes, its output."""
 
     seconds: float
     peak: int
     output: str
 
     def json(self) -> Any:
-        """The last line that it printed."""
-        return json.loads(self.output.splitlines()[-1])
+        """What it printed as a line of JSON; `Failed` where it did not."""
+        for line in reversed(self.output.splitlines()):
+            if line.startswith("{"):
+                return json.loads(line)
+        raise Failed("printed no values", self.output[-TAIL:])
 
 
 def run(
@@ -59,15 +62,15 @@ def run(
 
     Raises `NotMeasured` at the limit (in seconds; the family is killed), `Failed` for another exit code than 0.
     """
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
             [str(word) for word in command],
             cwd=folder,
             env=dict(variables),
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=out,
+            stderr=errors,
             start_new_session=True,
         )
         late = threading.Event()
@@ -79,13 +82,17 @@ def run(
             code = process.wait()
             seconds = time.perf_counter() - start
         timer.cancel()
-        log.seek(0)
-        output = log.read().decode(errors="replace")
+        output, told = _text(out), _text(errors)
     if late.is_set():
         raise NotMeasured(f"cut off at the limit of {limit:.0f} s")
     if code:
-        raise Failed(f"failed with exit code {code}: {error_line(output)}", output[-TAIL:])
+        raise Failed(f"failed with exit code {code}: {error_line(told or output)}", (output + told)[-TAIL:])
     return Finished(seconds=seconds, peak=memory.bytes if memory else 0, output=output)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def error_line(output: str) -> str:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from benchmarks.scenario import Scenario
-from benchmarks.scenarios import chain, growth, metrics, overhead, runs, schedules, snapshot, start, transfer
+from benchmarks.scenarios import (
+    chain,
+    growth,
+    metrics,
+    overhead,
+    runs,
+    schedules,
+    snapshot,
+    start,
+    status,
+    sync,
+    transfer,
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
     chain.TRIVIAL,
@@ -16,6 +28,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     snapshot.SCENARIO,
     transfer.TABLE,
     transfer.BLOB,
+    sync.SCENARIO,
+    status.SCENARIO,
     schedules.SCENARIO,
     start.SCENARIO,
 )

@@ -23,6 +23,16 @@ def moving(here: Place, what: str, file: Path, limit: float) -> Callable[[], Val
     return measure
 
 
+def syncing(here: Place, what: str, file: Path, limit: float) -> Callable[[], Values]:
+    """The folder of the file, by the wrapper."""
+
+    def measure() -> Values:
+        values: Values = here.program("sync", what, file.parent, "synced", limit=limit).json()
+        return values
+
+    return measure
+
+
 @contextlib.contextmanager
 def table(setting: Setting) -> Iterator[list[Entry]]:
     file = data.csv(setting.cache, setting.size(SIZE, QUICK))
@@ -47,9 +57,17 @@ def blob(setting: Setting) -> Iterator[list[Entry]]:
     file = data.noise(setting.cache, setting.size(SIZE, QUICK))
     with place(setting.folder / "blob") as here:
         here.start()
+        synced = syncing(here, "up", file, setting.limit)
+
+        def sync_up() -> Values:
+            data.change(file)
+            return synced()
+
         yield [
             Entry(name="Datastore.upload_files", measure=moving(here, "upload", file, setting.limit)),
             Entry(name="Datastore.download", measure=moving(here, "download", file, setting.limit)),
+            Entry(name="sync_folder, up", measure=sync_up),
+            Entry(name="sync_folder, down", measure=syncing(here, "down", file, setting.limit)),
             Entry(name="cp", measure=lambda: data.copy(file, here.folder / "copy")),
         ]
 
@@ -65,6 +83,8 @@ fresh processes that are connected.""",
 BLOB = Scenario(
     name="blob",
     title="A file of 1 GB to and from a datastore",
-    about="""By the SDK's own blob client, over https on this machine, in fresh processes that are connected.""",
+    about="""By the SDK's own blob client, and by `WorkspaceWrapper.sync_folder`; both over https on this machine, in
+fresh processes that are connected. The content is new for each upload by `sync_folder`, which else would send
+nothing.""",
     open=blob,
 )
