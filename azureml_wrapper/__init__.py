@@ -20,26 +20,32 @@ if TYPE_CHECKING:
     from azureml_wrapper.run import RunWrapper as RunWrapper
     from azureml_wrapper.script import ScriptWrapper as ScriptWrapper
     from azureml_wrapper.step import PipelineStep as PipelineStep
+    from azureml_wrapper.training.base import BasePipeline as BasePipeline
+    from azureml_wrapper.training.base import TrainPipeline as TrainPipeline
     from azureml_wrapper.workspace import WorkspaceWrapper as WorkspaceWrapper
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BasePipeline": "training.base",
     "JobFolder": "jobs.folder",
     "JobWrapper": "job",
     "PipelineStep": "step",
     "PipelineWrapper": "pipeline",
     "RunWrapper": "run",
     "ScriptWrapper": "script",
+    "TrainPipeline": "training.base",
     "WorkspaceWrapper": "workspace",
 }
 __all__ = [
+    "BasePipeline",
     "JobFolder",
     "JobWrapper",
     "PipelineStep",
     "PipelineWrapper",
     "RunWrapper",
     "ScriptWrapper",
+    "TrainPipeline",
     "WorkspaceWrapper",
 ]
 

@@ -23,7 +23,7 @@ from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
 from azureml_wrapper.workspace import WorkspaceWrapper
 
 if TYPE_CHECKING:
-    from azureml.core import Experiment
+    from azureml.core import Experiment, Workspace
     from azureml.pipeline.core import Pipeline
 
     from azureml_wrapper.config.loader import Config
@@ -78,12 +78,22 @@ class PipelineWrapper:
         """The pipeline of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
 
         `steps` is a mapping of step configs, in order, or a list. A `script_directory` is relative to the file's
-        folder. `options` are those of WorkspaceWrapper.
+        folder. `options` are those of WorkspaceWrapper. A pipeline configuration file, which is a mapping of steps
+        and nothing else, is read as well; its workspace is that of `ws_config`, or of the nearest
+        .azureml/config.json. See docs/pipeline-files.md.
         """
-        from azureml_wrapper.config.loader import load
+        from azureml_wrapper.config.loader import load, read_document
         from azureml_wrapper.config.models import PipelineConfig
+        from azureml_wrapper.config.steps_file import is_steps_file
 
-        found, document = load(PipelineConfig, config)
+        read = read_document(config)
+        if is_steps_file(read.data):
+            from azureml_wrapper.training.pipeline import StepsPipeline
+
+            return StepsPipeline.of(read, **options)
+        if options.pop("ws_config", None) is not None:
+            raise BadArgument("ws_config is for pipeline configuration files; this config names a workspace itself.")
+        found, document = load(PipelineConfig, read)
         workspace = WorkspaceWrapper(found.ws_name, found.resource_group, found.subscription_id, **options)
         folder = document.folder if document.path else None
         steps = [PipelineStep._of(fields, workspace, folder) for fields in found.named_steps()]
@@ -108,7 +118,7 @@ class PipelineWrapper:
 
         self._check_folders()
         ws = self.workspace.ws
-        made = Pipeline(ws, steps=_Builder(self, Lookup(ws)).build())
+        made = Pipeline(ws, steps=self._sdk_steps(ws))
         if self.workspace.is_local:
             send_in_one_request(made)
         return made
@@ -234,6 +244,10 @@ class PipelineWrapper:
         in_config = {name for step in self.steps for name in step.parameters_in_config}
         values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
         return {name: as_parameter(value) for name, value in values.items()}
+
+    def _sdk_steps(self, ws: Workspace) -> Any:
+        """A list of the SDK's steps, or its StepSequence."""
+        return _Builder(self, Lookup(ws)).build()
 
     def _check_folders(self) -> None:
         for step in self.steps:

@@ -20,6 +20,7 @@ from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongTy
 # Where `ws.write_config()` of the SDK and the button of Azure's portal put it.
 DEFAULT_FILES = (Path(".azureml") / "config.json", Path("aml_config") / "config.json")
 _REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+SCHEMA_KEY = "$schema"
 # The file that `ws.write_config()` makes: {"Id": null, "Scope": "/subscriptions/…"}.
 _SCOPE = re.compile(
     r"/subscriptions/(?P<subscription_id>[^/]+)/resourceGroups/(?P<resource_group>[^/]+)"
@@ -31,16 +32,10 @@ Config = Mapping[str, Any] | str | os.PathLike[str] | None
 M = TypeVar("M", bound=Model)
 
 
-def load(model: type[M], source: Config) -> tuple[M, Document]:
+def load(model: type[M], source: Config | Document) -> tuple[M, Document]:
     """The config of a dict, of a file, or of the nearest `.azureml/config.json`; else a `ConfigError`."""
-    document = _read(source)
-    if not isinstance(document.data, Mapping):
-        found = type(document.data).__name__
-        raise tell(
-            [Problem(WrongType, (), f"a config is a mapping of keys, not {found}.")], document, what=model.noun
-        )
-    problems = [Problem(BadValue, path, f"{show_path(path)} is there twice.") for path in document.duplicates]
-    data = _substitute(document, problems)
+    document = read_document(source)
+    data, problems = fill_in(document, model.noun)
     problems += _rename(data)
     for step in _steps(data):
         problems += _rename(step)
@@ -48,6 +43,18 @@ def load(model: type[M], source: Config) -> tuple[M, Document]:
     if problems or config is None:
         raise tell(problems, document, what=model.noun)
     return config, document
+
+
+def fill_in(document: Document, noun: str) -> tuple[dict[str, Any], list[Problem]]:
+    """The data of a config that is a mapping, with the values of variables, and what was wrong so far."""
+    if not isinstance(document.data, Mapping):
+        found = type(document.data).__name__
+        raise tell([Problem(WrongType, (), f"a config is a mapping of keys, not {found}.")], document, what=noun)
+    problems = [Problem(BadValue, path, f"{show_path(path)} is there twice.") for path in document.duplicates]
+    data: dict[str, Any] = _substitute(document, problems)
+    # The line by which editors find the schema.
+    data.pop(SCHEMA_KEY, None)
+    return data, problems
 
 
 def check(model: type[M], data: Mapping[str, Any]) -> M:
@@ -82,7 +89,10 @@ def find() -> Path:
     )
 
 
-def _read(source: Config) -> Document:
+def read_document(source: Config | Document) -> Document:
+    """A config as it was written; that of the nearest `.azureml/config.json` for None."""
+    if isinstance(source, Document):
+        return source
     if source is None:
         return readers.read(find())
     if isinstance(source, (str, os.PathLike)):
@@ -172,19 +182,20 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(model, detail) for detail in error.errors(include_url=False)]
+        problems += [explain(model, detail) for detail in error.errors(include_url=False)]
         return None
 
 
-def _problem(model: type[Model], detail: Any) -> Problem:
-    """One of pydantic's errors in our words."""
-    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
+def explain(model: type[Model], detail: Any, above: KeyPath = ()) -> Problem:
+    """One of pydantic's errors in our words; `above` is where the model's own keys stand."""
+    path: KeyPath = (*above, *(part for part in detail["loc"] if part != "[key]"))
     shown, kind = show_path(path), detail["type"]
     if kind == "missing":
         return Problem(MissingKey, path, f"{shown} is missing.")
     if kind == "extra_forbidden":
         noun = "step" if len(path) > 1 else model.noun
-        return Problem(BadValue, path, f"{shown} is not a key of a {noun}'s config." + _hint(model, path))
+        hint = _known(model, str(path[-1])) if above else _hint(model, path)
+        return Problem(BadValue, path, f"{shown} is not a key of a {noun}'s config.{hint}")
     if kind.endswith(("_type", "_parsing")) or kind == "type":
         return Problem(WrongType, path, f"{shown} must be {_wanted(kind, detail)}.")
     if kind in ("string_too_short", "too_short"):
@@ -199,6 +210,9 @@ _WANTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "path_type": "the path of a folder",
+    "list_type": "a list",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
 }
 
 
@@ -214,5 +228,9 @@ def _hint(model: type[Model], path: KeyPath) -> str:
     in_step = len(path) > 1
     if name == "steps" and not in_step:
         return " A config that has steps is one for PipelineWrapper.from_config."
-    known = [*(StepConfig if in_step else model).model_fields, "workspace_name"]
+    return _known(StepConfig if in_step else model, name, "workspace_name")
+
+
+def _known(model: type[Model], name: str, *more: str) -> str:
+    known = [*model.model_fields, *more]
     return did_you_mean(name, known) or f" Known are {', '.join(sorted(known))}."

@@ -10,12 +10,14 @@ import azureml_wrapper
 from azureml_wrapper import local
 
 PUBLIC = [
+    "BasePipeline",
     "JobFolder",
     "JobWrapper",
     "PipelineStep",
     "PipelineWrapper",
     "RunWrapper",
     "ScriptWrapper",
+    "TrainPipeline",
     "WorkspaceWrapper",
 ]
 

@@ -1,0 +1,1 @@
+"""Pipeline configuration files: what makes a pipeline of their steps, and of the variables beside them."""

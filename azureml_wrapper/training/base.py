@@ -1,0 +1,97 @@
+"""BasePipeline and TrainPipeline: a pipeline configuration file, constructed and run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.config.steps_file import load_steps
+from azureml_wrapper.config.variables import Variables
+from azureml_wrapper.messages import say
+from azureml_wrapper.names import check_experiment_name
+from azureml_wrapper.run import ENDS, RunWrapper
+from azureml_wrapper.training.pipeline import StepsPipeline, open_workspace
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+    from azureml.pipeline.core import Pipeline
+
+    from azureml_wrapper.config.loader import Config
+    from azureml_wrapper.workspace import WorkspaceWrapper
+
+# For how long the first step's id is waited for, and how often it is asked for, in seconds.
+_FIRST_STEP, _PAUSE = 10.0, 0.2
+
+
+class BasePipeline(ABC):
+    """What pipelines of a configuration file share: the workspace, the file's steps, the run.
+
+    `pipeline_config` is a .json or .yml file (or a dict); `ws_config` names the workspace, by default the nearest
+    .azureml/config.json does. `options` are those of WorkspaceWrapper: auth, target, workspace. A subclass says in
+    `construct_pipeline` what becomes of the steps. Raises `ConfigError`, which tells all that is wrong with the file.
+    """
+
+    def __init__(self, pipeline_config: Config, ws_config: Config = None, **options: Any) -> None:
+        self.file = load_steps(pipeline_config)
+        self.workspace: WorkspaceWrapper = open_workspace(ws_config, **options)
+        self.variables = Variables(self.file.document.folder)
+        self.pipeline: Pipeline | None = None
+
+    @property
+    def ws(self) -> Workspace:
+        """The SDK's own Workspace."""
+        return self.workspace.ws
+
+    @abstractmethod
+    def construct_pipeline(self) -> None:
+        """Set `pipeline` to the SDK's Pipeline."""
+
+    def run_pipeline(self, experiment_name: str, tags: Mapping[str, str] | None = None) -> RunWrapper:
+        """Submit the pipeline, print the ids of the run and of its first step, and return the run at once.
+
+        What was not constructed yet is. `wait` of the run waits for its end.
+        """
+        from azureml.core import Experiment
+
+        check_experiment_name(experiment_name)
+        if self.pipeline is None:
+            self.construct_pipeline()
+        experiment = Experiment(self.ws, experiment_name)
+        # The SDK prints the same and more.
+        with contextlib.redirect_stdout(io.StringIO()):
+            run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
+        _tell(run)
+        return run
+
+
+class TrainPipeline(BasePipeline):
+    """The steps of a pipeline configuration file, one after the other.
+
+    pipeline = TrainPipeline("pipeline_config.json")
+    pipeline.construct_pipeline()
+    run = pipeline.run_pipeline(experiment_name="DEV-train-pipeline")
+    """
+
+    def construct_pipeline(self) -> None:
+        """Make what is not there of the cluster and the datastores, and build the steps."""
+        self.pipeline = StepsPipeline(self.file, self.workspace).build()
+
+
+def _tell(run: RunWrapper) -> None:
+    """The ids, for whoever wants to cancel the run or a step of it."""
+    say(f"Run {run.id}\n{run.portal_url}")
+    for name, step in _begun(run).items():
+        say(f"Step {name!r}: {step.id}")
+    say(f"Cancel it with: aml cancel {run.id} (or one step, by its id or name: aml cancel {run.id} STEP)")
+
+
+def _begun(run: RunWrapper) -> dict[str, RunWrapper]:
+    """The steps that have begun, as soon as there is one; none where that takes long."""
+    deadline = time.monotonic() + _FIRST_STEP
+    while not (steps := run.steps) and time.monotonic() < deadline and run.status not in ENDS:
+        time.sleep(_PAUSE)
+    return steps
