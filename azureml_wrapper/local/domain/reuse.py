@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from azureml_wrapper.local.domain.secrets import is_secret_name
@@ -56,8 +57,12 @@ class Recipe:
     outputs: JSON
 
     @property
+    def content(self) -> JSON:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @cached_property
     def key(self) -> str:
-        content = asdict(self)
+        content = self.content
         del content["snapshot_id"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

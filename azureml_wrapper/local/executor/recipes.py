@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from azureml_wrapper.local.domain.datasets import Source
@@ -51,7 +50,7 @@ class Recipes:
             variables=dict(config.get("environmentVariables") or {}),
             settings=_settings(plan),
             inputs={item.name: self._input(job, item, made_by.get(item.name)) for item in job.inputs},
-            outputs={item.name: asdict(item) for item in job.outputs},
+            outputs={item.name: dict(vars(item)) for item in job.outputs},
         )
 
     def code(self, workspace_id: str, recipe: Recipe) -> dict[str, str]:

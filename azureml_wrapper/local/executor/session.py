@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -86,15 +86,23 @@ class Session:
             self.say(note)
         self._around.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
         self._advance(RunStatus.RUNNING)
-        timer = threading.Timer(min(self._job.timeout or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), timed_out)
+        with self._limit(timed_out):
+            ending = self._execute(staged)
+        self._advance(RunStatus.FINALIZING)
+        return self._publish(staged, ending)
+
+    @contextmanager
+    def _limit(self, timed_out: Callable[[], None]) -> Iterator[None]:
+        if not self._job.timeout:
+            yield
+            return
+        timer = threading.Timer(min(self._job.timeout, threading.TIMEOUT_MAX), timed_out)
         timer.daemon = True
         timer.start()
         try:
-            ending = self._execute(staged)
+            yield
         finally:
             timer.cancel()
-        self._advance(RunStatus.FINALIZING)
-        return self._publish(staged, ending)
 
     def close(self) -> None:
         """Remove the working directory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
@@ -35,7 +36,7 @@ class Plan:
     module: Module
     values: Values
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, str]:
         """The step's parameters that have a value; `Invalid` for a parameter that the pipeline does not have."""
         found = {name: item.get("DefaultValue") for name, item in self.module.parameters.items()}
@@ -60,12 +61,7 @@ class Plan:
     @property
     def runconfig(self) -> JSON:
         """The RunConfiguration that the SDK sent as text; empty where there is none."""
-        try:
-            config = json.loads(self.step.runconfig or "{}")
-        except ValueError as error:
-            raise Invalid(f"The run configuration of step {self.module.name!r} is not JSON: {error}.") from error
-        check_shape(config, Needed(_RUNCONFIG), f"The run configuration of step {self.module.name!r}")
-        return dict(config)
+        return dict(_read_runconfig(self.step.runconfig or "{}", self.module.name))
 
     def check(self) -> None:
         """Raise a fault for what can be known to fail before anything runs."""
@@ -155,6 +151,19 @@ class Plan:
     def _setting(self, port: str, name: str) -> Any:
         of_node, of_module = self.step.inputs.get(port, {}), self.module.inputs.get(port, {})
         return of_node.get(name) or of_module.get(name)
+
+
+# Each step asks for its own ten times in a row; all steps' at once would take as much memory as they are many.
+@lru_cache(maxsize=32)
+def _read_runconfig(text: str, step: str) -> JSON:
+    what = f"The run configuration of step {step!r}"
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"{what} is not JSON: {error}.") from error
+    check_shape(config, Needed(_RUNCONFIG), what)
+    found: JSON = config
+    return found
 
 
 def _variable(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from azureml_wrapper.local.domain.reuse import JSON, Recipe
 from azureml_wrapper.local.store.database import Database, Row, dump, load
@@ -55,7 +55,7 @@ class ResultStore:
                 result.run_id,
                 result.step,
                 recipe.key if recipe and is_reusable else None,
-                dump(asdict(recipe)) if recipe else None,
+                dump(recipe.content) if recipe else None,
                 dump(result.outputs),
             ),
         )
