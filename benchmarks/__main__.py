@@ -9,6 +9,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> bool:
             quick=options.quick,
             peers=not options.no_peers,
         )
+        start = time.monotonic()
         measure(scenario, setting, result, lambda found: results.save(found, folder), budget=options.budget)
+        print(f"  took {time.monotonic() - start:.0f} s", flush=True)
     except Failed as reason:
         print(f"  {reason}\n{reason.output}")
         return False

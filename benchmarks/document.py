@@ -88,8 +88,8 @@ def _bounds(scenario: Scenario) -> str:
 
 def plot(found: Mapping[str, Result]) -> None:
     """Draw the pictures, in an environment of its own: nothing else needs matplotlib."""
-    python = environments.ensure("plot") / "python"
     PLOTS.mkdir(exist_ok=True)
     for name in PICTURES.keys() & found.keys():
+        python = environments.ensure("plot") / "python"
         source, target = results.FOLDER / f"{name}.json", PLOTS / PICTURES[name]
         subprocess.run([python, PROGRAM, source, target], check=True)

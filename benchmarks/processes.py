@@ -79,9 +79,14 @@ def run(
         timer.start()
         watched = [] if with_memory_of is None else [process.pid, *with_memory_of]
         with PeakMemory(watched) if watched else contextlib.nullcontext() as memory:
-            code = process.wait()
-            seconds = time.perf_counter() - start
-        timer.cancel()
+            try:
+                code = process.wait()
+                seconds = time.perf_counter() - start
+            except KeyboardInterrupt:
+                _end(process.pid, late)
+                raise
+            finally:
+                timer.cancel()
         output, told = _text(out), _text(errors)
     if late.is_set():
         raise NotMeasured(f"cut off at the limit of {limit:.0f} s")

@@ -63,5 +63,5 @@ class Scenario:
     about: str
     open: Open
     limit: float = 120.0
-    budget: float = 40.0
+    budget: float = 30.0
     quantities: tuple[Quantity, ...] = field(default=(Quantity(key="seconds", heading="time"),))

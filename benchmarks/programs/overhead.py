@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-REPETITIONS = 5
+REPETITIONS = 3
 CONFIG, SCRIPT, TABLE = Path("config.json"), Path("scripts", "step.py"), Path("table.csv")
 
 

@@ -64,6 +64,6 @@ WITH_SDK = Scenario(
     title="A chain of 10 steps that import the SDK",
     about=ABOUT.format(what="The same steps, each of which does `from azureml.core import Run`."),
     open=open_chain(sdk=True),
-    budget=25,
+    budget=20,
     quantities=QUANTITIES,
 )

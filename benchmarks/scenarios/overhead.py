@@ -40,7 +40,7 @@ SCENARIO = Scenario(
     about="""Two steps, written once as a config of the wrapper and once with the classes of the SDK: built, built and
 submitted, built and published; and a small table uploaded and registered. Each round is a fresh process:
 the requests are those of the first operation, from the connection on, counted where the service takes them;
-the time is the median of five more in the same process. Scripts and table are new each time. The wrapper
+the time is the median of three more in the same process. Scripts and table are new each time. The wrapper
 checks more: that the script is there, that the table can be read with this delimiter and encoding, which
 version comes next.""",
     open=entries,
