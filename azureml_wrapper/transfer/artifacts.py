@@ -35,7 +35,7 @@ def download_artifacts(
     remotes = []
     for name, address in addresses.items():
         known, file = facts.remote.get(name), files.get(name)
-        same = known and file and facts.local_md5(name, file.size, file.mtime_ns) == known[1]
+        same = known and file and facts.local_md5(name, file) == known[1]
         url = Address(run, name, address)
         remotes.append(Remote(name, url, url.renew, unless=known[0] if known and same else ""))
     with tally.telling(), Crew(http.stop) as crew:

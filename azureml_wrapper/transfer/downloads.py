@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -80,34 +80,33 @@ def fetch(
     with Progress("downloading", total, shown=shown) as progress:
         tally.progress = progress
 
-        def small(remote: Remote) -> Came:
+        def small(remote: Remote) -> Remote | None:
+            """What is too large for one piece is given back."""
             if (remote.size or 0) > PIECE:
                 return remote
-            return tally.attempt(remote.name, lambda: fetch_small(http, remote, places.of(remote.name), progress))
+            came = tally.attempt(remote.name, lambda: fetch_small(http, remote, places.of(remote.name), progress))
+            return _note(came, tally, facts)
 
-        def pieces(remote: Remote) -> Came:
-            return tally.attempt(
-                remote.name,
-                lambda: fetch_large(http, remote, places.of(remote.name), crew=crew, progress=progress),
-            )
+        def pieces(remote: Remote) -> None:
+            path = places.of(remote.name)
+            came = tally.attempt(remote.name, lambda: fetch_large(http, remote, path, crew=crew, progress=progress))
+            _note(came, tally, facts)
 
-        large = _note(crew.map(small, remotes), tally, facts)
-        _note(map(pieces, large), tally, facts)
+        for remote in [each for each in crew.map(small, remotes) if each is not None]:
+            pieces(remote)
 
 
-def _note(arrived: Iterable[Came], tally: Tally, facts: Facts) -> list[Remote]:
-    """Remember what is here; what is too large for one piece is given back."""
-    large = []
-    for each in arrived:
-        if isinstance(each, Remote):
-            large.append(each)
-        elif isinstance(each, Unchanged):
-            tally.skipped.append(each.name)
-        elif each is not None:
-            tally.downloaded.append(each.name)
-            facts.learn_local(each.name, each.size, each.mtime_ns, each.md5)
-            facts.learn_remote(each.name, each.etag, each.md5)
-    return large
+def _note(came: Came, tally: Tally, facts: Facts) -> Remote | None:
+    """Remember at once what is here, whatever happens to the others."""
+    if isinstance(came, Remote):
+        return came
+    if isinstance(came, Unchanged):
+        tally.skipped.append(came.name)
+    elif came is not None:
+        tally.downloaded.append(came.name)
+        facts.learn_local(came.name, came.file, came.md5)
+        facts.learn_remote(came.name, came.etag, came.md5)
+    return None
 
 
 def _files_of(blobs: dict[str, Blob], tally: Tally) -> dict[str, Blob]:

@@ -1,7 +1,8 @@
 """What earlier transfers have learned: the MD5 of files that have not changed since.
 
-A fact holds for one state of a file only: here for its size and time of change, there for its ETag. So no fact can be
-wrong, it can only be useless; two transfers may write the file of facts at once, and it may be deleted at any time.
+A fact holds for one state of a file only: here for its size and its times, that of the last change of any kind
+included, there for its ETag. So no fact can be wrong, it can only be useless; two transfers may write the file of
+facts at once, and it may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from azureml_wrapper.messages import say
+from azureml_wrapper.transfer.scan import LocalFile
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 VERSION = 1
@@ -25,23 +27,23 @@ TICK_NS = 100_000_000
 
 @dataclass
 class Facts:
-    """`local`: name -> (size, mtime in ns, MD5); `remote`: name -> (ETag, MD5)."""
+    """`local`: name -> (size, mtime and ctime in ns, MD5); `remote`: name -> (ETag, MD5)."""
 
-    local: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    local: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
     remote: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def local_md5(self, name: str, size: int, mtime_ns: int) -> str | None:
+    def local_md5(self, name: str, file: LocalFile) -> str | None:
         known = self.local.get(name)
-        return known[2] if known and known[:2] == (size, mtime_ns) else None
+        return known[3] if known and known[:3] == (file.size, file.mtime_ns, file.ctime_ns) else None
 
     def remote_md5(self, name: str, etag: str) -> str | None:
         known = self.remote.get(name)
         return known[1] if known and etag and known[0] == etag else None
 
-    def learn_local(self, name: str, size: int, mtime_ns: int, md5: str) -> None:
+    def learn_local(self, name: str, file: LocalFile, md5: str) -> None:
         """A file that was changed just now may change again unseen: nothing is learned of it."""
-        if time.time_ns() - mtime_ns > TICK_NS:
-            self.local[name] = (size, mtime_ns, md5)
+        if time.time_ns() - file.mtime_ns > TICK_NS:
+            self.local[name] = (file.size, file.mtime_ns, file.ctime_ns, md5)
 
     def learn_remote(self, name: str, etag: str, md5: str) -> None:
         if etag:
@@ -68,7 +70,7 @@ class Facts:
             found = json.loads(file.read_text(encoding="utf-8", errors="surrogatepass"))
             if found["version"] != VERSION:
                 return cls()
-            local = {name: (int(size), int(mtime), str(md5)) for name, (size, mtime, md5) in found["local"].items()}
+            local = {name: (int(a), int(b), int(c), str(md5)) for name, (a, b, c, md5) in found["local"].items()}
             remote = {name: (str(etag), str(md5)) for name, (etag, md5) in found["remote"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()

@@ -14,7 +14,7 @@ from azureml_wrapper.transfer.container import http_seconds, text_md5
 from azureml_wrapper.transfer.crew import Crew
 from azureml_wrapper.transfer.http import Answer, Broken, Http, Refusal
 from azureml_wrapper.transfer.progress import Progress
-from azureml_wrapper.transfer.scan import PART
+from azureml_wrapper.transfer.scan import PART, LocalFile
 
 PIECE = 8 * 1024 * 1024
 # The longest range whose MD5 the storage tells (Microsoft Learn, "Get Blob").
@@ -49,8 +49,7 @@ class Fetched:
     """A file that is here, whole."""
 
     name: str
-    size: int
-    mtime_ns: int
+    file: LocalFile
     md5: str
     etag: str
 
@@ -235,9 +234,8 @@ def _put_in_place(remote: Remote, beside: Path, path: Path, md5: str) -> Fetched
     """The blob's own time is given to the file, so that a change made here can be told from it."""
     if remote.modified:
         os.utime(beside, (remote.modified, remote.modified))
-    status = beside.stat()
     beside.replace(path)
-    return Fetched(remote.name, status.st_size, status.st_mtime_ns, md5, remote.etag)
+    return Fetched(remote.name, LocalFile.of(str(path), path.stat()), md5, remote.etag)
 
 
 def _write_at(descriptor: int, start: int, content: bytes) -> None:

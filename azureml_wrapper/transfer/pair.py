@@ -46,7 +46,7 @@ class Pair:
 
     def here(self, files: Mapping[str, LocalFile]) -> dict[str, File]:
         known = self.facts.local_md5
-        return {name: File(file.size, known(name, file.size, file.mtime_ns)) for name, file in files.items()}
+        return {name: File(file.size, known(name, file)) for name, file in files.items()}
 
     def hash(self, crew: Crew, names: Iterable[str], files: Mapping[str, LocalFile], known: dict[str, File]) -> None:
         """Find out the MD5 of files here, into `known`."""
@@ -56,9 +56,8 @@ class Pair:
 
         for name, md5 in crew.map(work, names):
             if md5 is not None:
-                file = files[name]
-                known[name] = File(file.size, md5)
-                self.facts.learn_local(name, file.size, file.mtime_ns, md5)
+                known[name] = File(files[name].size, md5)
+                self.facts.learn_local(name, files[name], md5)
 
     def guard_delete(self, source: Mapping[str, File], target: Mapping[str, File]) -> None:
         """An empty source is a mistake more often than a wish."""

@@ -26,10 +26,11 @@ class LocalFile:
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> LocalFile:
-        return cls(path, status.st_size, status.st_mtime_ns)
+        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass
@@ -46,8 +47,13 @@ def scan(folder: Path) -> Scan:
     `TransferFailed` where a name cannot be one in the storage, or a folder cannot be read.
     """
     found = Scan()
+    # Folders that are still to be read, each with those above it that were entered by a link.
+    left: list[tuple[str, str, tuple[str, ...]]] = [(str(folder), "", (os.path.realpath(folder),))]
     try:
-        _walk(str(folder), "", found, [os.path.realpath(folder)])
+        while left:
+            place, prefix, above = left.pop()
+            inner = _read(place, prefix, above, found)
+            left += reversed(inner)
     except OSError as error:
         raise TransferFailed(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
     for name in found.files:
@@ -55,32 +61,37 @@ def scan(folder: Path) -> Scan:
     return found
 
 
-def _walk(folder: str, prefix: str, found: Scan, above: list[str]) -> None:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            name = prefix + entry.name
-            try:
-                status = entry.stat()
-            except OSError as error:
-                found.ignored.append(f"{name}: {error.strerror}")
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                _enter(entry, name, found, above)
-            elif not stat.S_ISREG(status.st_mode):
-                found.ignored.append(f"{name}: neither a file nor a folder")
-            elif not name.endswith(PART):
-                found.files[name] = LocalFile.of(entry.path, status)
+def _read(place: str, prefix: str, above: tuple[str, ...], found: Scan) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Note the files of one folder; the folders in it."""
+    with os.scandir(place) as opened:
+        entries = sorted(opened, key=lambda entry: entry.name)
+    inner = []
+    for entry in entries:
+        name = prefix + entry.name
+        try:
+            status = entry.stat()
+        except OSError as error:
+            found.ignored.append(f"{name}: {error.strerror}")
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            inner += _enter(entry, name, above, found)
+        elif not stat.S_ISREG(status.st_mode):
+            found.ignored.append(f"{name}: neither a file nor a folder")
+        elif not name.endswith(PART):
+            found.files[name] = LocalFile.of(entry.path, status)
+    return inner
 
 
-def _enter(entry: os.DirEntry[str], name: str, found: Scan, above: list[str]) -> None:
+def _enter(
+    entry: os.DirEntry[str], name: str, above: tuple[str, ...], found: Scan
+) -> list[tuple[str, str, tuple[str, ...]]]:
     if not entry.is_symlink():
-        _walk(entry.path, f"{name}/", found, above)
-        return
+        return [(entry.path, f"{name}/", above)]
     target = os.path.realpath(entry.path)
-    if target in above:
+    if target in above or any(Path(each).is_relative_to(target) for each in above):
         found.ignored.append(f"{name}: a link to a folder above it")
-    else:
-        _walk(entry.path, f"{name}/", found, [*above, target])
+        return []
+    return [(entry.path, f"{name}/", (*above, target))]
 
 
 def _check_sendable(name: str, folder: Path) -> None:

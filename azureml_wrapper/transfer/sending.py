@@ -32,7 +32,6 @@ class Changed(OSError):
 class Sent:
     """A file that has arrived, as it was when it was read."""
 
-    name: str
     file: LocalFile
     md5: str
     etag: str
@@ -46,7 +45,7 @@ def send_small(container: BlobContainer, name: str, file: LocalFile) -> Sent:
     if len(content) != now.size or len(content) > BLOCK:
         raise Changed("it has changed while it was read")
     md5 = text_md5(hashlib.md5(content, usedforsecurity=False))
-    return Sent(name, now, md5, container.put(name, content, md5))
+    return Sent(now, md5, container.put(name, content, md5))
 
 
 def send_large(container: BlobContainer, name: str, file: LocalFile, *, crew: Crew, progress: Progress) -> Sent:
@@ -76,7 +75,7 @@ def send_large(container: BlobContainer, name: str, file: LocalFile, *, crew: Cr
     if (now.size, now.mtime_ns) != (file.size, file.mtime_ns):
         raise Changed("it has changed while it was read")
     md5 = text_md5(whole)
-    return Sent(name, now, md5, container.commit(name, blocks, md5))
+    return Sent(now, md5, container.commit(name, blocks, md5))
 
 
 def block_size(size: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from azureml_wrapper.transfer.container import Blob
 from azureml_wrapper.transfer.crew import Crew
@@ -42,28 +43,26 @@ def _send(pair: Pair, crew: Crew, files: Mapping[str, LocalFile]) -> None:
     with Progress("uploading", sum(file.size for file in files.values()), shown=pair.shown) as progress:
         tally.progress = progress
 
-        def one(name: str) -> Sent | None:
+        def whole(name: str) -> None:
             sent = tally.attempt(name, lambda: send_small(container, pair.prefix + name, files[name]))
             progress.advance(sent.file.size if sent else 0)
-            return sent
+            _note(pair, name, sent)
 
-        def blocks(name: str) -> Sent | None:
-            return tally.attempt(
-                name,
-                lambda: send_large(container, pair.prefix + name, files[name], crew=crew, progress=progress),
-            )
+        def blocks(name: str) -> Sent:
+            return send_large(container, pair.prefix + name, files[name], crew=crew, progress=progress)
 
-        _note(pair, crew.map(one, small))
-        _note(pair, map(blocks, large))
+        for _ in crew.map(whole, small):
+            pass
+        for name in large:
+            _note(pair, name, tally.attempt(name, partial(blocks, name)))
 
 
-def _note(pair: Pair, arrived: Iterable[Sent | None]) -> None:
-    for sent in arrived:
-        if sent is not None:
-            name = sent.name[len(pair.prefix) :]
-            pair.tally.uploaded.append(name)
-            pair.facts.learn_local(name, sent.file.size, sent.file.mtime_ns, sent.md5)
-            pair.facts.learn_remote(name, sent.etag, sent.md5)
+def _note(pair: Pair, name: str, sent: Sent | None) -> None:
+    """Remember at once what has arrived, whatever happens to the others."""
+    if sent is not None:
+        pair.tally.uploaded.append(name)
+        pair.facts.learn_local(name, sent.file, sent.md5)
+        pair.facts.learn_remote(name, sent.etag, sent.md5)
 
 
 def _copy(

@@ -31,6 +31,10 @@ class AccountStore:
         row = self._database.one("SELECT key FROM storage_accounts WHERE account = ?", (account,))
         return row["key"] if row else None
 
+    def names(self) -> list[str]:
+        """Every account that has a key."""
+        return [row["account"] for row in self._database.all("SELECT account FROM storage_accounts")]
+
     def ensure(self, account: str) -> str:
         """The account's key; a random one where the account is new."""
         check_account_name(account)

@@ -1,0 +1,56 @@
+"""Blocks, reports, and what is said of answers."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from azureml_wrapper.transfer.container import http_seconds
+from azureml_wrapper.transfer.http import Answer, Refusal
+from azureml_wrapper.transfer.report import TransferReport, size_text
+from azureml_wrapper.transfer.sending import BLOCK, MOST_BLOCKS, block_id, block_size, id_length
+
+
+def test_a_file_never_has_more_blocks_than_azure_takes():
+    assert block_size(1) == block_size(BLOCK * MOST_BLOCKS) == BLOCK
+    for size in (BLOCK * MOST_BLOCKS + 1, 4 * 10**12):
+        assert block_size(size) * MOST_BLOCKS >= size
+
+
+def test_a_block_s_id_tells_its_place_and_content():
+    ids = {block_id(number, md5) for number in (1, 11) for md5 in (b"x" * 16, b"y" * 16, b"1" + b"x" * 15)}
+    assert len(ids) == 6
+    assert {len(base64.b64decode(each)) for each in ids} == {24}
+    assert block_id(1, b"x" * 16) == block_id(1, b"x" * 16)
+
+
+def test_ids_are_as_long_as_those_that_wait():
+    assert id_length([]) == 24
+    waiting = base64.b64encode(b"x" * 48).decode()
+    assert len(block_id(1, b"x", id_length([waiting]))) == len(waiting)
+
+
+def test_a_report_says_what_was_done():
+    report = TransferReport(uploaded=("a",), skipped=("b",) * 9997, bytes=1_234_567, seconds=0.84)
+    assert str(report) == "1 uploaded, 9,997 unchanged; 1.2 MB in 0.8 s"
+    assert str(TransferReport()) == "no files; 0 bytes in 0.0 s"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(999, "999 bytes"), (1000, "1.0 kB"), (10**9, "1.0 GB"), (5 * 10**15, "5000.0 TB")]
+)
+def test_sizes_are_those_that_disks_are_sold_with(count, text):
+    assert size_text(count) == text
+
+
+def test_a_refusal_has_the_storage_s_own_words():
+    body = b"\xef\xbb\xbf<Error><Code>BlobNotFound</Code><Message>It is not there.\nRequestId:1</Message></Error>"
+    refusal = Refusal(Answer(404, {}, body))
+    assert (refusal.code, refusal.message) == ("BlobNotFound", "It is not there.")
+    assert Refusal(Answer(502, {"x-ms-error-code": "X"}, b"<html>proxy")).message == "<html>proxy"
+
+
+def test_times_of_the_storage_are_read():
+    assert http_seconds("Wed, 05 Oct 2022 18:03:07 GMT") == 1664992987
+    assert http_seconds("yesterday") == 0.0
