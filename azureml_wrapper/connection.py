@@ -57,10 +57,11 @@ _connecting = threading.RLock()
 def connect(scope: Scope, *, auth: Any = None, target: str | None = None, location: str = "eastus") -> Workspace:
     """The workspace of that name, connected once per process; created where it does not exist.
 
-    `auth` is an authentication object of the SDK, for Azure only. Raises `ConnectionFailed` or `LoginFailed`.
+    `auth` is an authentication object of the SDK, or the name of one as login.py knows them; for Azure only.
+    Raises `ConnectionFailed` or `LoginFailed`.
     """
     where = choose_target(scope.subscription_id, target)
-    key = (scope, where, id(auth), *(_local_address() if where == LOCAL else ()))
+    key = (scope, where, auth if isinstance(auth, str) else id(auth), *(_local_address() if where == LOCAL else ()))
     with _connecting:
         if key not in _connections:
             _connections[key] = connect_local(scope) if where == LOCAL else connect_azure(scope, auth, location)
@@ -72,10 +73,10 @@ def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> W
     # Of a connection to the local service before this one.
     if "//127.0.0.1:" in os.environ.get(MLFLOW_VARIABLE, ""):
         del os.environ[MLFLOW_VARIABLE]
-    if auth is None:
+    if auth is None or isinstance(auth, str):
         from azureml_wrapper.login import authenticate
 
-        auth = authenticate()
+        auth = authenticate(auth)
     found = _get(scope, auth)
     if found is not None:
         return found

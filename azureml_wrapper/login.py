@@ -1,7 +1,8 @@
 """As whom Azure is talked to. Only connection.py uses this.
 
 The order: a service principal of the environment, a managed identity where one is configured, the Azure CLI's login,
-a login in the browser if there is a terminal.
+a login in the browser if there is a terminal. AZUREML_WRAPPER_AUTH, or `auth=`, names one of them, and no other is
+tried then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from azureml_wrapper.errors import LoginFailed
+from azureml_wrapper.errors import LoginFailed, did_you_mean
 
 # Two customs: that of the SDK's own samples, and that of Azure's newer libraries (EnvironmentCredential).
 PRINCIPAL_VARIABLES = (
@@ -29,6 +30,7 @@ MANAGED_VARIABLES = ("MSI_ENDPOINT", "IDENTITY_ENDPOINT")
 # The file that marks a compute instance of Azure ML (azureml/core/authentication.py, _initialize_msi_auth).
 COMPUTE_INSTANCE = Path("/mnt/azmnt/.nbvm")
 CLI_SECONDS = 60
+AUTH_VARIABLE = "AZUREML_WRAPPER_AUTH"
 # For whom the SDK's own tokens are, too (AZURE_PUBLIC_CLOUD.endpoints.active_directory_resource_id).
 MANAGEMENT = "https://management.core.windows.net/"
 PUBLIC_HOSTS = (".azureml.ms", ".azureml.net")
@@ -36,6 +38,19 @@ PUBLIC_HOSTS = (".azureml.ms", ".azureml.net")
 SPARE_SECONDS = 300
 
 Kind = Literal["service principal", "managed identity", "azure cli", "browser"]
+# What users call them -> kind; the SDK's own classes are names, too.
+CHOICES: dict[str, Kind] = {
+    "cli": "azure cli",
+    "browser": "browser",
+    "managed-identity": "managed identity",
+    "service-principal": "service principal",
+}
+_CLASSES: dict[str, Kind] = {
+    "AzureCliAuthentication": "azure cli",
+    "InteractiveLoginAuthentication": "browser",
+    "MsiAuthentication": "managed identity",
+    "ServicePrincipalAuthentication": "service principal",
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +80,13 @@ def choose(environment: Mapping[str, str], *, has_cli: bool, has_terminal: bool)
     return ways
 
 
-def authenticate() -> Any:
-    """The SDK's authentication object of the first way in that works; `LoginFailed` says what was tried."""
+def authenticate(wanted: str | None = None) -> Any:
+    """The SDK's authentication object of the first way in that works; `LoginFailed` says what was tried.
+
+    `wanted`, or else AZUREML_WRAPPER_AUTH, names the only way to try: a key of CHOICES, or a class of the SDK.
+    """
+    if named := wanted or os.environ.get(AUTH_VARIABLE):
+        return _authenticate_as(named)
     has_terminal = bool(sys.stdin) and sys.stdin.isatty()
     ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=has_terminal)
     failures = []
@@ -86,13 +106,41 @@ def authenticate() -> Any:
 
 def plain_tokens(address: str) -> Callable[[], str]:
     """What gives a token for the service at `address`: after `az login` in Azure's public cloud without the SDK."""
-    has_cli = shutil.which("az") is not None
-    ways = choose(os.environ, has_cli=has_cli, has_terminal=False)
+    if named := os.environ.get(AUTH_VARIABLE):
+        ways = [identify(named, os.environ)]
+    else:
+        ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
     if ways and ways[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
         tokens = CliTokens()
         return lambda: tokens(MANAGEMENT)
     authentication = authenticate()
     return lambda: str(authentication.get_authentication_header()["Authorization"].partition(" ")[2])
+
+
+def identify(name: str, environment: Mapping[str, str]) -> Identity:
+    """Who logs in where that was said by name; `LoginFailed` for a name that there is not."""
+    kind = CHOICES.get(name) or _CLASSES.get(name)
+    if kind is None:
+        known = (*CHOICES, *_CLASSES)
+        near = did_you_mean(name, known)
+        raise LoginFailed(f"There is no authentication {name!r}.{near} Allowed are {', '.join(known)}.")
+    if kind == "service principal":
+        principal = _principal(environment)
+        if principal is None:
+            raise LoginFailed(f"{name!r} needs {', '.join(PRINCIPAL_VARIABLES[0])}, which are not set.")
+        return principal
+    client = environment.get("AZURE_CLIENT_ID") or environment.get("DEFAULT_IDENTITY_CLIENT_ID") or ""
+    tenant = environment.get("AZURE_TENANT_ID", "")
+    return Identity(
+        kind, tenant=tenant if kind == "browser" else "", client=client if kind == "managed identity" else ""
+    )
+
+
+def _authenticate_as(name: str) -> Any:
+    identity = identify(name, os.environ)
+    if identity.kind == "azure cli" and shutil.which("az") is None:
+        raise LoginFailed(f"{name!r} needs the Azure CLI, and there is no `az` here. Install it, and run `az login`.")
+    return _AUTHENTICATIONS[identity.kind](identity)
 
 
 def _principal(environment: Mapping[str, str]) -> Identity | None:

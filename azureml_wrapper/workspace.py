@@ -25,9 +25,10 @@ PathLike = str | os.PathLike[str]
 class WorkspaceWrapper:
     """A workspace in Azure, or on the local Azure ML where `subscription_id` is "local".
 
-    Nothing is connected before `.ws` is first used. `auth` is an authentication object of the SDK (else connection.py
-    chooses), `target` "local" or "azure" (else `subscription_id` says), `workspace` a connected Workspace to use
-    instead. A workspace that does not exist is created in the Azure region `location`.
+    Nothing is connected before `.ws` is first used. `auth` is an authentication object of the SDK, or "cli" for that
+    of `az login`, "browser", "managed-identity" or "service-principal" (else login.py chooses), `target` "local" or
+    "azure" (else `subscription_id` says), `workspace` a connected Workspace to use instead. A workspace that does not
+    exist is created in the Azure region `location`.
     """
 
     def __init__(

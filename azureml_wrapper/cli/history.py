@@ -12,7 +12,7 @@ import click
 from azureml_wrapper import RunWrapper
 from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.cli.pipelines import parse_values, watch
-from azureml_wrapper.errors import UnregisteredRun
+from azureml_wrapper.errors import UnregisteredRun, did_you_mean
 from azureml_wrapper.messages import hushed
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.run import CANCELED, ENDS
@@ -57,6 +57,19 @@ def find_run_or_job(ws: Workspace, words: Sequence[str]) -> RunWrapper:
         return find_run(ws, run_id)
     except UnregisteredRun as error:
         raise UnregisteredRun(f"{error} {near_folders(run_id)}") from error
+
+
+def find_run_or_step(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+    """The run of the id that comes first, or its step of the name or id that comes next."""
+    if len(words) != 2:
+        return find_run_or_job(ws, words)
+    run = find_run_or_job(ws, words[:1])
+    steps = run.steps
+    for name, step in steps.items():
+        if words[1] in (name, step.id):
+            return step
+    known = did_you_mean(words[1], steps) or f" There are {', '.join(map(repr, steps)) or 'none yet'}."
+    raise UnregisteredRun(f"Run {run.id} has no step {words[1]!r}.{known}")
 
 
 def resubmit(

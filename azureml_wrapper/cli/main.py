@@ -19,6 +19,8 @@ from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
 from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
 from azureml_wrapper.cli.schedules import schedules
+from azureml_wrapper.cli.sync import sync
+from azureml_wrapper.login import AUTH_VARIABLE, CHOICES
 
 TRACEBACK_VARIABLE = "AML_TRACEBACK"
 MESSAGE_LINES = 20
@@ -29,12 +31,19 @@ MESSAGE_LINES = 20
     epilog=f"Set {TRACEBACK_VARIABLE}=1 to see where an error comes from.",
 )
 @click.version_option(package_name="azureml_wrapper", prog_name="aml")
-def aml() -> None:
+@click.option(
+    "--auth",
+    type=click.Choice(list(CHOICES)),
+    help=f"How to log in to Azure: cli is what `az login` gives. Else {AUTH_VARIABLE}, else what works.",
+)
+def aml(auth: str | None) -> None:
     """Azure ML pipelines, in Azure or on this machine."""
+    if auth:
+        os.environ[AUTH_VARIABLE] = auth
 
 
 JOBS = (submit, status, abort, logs, results)
-for command in (*JOBS, execute, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
+for command in (*JOBS, execute, sync, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
     aml.add_command(command)
 
 for noun in (compute, datastore, environment, job):

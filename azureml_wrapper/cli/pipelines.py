@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,15 +13,28 @@ from rich.console import Console
 
 from azureml_wrapper import PipelineWrapper, RunWrapper
 from azureml_wrapper.cli.progress import Lines, Progress, Table
+from azureml_wrapper.config.loader import read_document
+from azureml_wrapper.config.steps_file import is_steps_file
 from azureml_wrapper.run import ENDS
+from azureml_wrapper.training.base import tell_ids
+from azureml_wrapper.training.pipeline import StepsPipeline
 from azureml_wrapper.waiting import see_through
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 3.0  # seconds between two looks at a run; each is half as long again as the one before
 
 
-def load(config: Path, locally: bool) -> PipelineWrapper:
-    """The pipeline of a config file; a `ConfigError` names everything that is wrong with it."""
-    return PipelineWrapper.from_config(config, target="local" if locally else None)
+def load(config: Path, locally: bool, ws_config: Path | None = None) -> PipelineWrapper:
+    """The pipeline of a config file; a `ConfigError` names everything that is wrong with it.
+
+    `ws_config` names the workspace of a pipeline configuration file; without it, AML_CONFIG does.
+    """
+    target = "local" if locally else None
+    read = read_document(config)
+    if is_steps_file(read.data):
+        return StepsPipeline.of(read, ws_config or os.environ.get("AML_CONFIG"), target=target)
+    if ws_config is not None:
+        raise click.UsageError(f"--config is for files that name no workspace; {config} is to name its own.")
+    return PipelineWrapper.from_config(config, target=target)
 
 
 def parse_values(given: Iterable[str]) -> dict[str, str]:
@@ -49,7 +63,10 @@ def submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]
     # The SDK prints the same and more.
     with contextlib.redirect_stdout(io.StringIO()):
         run = pipeline.run(experiment, wait=False, parameters=values)
-    click.echo(f"Run {run.id}\n{run.portal_url}")
+    if isinstance(pipeline, StepsPipeline):
+        tell_ids(run)
+    else:
+        click.echo(f"Run {run.id}\n{run.portal_url}")
     return run
 
 

@@ -41,18 +41,21 @@ def show(run: str, *, config: Path | None, locally: bool, as_json: bool) -> None
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="RUN|FOLDER|PREFIX|PATTERN|all...")
+@click.argument("words", nargs=-1, required=True, metavar="RUN [STEP]|FOLDER|PREFIX|PATTERN|all...")
 @click.option("--timeout", type=click.FloatRange(1), default=600, help="Seconds to wait for its end.")
 @workspace_options
 @json_option
 def cancel(words: tuple[str, ...], *, config: Path | None, locally: bool, timeout: float, as_json: bool) -> None:
-    """Cancel a run, by its id, or the jobs of folders, and wait until they have stopped."""
+    """Cancel a run by its id, or one step of it, or the jobs of folders, and wait until they have stopped.
+
+    STEP is the step's name or its id.
+    """
     from azureml_wrapper.cli import folders, history
 
     if folders.are_meant(words):
         folders.abort(words, timeout=timeout, as_json=as_json)
         return
-    found = history.find_run_or_job(open_workspace(config, locally).ws, words)
+    found = history.find_run_or_step(open_workspace(config, locally).ws, words)
     history.cancel(found, timeout=timeout, as_json=as_json)
 
 

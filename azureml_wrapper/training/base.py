@@ -64,7 +64,7 @@ class BasePipeline(ABC):
         # The SDK prints the same and more.
         with contextlib.redirect_stdout(io.StringIO()):
             run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
-        _tell(run)
+        tell_ids(run)
         return run
 
 
@@ -81,8 +81,8 @@ class TrainPipeline(BasePipeline):
         self.pipeline = StepsPipeline(self.file, self.workspace).build()
 
 
-def _tell(run: RunWrapper) -> None:
-    """The ids, for whoever wants to cancel the run or a step of it."""
+def tell_ids(run: RunWrapper) -> None:
+    """Print the ids, for whoever wants to cancel the run or a step of it."""
     say(f"Run {run.id}\n{run.portal_url}")
     for name, step in _begun(run).items():
         say(f"Step {name!r}: {step.id}")

@@ -84,10 +84,13 @@ class StepsBuilder:
         }
         if not isinstance(entry, MpiEntry):
             return PythonScriptStep(runconfig=self._run_configuration(step), **given)
+        environment = define_environment(step)
+        # Its estimator takes this from the environment alone (azureml/train/_estimator_helper.py).
+        environment.docker.enabled = True
         return MpiStep(
             node_count=entry.node_count,
             process_count_per_node=entry.processes_per_node or 1,
-            environment_definition=define_environment(step),
+            environment_definition=environment,
             **given,
         )
 

@@ -112,3 +112,27 @@ class TestCli:
         az("echo 'not logged in' >&2; exit 1")
         with pytest.raises(LoginFailed, match=r"(?s)az login.*auth=.*azure cli: .*not logged in"):
             login.authenticate()
+
+
+class TestNamed:
+    """`auth=`, AZUREML_WRAPPER_AUTH and `aml --auth` name one way in, and no other is tried."""
+
+    @pytest.mark.parametrize("name", ["cli", "AzureCliAuthentication"])
+    def test_the_azure_cli_goes_before_a_service_principal_where_it_is_named(self, name):
+        assert login.identify(name, OURS) == Identity("azure cli")
+
+    def test_a_service_principal_that_is_named_and_not_there_is_told(self):
+        with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_ID"):
+            login.identify("service-principal", {})
+
+    def test_a_name_that_is_none_is_told_with_those_that_are(self):
+        with pytest.raises(LoginFailed, match="Did you mean 'AzureCliAuthentication'"):
+            login.identify("AzureCLIAuthentification", {})
+
+    def test_the_variable_is_read_and_the_argument_wins(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv(login.AUTH_VARIABLE, "service-principal")
+        with pytest.raises(LoginFailed, match="service-principal"):
+            login.authenticate()
+        with pytest.raises(LoginFailed, match="there is no `az` here"):
+            login.authenticate("cli")
