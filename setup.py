@@ -32,6 +32,8 @@ LOCAL = [
 ]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
+# What steps of several ranks are tested with; needs Open MPI's library when it runs, not when it is installed.
+TEST += ["mpi4py>=4,<5"]
 TEST += ["pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
 CHECK = [
     "mypy>=1.10,<2",

@@ -272,16 +272,6 @@ def test_an_unknown_cluster_is_refused(submit):
 
 
 @pytest.mark.local_only
-def test_several_processes_are_refused_for_now(submit):
-    from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration
-    from azureml.exceptions import ExperimentExecutionException
-
-    for distribution in (MpiConfiguration(process_count_per_node=2), PyTorchConfiguration(process_count=2)):
-        with pytest.raises(ExperimentExecutionException, match="runs one process for each job"):
-            submit("", distributed_job_config=distribution)
-
-
-@pytest.mark.local_only
 def test_the_log_begins_with_the_interpreter(submit, tmp_path):
     run = submit("print(1)")
     finish(run)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.distribution import Distribution, distribution
+from azureml_wrapper.local.domain.errors import Invalid
 
 # The file systems' own limit for one name, in bytes.
 NAME_LIMIT = 255
@@ -102,7 +103,14 @@ class Job:
     folders: tuple[str, ...] = ("outputs", "logs")
     notes: tuple[str, ...] = ()
 
+    @property
+    def distribution(self) -> Distribution:
+        """The processes of the job; `Unsupported` where it asks for what is not served."""
+        return distribution(self.communicator, self.node_count, self.processes_per_node)
+
     def __post_init__(self) -> None:
+        # Refuses what cannot be started before anything is stored.
+        self.distribution  # noqa: B018
         for folder in self.folders:
             if folder.startswith("/") or ".." in folder.split("/") or "\0" in folder:
                 raise Invalid(f"The folder {folder[:300]!r} leads out of the run's working directory.")
@@ -112,15 +120,6 @@ def _check_name(kind: str, name: str) -> None:
     """An input's or output's name is that of its folder, too."""
     if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > NAME_LIMIT:
         raise Invalid(f"{name[:300]!r} cannot be the name of an {kind}.")
-
-
-def check_single_process(job: Job) -> None:
-    """Raise `Unsupported` for a job that asks for several processes or nodes; the executor does so too."""
-    if job.node_count * job.processes_per_node > 1:
-        raise Unsupported(
-            f"The job asks for {job.node_count} nodes with {job.processes_per_node} processes each"
-            f" ({job.communicator or 'no communicator'}). The local service runs one process for each job."
-        )
 
 
 class Executor(Protocol):

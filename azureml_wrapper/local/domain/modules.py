@@ -13,8 +13,8 @@ from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 JSON = dict[str, Any]
 
 COMMAND_STEP = "CommandStep"
-# Step classes of the SDK whose job is one Python script, or one command of a shell.
-STEP_TYPES = ("PythonScriptStep", COMMAND_STEP)
+# Step classes of the SDK whose job is a Python script or a command of a shell, in one process or in many.
+STEP_TYPES = ("PythonScriptStep", COMMAND_STEP, "MpiStep")
 
 
 class Argument(NamedTuple):

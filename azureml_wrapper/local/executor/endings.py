@@ -9,11 +9,12 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from azureml_wrapper.local.domain.distribution import SINGLE_LOG
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH
 from azureml_wrapper.local.domain.runs import JSON, RunStatus
 from azureml_wrapper.local.executor.tickets import StopReason
 
-LOG = "user_logs/std_log.txt"
+LOG = SINGLE_LOG
 # What the service itself writes into a run's log begins with this.
 OWN_LINE = "[local] "
 _TRACEBACK = b"Traceback (most recent call last):"
@@ -53,8 +54,8 @@ def stopped(reason: StopReason, *, seconds: float | None = None) -> Ending:
     return failed(f"Execution failed: {reason.value}{limit}, and its processes were ended.")
 
 
-def exited(code: int, program: str, log: Path) -> Ending:
-    """What the exit code of the script means; negative: minus the signal that ended it."""
+def exited(code: int, program: str, log: Path, name: str = LOG) -> Ending:
+    """What the exit code of the script means; negative: minus the signal that ended it. `name` is the log's."""
     if code == 0:
         return COMPLETED
     if code < 0:
@@ -62,7 +63,7 @@ def exited(code: int, program: str, log: Path) -> Ending:
     else:
         how = _signal_text(code - _SHELL_SIGNALS)
         ended = f"exited with status code {code}" + (f", which a shell says of {how}" if how else "")
-    begin = f"Execution failed. User process '{program}' {ended}. Please check log file '{LOG}' for error details."
+    begin = f"Execution failed. User process '{program}' {ended}. Please check log file '{name}' for error details."
     end = _last_words(log)
     room = ERROR_LENGTH - len(begin) - len(" Error: ")
     return failed(f"{begin} Error: {end[-room:]}" if end else begin)

@@ -16,6 +16,7 @@ Lane = tuple[str, str]
 class _Ticket:
     lane: Lane
     limit: int
+    nodes: int
 
 
 class Lanes:
@@ -32,13 +33,19 @@ class Lanes:
         self._waiting: list[_Ticket] = []
 
     def enter(
-        self, lane: Lane, limit: int, *, gave_up: Callable[[], bool], queued: Callable[[], None] = lambda: None
+        self,
+        lane: Lane,
+        limit: int,
+        *,
+        nodes: int = 1,
+        gave_up: Callable[[], bool],
+        queued: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Wait for a place; False where `gave_up` became true first. `queued` is called if there is a wait.
+        """Wait for places, as many as the job wants `nodes`; False where `gave_up` became true first.
 
-        `wake` must be called when what `gave_up` says changes.
+        `queued` is called if there is a wait. `wake` must be called when what `gave_up` says changes.
         """
-        ticket = _Ticket(lane, limit)
+        ticket = _Ticket(lane, limit, nodes)
         with self._changed:
             self._waiting.append(ticket)
             if self._enter_now(ticket):
@@ -53,10 +60,10 @@ class Lanes:
             self._changed.notify_all()
         return False
 
-    def leave(self, lane: Lane) -> None:
-        """Give the place back."""
+    def leave(self, lane: Lane, nodes: int = 1) -> None:
+        """Give the places back."""
         with self._changed:
-            self._running[lane] -= 1
+            self._running[lane] -= nodes
             self._changed.notify_all()
 
     def wake(self) -> None:
@@ -69,14 +76,14 @@ class Lanes:
         if first is not ticket:
             return False
         self._waiting.remove(ticket)
-        self._running[ticket.lane] += 1
+        self._running[ticket.lane] += ticket.nodes
         # The next one may have a place too.
         self._changed.notify_all()
         return True
 
     def _has_place(self, ticket: _Ticket) -> bool:
         here = self._running[ticket.lane]
-        return here < ticket.limit and (here == 0 or self._running.total() < self._cores)
+        return here + ticket.nodes <= ticket.limit and (here == 0 or self._running.total() < self._cores)
 
 
 def available_cores() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Conflict, NotFound, OutOfSpace, ServiceFault
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import JSON, RunStatus
 from azureml_wrapper.local.executor import endings
@@ -136,6 +136,7 @@ class LocalExecutor:
         entered = self._lanes.enter(
             lane,
             limit,
+            nodes=ticket.job.node_count,
             gave_up=lambda: ticket.is_stopped,
             queued=lambda: self._advance(ticket, RunStatus.QUEUED),
         )
@@ -144,14 +145,19 @@ class LocalExecutor:
         try:
             yield
         finally:
-            self._lanes.leave(lane)
+            self._lanes.leave(lane, ticket.job.node_count)
 
     def _limit(self, job: Job) -> int:
         if job.target.lower() == LOCAL_TARGET:
-            return available_cores()
+            return max(available_cores(), job.node_count)
         compute = self._around.computes.find(job.workspace_id, job.target)
         if compute is None:
             raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
+        if job.node_count > compute.max_nodes:
+            raise Invalid(
+                f"The job asks for {job.node_count} nodes, and the cluster {job.target} has {compute.max_nodes} at "
+                "most (max_nodes). Ask for fewer, or let the cluster grow."
+            )
         return compute.max_nodes
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:

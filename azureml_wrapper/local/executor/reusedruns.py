@@ -48,7 +48,7 @@ class ReusedRuns:
                 os.link(self._around.blobs.path(account, CONTAINER, name), self._file(run, path))
 
     def _write_log(self, run: Run, origin: Run) -> None:
-        before, log = self._file(origin, endings.LOG), self._file(run, endings.LOG)
+        before, log = self._file(origin, DRIVER_LOG), self._file(run, endings.LOG)
         with log.open("wb") as file:
             file.write(f"{endings.OWN_LINE}Reused from run {origin.run_id}: nothing ran. Its log:\n".encode())
             if before.exists():

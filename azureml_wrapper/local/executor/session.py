@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
+from azureml_wrapper.local.domain.distribution import MPI_LOG, Launcher
 from azureml_wrapper.local.domain.environments import packages
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
-from azureml_wrapper.local.domain.jobs import check_single_process
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
+from azureml_wrapper.local.executor.distributed import RankStarter, free_port
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
@@ -47,7 +48,25 @@ class Session:
 
     @cached_property
     def _log(self) -> Path:
-        return self._artifact(endings.LOG)
+        return self._artifact(self._job.distribution.log(0))
+
+    @cached_property
+    def _launch(self) -> Starter:
+        """How the job's processes are started: one as all jobs are, several by a launcher of their own."""
+        spread = self._job.distribution
+        if spread.size == 1:
+            return self._starter
+        logs = [self._artifact(spread.log(rank)) for rank in range(spread.size)]
+        return RankStarter(spread, self._folder / "ranks", logs)
+
+    @property
+    def _launch_log_name(self) -> str:
+        spread = self._job.distribution
+        return MPI_LOG if spread.launcher is Launcher.MPI and spread.size > 1 else spread.log(0)
+
+    @property
+    def _launch_log(self) -> Path:
+        return self._artifact(self._launch_log_name)
 
     def say(self, text: str) -> None:
         """Write lines of the service's own into the run's log."""
@@ -64,7 +83,6 @@ class Session:
         """Open the log, and provide the interpreter; the run is Preparing while one is built."""
         self._log.touch()
         os.link(self._log, self._artifact(DRIVER_LOG))
-        check_single_process(self._job)
         spec = packages(self._job.environment)
         choice = choose(spec, OwnPackages(), has_conda=conda_program() is not None)
         self.say("\n".join(choice.reasons))
@@ -111,16 +129,16 @@ class Session:
     def _execute(self, staged: Staged) -> Ending:
         variables = self._variables(staged)
         command = command_line(self._job, staged, self._interpreter, variables)
-        self._say_first(self._starter.explain(command, folder=staged.working_directory, variables=variables))
+        self._say_first(self._launch.explain(command, folder=staged.working_directory, variables=variables))
         if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
             raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")
 
         # For the next job of this environment; the first one does not wait.
-        self._starter.preload(command[0], preload_variables(variables))
+        self._launch.preload(command[0], preload_variables(variables))
 
         def start() -> Process:
-            process = self._starter.start(
-                command, folder=staged.working_directory, variables=variables, log=self._log
+            process = self._launch.start(
+                command, folder=staged.working_directory, variables=variables, log=self._launch_log
             )
             try:
                 self._around.jobs.set_process(self._ticket.mark, process.identity.pid, process.identity.ticks)
@@ -136,7 +154,17 @@ class Session:
             reason = self._ticket.reason or StopReason.CANCELED
             self.say(f"Stopped: {reason.value}.")
             return endings.stopped(reason, seconds=self._job.timeout)
-        return endings.exited(code, str(self._interpreter), self._log)
+        return self._exited(code)
+
+    def _exited(self, code: int) -> Ending:
+        """What the exit code means: of the only process, or of the first rank that failed, or of mpirun."""
+        name, spread = self._job.distribution.log(0), self._job.distribution
+        if isinstance(self._launch, RankStarter) and code:
+            failure = self._launch.failure
+            name = spread.log(failure.rank) if failure else self._launch_log_name
+            code = failure.code if failure else code
+            self.say(f"Rank {failure.rank} of {spread.size} failed: see {name}." if failure else f"See {name}.")
+        return endings.exited(code, str(self._interpreter), self._artifact(name), name)
 
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
         """Upload the run's folders however it ended, and its outputs if it ended well."""
@@ -170,8 +198,14 @@ class Session:
             **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), shims),
             **job_variables(self._around, workspace, run),
             **data_variables(staged),
+            **self._rank_variables(),
             MARK_VARIABLE: self._ticket.mark,
         }
+
+    def _rank_variables(self) -> Mapping[str, str]:
+        """What the only process of a distributed job is told; several are told by their launcher."""
+        spread = self._job.distribution
+        return spread.variables(0, free_port()) if spread.launcher and spread.size == 1 else {}
 
     def _tell_differences(self) -> None:
         for note in self._job.notes:

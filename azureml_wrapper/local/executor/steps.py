@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from azureml_wrapper.local.domain.distribution import processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.graphs import JSON, Step
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
@@ -23,7 +24,8 @@ _RUNCONFIG = {
     "communicator": str,
     "environment": dict,
     "environmentVariables": MapOf(str),
-    "mpi": dict,
+    "mpi": {"processCountPerNode": int},
+    "pytorch": {"processCount": int},
 }
 NO_STEPS = '{"blocks": []}'
 
@@ -93,13 +95,28 @@ class Plan:
             environment_variables={**(config.get("environmentVariables") or {}), **self.variables},
             inputs=inputs,
             outputs=self.outputs,
-            communicator=_communicator(given.get("Communicator") or config.get("communicator")),
-            node_count=_number(given.get("NodeCount") or config.get("nodeCount"), 1),
-            processes_per_node=_number(
-                given.get("MpiProcessCountPerNode") or (config.get("mpi") or {}).get("processCountPerNode"), 1
-            ),
+            communicator=self._communicator,
+            node_count=self._nodes,
+            processes_per_node=self._processes_per_node,
             timeout=float(timeout) if timeout else None,
         )
+
+    @property
+    def _communicator(self) -> str | None:
+        given = self.parameters.get("Communicator") or self.runconfig.get("communicator")
+        return None if given in (None, "", "None") else str(given)
+
+    @property
+    def _nodes(self) -> int:
+        return _number(self.parameters.get("NodeCount") or self.runconfig.get("nodeCount"), 1)
+
+    @property
+    def _processes_per_node(self) -> int:
+        if self._communicator is None:
+            return 1
+        # A pipeline parameter comes before what the RunConfiguration says (azureml/pipeline/steps/mpi_step.py).
+        asked = self.parameters.get("MpiProcessCountPerNode")
+        return _number(asked, 1) if asked else processes_per_node(self._communicator, self._nodes, self.runconfig)
 
     @property
     def _command(self) -> str | None:
@@ -169,10 +186,6 @@ def _read_runconfig(text: str, step: str) -> JSON:
 def _variable(name: str) -> str:
     # azureml/pipeline/core/graph.py, ParamDef._param_name_to_env_variable
     return "AML_PARAMETER_" + re.sub(r"\W", "_", name)
-
-
-def _communicator(given: str | None) -> str | None:
-    return None if given in (None, "", "None") else given
 
 
 def _number(given: Any, default: int) -> int:

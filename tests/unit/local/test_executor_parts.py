@@ -223,7 +223,6 @@ def test_what_cannot_be_run_is_refused(body, error):
         ({"communicator": "IntelMpi", "mpi": {"processCountPerNode": 3}, "nodeCount": 2}, 2, 3),
         ({"communicator": "nccl", "pytorch": {"processCount": 8}, "nodeCount": 2}, 2, 4),
         ({"communicator": "nccl", "pytorch": {"processCount": None}, "nodeCount": 2}, 2, 1),
-        ({"communicator": "ParameterServer", "tensorflow": {"workerCount": 2, "parameterServerCount": 1}}, 1, 3),
     ],
 )
 def test_how_many_processes_a_run_asks_for(config, nodes, processes):

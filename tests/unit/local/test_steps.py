@@ -44,12 +44,12 @@ def test_a_parameter_that_the_pipeline_does_not_have_is_invalid(bench):
 
 def test_settings_of_the_step_win_over_those_of_its_run_configuration(bench):
     config = (
-        '{"nodeCount": 1, "maxRunDurationSeconds": 60, "mpi": {"processCountPerNode": 3}, "communicator": "None"}'
+        '{"nodeCount": 1, "maxRunDurationSeconds": 60, "mpi": {"processCountPerNode": 3}, "communicator": "OpenMpi"}'
     )
     step = node("a", bench.module(), [("NodeCount", "2"), ("MaxRunDurationSeconds", "5")], Runconfig=config)
     run = bench.begin({"ModuleNodes": [step]})
     job = bench.executor.jobs[bench.run_of(run, "a")]
-    assert (job.node_count, job.timeout, job.processes_per_node, job.communicator) == (2, 5.0, 3, None)
+    assert (job.node_count, job.timeout, job.processes_per_node, job.communicator) == (2, 5.0, 3, "OpenMpi")
 
 
 def data_graph(bench, output, **reader):

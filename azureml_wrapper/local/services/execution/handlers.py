@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict
-from azureml_wrapper.local.domain.jobs import check_single_process
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
 from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.snapshots import read_tree
@@ -24,7 +23,6 @@ def submit(context: Context, request: Request) -> Response:
     submission = wire.read_submission(request.json_object())
     run = _new_run(context, request, submission)
     job = wire.job(submission, request.workspace_id, run.run_id)
-    check_single_process(job)
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
     context.runs.add(run)
@@ -37,7 +35,7 @@ def prepare_local(context: Context, request: Request) -> Response:
     body = invocation.read_definition(request.headers.get("content-type", ""), request.body)
     submission = wire.read_submission(body)
     run = _new_run(context, request, submission)
-    check_single_process(wire.job(submission, request.workspace_id, run.run_id))
+    wire.job(submission, request.workspace_id, run.run_id)
     context.runs.add(run)
     address = f"{_address(context, request, run.experiment, run.run_id)}/start"
     token = context.tokens.run(request.workspace_id, run.run_id)

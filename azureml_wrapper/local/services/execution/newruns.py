@@ -7,7 +7,7 @@ from typing import Protocol
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, azure_time
 from azureml_wrapper.local.domain.environments import normalise
-from azureml_wrapper.local.domain.jobs import Job, check_single_process
+from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.services.execution import wire
@@ -88,9 +88,7 @@ class ScriptRuns:
             run_id=run_id,
             submission=submission,
         )
-        job = wire.job(submission, parent.workspace_id, run_id)
-        check_single_process(job)
-        return run, job
+        return run, wire.job(submission, parent.workspace_id, run_id)
 
 
 def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Submission) -> dict[str, str]:

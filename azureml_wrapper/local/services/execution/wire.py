@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from azureml_wrapper.local.domain.distribution import processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput
 from azureml_wrapper.local.domain.runs import JSON
@@ -52,7 +53,6 @@ _SUBMISSION = {
         **dict.fromkeys(("docker", "amlcompute"), dict),
     },
 }
-_PROCESSES = {"nccl": "pytorch", "gloo": "pytorch", "intelmpi": "mpi", "openmpi": "mpi"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,6 @@ def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
     config = submission.config
     history = config.get("history") or {}
     watched = history.get("directoriesToWatch") or ("logs",)
-    nodes, processes = _distribution(config)
     return Job(
         workspace_id=workspace_id,
         run_id=run_id,
@@ -115,8 +114,8 @@ def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
         inputs=(*_inputs(config), *_references(config)),
         outputs=(*_outputs(config), *_uploads(config)),
         communicator=_communicator(config),
-        node_count=nodes,
-        processes_per_node=processes,
+        node_count=_nodes(config),
+        processes_per_node=processes_per_node(_communicator(config), _nodes(config), config),
         timeout=config.get("maxRunDurationSeconds"),
         folders=("outputs", *watched) if history.get("outputCollection", True) else (),
         notes=tuple(_notes(config)),
@@ -128,19 +127,8 @@ def _communicator(config: JSON) -> str | None:
     return None if given == "None" else given
 
 
-def _distribution(config: JSON) -> tuple[int, int]:
-    """Nodes, and processes on each."""
-    nodes = int(config.get("nodeCount") or 1)
-    kind = _PROCESSES.get((_communicator(config) or "").lower())
-    if kind == "mpi":
-        return nodes, int((config.get("mpi") or {}).get("processCountPerNode") or 1)
-    if kind == "pytorch":
-        count = int((config.get("pytorch") or {}).get("processCount") or nodes)
-        return nodes, max(1, count // nodes)
-    if _communicator(config):
-        flow = config.get("tensorflow") or {}
-        return nodes, int(flow.get("workerCount") or 1) + int(flow.get("parameterServerCount") or 0)
-    return nodes, 1
+def _nodes(config: JSON) -> int:
+    return int(config.get("nodeCount") or 1)
 
 
 def _notes(config: JSON) -> list[str]:

@@ -21,7 +21,7 @@ from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import wire
 
 # What a step prints, on both of its channels.
-STEP_LOG = "user_logs/std_log.txt"
+STEP_LOG = "azureml-logs/70_driver_log.txt"
 
 
 def list_data_types(context: Context, request: Request) -> Response:
