@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FILE = DOCS / "performance.md"
 PLOTS = DOCS / "performance"
 PROGRAM = Path(__file__).parent / "programs" / "plot.py"
+WIDTH = 120
 # Which plot belongs to which scenario.
 PICTURES = {"chain": "chain.svg", "chain-sdk": "chain-sdk.svg", "growth": "growth.svg"}
 
@@ -70,7 +72,10 @@ def measurements(scenarios: Sequence[Scenario], found: Mapping[str, Result]) -> 
 
 
 def _part(scenario: Scenario, result: Result | None) -> str:
-    head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{scenario.about} {_bounds(scenario)}"
+    about = textwrap.fill(
+        f"{scenario.about} {_bounds(scenario)}", WIDTH, break_long_words=False, break_on_hyphens=False
+    )
+    head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{about}"
     if result is None:
         return f"{head}\n\nNot measured yet."
     picture = PICTURES.get(scenario.name)

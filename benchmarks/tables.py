@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.results import Line, Result
 from benchmarks.scenario import Quantity, Scenario
-from benchmarks.statistic import Summary, fit_power
+from benchmarks.statistic import Summary, fit_power, slope
 
 RATHER_WHOLE = 100
 
@@ -36,7 +36,8 @@ def cell(summary: Summary | None, rounds: int | None = None) -> str:
 def of(scenario: Scenario, result: Result) -> str:
     """All tables of a scenario."""
     if result.groups():
-        return "\n\n".join(_growth(result, quantity) for quantity in scenario.quantities)
+        first = scenario.quantities[0]
+        return "\n\n".join(_growth(result, each, with_reasons=each is first) for each in scenario.quantities)
     headings = ["", *(f"{each.heading} [{each.unit}]" for each in scenario.quantities)]
     return table(headings, [_row(scenario, result, line) for line in result.lines])
 
@@ -48,22 +49,26 @@ def _row(scenario: Scenario, result: Result, line: Line) -> list[str]:
     return [line.name, *cells]
 
 
-def _growth(result: Result, quantity: Quantity) -> str:
-    """One line for each subject, one column for each size, and the exponent where there are sizes enough."""
+def _growth(result: Result, quantity: Quantity, *, with_reasons: bool) -> str:
+    """One line for each subject, one column for each size; where there are several, what one more costs on average
+    between the smallest and the largest, and the exponent."""
     sizes = sorted({line.size for line in result.lines})
     headings = [f"{quantity.heading} [{quantity.unit}]", *(f"{size:,}" for size in sizes)]
     fitted = len(sizes) > 1
     rows = []
     for group, lines in result.groups().items():
         by_size = {line.size: line for line in lines}
-        cells = [_sized(by_size.get(size), quantity, result.rounds) for size in sizes]
-        power = fit_power(result.medians(group, quantity.key))
-        exponent = [f"{power.exponent:.2f}" if power else ""] if fitted else []
-        rows.append([group, *cells, *exponent])
-    return table([*headings, *(["exponent"] if fitted else [])], rows)
+        cells = [_sized(by_size.get(size), quantity, result.rounds, with_reasons) for size in sizes]
+        rows.append([group, *cells, *(_fit(result.medians(group, quantity.key)) if fitted else [])])
+    return table([*headings, *(["one more", "exponent"] if fitted else [])], rows)
 
 
-def _sized(line: Line | None, quantity: Quantity, rounds: int) -> str:
+def _fit(medians: Mapping[int, float]) -> list[str]:
+    more, power = slope(medians), fit_power(medians)
+    return [number(more) if more is not None else "", f"{power.exponent:.2f}" if power else ""]
+
+
+def _sized(line: Line | None, quantity: Quantity, rounds: int, with_reason: bool) -> str:
     if line is None:
         return ""
-    return f"{cell(line.summary(quantity.key), rounds)} {line.reason}".strip()
+    return f"{cell(line.summary(quantity.key), rounds)} {line.reason if with_reason else ''}".strip()

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot
+from matplotlib import pyplot, ticker
 
 OURS = "azureml_wrapper"
 OUR_COLOUR, RERUN_COLOUR = "#0067b8", "#9dc6e8"
@@ -24,17 +24,22 @@ def grow(lines):
     groups = defaultdict(list)
     for line in lines:
         groups[line["group"]].append(line)
-    colours = dict(zip([name for name in groups if name != OURS], COLOURS, strict=False))
+    colours = dict(zip([name for name in groups if not name.startswith(OURS)], COLOURS, strict=False))
     for axis, key, label in zip(axes, ("seconds", "mib"), ("seconds", "memory [MiB]"), strict=True):
         for name, members in groups.items():
             points = sorted(
                 (line["size"], statistics.median(line["values"][key])) for line in members if line["values"]
             )
             if points:
-                ours = name == OURS
+                ours = name.startswith(OURS)
                 style = {"color": OUR_COLOUR if ours else colours[name], "linewidth": 2.5 if ours else 1.2}
+                style["linestyle"] = "-" if name in (OURS, *colours) else ":"
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name, **style)
         axis.set(xscale="log", yscale="log", xlabel="steps", ylabel=label)
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            scale.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            scale.set_minor_locator(ticker.NullLocator())
         axis.grid(visible=True, which="major", color="#e5e5e5")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure

@@ -58,6 +58,8 @@ def open_growth(shape: Shape, own: tuple[int, ...], others: tuple[int, ...]) -> 
                 pipeline = Pipeline(folder=place.folder / f"{shape}-{size}", steps=size, shape=shape)
                 run = OurRun(place, pipeline, setting.limit, memory=True)
                 lines.append(growing.entry(OURS, size, run.measure))
+                if size in PEERS_CHAIN:
+                    lines.append(growing.entry(f"{OURS}, nothing changed", size, run.again))
             yield lines + (peers(setting, shape, QUICK if setting.quick else others) if setting.peers else [])
 
     return entries

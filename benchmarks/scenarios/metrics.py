@@ -68,7 +68,7 @@ SCENARIO = Scenario(
     about=f"""`run.log` of a number under one name, {CALLS:,} times in all, from the first call to the end of
 `run.complete()`, which waits until all are stored; by {SCRIPTS} scripts, each does its part. "Thrown away"
 is the same against a service that acknowledges batches of metrics and forgets them: what is left is the
-SDK's own work. "Offline" is the SDK without any service, which prints each metric. `get_metrics` reads all
+SDK's own work. "Offline" is the SDK without a workspace. `get_metrics` reads all
 points of one run.""",
     open=entries,
 )

@@ -96,12 +96,15 @@ def test_sizes_become_columns_and_get_an_exponent():
     ]
     time, memory = tables.of(GROWING, a_result("growing", *lines, rounds=1)).split("\n\n")
     assert time.splitlines() == [
-        "| time [s] | 10 | 100 | exponent |",
-        "| --- | ---: | ---: | ---: |",
-        "| ours | 1 (1 round) | 10 (1 round) | 1.00 |",
-        "| peer | 2 (1 round) | cut off at the limit of 9 s |  |",
+        "| time [s] | 10 | 100 | one more | exponent |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| ours | 1 (1 round) | 10 (1 round) | 0.1 | 1.00 |",
+        "| peer | 2 (1 round) | cut off at the limit of 9 s |  |  |",
     ]
-    assert memory.splitlines()[2] == "| ours | 5 (1 round) | 5 (1 round) | 0.00 |"
+    assert memory.splitlines()[2:] == [
+        "| ours | 5 (1 round) | 5 (1 round) | 0 | 0.00 |",
+        "| peer | 7 (1 round) |  |  |  |",
+    ]
 
 
 def test_a_part_says_where_rounds_are_missing_and_where_nothing_was_measured():
