@@ -191,6 +191,7 @@ async def _run(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         http="httptools",
         ws="none",
         timeout_keep_alive=60,
