@@ -126,7 +126,8 @@ def test_quoted_words_and_continued_lines_are_those_of_a_shell(job):
 
 def test_further_settings_are_read(job):
     more = (
-        "name: run-7\ndisplay_name: Seven\nexperiment_name: faces\ndescription: d\ntags: {a: true}\nproperties: {p: 1}\n"
+        "name: run-7\ndisplay_name: Seven\nexperiment_name: faces\ndescription: d\n"
+        "tags: {a: true}\nproperties: {p: 1}\n"
         "environment_variables: {LEVEL: 3}\nlimits: {timeout: 60}\n"
         "resources: {instance_count: 2, shm_size: 4g, docker_args: --ipc=host}\n"
         "distribution: {type: mpi, process_count_per_instance: 4}\n"
@@ -238,17 +239,23 @@ def test_the_jobs_of_a_pipeline_come_in_an_order_in_which_they_can_run(job):
 
 
 def test_settings_of_a_pipeline_are_read(job):
-    more = "settings: {default_compute: c, default_datastore: azureml:d, continue_on_step_failure: true, force_rerun: true}"
+    more = (
+        "settings: {default_compute: c, default_datastore: azureml:d, "
+        "continue_on_step_failure: true, force_rerun: true}"
+    )
     found = job(PIPELINE.replace("settings: {default_compute: azureml:cluster}", more))
     assert (found.datastore, found.continue_on_failure, found.force_rerun) == ("d", True, True)
 
 
 def test_a_component_is_what_its_node_does_not_say(job):
     text = PIPELINE.replace(
-        "    command: python train.py ${{inputs.raw}} ${{outputs.table}}\n    code: src\n    environment: azureml:trainer:3\n",
-        "    component:\n      type: command\n      command: python train.py ${{inputs.raw}} ${{outputs.table}} ${{inputs.n}}\n"
+        "    command: python train.py ${{inputs.raw}} ${{outputs.table}}\n"
+        "    code: src\n    environment: azureml:trainer:3\n",
+        "    component:\n      type: command\n"
+        "      command: python train.py ${{inputs.raw}} ${{outputs.table}} ${{inputs.n}}\n"
         "      code: src\n      environment: azureml:trainer:3\n      is_deterministic: false\n"
-        "      inputs: {raw: {type: uri_file}, n: {type: integer, default: 4}}\n      outputs: {table: {type: uri_folder}}\n",
+        "      inputs: {raw: {type: uri_file}, n: {type: integer, default: 4}}\n"
+        "      outputs: {table: {type: uri_folder}}\n",
     )
     first = job(text).nodes[0]
     assert first.allow_reuse is False
@@ -258,7 +265,8 @@ def test_a_component_is_what_its_node_does_not_say(job):
 
 def test_a_component_may_have_a_file_of_its_own(job, tmp_path):
     (tmp_path / "part.yml").write_text(
-        "command: python train.py ${{outputs.table}}\ncode: src\nenvironment: azureml:trainer:3\noutputs: {table: {}}\n"
+        "command: python train.py ${{outputs.table}}\n"
+        "code: src\nenvironment: azureml:trainer:3\noutputs: {table: {}}\n"
     )
     text = PIPELINE[: PIPELINE.index("  prepare:")] + "  prepare:\n    component: part.yml\n"
     assert set(job(text).nodes[0].command.outputs) == {"table"}

@@ -1,0 +1,241 @@
+"""What files of `az ml` become in a workspace, through SDK v1."""
+
+from __future__ import annotations
+
+import pytest
+from azureml.core import Dataset, Datastore, Environment
+from azureml.core.compute import ComputeTarget
+
+from azureml_wrapper import RunWrapper
+from azureml_wrapper.errors import (
+    AlreadyRegistered,
+    BadValue,
+    NotRegistered,
+    UnregisteredCompute,
+    UnregisteredDataset,
+    UnregisteredDatastore,
+    UnregisteredEnvironment,
+)
+from azureml_wrapper.v2 import computes, datastores, environments, read
+from azureml_wrapper.v2.submit.jobs import submit
+
+CLUSTER = "v2cluster"
+NOTHING = "environment: {conda_file: {dependencies: [python, {pip: [azureml-defaults]}]}}\n"
+
+
+@pytest.fixture(scope="module")
+def _cluster(ws, tmp_path_factory):
+    file = tmp_path_factory.mktemp("v2") / "compute.yml"
+    file.write_text(f"name: {CLUSTER}\ntype: amlcompute\nsize: Standard_D2_v2\nmax_instances: 4\n")
+    computes.create(ws, read.read_compute(file)[0])
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str, name: str = "file.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def run(ws, file, _cluster, unique):
+    """`run(text)`: the job of a file, submitted; it has a cluster and an experiment, if it does not say otherwise."""
+
+    def submitted(text: str) -> RunWrapper:
+        kind = "" if "type: pipeline" in text else f"compute: azureml:{CLUSTER}\n"
+        return submit(ws, read.read_job(file(f"experiment_name: {unique('v2')}\n{kind}{text}"))[0])
+
+    return submitted
+
+
+def compute_file(name: str, **changes: object) -> str:
+    settings = {"name": name, "type": "amlcompute", "size": "Standard_D2_v2", "max_instances": 2, **changes}
+    return "".join(f"{key}: {value}\n" for key, value in settings.items())
+
+
+def test_a_cluster_is_made_changed_and_refused(ws, file, unique):
+    name = unique("c")
+
+    def create(**changes: object) -> str:
+        return computes.create(ws, read.read_compute(file(compute_file(name, **changes)))[0])
+
+    assert "created: Standard_D2_v2, dedicated, 0 to 2 nodes" in create(description="For tests", tags="{a: b}")
+    made = ComputeTarget(ws, name)
+    assert (made.vm_size, made.scale_settings.maximum_node_count, made.tags) == ("STANDARD_D2_V2", 2, {"a": "b"})
+    assert "unchanged" in create()
+    assert "changed" in create(max_instances=3, min_instances=1)
+    assert ComputeTarget(ws, name).scale_settings.maximum_node_count == 3
+    with pytest.raises(AlreadyRegistered, match="compute_size is STANDARD_D2_V2, not STANDARD_D3_V2"):
+        create(size="Standard_D3_v2")
+
+
+def test_a_datastore_is_registered_with_a_key_and_keeps_its_container(ws, file, unique):
+    name = unique("d")
+    account = f"type: azure_blob\naccount_name: {name}\n"
+    text = f"name: {name}\n{account}container_name: faces\ncredentials: {{account_key: a2V5}}\n"
+    assert "registered: container faces" in datastores.create(ws, read.read_datastore(file(text))[0])
+    assert Datastore.get(ws, name).account_key == "a2V5"
+    assert "registered anew" in datastores.create(ws, read.read_datastore(file(text))[0])
+    with pytest.raises(AlreadyRegistered, match="container faces"):
+        datastores.create(ws, read.read_datastore(file(text.replace("faces", "others")))[0])
+
+
+def test_an_environment_is_registered_with_a_version_or_the_next_one(ws, file, unique):
+    name = unique("e")
+    text = f"name: {name}\nimage: ubuntu\nconda_file: {{dependencies: [python=3.10, {{pip: [pandas]}}]}}\n"
+    assert "version 1, is registered" in environments.create(ws, read.read_environment(file(text))[0])
+    assert "version 7, is registered" in environments.create(
+        ws, read.read_environment(file(text + "version: 7\n"))[0]
+    )
+    found = Environment.get(ws, name, "7")
+    assert found.docker.base_image == "ubuntu"
+    assert list(found.python.conda_dependencies.pip_packages) == ["pandas"]
+    with pytest.raises(AlreadyRegistered, match="has a version 7 with another content"):
+        environments.create(ws, read.read_environment(file(text.replace("ubuntu", "debian") + "version: 7\n"))[0])
+
+
+def test_a_shells_command_gets_folders_values_and_quotes(run, file):
+    file("b\na\n", "data/words.txt")
+    text = """\
+command: |
+  sort "${{inputs.words}}/words.txt" > ${{outputs.sorted}}/words.txt && cat ${{outputs.sorted}}/words.txt
+  echo '${{inputs.n}}  x' "$LEVEL"
+inputs: {words: {type: uri_folder, path: data}, n: 7}
+outputs: {sorted: }
+environment_variables: {LEVEL: 3}
+"""
+    assert run(text + NOTHING).wait().logs().endswith("a\nb\n7  x 3\n")
+
+
+def test_an_upload_of_the_same_content_is_found_again(run, file):
+    file("one", "data/one.txt")
+    text = "command: cat ${{inputs.words}}/one.txt\ninputs: {words: {path: data, mode: download}}\n" + NOTHING
+    first, second = run(text), run(text)
+    for job in (first, second):
+        assert job.wait().logs().endswith("one")
+    saved = [job.raw.get_details()["inputDatasets"][0]["dataset"].to_path() for job in (first, second)]
+    assert saved[0] == saved[1]
+
+
+def test_a_registered_table_is_read_through_the_sdk(ws, run, file, unique):
+    name = unique("table")
+    store = ws.get_default_datastore()
+    store.blob_service.get_blob_client(store.container_name, f"{name}.csv").upload_blob(b"a,b\n1,2\n")
+    Dataset.Tabular.from_delimited_files((store, f"{name}.csv")).register(ws, name)
+    file(
+        "from azureml.core import Run\n"
+        "print('rows:', len(Run.get_context().input_datasets['rows'].to_pandas_dataframe()))\n",
+        "src/rows.py",
+    )
+    text = "command: python rows.py ${{inputs.rows}}\ncode: src\n"
+    text += f"inputs: {{rows: {{type: mltable, path: azureml:{name}:1}}}}\n"
+    assert "rows: 1\n" in run(text + NOTHING).wait().logs()
+    with pytest.raises(BadValue, match=r"line 5: .* is a tabular dataset, which SDK v1 cannot mount as uri_folder"):
+        run(text.replace("mltable", "uri_folder") + NOTHING)
+
+
+def test_outputs_go_to_their_place_and_are_registered(ws, run, unique):
+    name = unique("made")
+    text = f"""\
+command: echo hello > ${{{{outputs.made}}}}/a.txt
+outputs: {{made: {{mode: upload, name: {name}, path: "azureml://datastores/workspaceblobstore/paths/{name}/x/"}}}}
+"""
+    run(text + NOTHING).wait()
+    assert [path.rsplit("/", 1)[-1] for path in Dataset.get_by_name(ws, name).to_path()] == ["a.txt"]
+    store = ws.get_default_datastore()
+    assert store.blob_service.get_blob_client(store.container_name, f"{name}/x/a.txt").exists()
+
+
+def test_the_header_of_a_job_is_that_of_its_run(run, unique):
+    name = unique("mine")
+    text = (
+        f"name: {name}\ndisplay_name: Mine\ndescription: d\ntags: {{a: b}}\nproperties: {{p: q}}\ncommand: 'true'\n"
+    )
+    done = run(text + "limits: {timeout: 60}\n" + NOTHING).wait().raw
+    assert (done.id, done.display_name, done.description) == (name, "Mine", "d")
+    assert (done.tags["a"], done.get_properties()["p"]) == ("b", "q")
+    assert done.get_details()["runDefinition"]["maxRunDurationSeconds"] == 60
+
+
+def test_a_command_that_takes_too_long_is_ended(run):
+    failed = run("command: sleep 30\nlimits: {timeout: 1}\n" + NOTHING)
+    with pytest.raises(Exception, match=r"\(1 s\)"):
+        failed.wait()
+
+
+@pytest.mark.usefixtures("_cluster")
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("compute: azureml:nope\ncommand: ls\n" + NOTHING, UnregisteredCompute, "no compute target 'nope'"),
+        ("command: ls\nenvironment: azureml:nope:1\n", UnregisteredEnvironment, "no environment azureml:nope:1"),
+        (
+            "command: ls\ninputs: {a: {path: azureml:nope@latest}}\n" + NOTHING,
+            UnregisteredDataset,
+            r"file.yml, line \d: workspace .* has no dataset azureml:nope@latest",
+        ),
+        (
+            "command: ls\ninputs: {a: {path: azureml://datastores/nope/paths/x}}\n" + NOTHING,
+            UnregisteredDatastore,
+            "no datastore 'nope'",
+        ),
+    ],
+)
+def test_what_the_workspace_lacks_is_told(ws, file, text, error, message):
+    head = "" if text.startswith("compute") else f"compute: {CLUSTER}\n"
+    with pytest.raises(error, match=message):
+        submit(ws, read.read_job(file(head + text))[0])
+    assert issubclass(error, NotRegistered)
+
+
+def test_a_path_of_another_workspace_is_refused(run):
+    path = "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/x"
+    with pytest.raises(BadValue, match="the path belongs to workspace s/g/w"):
+        run(f"command: ls\ninputs: {{a: {{path: '{path}'}}}}\n" + NOTHING)
+
+
+def test_a_pipeline_may_use_scripts_and_the_shell(run, file):
+    file("import sys\nprint('got', open(sys.argv[1]).read().strip(), sys.argv[2:])\n", "src/last.py")
+    text = f"""\
+type: pipeline
+display_name: three
+settings: {{default_compute: {CLUSTER}, force_rerun: true}}
+inputs: {{word: hello}}
+jobs:
+  last:
+    command: >-
+      python last.py ${{{{inputs.folder}}}}/a.txt '{{"a b": 1}}'
+    code: src
+    {NOTHING.strip()}
+    inputs: {{folder: {{path: "${{{{parent.jobs.first.outputs.out}}}}", mode: download}}}}
+  first:
+    command: echo "${{{{inputs.word}}}}" > ${{{{outputs.out}}}}/a.txt && ls "${{{{outputs.out}}}}"
+    {NOTHING.strip()}
+    inputs: {{word: "${{{{parent.inputs.word}}}}"}}
+    outputs: {{out: }}
+"""
+    done = run(text).wait()
+    assert done.steps["first"].logs().endswith("a.txt\n")
+    assert """got hello ['{"a b": 1}']""" in done.steps["last"].logs()
+    assert done.raw.display_name == "three"
+
+
+def test_a_sweep_can_be_cancelled(run, file):
+    file("import time\ntime.sleep(60)\n", "src/wait.py")
+    text = """\
+type: sweep
+trial:
+  command: python wait.py --lr ${{search_space.lr}}
+  code: src
+  environment: azureml:AzureML-Minimal@latest
+search_space: {lr: {type: choice, values: [1, 2, 3]}}
+sampling_algorithm: grid
+objective: {goal: maximize, primary_metric: score}
+limits: {max_total_trials: 3, max_concurrent_trials: 1}
+"""
+    waiting = run(text)
+    waiting.cancel()
+    assert waiting.wait().status == "Canceled"
