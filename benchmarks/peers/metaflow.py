@@ -60,6 +60,8 @@ def _fan(pipeline: Pipeline) -> list[dict[str, str]]:
     numbers = f"self.numbers = list(range({pipeline.steps}))"
     return [
         {"name": "start", "work": numbers, "next": "self.next(self.add, foreach='numbers')"},
-        {"name": "add", "work": "self.value = self.input + 1", "next": "self.next(self.end)"},
-        {"name": "end", "inputs": ", inputs", "tally": "pass", "work": "pass", "next": "pass"},
+        {"name": "add", "work": "self.value = self.input + 1", "next": "self.next(self.join)"},
+        # The flow's own steps, which are none of the pipeline.
+        {"name": "join", "inputs": ", inputs", "tally": "pass", "work": "pass", "next": "self.next(self.end)"},
+        {"name": "end", "tally": "pass", "work": "pass", "next": "pass"},
     ]

@@ -148,7 +148,7 @@ def test_the_flow_of_metaflow_has_every_step(shape, tmp_path):
     Metaflow().write(Pipeline(folder=tmp_path, steps=5, shape=shape))
     source = (tmp_path / "flow.py").read_text()
     compile(source, "flow.py", "exec")
-    assert source.count("@step") == (5 if shape == "chain" else 3)
+    assert source.count("@step") == (5 if shape == "chain" else 4)
 
 
 def test_every_peer_is_pinned():
