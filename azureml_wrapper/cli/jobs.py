@@ -16,8 +16,8 @@ WORDS = "FOLDER|PREFIX|PATTERN|all..."
 
 @click.command(context_settings=AS_THEY_COME)
 @click.option("--config_file", "--config-file", type=click.Path(path_type=Path), help="The script's own config file.")
-@click.option("--output_dir", "--output-dir", required=True, help="The job folder; it must not hold a job yet.")
-@click.option("--exp_name", "--exp-name", required=True, help="The experiment that the run belongs to.")
+@click.option("--output_dir", "--output-dir", help="The job folder; it must not hold a job yet.  [required]")
+@click.option("--exp_name", "--exp-name", help="The experiment that the run belongs to.  [required]")
 @click.option("--entry_script", "--entry-script", help="By default aml_main.py, or tools/azureml/aml_main.py.")
 @click.option("--source_dir", "--source-dir", default=".", help="The folder that is sent; by default this one.")
 @click.option("--input_dir", "--input-dir", default="", help="A folder of the datastore; by default all of it.")

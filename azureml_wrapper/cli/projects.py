@@ -39,7 +39,7 @@ class Order:
 
 def order(
     *,
-    exp_name: str,
+    exp_name: str | None,
     entry_script: str | None,
     source_dir: str,
     config_file: Path | None,
@@ -49,6 +49,8 @@ def order(
     **given: Any,
 ) -> Order:
     """Read the settings, and find the files; a `ConfigError`, `ScriptNotFound` or usage error tells what is wrong."""
+    pairs = parse_overrides(overrides)
+    _check_needed(output_dir=given["output_dir"], exp_name=exp_name)
     settings = read_settings(**{name: given.pop(name) for name in _SETTINGS})
     directory = Path(source_dir).expanduser().absolute()
     if not directory.is_dir():
@@ -61,12 +63,12 @@ def order(
         "script_directory": directory,
         "compute_name": settings.compute,
         "config_file": _inside(directory, config_file) if config_file else None,
-        "overrides": parse_overrides(overrides) or None,
+        "overrides": pairs or None,
         "tags": parse_values(tags) or None,
         **given,
     }
     check_place(Path(given["output_dir"]))
-    return Order(check_experiment_name(exp_name), job, settings, locally)
+    return Order(check_experiment_name(exp_name or ""), job, settings, locally)
 
 
 def submit(order: Order, *, force: bool, as_json: bool) -> None:
@@ -96,6 +98,13 @@ def parse_overrides(words: Sequence[str]) -> dict[str, str]:
     if len(words) % 2:
         raise click.UsageError(f"{words[-1]!r} is a KEY without a VALUE; give pairs: SOLVER.IMS_PER_BATCH 8.")
     return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _check_needed(**given: str | None) -> None:
+    """A usage error for options that have to be there; told after unknown ones, which may be these, misspelt."""
+    missing = [f"--{name}" for name, value in given.items() if not value]
+    if missing:
+        raise click.UsageError(f"Missing option {' and '.join(missing)}.")
 
 
 _SETTINGS = ("workspace", "compute_target", "datastore", "environment")

@@ -133,10 +133,8 @@ class JobFolder:
         return state
 
     def _gone(self) -> str:
-        return (
-            f"The run of {self.path} is gone: workspace {self.record.ws_name} has no run {self.record.run_id}. "
-            "Submit the job again with --force, or remove the folder."
-        )
+        state = State.gone(self.record)
+        return f"{self.path}: {state.problem}"
 
     def __repr__(self) -> str:
         return f"JobFolder({str(self.path)!r})"

@@ -38,6 +38,15 @@ class State:
     last_line: str = ""
     problem: str = ""
 
+    @classmethod
+    def gone(cls, record: JobRecord) -> State:
+        """That of a run which its workspace does not have."""
+        problem = (
+            f"Its run is gone: workspace {record.ws_name} has no run {record.run_id}. Submit the job again with "
+            "--force, or remove the folder."
+        )
+        return cls(status=GONE, problem=problem)
+
     @property
     def has_ended(self) -> bool:
         return self.status in ENDS
@@ -94,8 +103,7 @@ def _batches(records: Sequence[JobRecord]) -> Iterator[tuple[str, list[str]]]:
 
 def _state(record: JobRecord, run: dict[str, Any] | None, known: Mapping[str, str]) -> State:
     if run is None:
-        problem = f"Workspace {record.ws_name} has no run {record.run_id}."
-        return State(status=GONE, problem=problem)
+        return State.gone(record)
     status = str(run.get("status"))
     begin, end = _instant(run.get("startTimeUtc")), _instant(run.get("endTimeUtc"))
     until = end or datetime.now(timezone.utc)

@@ -76,7 +76,9 @@ class InputStager:
     def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
         found = self._around.datastores.get(self._workspace_id, datastore)
         blobs, place = self._around.blobs, (found.account, found.container)
-        fixed, pattern = split_pattern(path)
+        # A data reference that is mounted names one place: brackets and stars are part of its name.
+        is_place = job_input.dataset_id is None and job_input.mode is Mode.MOUNT
+        fixed, pattern = (path.strip("/"), "") if is_place else split_pattern(path)
         if not pattern:
             if fixed and blobs.stat(*place, fixed):
                 return _Files(blobs.path(*place, fixed))

@@ -93,7 +93,7 @@ class TestOutput:
         check_place(tmp_path / "a" / "c")
         with pytest.raises(FolderTaken, match="lies in the job folder"):
             check_place(tmp_path / "a" / "b" / "c")
-        with pytest.raises(FolderTaken, match="has the job folder .*/a/b in it"):
+        with pytest.raises(FolderTaken, match=r"has the job folder .*/a/b in it"):
             check_place(tmp_path / "a")
 
 
@@ -108,7 +108,7 @@ class TestFolder:
         return tmp_path
 
     def test_a_missing_script_and_a_missing_config_file_are_told(self, folder):
-        with pytest.raises(ScriptNotFound, match="no script 'mian.py'.*Did you mean 'main.py'"):
+        with pytest.raises(ScriptNotFound, match=r"no script 'mian\.py'.*Did you mean 'main\.py'"):
             job(script_directory=folder, script_name="mian.py").check()
         with pytest.raises(ScriptNotFound, match=r"no file 'c\.yaml'"):
             job(script_directory=folder, config_file="c.yaml").check()
@@ -128,9 +128,8 @@ class TestFolder:
     def test_the_heaviest_and_the_limits_are_told(self, folder, monkeypatch):
         (folder / "data").mkdir()
         (folder / "data" / "big.bin").write_bytes(b"x" * 3 * 2**20)
-        assert describe_size(folder) == (
-            "3 files, 3.0 MB (Azure ML takes 2000 and 300.0 MB); most of it: data 3.0 MB, .azureml 0.0 KB, main.py 0.0 KB"
-        )
+        told = describe_size(folder)
+        assert told.startswith("3 files, 3.0 MB (Azure ML takes 2000 and 300.0 MB); most of it: data 3.0 MB, ")
         monkeypatch.setattr("azureml._restclient.snapshots_client.SNAPSHOT_MAX_SIZE_BYTES", 2**20)
         with pytest.raises(SnapshotTooLarge, match=r"weighs 3\.0 MB.*Most of it: data 3\.0 MB"):
             job(script_directory=folder).check()
@@ -145,9 +144,8 @@ class TestFolder:
 
     def test_a_key_that_would_be_sent_is_refused(self, folder):
         (folder / ".gitignore").write_text("*.pyc\n")
-        with pytest.raises(
-            BadValue, match=r"datastore\.json has an account key .* Add the line \.azureml to .*ignore"
-        ):
+        told = r"datastore\.json has an account key .* Add the line \.azureml to .*ignore"
+        with pytest.raises(BadValue, match=told):
             protect(folder, [folder / ".azureml" / "datastore.json"], folder / "output" / "a")
         (folder / ".gitignore").write_text(".azureml\n")
         assert protect(folder, [folder / ".azureml" / "datastore.json"], folder / "output" / "a") == ""

@@ -22,9 +22,9 @@ with locked(Path(sys.argv[1])):
 
 def test_the_second_command_is_told_who_is_there(tmp_path):
     with locks.locked(tmp_path):
-        with pytest.raises(FolderBusy, match=rf"Another command works on {tmp_path} \(.*process \d+, since \d\d:"):
-            with locks.locked(tmp_path):
-                pass
+        told = rf"Another command works on {tmp_path} \(.*process \d+, since \d\d:"
+        with pytest.raises(FolderBusy, match=told), locks.locked(tmp_path):
+            pass
         with locks.locked(tmp_path, locks.RESULTS):
             pass
     with locks.locked(tmp_path):

@@ -83,7 +83,7 @@ def test_a_word_that_means_none_is_told_with_the_nearest(word, told):
 def test_without_any_job_the_way_to_one_is_told(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(NoSuchJob, match="There is no job folder in .*/empty/output. `aml submit --output_dir"):
+    with pytest.raises(NoSuchJob, match=r"There is no job folder in .*/empty/output\. `aml submit --output_dir"):
         find(ALL)
     with pytest.raises(NoSuchJob, match="nor any other here"):
         find("output/x")

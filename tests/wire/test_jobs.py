@@ -1,0 +1,368 @@
+"""Jobs and their folders: the Python classes, against the service."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from azureml.core import Experiment
+
+from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
+from azureml_wrapper.config.jobs import DatastoreFile, EnvironmentFile
+from azureml_wrapper.connection import LOCAL
+from azureml_wrapper.errors import (
+    BadArgument,
+    BadData,
+    FolderTaken,
+    LoginFailed,
+    MissingInput,
+    NoSuchJob,
+    NotRegistered,
+    RunFailed,
+    UnregisteredEnvironment,
+    UnregisteredRun,
+)
+from azureml_wrapper.jobs.folder import states_of
+from azureml_wrapper.jobs.logs import LogReader
+from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environment
+from azureml_wrapper.jobs.record import JobRecord, read_record
+from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
+
+# Says what it was given, and leaves a file in each of its places.
+SCRIPT = """
+import os, pathlib, sys
+given = sys.argv[1:]
+out = pathlib.Path(given[given.index("--output_dir") + 1])
+out.mkdir(parents=True, exist_ok=True)
+(out / "model é #1 100%.txt").write_text("model")
+pathlib.Path("outputs").mkdir(exist_ok=True)
+pathlib.Path("outputs", "m.txt").write_text("m")
+print("given", *given[given.index("--output_dir") + 2:])
+print("code VERSION", flush=True)
+"""
+SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(120)\n"
+
+
+@pytest.fixture(scope="module")
+def wrapper(ws):
+    wrapper = WorkspaceWrapper.from_workspace(ws)
+    wrapper.register_compute("cpu-jobs")
+    wrapper.register_env("jobs-env", ["numpy"])
+    return wrapper
+
+
+@pytest.fixture
+def job(wrapper, tmp_path, unique):
+    """`job(source)`: a JobWrapper whose folder is `output/job` of the current folder."""
+    path = unique("job")
+
+    def make(source: str = SCRIPT, **fields) -> JobWrapper:
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / "main.py").write_text(textwrap.dedent(source))
+        scope = wrapper.scope
+        given = {"env_name": "jobs-env", "compute_name": "cpu-jobs", "output_dir": "output/job", "output_path": path}
+        names = (scope.name, scope.resource_group, scope.subscription_id)
+        return JobWrapper(*names, "main.py", script_directory=folder, **{**given, **fields})
+
+    return make
+
+
+def lines(folder):
+    return [line for line in "".join(folder.logs()).splitlines() if not line.startswith("[local]")]
+
+
+def wait_for(check, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.slow
+def test_a_job_runs_and_its_folder_tells_of_it(job, unique):
+    experiment = unique("exp")
+    run = job(overrides={"LR": 0.1, "TEXT": "é 🐧"}, tags={"who": "me"}).submit(experiment)
+    assert run.wait().status == "Completed"
+    folder = JobFolder("output/job")
+    assert lines(folder) == ["given LR 0.1 TEXT é 🐧", "code VERSION"]
+    state = folder.state()
+    assert (state.status, state.last_line, state.problem) == ("Completed", "code VERSION", "")
+    assert state.seconds == pytest.approx(run.duration, abs=0.01)
+    record = read_record(Path("output/job"))
+    assert (record.run_id, record.experiment, record.portal_url) == (run.id, experiment, run.portal_url)
+    assert (record.tags, run.raw.get_tags()) == ({"who": "me"}, {"who": "me"})
+    assert folder.run.id == run.id
+
+
+@pytest.mark.slow
+def test_results_come_whole_and_once(job, unique):
+    run = job().submit(unique("exp"))
+    run.wait()
+    folder = JobFolder("output/job")
+    found = folder.results(show_progress=False)
+    names = {path.relative_to("output/job").as_posix() for path in found.files}
+    assert {"results/model é #1 100%.txt", f"runs/{run.id}/outputs/m.txt"} <= names
+    assert Path("output/job/results/model é #1 100%.txt").read_text() == "model"
+    assert found.note == ""
+    again = folder.results(show_progress=False).record()
+    assert (again["files"], again["new"]) == (len(names), 0)
+    # What was changed here is not the job's result: the datastore's content comes back.
+    Path("output/job/results/model é #1 100%.txt").write_text("other")
+    assert folder.results(show_progress=False).record()["new"] == 1
+    assert Path("output/job/results/model é #1 100%.txt").read_text() == "model"
+
+
+@pytest.mark.slow
+def test_a_job_that_left_nothing_says_so(job, unique):
+    job("print('nothing')").submit(unique("exp")).wait()
+    folder = JobFolder("output/job")
+    note = folder.results(show_progress=False).note
+    assert note.startswith("There is nothing in job")
+    assert not Path("output/job/results").exists()
+
+
+@pytest.mark.slow
+def test_a_job_is_submitted_again_with_the_scripts_of_then_or_of_now(job, unique):
+    first = job(overrides={"LR": 0.1, "KEEP": "x"}).submit(unique("exp"))
+    first.wait()
+    job(SCRIPT.replace("VERSION", "CHANGED"))
+    folder = JobFolder("output/job")
+    second = folder.resubmit({"LR": 0.2})
+    second.wait()
+    assert lines(JobFolder("output/job")) == ["given LR 0.2 KEEP x", "code VERSION"]
+    assert second.raw.get_snapshot_id() == first.raw.get_snapshot_id()
+    assert second.raw.get_environment().version == first.raw.get_environment().version
+
+    third = JobFolder("output/job").resubmit(new_code=True)
+    third.wait()
+    assert lines(JobFolder("output/job")) == ["given LR 0.2 KEEP x", "code CHANGED"]
+    record = read_record(Path("output/job"))
+    assert (record.original_run_id, record.resubmitted_from) == (first.id, second.id)
+    assert record.earlier == (first.id, second.id)
+    for run in (second, third):
+        assert run.raw.get_tags()["original_run_id"] == first.id
+        assert run.raw.get_properties()["original_run_id"] == first.id
+
+
+@pytest.mark.slow
+def test_a_folder_keeps_its_job_unless_forced(job, unique):
+    first = job(SLEEP).submit(unique("exp"))
+    with pytest.raises(FolderTaken, match=f"holds a job already: run {first.id}"):
+        job().submit(unique("exp"))
+    with pytest.raises(FolderTaken, match=r"The job of output/job is (Queued|Preparing|Running|NotStarted|Starting)"):
+        JobFolder("output/job").resubmit()
+    second = job().submit(unique("exp"), force=True)
+    assert first.status == "Canceled"
+    assert read_record(Path("output/job")).earlier == (first.id,)
+    assert second.wait().status == "Completed"
+
+
+@pytest.mark.slow
+def test_a_job_is_aborted_and_its_log_read_while_it_grows(job, unique):
+    job(SLEEP).submit(unique("exp"))
+    folder = JobFolder("output/job")
+    reader = LogReader(client_of(folder.record), folder.record.run_id)
+    seen = ""
+
+    def begun():
+        nonlocal seen
+        seen += "".join(reader.read())
+        return "begun\n" in seen
+
+    wait_for(begun)
+    assert "".join(reader.read()) == ""
+    assert folder.state().last_line == "begun"
+    assert folder.state().status == "Running"
+    assert folder.abort(timeout=30).status == "Canceled"
+    assert folder.abort().status == "Canceled"
+    assert "begun" in "".join(folder.logs(follow=True))
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_is_failed(job, unique):
+    run = job("raise SystemExit('the data is bad')").submit(unique("exp"))
+    with pytest.raises(RunFailed):
+        run.wait()
+    state = JobFolder("output/job").state()
+    assert (state.status, state.last_line) == ("Failed", "the data is bad")
+
+
+def test_what_is_missing_is_told_and_leaves_no_job(job, unique):
+    exp = unique("exp")
+    with pytest.raises(UnregisteredEnvironment, match="Did you mean 'jobs-env'"):
+        job(env_name="jobs-evn").submit(exp)
+    with pytest.raises(NotRegistered, match="datastore 'nowhere'"):
+        job(datastore_name="nowhere").submit(exp)
+    with pytest.raises(MissingInput, match="no file in the folder 'no-data'"):
+        job(input_dir="no-data").submit(exp)
+    with pytest.raises(NoSuchJob):
+        JobFolder("output/job")
+
+
+def test_a_submit_that_fails_leaves_the_job_of_before(job, wrapper, unique):
+    before = record_of(wrapper, unique("exp"), "gone_1_ab")
+    before.write(Path("output/job"))
+    with pytest.raises(UnregisteredEnvironment):
+        job(env_name="jobs-evn").submit(unique("exp"), force=True)
+    assert read_record(Path("output/job")) == before
+
+
+def record_of(wrapper, experiment, run_id, **changes):
+    scope = wrapper.scope
+    fields = {
+        "run_id": run_id,
+        "experiment": experiment,
+        "subscription_id": scope.subscription_id,
+        "resource_group": scope.resource_group,
+        "ws_name": scope.name,
+        "target": LOCAL if wrapper.is_local else "azure",
+        "address": wrapper.ws.service_context._get_run_history_url(),
+        "portal_url": "",
+        "submitted": "",
+        "asked": {
+            "ws_name": scope.name,
+            "resource_group": scope.resource_group,
+            "subscription_id": scope.subscription_id,
+            "script_name": "main.py",
+            "env_name": "jobs-env",
+            "compute_name": "cpu-jobs",
+        },
+    }
+    return JobRecord(**{**fields, **changes})
+
+
+def test_more_jobs_than_fit_into_a_request_are_asked_for_at_once(ws, wrapper, unique):
+    """Runs of two experiments, one of them with more than a filter takes, and one that nobody has."""
+    first, second = Experiment(ws, unique("exp")), Experiment(ws, unique("exp"))
+    parents = [each.start_logging(snapshot_directory=None) for each in (first, second)]
+    children = parents[0].create_children(count=BATCH + 3)
+    wanted = [record_of(wrapper, first.name, run.id) for run in (parents[0], *children)]
+    wanted += [record_of(wrapper, second.name, parents[1].id), record_of(wrapper, second.name, "gone_1_ab")]
+    found = states(wanted)
+    assert len(found) == BATCH + 6
+    assert found["gone_1_ab"].status == GONE
+    assert "has no run gone_1_ab" in found["gone_1_ab"].problem
+    assert {found[run.id].status for run in parents} == {"Running"}
+    for run in parents:
+        run.complete()
+    assert {state.status for state in states(wanted[:1] + wanted[-2:-1]).values()} == {"Completed"}
+
+
+def test_a_run_that_is_gone_is_told_by_all_that_need_it(wrapper, unique):
+    record_of(wrapper, unique("exp"), "gone_1_ab").write(Path("output/job"))
+    folder = JobFolder("output/job")
+    assert folder.status == GONE
+    for act in (lambda: "".join(folder.logs()), folder.abort, lambda: folder.run, folder.results):
+        with pytest.raises(UnregisteredRun, match=r"output/job: Its run is gone: workspace .* has no run gone_1_ab"):
+            act()
+    with pytest.raises(BadArgument, match=r"gone, and its scripts with it. Give --new-code"):
+        folder.resubmit()
+
+
+def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, unique):
+    real = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
+    elsewhere = {"target": "azure", "subscription_id": "1234", "address": "https://127.0.0.1:9"}
+    wanted = [
+        record_of(wrapper, real.experiment.name, real.id),
+        record_of(wrapper, "exp", "other", **elsewhere),
+    ]
+    found = states(wanted)
+    assert (found[real.id].status, found["other"].status) == ("Running", UNKNOWN)
+    assert found["other"].problem
+    real.complete()
+
+
+@pytest.mark.local_only
+class TestDatastore:
+    def test_is_registered_once_and_opened(self, ws, unique):
+        name, account = unique("store_"), unique("acc")
+        given = DatastoreFile(datastore_name=name, account_name=account, container_name="data", account_key="a2V5")
+        assert prepare_datastore(ws, given) == name
+        assert prepare_datastore(ws, given) == name
+        assert prepare_datastore(ws, DatastoreFile(datastore_name=name)) == name
+        assert ws.datastores[name].account_name == account
+
+    def test_of_a_wrong_key_is_told_and_not_kept(self, ws, unique):
+        name, account = unique("store_"), unique("acc")
+        given = {"account_name": account, "container_name": "data"}
+        prepare_datastore(ws, DatastoreFile(datastore_name=name, account_key="a2V5", **given))
+        other = unique("store_")
+        with pytest.raises(Exception, match="key") as told:
+            prepare_datastore(ws, DatastoreFile(datastore_name=other, account_key="d3Jvbmc=", **given))
+        assert other not in ws.datastores
+        assert "a2V5" not in str(told.value) + repr(told.value)
+
+    def test_whose_key_was_changed_at_the_storage_is_told(self, ws, unique):
+        """A key that is registered and does not open the account any more: what Azure answers to an old key."""
+        from azureml_wrapper.jobs.preparation import check_container
+
+        class Rotated:
+            name, container_name, account_name = "rotated", "data", "acc"
+
+            def __init__(self, real):
+                from azure.storage.blob import BlobServiceClient
+
+                address = real.blob_service.url
+                self.blob_service = BlobServiceClient(address, credential="d3Jvbmc=")
+
+        name, account = unique("store_"), unique("acc")
+        given = {"datastore_name": name, "account_name": account, "container_name": "data", "account_key": "a2V5"}
+        prepare_datastore(ws, DatastoreFile(**given))
+        with pytest.raises(LoginFailed, match=r"does not open container 'data' .*Nothing was sent"):
+            check_container(Rotated(ws.datastores[name]))
+
+    def test_without_its_container_is_told(self, ws, unique):
+        name, account = unique("store_"), unique("acc")
+        given = {"datastore_name": name, "account_name": account, "container_name": "data", "account_key": "a2V5"}
+        prepare_datastore(ws, DatastoreFile(**given))
+        store = ws.datastores[name]
+        store.blob_service.delete_container("data")
+        with pytest.raises(BadData, match="There is no container 'data' of storage account"):
+            prepare_datastore(ws, DatastoreFile(datastore_name=name))
+
+    def test_is_the_default_one_where_none_is_named(self, ws, capsys):
+        assert prepare_datastore(ws, None) == ws.get_default_datastore().name
+        assert "There is no .azureml/datastore.json" in capsys.readouterr().out
+
+
+def test_an_environment_is_registered_where_it_has_changed(ws, unique):
+    name = unique("env")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = EnvironmentFile(name=name, dependencies=["numpy"], environment_variables={"A": "1"})
+    assert prepare_environment(ws, wanted) == (name, {"A": "1"})
+    prepare_environment(ws, wanted)
+    assert ws.environments[name].version == "1"
+    prepare_environment(ws, wanted.model_copy(update={"python_version": version, "dependencies": ["numpy<3"]}))
+    assert ws.environments[name].version == "2"
+    with pytest.raises(UnregisteredEnvironment, match="has no environment"):
+        prepare_environment(ws, EnvironmentFile(name=unique("env")))
+
+
+def test_a_definition_of_the_sdk_is_registered_once(ws, unique):
+    from azureml.core import Environment
+
+    made = Environment(unique("env"))
+    made.python.user_managed_dependencies = True
+    definition = json.loads(json.dumps(Environment._serialize_to_dict(made)))
+    assert prepare_environment(ws, definition) == (made.name, {})
+    prepare_environment(ws, definition)
+    assert ws.environments[made.name].version == "1"
+
+
+def test_states_of_folders_keep_last_lines_that_do_not_change(wrapper, unique):
+    run = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
+    (Path("log.txt")).write_text("first\nCleaning up all outstanding Run operations, waiting 3 seconds\n")
+    run.upload_file("user_logs/std_log.txt", "log.txt")
+    record_of(wrapper, run.experiment.name, run.id).write(Path("output/job"))
+    folder = JobFolder("output/job")
+    assert states_of([folder])[run.id].last_line == "first"
+    assert not Path("output/job/.aml_last_line").exists()
+    run.complete()
+    assert states_of([folder])[run.id].last_line == "first"
+    assert Path("output/job/.aml_last_line").read_text() == f"{run.id}\nfirst"
