@@ -169,7 +169,8 @@ inputs:
   factor: 3
 jobs:
   total:
-    command: python part.py ${{inputs.numbers}}/numbers.txt ${{inputs.factor}} '{"a b": 1}'
+    command: >-
+      python part.py ${{inputs.numbers}}/numbers.txt ${{inputs.factor}} '{"a b": 1}'
     code: parts
     environment: azureml:AzureML-Minimal@latest
     inputs:
