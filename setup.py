@@ -42,6 +42,9 @@ CHECK = [
     "types-python-dateutil",
     "types-requests",
 ]
+# Each folder by itself: "**" needs a newer setuptools than Python 3.10 comes with.
+STUDIO = ["local/studio/templates/*", "local/studio/static/*"]
+CONFIGS = ["config/schemas/*.json", "config/templates/*/*.txt", "config/templates/*/*/*.txt"]
 
 setup(
     name="azureml_wrapper",
@@ -52,7 +55,7 @@ setup(
     url="https://github.com/VincentCoulombe/azureml_wrapper",
     license="MIT",
     packages=find_packages(include=["azureml_wrapper", "azureml_wrapper.*"]),
-    package_data={"azureml_wrapper": ["py.typed", "local/studio/templates/*", "local/studio/static/*"]},
+    package_data={"azureml_wrapper": ["py.typed", *STUDIO, *CONFIGS]},
     python_requires=">=3.10,<3.12",
     install_requires=SDK + WRAPPER + LOCAL,
     extras_require={"test": TEST, "dev": TEST + CHECK},

@@ -19,6 +19,7 @@ from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
 from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
 from azureml_wrapper.cli.schedules import schedules
+from azureml_wrapper.cli.starting import init, schema
 from azureml_wrapper.cli.sync import sync
 from azureml_wrapper.login import AUTH_VARIABLE, CHOICES
 
@@ -42,8 +43,10 @@ def aml(auth: str | None) -> None:
         os.environ[AUTH_VARIABLE] = auth
 
 
+STARTS = (init, schema)
 JOBS = (submit, status, abort, logs, results)
-for command in (*JOBS, execute, sync, run, publish, published, schedules, trigger, runs, show, cancel, resubmit, local):
+PIPELINES = (run, publish, published, schedules, trigger, runs, show, cancel, resubmit)
+for command in (*STARTS, *JOBS, execute, sync, *PIPELINES, local):
     aml.add_command(command)
 
 for noun in (compute, datastore, environment, job):

@@ -10,7 +10,7 @@ import re
 import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
@@ -94,8 +94,12 @@ def _check_file_name(name: str) -> str:
 
 Count = Annotated[int, BeforeValidator(_check_count), Field(ge=1)]
 Name = Annotated[str, AfterValidator(_check_name)]
-Argument = Annotated[Any, AfterValidator(_check_argument), Field(json_schema_extra={"type": ["string", "number"]})]
-Arguments = Annotated[list[Argument], BeforeValidator(_split)]
+Argument = Annotated[Any, AfterValidator(_check_argument)]
+Arguments = Annotated[
+    list[Argument],
+    BeforeValidator(_split),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": ["string", "number"]}}, {"type": "string"}]}),
+]
 
 
 class StepEntry(Model):

@@ -1,0 +1,117 @@
+"""JSON schemas of the configs, for editors: generated from the models, and kept in `config/schemas`.
+
+`python -m azureml_wrapper.schemas` writes them anew. Editors know less than the models: what one value means
+for another, and which files are there, is told when a config is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from azureml_wrapper.cloud import computes
+from azureml_wrapper.config import jobs, models
+from azureml_wrapper.config.loader import SCHEMA_KEY
+from azureml_wrapper.config.steps import MpiEntry, ParallelRunEntry, PythonScriptEntry
+
+FOLDER = Path(__file__).parent / "config" / "schemas"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# What a text may be where a number or a truth value is wanted: it comes from the environment.
+_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+
+Schema = dict[str, Any]
+
+
+def _of_model(model: type[models.Model]) -> Schema:
+    return model.model_json_schema()
+
+
+def _of_workspace_model(model: type[models.Model]) -> Schema:
+    """Azure's own config.json calls the workspace `workspace_name`, as the loader knows."""
+    schema = _of_model(model)
+    schema["properties"]["workspace_name"] = schema["properties"]["ws_name"]
+    schema["required"].remove("ws_name")
+    schema["anyOf"] = [{"required": [name]} for name in ("ws_name", "workspace_name")]
+    return schema
+
+
+def _of_pipeline() -> Schema:
+    """The steps may stand in a list, too."""
+    schema = _of_workspace_model(models.PipelineConfig)
+    steps = schema["properties"]["steps"]
+    listed = {"type": "array", "minItems": 1, "items": steps["additionalProperties"]}
+    steps["minProperties"] = 1
+    schema["properties"]["steps"] = {"anyOf": [steps, listed]}
+    return schema
+
+
+def _of_steps() -> Schema:
+    """A mapping of steps, each of one of the three types."""
+    schema = TypeAdapter(PythonScriptEntry | MpiEntry | ParallelRunEntry).json_schema()
+    step = {"type": "object", "oneOf": schema["anyOf"]}
+    return {
+        "$defs": schema["$defs"],
+        "title": "Pipeline configuration file",
+        "description": "Steps that run one after the other.",
+        "type": "object",
+        "properties": {},
+        "additionalProperties": step,
+        "minProperties": 1,
+    }
+
+
+_SCHEMAS: dict[str, Callable[[], Schema]] = {
+    "pipeline": _of_pipeline,
+    "steps": _of_steps,
+    "step": lambda: _of_workspace_model(models.StepConfig),
+    "job": lambda: _of_workspace_model(jobs.JobConfig),
+    "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
+    "compute": lambda: _of_model(computes.ComputeFile),
+    "compute_target": lambda: _of_model(jobs.ComputeFile),
+    "datastore": lambda: _of_model(jobs.DatastoreFile),
+    "environment": lambda: _of_model(jobs.EnvironmentFile),
+}
+KINDS = tuple(_SCHEMAS)
+
+
+def generate(kind: str) -> Schema:
+    """The schema of one of KINDS."""
+    schema = _SCHEMAS[kind]()
+    schema["properties"][SCHEMA_KEY] = {"type": "string"}
+    return {"$schema": DIALECT, **_with_variables(schema)}
+
+
+def as_text(kind: str) -> str:
+    """The content of the kind's file."""
+    return json.dumps(generate(kind), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def file_of(kind: str) -> Path:
+    return FOLDER / f"{kind}.json"
+
+
+def write() -> None:
+    """Write all files anew."""
+    for kind in KINDS:
+        file_of(kind).write_text(as_text(kind), encoding="utf-8")
+
+
+def _with_variables(schema: Any) -> Any:
+    """Where a number or a truth value is wanted, `${NAME}` is allowed, too."""
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: _with_variables(value) for key, value in schema.items()}
+    if inner.get("type") not in ("integer", "boolean"):
+        return inner
+    about = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}
+    return {**about, "anyOf": [inner, _VARIABLE]}
+
+
+if __name__ == "__main__":
+    write()
