@@ -64,6 +64,7 @@ class Execution:
         check_size(project.pipeline)
         # Known before the run is, so that it can be cancelled at any time.
         self.run_id = new_run_id(self.experiment)
+        self._is_sent = False
 
     def submit(self) -> RunWrapper:
         """Upload the data, make the compute and the environment ready, and start the run."""
@@ -72,12 +73,15 @@ class Execution:
         if order.should_upload_datasets:
             datasets.upload(self._project, store, order.target, delete=order.delete)
         made = self._configuration(ws, store)
+        self._is_sent = True
         return RunWrapper(send(ws, self.experiment, made, run_id=self.run_id, tags={}))
 
     def submitted(self) -> RunWrapper | None:
         """The run, where it has come into being though `submit` was interrupted."""
         from azureml.exceptions import ServiceException
 
+        if not self._is_sent:
+            return None
         try:
             return RunWrapper(self._workspace.ws.get_run(self.run_id))
         except ServiceException:

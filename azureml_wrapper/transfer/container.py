@@ -57,7 +57,7 @@ class BlobContainer:
         """The container of a datastore of the SDK; `TransferFailed` where it is none, or has no key."""
         label = f"datastore {datastore.name!r}"
         if getattr(datastore, "datastore_type", "") != "AzureBlob":
-            raise TransferFailed(f"{label.capitalize()} is no blob container; files go only to and from those.")
+            raise TransferFailed(f"The {label} is no blob container; files go only to and from those.")
         protocol, endpoint = datastore.protocol or "https", datastore.endpoint or "core.windows.net"
         address = f"{protocol}://{datastore.account_name}.blob.{endpoint}/{datastore.container_name}"
         return cls(Http(address), address, _signature(datastore, label), label=label)
@@ -163,7 +163,7 @@ def _signature(datastore: Any, label: str) -> str:
         return str(datastore.sas_token).lstrip("?")
     if not datastore.account_key:
         raise TransferFailed(
-            f"{label.capitalize()} has neither an account key nor a SAS token, and files cannot be sent with the "
+            f"The {label} has neither an account key nor a SAS token, and files cannot be sent with the "
             "user's own identity. Register it with a key, or use another datastore."
         )
     from azureml._vendor.azure_storage.blob import ContainerSasPermissions, generate_container_sas

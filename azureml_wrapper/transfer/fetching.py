@@ -93,7 +93,8 @@ def fetch_large(http: Http, remote: Remote, path: Path, *, crew: Crew, progress:
 
     def fetch(start: int) -> None:
         end = min(start + length, size)
-        headers = {"x-ms-range": f"bytes={start}-{end - 1}", "If-Match": f'"{remote.etag}"'}
+        headers = {"x-ms-range": f"bytes={start}-{end - 1}"}
+        headers |= {"If-Match": f'"{remote.etag}"'} if remote.etag else {}
         headers |= {} if remote.md5 else {TELL_MD5: "true"}
         answer = _get(http, remote, headers)
         _check_piece(answer, end - start, told=not remote.md5)

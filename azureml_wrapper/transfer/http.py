@@ -100,8 +100,16 @@ class Http:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | memoryview | None
     ) -> tuple[Answer | None, str]:
         try:
+            # Bytes as they are stored: what has a Content-Encoding is not unpacked on the way.
             raw = self._pool.request(
-                method, url, headers=headers, body=body, retries=False, redirect=False, timeout=TIMEOUT
+                method,
+                url,
+                headers=headers,
+                body=body,
+                retries=False,
+                redirect=False,
+                timeout=TIMEOUT,
+                decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return None, _told(error)

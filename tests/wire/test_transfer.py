@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import os
 import secrets
 import subprocess
+from datetime import datetime, timedelta, timezone
 from hashlib import md5
 from pathlib import Path
 
 import pytest
-from azureml._vendor.azure_storage.blob import BlobBlock
+from azureml._vendor.azure_storage.blob import (
+    BlobBlock,
+    ContainerSasPermissions,
+    ContentSettings,
+    generate_container_sas,
+)
 from azureml.core import Datastore, Experiment
 
 from azureml_wrapper import WorkspaceWrapper
@@ -172,6 +179,38 @@ def test_blocks_that_another_program_has_left_do_not_hinder(store, local):
     container(store).get_blob_client("large").stage_block(base64.b64encode(b"x" * 48).decode(), b"left")
     sync_folder(local, store)
     assert container(store).download_blob("large").readall() == large
+
+
+def test_what_is_stored_compressed_comes_as_it_is_stored(store, back):
+    packed = gzip.compress(WINDOWS)
+    container(store).upload_blob("x.gz", packed, content_settings=ContentSettings(content_encoding="gzip"))
+    sync_folder(back, store, direction="down")
+    assert content(back) == {"x.gz": packed}
+
+
+def test_a_datastore_that_is_no_blob_container_or_has_no_key_is_refused(ws, store, local):
+    with pytest.raises(TransferFailed, match="'workspacefilestore' is no blob container"):
+        sync_folder(local, Datastore.get(ws, "workspacefilestore"))
+    store.account_key = None
+    with pytest.raises(TransferFailed, match="neither an account key nor a SAS token"):
+        sync_folder(local, store)
+
+
+def test_a_sas_token_will_do(store, local):
+    permissions = ContainerSasPermissions(read=True, write=True, list=True)
+    store.sas_token = generate_container_sas(
+        store.account_name,
+        store.container_name,
+        store.account_key,
+        permission=permissions,
+        expiry=datetime.now(timezone.utc) + timedelta(hours=1),
+    )
+    store.account_key = None
+    write(local, {"a": b"1", "b": b"2"})
+    assert len(sync_folder(local, store).uploaded) == 2
+    (local / "a").unlink()
+    with pytest.raises(TransferFailed, match=r"SAS token of the datastore does not allow this"):
+        sync_folder(local, store, delete=True)
 
 
 def test_the_side_that_the_direction_comes_from_wins(store, local):
