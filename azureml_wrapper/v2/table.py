@@ -1,4 +1,4 @@
-"""docs/v2-yaml.md, made from the tables that the readers follow: `python -m azureml_wrapper.v2.table --write FILE`."""
+"""docs/v2-yaml.md, made from the readers' own tables: `python -m azureml_wrapper.v2.table --write FILE`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from azureml_wrapper.v2.reading import Key, Keys, Noted
 INTRODUCTION = """\
 # YAML of `az ml`, key by key
 
-What `aml compute|datastore|environment|job create -f FILE` makes of each key. The files are carried out with SDK v1, in
-Azure or on the local Azure ML (`--local`).
+What `aml compute|datastore|environment|job create -f FILE` makes of each key. The files are carried out with SDK v1,
+in Azure or on the local Azure ML (`--local`).
 
 - **done**: it becomes what the last column says, in SDK v1's words.
 - **noted**: it changes nothing, SDK v1 has no place for it, and the command says so.

@@ -134,18 +134,23 @@ def run_configuration(ws: Workspace, command: Command) -> RunConfiguration:
     configuration.environment_variables.update(command.variables)
     if command.timeout:
         configuration.max_run_duration_seconds = command.timeout
-    distribution = command.distribution
-    if distribution and distribution.kind == MPI:
-        configuration.communicator = "IntelMpi"
-        configuration.mpi = distributed(distribution, command.nodes)
-    elif distribution and distribution.kind == PYTORCH:
-        configuration.communicator = "Nccl"
-        configuration.pytorch = distributed(distribution, command.nodes)
-    elif distribution:
-        configuration.framework = "TensorFlow"
-        configuration.communicator = "ParameterServer"
-        configuration.tensorflow = distributed(distribution, command.nodes)
+    _distribute(configuration, command)
     return configuration
+
+
+def _distribute(configuration: RunConfiguration, command: Command) -> None:
+    """As ScriptRunConfig does (azureml/core/script_run_config.py); steps take no `distributed_job_config`."""
+    settings = distributed(command.distribution, command.nodes)
+    if settings is None or command.distribution is None:
+        return
+    if command.distribution.kind == MPI:
+        configuration.mpi, configuration.communicator = settings, "IntelMpi"
+    elif command.distribution.kind == PYTORCH:
+        configuration.pytorch, configuration.framework = settings, "PyTorch"
+        configuration.communicator = settings.communication_backend
+    else:
+        configuration.tensorflow, configuration.framework = settings, "TensorFlow"
+        configuration.communicator, configuration.node_count = "ParameterServer", settings.worker_count
 
 
 def docker(command: Command) -> Any:

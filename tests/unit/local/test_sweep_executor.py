@@ -1,0 +1,206 @@
+"""Sweeps without processes: what begins when, and how each ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.metrics import Point, Series
+from azureml_wrapper.local.domain.runs import Run, RunStatus
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, read_sweep
+from azureml_wrapper.local.executor.sweeps import SweepExecutor
+from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.store.runs import RunStore
+from tests.unit.local.pipelinebench import FakeExecutor, MemoryLogs, Ticking, W
+
+HD = "HD_1"
+
+
+class Logs(MemoryLogs):
+    def begin(self, parent, samples):
+        self.say(parent.run_id, f"{samples} samples")
+
+    def say(self, parent, *lines):
+        self.lines += [lines]
+
+
+class Children:
+    """Runs of nothing."""
+
+    def make(self, parent, run_id, config, snapshot_id):
+        run = Run(
+            workspace_id=W,
+            run_id=run_id,
+            experiment="e",
+            experiment_id="e1",
+            created=parent.created,
+            parent_id=parent.run_id,
+            run_type="azureml.scriptrun",
+        )
+        return run, Job(
+            workspace_id=W, run_id=run_id, target="c", snapshot_id=snapshot_id, arguments=tuple(config["arguments"])
+        )
+
+
+class Bench:
+    """A sweep service without the service; with the database of another one, it is what comes after that."""
+
+    def __init__(self, database=None):
+        self.clock = Ticking()
+        self.database = database or Database(":memory:")
+        self.runs, self.metrics = RunStore(self.database, self.clock), MetricStore(self.database)
+        self.executor = FakeExecutor(self.runs)
+        self.sweeps = SweepExecutor(
+            executor=self.executor, runs=self.runs, metrics=self.metrics, children=Children(), logs=Logs()
+        )
+
+    def begin(self, values=(1, 2, 3), concurrent=2, **changes):
+        body = {
+            "platform": "AML",
+            "platform_config": {"Definition": {"Overrides": {"script": "train.py", "arguments": ["--base"]}}},
+            "generator_config": {"name": "GRID", "parameter_space": {"--a": ["choice", [list(values)]]}},
+            "primary_metric_config": {"name": "loss", "goal": "minimize"},
+            "policy_config": {"name": "Default"},
+            "max_total_jobs": 10,
+            "max_concurrent_jobs": concurrent,
+            **changes,
+        }
+        parent = self.runs.add(
+            Run(
+                workspace_id=W,
+                run_id=HD,
+                experiment="e",
+                experiment_id="e1",
+                created=self.clock.now(),
+                run_type=SWEEP_RUN_TYPE,
+            )
+        )
+        self.sweeps.submit(parent, read_sweep(body))
+
+    def log(self, number, value):
+        point = Point(
+            point_id=f"{number}-{value}-{self.clock.now()}", created=str(self.clock.now()), data={"loss": value}
+        )
+        self.metrics.add(
+            W, f"{HD}_{number}", Series(name="loss", kind="azureml.v1.scalar", columns={"loss": "double"}), [point]
+        )
+
+    def end(self, number, status=RunStatus.COMPLETED):
+        self.executor.end(f"{HD}_{number}", status)
+
+    @property
+    def parent(self):
+        return self.runs.get(W, HD)
+
+    @property
+    def begun(self):
+        return [run_id.removeprefix(f"{HD}_") for run_id in self.executor.jobs]
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_the_next_run_begins_when_one_has_ended(bench):
+    bench.begin()
+    assert bench.begun == ["0", "1"]
+    assert bench.parent.status is RunStatus.RUNNING
+    bench.end(1)
+    assert bench.begun == ["0", "1", "2"]
+    assert bench.executor.jobs[f"{HD}_2"].arguments == ("--base", "--a", "3")
+    bench.end(0)
+    assert bench.parent.status is RunStatus.RUNNING
+    bench.end(2)
+    assert bench.parent.status is RunStatus.COMPLETED
+
+
+def test_runs_that_end_at_once_do_not_pile_up(bench):
+    bench.executor.instant = True
+    bench.begin(values=range(500), max_total_jobs=500)
+    assert len(bench.begun) == 500
+    assert bench.parent.status is RunStatus.COMPLETED
+
+
+def test_the_values_of_each_run_and_the_best_one_are_the_sweeps(bench):
+    bench.begin(values=(1, 2))
+    for number, value in ((0, 0.5), (1, 0.2), (0, 0.4)):
+        bench.log(number, value)
+    bench.end(0)
+    bench.end(1)
+    assert json.loads(bench.parent.tags[f"_aml_system_{HD}_1"]) == {"--a": 2}
+    assert bench.parent.tags["_aml_system_all_jobs_generated"] == "true"
+    assert (bench.parent.properties["best_child_run_id"], bench.parent.properties["score"]) == (f"{HD}_1", "0.2")
+
+
+def test_a_sweep_without_the_metric_has_no_best_run(bench):
+    bench.begin(values=(1,))
+    bench.end(0)
+    assert "best_child_run_id" not in bench.parent.properties
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        ((RunStatus.FAILED, RunStatus.FAILED), RunStatus.FAILED),
+        ((RunStatus.FAILED, RunStatus.COMPLETED), RunStatus.COMPLETED),
+        ((RunStatus.CANCELED, RunStatus.FAILED), RunStatus.COMPLETED),
+    ],
+)
+def test_a_sweep_fails_where_all_its_runs_do(bench, ends, status):
+    bench.begin(values=(1, 2))
+    for number, end in enumerate(ends):
+        bench.end(number, end)
+    assert bench.parent.status is status
+
+
+def test_a_cancelled_sweep_stops_its_runs_and_begins_no_others(bench):
+    bench.begin()
+    assert bench.sweeps.cancel(W, HD)
+    assert bench.executor.canceled == [f"{HD}_0", f"{HD}_1"]
+    assert bench.begun == ["0", "1"]
+    assert bench.parent.status is RunStatus.CANCELED
+    assert not bench.sweeps.cancel(W, HD)
+
+
+def test_a_sweep_whose_time_is_over_is_cancelled(bench):
+    bench.begin(max_duration_minutes=1)
+    active = bench.sweeps._active[W, HD]
+    assert active.timer.interval == 60
+    active.timer.function()
+    assert bench.parent.status is RunStatus.CANCELED
+
+
+def test_a_run_that_does_badly_is_ended_when_it_logs(bench):
+    policy = {"name": "Bandit", "properties": {"slack_factor": 0.1, "evaluation_interval": 1, "delay_evaluation": 2}}
+    bench.begin(values=(1, 2), policy_config=policy)
+    bench.log(0, 0.5)
+    bench.log(1, 0.9)
+    assert bench.executor.canceled == []
+    bench.log(0, 0.5)
+    bench.log(1, 0.9)
+    assert bench.executor.canceled == [f"{HD}_1"]
+    assert any(
+        "is ended early: loss 0.9 is not within the slack" in " ".join(map(str, line))
+        for line in bench.sweeps._logs.lines
+    )
+
+
+def test_a_service_that_ends_begins_no_further_run(bench):
+    bench.begin()
+    bench.sweeps.close()
+    bench.end(0, RunStatus.FAILED)
+    bench.end(1, RunStatus.FAILED)
+    assert bench.begun == ["0", "1"]
+    assert bench.parent.status is RunStatus.FAILED
+
+
+def test_a_sweep_that_a_killed_service_left_has_failed(bench):
+    bench.begin()
+    after = Bench(bench.database)
+    after.sweeps.recover()
+    assert after.parent.status is RunStatus.FAILED
+    assert "The local service ended while the sweep was running" in after.parent.error["error"]["message"]
