@@ -186,6 +186,7 @@ class _Submission:
             asked=self._asked(),
             git=again.git if again else git.state(self._job.script_directory),
             tags=self._tags,
+            variables=tuple(self._fields.environment_variables or ()),
             original_run_id=self._tags.get(ORIGINAL) if again else None,
             resubmitted_from=again.run_id if again else None,
             earlier=(*earlier.earlier, earlier.run_id) if earlier else (),
@@ -197,7 +198,7 @@ class _Submission:
         given = self._fields.model_copy(
             update={"script_directory": self._job.script_directory, "output_path": output_path(self._fields)}
         )
-        asked: dict[str, Any] = given.model_dump(mode="json", exclude_none=True)
+        asked: dict[str, Any] = given.model_dump(mode="json", exclude_none=True, exclude={"environment_variables"})
         return asked
 
 

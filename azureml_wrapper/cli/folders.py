@@ -61,9 +61,10 @@ def resubmit(words: Sequence[str], *, as_json: bool, **how: Any) -> None:
 
     folders = list(itertools.takewhile(names_jobs, words)) or list(words[:1])
     overrides = parse_overrides(words[len(folders) :])
-    _on_each(
-        folders, lambda folder: _again(folder, overrides, how), ("job", "run", "resubmitted_from"), as_json=as_json
-    )
+    # A submit with the scripts of now silences the SDK's prints, which is not done by several threads.
+    workers = 1 if how["new_code"] else PARALLEL
+    columns = ("job", "run", "resubmitted_from")
+    _on_each(folders, lambda folder: _again(folder, overrides, how), columns, as_json=as_json, workers=workers)
 
 
 def fetch(words: Sequence[str], *, as_json: bool) -> None:
@@ -145,8 +146,8 @@ def _on_each(
             return None
 
     if folders:
-        # What has no thread of its own: the SDK's import, and the connection.
-        _ = folders[0].workspace
+        # Before there are threads: the SDK's modules import each other in circles.
+        _ = folders[0].workspace.ws
     with ThreadPoolExecutor(workers) as pool:
         records = [record for record in pool.map(attempt, folders) if record is not None]
     _show(records, columns, problems, as_json=as_json)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import NoSuchJob, UnregisteredRun
+from azureml_wrapper.errors import NoSuchJob, RunFailed, UnregisteredRun
 from azureml_wrapper.jobs import locks
 from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.record import RECORD, JobRecord, known_last_line, read_record, remember_last_line
@@ -91,10 +92,11 @@ class JobFolder:
             return self.state(line=False)
 
     def cancel_run(self, *, timeout: float | None) -> None:
-        """Cancel the run for somebody who holds the folder already."""
+        """Cancel the run for somebody who holds the folder already; one that fails meanwhile has stopped as well."""
         run = self.run
         run.cancel()
-        run.wait(timeout)
+        with contextlib.suppress(RunFailed):
+            run.wait(timeout)
 
     def results(self, *, show_progress: bool | None = None) -> JobResults:
         """Bring the files of the run and of the datastore's output folder into this folder.

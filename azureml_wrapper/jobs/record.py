@@ -19,13 +19,15 @@ from azureml_wrapper.errors import BadRecord
 RECORD = "aml_job.json"
 LAST_LINE = ".aml_last_line"
 VERSION = 1
+_TUPLES = ("earlier", "variables")
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
     """One job: what was asked, the run that came of it, and of which run it is a repetition.
 
-    `asked` holds the fields of a job's config as they were used, and no secrets: these are never part of it.
+    `asked` holds the fields of a job's config as they were used, but for environment variables, which may be secrets:
+    of them `variables` has the names.
     `address` is where the workspace's services are asked for the run. `original_run_id` is the first run of a job
     that was submitted again, `resubmitted_from` the one before; `earlier` are the runs that this folder held before.
     """
@@ -42,6 +44,7 @@ class JobRecord:
     asked: dict[str, Any]
     git: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
     original_run_id: str | None = None
     resubmitted_from: str | None = None
     earlier: tuple[str, ...] = ()
@@ -111,7 +114,7 @@ def _parse(file: Path, data: Any) -> JobRecord:
         raise BadRecord(f"{file} is no record of a job, or one of another version of azureml_wrapper.")
     known = {each.name for each in fields(JobRecord)}
     given: dict[str, Any] = {
-        name: tuple(value) if name == "earlier" else value for name, value in data.items() if name in known
+        name: tuple(value) if name in _TUPLES else value for name, value in data.items() if name in known
     }
     try:
         record = JobRecord(**given)

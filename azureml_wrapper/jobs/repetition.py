@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import BadArgument, FolderTaken
-from azureml_wrapper.jobs.states import GONE
+from azureml_wrapper.jobs.states import GONE, State
 from azureml_wrapper.run import RunWrapper
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ def resubmit(folder: JobFolder, overrides: Mapping[str, Any], *, new_code: bool,
     """The new run, for somebody who holds the folder."""
     from azureml_wrapper.job import JobWrapper, _Submission
 
-    config = asked(folder, overrides)
     state = folder.state(line=False)
     if not (state.has_ended or state.status == GONE):
         if not force:
@@ -30,13 +29,27 @@ def resubmit(folder: JobFolder, overrides: Mapping[str, Any], *, new_code: bool,
     if state.status == GONE and not new_code:
         raise BadArgument(
             f"The run of {folder.path} is gone, and its scripts with it. Give --new-code (in Python, new_code=True) "
-            f"to submit the job with the scripts of {config.script_directory} as they are now."
+            f"to submit the job with the scripts of {folder.record.asked.get('script_directory')} as they are now."
         )
+    config = asked(folder, overrides).model_copy(update={"environment_variables": _variables(folder, state)})
     job = JobWrapper._of(config, folder.workspace)
     if new_code:
         job.check()
     made = _Submission(job, folder.record.experiment, {})
     return made.submit_again(folder.path, folder.record, new_code=new_code)
+
+
+def _variables(folder: JobFolder, state: State) -> dict[str, str] | None:
+    """The environment variables of the run before, which the record does not hold."""
+    names = folder.record.variables
+    if not names:
+        return None
+    if state.status == GONE:
+        raise BadArgument(
+            f"The run of {folder.path} is gone, and with it the values of {', '.join(names)}. Submit the job anew."
+        )
+    definition = folder.run.raw.get_details()["runDefinition"]
+    return {str(name): str(value) for name, value in definition["environmentVariables"].items()}
 
 
 def asked(folder: JobFolder, overrides: Mapping[str, Any]) -> JobConfig:

@@ -151,6 +151,17 @@ def test_a_job_is_submitted_again_with_the_scripts_of_then_or_of_now(job, unique
 
 
 @pytest.mark.slow
+def test_variables_reach_each_run_and_no_record(job, unique):
+    source = "import os\nprint(os.environ['API_KEY'][::-1])"
+    job(source, environment_variables={"API_KEY": "hunter2"}).submit(unique("exp")).wait()
+    JobFolder("output/job").resubmit().wait()
+    folder = JobFolder("output/job")
+    assert lines(folder) == ["2retnuh"]
+    assert folder.record.variables == ("API_KEY",)
+    assert "hunter2" not in Path("output/job/aml_job.json").read_text()
+
+
+@pytest.mark.slow
 def test_a_folder_keeps_its_job_unless_forced(job, unique):
     first = job(SLEEP).submit(unique("exp"))
     with pytest.raises(FolderTaken, match=f"holds a job already: run {first.id}"):
