@@ -20,6 +20,7 @@ WRAPPER = [
     "rich>=13.7,<16",
     "tzdata>=2024.1",
     "tzlocal>=5.2,<6",
+    "urllib3>=1.26.18,<3",
 ]
 LOCAL = [
     "certifi>=2024.2.2",
