@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
@@ -112,6 +114,17 @@ class TestCli:
         az("echo 'not logged in' >&2; exit 1")
         with pytest.raises(LoginFailed, match=r"(?s)az login.*auth=.*azure cli: .*not logged in"):
             login.authenticate()
+
+    def test_a_plain_token_needs_no_sdk_in_azures_public_cloud(self, az, monkeypatch):
+        for name in [*OURS, *AZURES, "MSI_ENDPOINT", "IDENTITY_ENDPOINT", "AZUREML_WRAPPER_AUTH"]:
+            monkeypatch.delenv(name, raising=False)
+        az('echo "{\\"accessToken\\": \\"for $6\\"}"')
+        program = (
+            "import sys; from azureml_wrapper.login import plain_tokens;"
+            "print(plain_tokens('https://eastus.api.azureml.ms')(), 'azureml.core' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.strip() == "for https://management.core.windows.net/ False"
 
 
 class TestNamed:
