@@ -1,0 +1,295 @@
+"""Pipeline configuration files on the local Azure ML: TrainPipeline and PipelineWrapper.from_config."""
+
+from __future__ import annotations
+
+import base64
+import json
+import textwrap
+
+import pytest
+from azureml.core import Datastore
+from azureml.core.compute import ComputeTarget
+
+from azureml_wrapper import BasePipeline, PipelineWrapper, TrainPipeline
+from azureml_wrapper.errors import BadPipeline, MissingKey, RunFailed
+from azureml_wrapper.training.builder import define_environment
+from azureml_wrapper.training.resources import set_up_datastore
+
+pytestmark = pytest.mark.local_only
+
+# The configuration of the documentation of these files, to the letter.
+TRAIN = """\
+{
+    "step1":
+    {
+        "type": "MpiStep",
+        "name": "train step",
+        "script": "train.py",
+        "input_datareference_path": "normalized_data/",
+        "input_datareference_name": "normalized_data_conditioned",
+        "input_dataset_name": "normalizeddataconditioned",
+        "source_directory": "train/",
+        "arguments": ["--splits", "splits",
+        "--train_data_paths", "normalized_data/file.npy",
+        "--label_paths", "label.npy"],
+        "requirements": "train/requirements.txt",
+        "node_count": 1,
+        "processes_per_node": 1,
+        "base_image": "pytorch/pytorch"
+    }
+}
+"""
+# The other one is a template; this is the template filled in, with every key, and a second step.
+FILLED = """\
+{
+    "step1":
+    {
+        "type": "PythonScriptStep",
+        "name": "prepare step",
+        "script": "train.py",
+        "output": "prepared",
+        "input_datareference_path": "normalized_data/",
+        "input_datareference_name": "normalized_data_conditioned",
+        "input_dataset_name": "normalizeddataconditioned",
+        "source_directory": "train/",
+        "arguments": "--splits splits",
+        "requirements": "train/requirements.txt",
+        "node_count": "1",
+        "processes_per_node": "1",
+        "base_image": "pytorch/pytorch"
+    },
+
+    "step2":
+    {
+        "type": "PythonScriptStep",
+        "name": "evaluate step",
+        "script": "train.py",
+        "source_directory": "train/"
+    }
+}
+"""
+SCRIPT = """
+import argparse, json, os, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument('--input_data', type=str, help='path to preprocessed data')
+parser.add_argument('--output', type=str, help='output from training')
+given, others = parser.parse_known_args()
+names = sorted(os.listdir(given.input_data)) if given.input_data else None
+if given.output:
+    pathlib.Path(given.output).mkdir(parents=True, exist_ok=True)
+    pathlib.Path(given.output, "model.txt").write_text("model")
+print("SAID", json.dumps({"absolute": os.path.isabs(given.input_data or ""), "names": names, "others": others}))
+"""
+SCORE = """
+import os
+def init():
+    pass
+def run(mini_batch):
+    return [f"{os.path.basename(file)} of {len(mini_batch)}" for file in mini_batch]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, unique):
+    """The files that the examples name, and the variables that go with them."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "train.py").write_text(SCRIPT)
+    (tmp_path / "train" / "score.py").write_text(SCORE)
+    (tmp_path / "train" / "requirements.txt").write_text("# none but what is there\n")
+    key = base64.b64encode(unique("key").encode() * 5).decode()
+    lines = (f"BLOB_ACCOUNT_NAME={unique('acc')}", "BLOB_CONTAINER_NAME=raw-data", f"BLOB_ACCOUNT_KEY={key}")
+    cluster = (f"AML_COMPUTE_CLUSTER_NAME={unique('c')}", "BLOB_SUB_ID=local")
+    (tmp_path / ".env").write_text("\n".join(lines + cluster))
+    return tmp_path
+
+
+@pytest.fixture
+def datastore(unique):
+    """A name that no other test has: the tests of a process share a workspace."""
+    return unique("normalizeddataconditioned")
+
+
+@pytest.fixture
+def write(project, datastore, ws):
+    """Writes a config, and the data that it reads into the datastore that the variables name."""
+
+    def make(text, name="pipeline.json"):
+        (project / name).write_text(text.replace('"normalizeddataconditioned"', f'"{datastore}"'))
+        made = TrainPipeline(name, workspace=ws)
+        store = set_up_datastore(ws, datastore, made.variables)
+        (project / "file.npy").write_text("1")
+        store.upload_files([str(project / "file.npy")], target_path="normalized_data", show_progress=False)
+        return made
+
+    return make
+
+
+def said(run, step):
+    (line,) = [line for line in run.logs(step).splitlines() if line.startswith("SAID ")]
+    return json.loads(line.removeprefix("SAID "))
+
+
+@pytest.mark.slow
+def test_the_documented_example_runs_as_it_stands(write, ws, unique, capsys, datastore):
+    pipeline = write(TRAIN)
+    pipeline.construct_pipeline()
+    experiment = unique("DEV-train-pipeline")
+    run = pipeline.run_pipeline(experiment_name=experiment, tags={"kind": "dev"})
+    told = capsys.readouterr().out
+    run.wait()
+    assert said(run, "train step") == {
+        "absolute": True,
+        "names": ["file.npy"],
+        "others": json.loads(TRAIN)["step1"]["arguments"],
+    }
+    assert run.raw.experiment.name == experiment
+    assert run.raw.tags["kind"] == "dev"
+    # Both ids, for whoever wants to cancel.
+    assert f"Run {run.id}\n" in told
+    assert f"Step 'train step': {run.steps['train step'].id}\n" in told
+    assert f"aml cancel {run.id}" in told
+    assert Datastore.get(ws, datastore).container_name == "raw-data"
+
+
+@pytest.mark.slow
+def test_the_template_filled_in_runs_its_steps_one_after_the_other(write, unique, ws):
+    write(FILLED)
+    pipeline = PipelineWrapper.from_config("pipeline.json", workspace=ws)
+    run = pipeline.run(unique("exp"))
+    assert said(run, "prepare step")["names"] == ["file.npy"]
+    assert said(run, "prepare step")["others"] == ["--splits", "splits"]
+    # What the step before has written as its output; no --output, for the config names none.
+    assert said(run, "evaluate step") == {"absolute": True, "names": ["model.txt"], "others": []}
+    again = pipeline.run(unique("exp"))
+    assert [step.reused_from for step in again.steps.values()] == [step.id for step in run.steps.values()]
+
+
+@pytest.mark.slow
+def test_steps_that_share_no_data_run_one_after_the_other_too(project, ws, unique):
+    """The second one fails unless the first has ended."""
+    mark = project / "mark"
+    (project / "train" / "first.py").write_text(f"import time; time.sleep(1); open({str(mark)!r}, 'w').close()")
+    (project / "train" / "second.py").write_text(f"open({str(mark)!r})")
+    steps = {
+        name: {"type": "PythonScriptStep", "name": name, "script": f"{name}.py", "source_directory": "train"}
+        for name in ("first", "second")
+    }
+    PipelineWrapper.from_config(steps, workspace=ws).run(unique("exp"))
+    assert mark.exists()
+
+
+@pytest.mark.slow
+def test_an_mpi_step_runs_as_many_processes_as_it_says(project, ws, unique):
+    (project / "train" / "rank.py").write_text(
+        "import os; print('RANK', os.environ['OMPI_COMM_WORLD_RANK'], 'of', os.environ['OMPI_COMM_WORLD_SIZE'])"
+    )
+    step = {"type": "MpiStep", "name": "ranks", "script": "rank.py", "source_directory": "train"}
+    steps = {"step1": {**step, "node_count": 2, "processes_per_node": 2}}
+    run = PipelineWrapper.from_config(steps, workspace=ws).run(unique("exp"))
+    ranks = sorted(line for line in run.logs().splitlines() if line.startswith("RANK"))
+    assert ranks == [f"RANK {rank} of 4" for rank in range(4)]
+
+
+@pytest.mark.slow
+def test_a_parallel_run_step_hands_files_to_run(write, ws, unique, tmp_path, datastore):
+    step = {
+        "type": "ParallelRunStep",
+        "name": "score",
+        "script": "score.py",
+        "source_directory": "train",
+        "input_dataset_name": "normalizeddataconditioned",
+        "input_datareference_path": "normalized_data/",
+        "output": "scores",
+        "mini_batch_size": 1,
+        "processes_per_node": 2,
+        "append_row_file_name": "scores.txt",
+    }
+    show = "import argparse, pathlib\np = argparse.ArgumentParser()\np.add_argument('--input_data')\n"
+    show += "print('SAID', pathlib.Path(p.parse_args().input_data, 'scores.txt').read_text().split('\\n'))"
+    (tmp_path / "train" / "show.py").write_text(show)
+    after = {"type": "PythonScriptStep", "name": "show", "script": "show.py", "source_directory": "train"}
+    write(json.dumps({"step1": step, "step2": after}))
+    run = PipelineWrapper.from_config("pipeline.json", workspace=ws).run(unique("exp"))
+    assert "SAID ['file.npy of 1', '']" in run.logs("show")
+
+
+def test_a_parallel_run_step_needs_data(project, ws):
+    step = {"type": "ParallelRunStep", "name": "score", "script": "score.py", "source_directory": "train"}
+    pipeline = TrainPipeline({"step1": {**step, "output": "scores"}}, workspace=ws)
+    with pytest.raises(BadPipeline, match="'score' is a ParallelRunStep and has no input"):
+        pipeline.construct_pipeline()
+
+
+class TestSteps:
+    """What becomes of the keys, before anything runs."""
+
+    def test_each_step_has_an_environment_of_its_own(self, project, ws):
+        (project / "train" / "requirements.txt").write_text("numpy==1.26.4  # pinned\n\n# none\nscipy\n")
+        steps = {
+            "step1": {"requirements": "train/requirements.txt", "base_image": "pytorch/pytorch", "name": "first one"},
+            "step2": {"name": "second"},
+        }
+        common = {"type": "MpiStep", "script": "train.py", "source_directory": "train"}
+        pipeline = TrainPipeline({key: {**common, **step} for key, step in steps.items()}, workspace=ws)
+        first, second = map(define_environment, pipeline.file.steps)
+        assert first.name == "first_one_environment"
+        assert first.docker.base_image == "pytorch/pytorch"
+        assert list(first.python.conda_dependencies.pip_packages) == ["numpy==1.26.4", "scipy", "azureml-defaults"]
+        assert list(second.python.conda_dependencies.pip_packages) == ["azureml-defaults"]
+
+
+class TestResources:
+    STEP = {"type": "MpiStep", "name": "a", "script": "train.py", "source_directory": "train", "node_count": 3}
+
+    def test_the_cluster_is_made_with_the_documented_defaults(self, project, ws, capsys):
+        pipeline = TrainPipeline({"step1": self.STEP}, workspace=ws)
+        pipeline.construct_pipeline()
+        cluster = ComputeTarget(ws, pipeline.variables.cluster().name)
+        assert cluster.vm_size.upper() == "STANDARD_NC6"
+        scale = cluster.scale_settings
+        assert (scale.minimum_node_count, scale.maximum_node_count) == (0, 3)
+        assert "is created: Standard_NC6, 0 to 3 nodes" in capsys.readouterr().out
+
+    def test_a_cluster_that_is_there_is_used_and_differences_are_told(self, project, ws, capsys, monkeypatch):
+        TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
+        monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "5")
+        TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
+        assert "stays as it is: 3, not 5 (MAX_NODES)" in capsys.readouterr().out
+
+    def test_more_nodes_than_the_cluster_has(self, project, ws, monkeypatch):
+        monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "2")
+        with pytest.raises(BadPipeline, match=r"node_count 3, but cluster .* may have 2 nodes"):
+            TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
+
+    def test_a_datastore_that_nothing_describes(self, project, ws, unique):
+        (project / ".env").write_text(f"AML_COMPUTE_CLUSTER_NAME={unique('c')}")
+        step = {**self.STEP, "input_dataset_name": unique("nowhere")}
+        with pytest.raises(MissingKey, match="BLOB_ACCOUNT_NAME, BLOB_CONTAINER_NAME, BLOB_ACCOUNT_KEY are not set"):
+            TrainPipeline({"step1": step}, workspace=ws).construct_pipeline()
+
+    def test_a_datastore_that_is_there_is_used_and_differences_are_told(
+        self, project, ws, unique, capsys, monkeypatch
+    ):
+        name = unique("data")
+        variables = TrainPipeline({"step1": self.STEP}, workspace=ws).variables
+        set_up_datastore(ws, name, variables)
+        assert set_up_datastore(ws, name, variables).container_name == "raw-data"
+        assert "another" not in capsys.readouterr().out
+        monkeypatch.setenv("BLOB_CONTAINER_NAME", "other")
+        variables = TrainPipeline({"step1": self.STEP}, workspace=ws).variables
+        assert set_up_datastore(ws, name, variables).container_name == "raw-data"
+        assert "registered with another container than the BLOB_ variables" in capsys.readouterr().out
+
+
+class TestBasePipeline:
+    def test_it_wants_a_subclass_that_constructs(self, project, ws):
+        with pytest.raises(TypeError, match="construct_pipeline"):
+            BasePipeline({}, workspace=ws)
+
+    @pytest.mark.slow
+    def test_a_failure_is_told_as_of_any_run(self, project, ws, unique):
+        (project / "train" / "train.py").write_text(textwrap.dedent("raise ValueError('the soup is too hot')"))
+        step = {"type": "PythonScriptStep", "name": "a", "script": "train.py", "source_directory": "train"}
+        run = TrainPipeline({"step1": step}, workspace=ws).run_pipeline(unique("exp"))
+        with pytest.raises(RunFailed, match="the soup is too hot"):
+            run.wait()
