@@ -29,12 +29,6 @@ class Progress:
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], count)
 
-    def expect(self, count: int) -> None:
-        """More bytes than were known at first."""
-        if self._bar is not None:
-            task = self._bar.tasks[0]
-            self._bar.update(task.id, total=(task.total or 0) + count)
-
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.start()

@@ -7,6 +7,7 @@ import gzip
 import os
 import secrets
 import subprocess
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import md5
 from pathlib import Path
@@ -23,7 +24,11 @@ from azureml.core import Datastore, Experiment
 from azureml_wrapper import WorkspaceWrapper
 from azureml_wrapper.errors import BadArgument, TransferFailed, UnregisteredDatastore
 from azureml_wrapper.transfer import download_run_files, sync_folder
-from azureml_wrapper.transfer.container import FIRST_ATTEMPTS
+from azureml_wrapper.transfer.artifacts import Address
+from azureml_wrapper.transfer.container import FIRST_ATTEMPTS, BlobContainer
+from azureml_wrapper.transfer.fetching import Remote, fetch_small
+from azureml_wrapper.transfer.http import Http, Refusal
+from azureml_wrapper.transfer.progress import Progress
 from azureml_wrapper.transfer.sending import BLOCK
 
 pytestmark = pytest.mark.local_only
@@ -303,6 +308,37 @@ def test_a_run_s_files_come_down_and_stay_while_they_are_the_same(ws, local, bac
     (back / "outputs/é ü.txt").write_bytes(b"changed")
     assert download_run_files(run, back, prefix="outputs/").downloaded == ("outputs/é ü.txt",)
     run.complete()
+
+
+def test_an_address_that_has_expired_is_asked_for_again(ws, local, back, unique):
+    write(local, {"small": b"1", "large": os.urandom(BLOCK + 1)})
+    run = Experiment(ws, unique("e")).start_logging(snapshot_directory=None)
+    run.upload_folder("outputs", str(local))
+    run.complete()
+    http = None
+    for name, fetched in (("small", 1), ("large", BLOCK + 1)):
+        known = run._client.artifacts.get_file_uri("ExperimentRun", run._container, f"outputs/{name}")
+        address = Address(run, f"outputs/{name}", known.replace("sig=", "sig=x"))
+        http = http or Http(known)
+        with pytest.raises(Refusal, match="AuthenticationFailed"):
+            http.send("GET", address())
+        remote, progress = Remote(name, address, address.renew), Progress("", 0, shown=False)
+        back.mkdir(exist_ok=True)
+        came = fetch_small(http, remote, back / name, progress)
+        assert (came.size if isinstance(came, Remote) else came.file.size) == fetched
+    assert content(back) == {"small": b"1"}, "a large file is given back, to be fetched in pieces"
+
+
+def test_a_copy_whose_source_has_changed_is_not_made(store, local):
+    write(local, {"a": b"1"})
+    sync_folder(local, store)
+    opened = BlobContainer.of(store)
+    [before] = opened.list()
+    assert opened.copy(before, "b") is not None
+    container(store).upload_blob("a", b"2", overwrite=True)
+    assert opened.copy(before, "c") is None
+    assert opened.copy(replace(before, name="gone"), "d") is None
+    assert {blob.name for blob in opened.list()} == {"a", "b"}
 
 
 # Disks
