@@ -6,17 +6,19 @@ Results are written as they come. A run that was interrupted goes on with --resu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks import document, machine, results
 from benchmarks.processes import Failed
 from benchmarks.results import Result
-from benchmarks.runner import measure
+from benchmarks.runner import FAILURES, measure
 from benchmarks.scenario import Scenario, Setting
 from benchmarks.scenarios import SCENARIOS
 
@@ -34,7 +36,8 @@ def main() -> None:
     failed: list[str] = []
     if not options.document:
         campaign = begin(resume=options.resume)
-        failed = [scenario.name for scenario in wanted if not run(scenario, options, campaign)]
+        with scratch() as place:
+            failed = [scenario.name for scenario in wanted if not run(scenario, options, campaign, place)]
     if not options.quick:
         document.write(SCENARIOS)
     if failed:
@@ -75,7 +78,19 @@ def begin(*, resume: bool) -> str:
     return BEGUN.read_text()
 
 
-def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> bool:
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for all that is measured. What failed stays to be read in .work/failures.log."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        yield folder
+    finally:
+        if (folder / FAILURES).exists():
+            shutil.copy(folder / FAILURES, WORK)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(scenario: Scenario, options: argparse.Namespace, campaign: str, place: Path) -> bool:
     """Measure a scenario; False where not even its preparations worked."""
     folder = WORK / "quick" if options.quick else results.FOLDER
     before = results.load(scenario.name, folder)
@@ -91,28 +106,26 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str) -> bool:
         machine=machine.describe(),
         versions=machine.versions(),
     )
-    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
+    setting = Setting(
+        folder=place / scenario.name,
+        shared=place / "peers",
+        cache=WORK / "data",
+        limit=scenario.limit,
+        quick=options.quick,
+        peers=not options.no_peers,
+    )
+    start = time.monotonic()
     try:
-        setting = Setting(
-            folder=scratch,
-            cache=WORK / "data",
-            limit=scenario.limit,
-            quick=options.quick,
-            peers=not options.no_peers,
-        )
-        start = time.monotonic()
         measure(scenario, setting, result, lambda found: results.save(found, folder), budget=options.budget)
-        print(f"  took {time.monotonic() - start:.0f} s", flush=True)
     except Failed as reason:
         print(f"  {reason}\n{reason.output}")
         return False
-    finally:
-        failures = scratch / "failures.log"
-        if failures.exists():
-            shutil.copy(failures, WORK / "failures.log")
-        shutil.rmtree(scratch, ignore_errors=True)
+    print(f"  took {time.monotonic() - start:.0f} s", flush=True)
     return True
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Go on with --resume.")

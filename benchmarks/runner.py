@@ -30,7 +30,7 @@ def measure(
             for entry, line in _order(entries, result.lines, number):
                 if line.reason or spent[entry.name] >= most:
                     continue
-                spent[entry.name] += _measure(entry, line, setting.folder)
+                spent[entry.name] += _measure(entry, line, setting.folder.parent)
                 save(result)
     result.complete = True
     save(result)

@@ -34,10 +34,13 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How much is measured: a `folder` for all that is written, the `limit` of one measurement in seconds, and
-    whether only `quick` small cases are wanted, to see that everything works."""
+    """How much is measured: a `folder` for all that is written, `shared` by all scenarios of a run, or kept in the
+    `cache` for later ones; the `limit` of one measurement in seconds; whether only `quick` small cases are wanted, to
+    see that everything works, and other tools at all.
+    """
 
     folder: Path
+    shared: Path
     cache: Path
     limit: float
     quick: bool = False

@@ -11,7 +11,7 @@ from benchmarks.pipelines import Pipeline
 from benchmarks.processes import Failed, run
 from benchmarks.scenario import Values
 
-PREPARE_SECONDS = 120.0
+WARM_UP_SECONDS = 120.0
 
 
 class PeerRun:
@@ -33,6 +33,7 @@ class PeerRun:
         return values
 
     def _prepare(self) -> None:
+        self._warm_up()
         self.pipeline.folder.mkdir(parents=True)
         self.peer.write(self.pipeline)
         for command in self.peer.prepare(self.pipeline):
@@ -40,6 +41,12 @@ class PeerRun:
         if self._rerun:
             self._once(reuse=True)
         self._prepared = True
+
+    def _warm_up(self) -> None:
+        """A pipeline that is not measured, once for each tool: many make their databases at the first run."""
+        folder = self.pipeline.folder.parent / "warm-up"
+        if self.pipeline.folder != folder and not folder.exists():
+            PeerRun(self.peer, Pipeline(folder=folder, steps=2), WARM_UP_SECONDS).measure()
 
     def _once(self, *, reuse: bool) -> dict[str, float]:
         values = self._run(self.peer.command(self.pipeline, reuse=reuse), reuse=reuse)

@@ -14,14 +14,16 @@ class Dagster(Peer):
     in_process = ""
 
     def write(self, pipeline: Pipeline) -> None:
-        (pipeline.folder / "dagster.yaml").write_text(SETTINGS)
+        home = self.state(pipeline) / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "dagster.yaml").write_text(SETTINGS)
 
     def command(self, pipeline: Pipeline, *, reuse: bool = False) -> list[str]:
         file = str(FLOWS / "dagster_flow.py")
         return [str(self.programs / "dagster"), "job", "execute", "--python-file", file, "--job", "flow"]
 
     def settings(self, pipeline: Pipeline, *, reuse: bool = False) -> dict[str, str]:
-        return {"DAGSTER_HOME": str(pipeline.folder), "IN_PROCESS": self.in_process}
+        return {"DAGSTER_HOME": str(self.state(pipeline) / "dagster"), "IN_PROCESS": self.in_process}
 
 
 class DagsterInProcess(Dagster):

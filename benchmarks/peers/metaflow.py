@@ -45,7 +45,7 @@ class Metaflow(Peer):
         return [python, "flow.py", *options, "run", "--max-workers", "2", "--max-num-splits", "1000"]
 
     def settings(self, pipeline: Pipeline, *, reuse: bool = False) -> dict[str, str]:
-        return {"METAFLOW_USER": "bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(pipeline.folder / "store")}
+        return {"METAFLOW_USER": "bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(self.state(pipeline) / "store")}
 
 
 def _chain(pipeline: Pipeline) -> list[dict[str, str]]:

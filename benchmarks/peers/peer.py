@@ -26,11 +26,15 @@ class Peer:
         """The folder of the tool's programs; `NotInstalled` where there is none."""
         return environments.ensure(self.environment)
 
+    def state(self, pipeline: Pipeline) -> Path:
+        """Where the tool keeps what lasts, its user's home included: beside its pipelines, one for all of them."""
+        return pipeline.folder.parent / "state"
+
     def write(self, pipeline: Pipeline) -> None:
         """Write the pipeline's files into its folder."""
 
     def prepare(self, pipeline: Pipeline) -> list[list[str]]:
-        """Commands that come before the first run, and are not measured."""
+        """Commands that come before the first run of each pipeline, and are not measured."""
         return []
 
     def command(self, pipeline: Pipeline, *, reuse: bool = False) -> list[str]:
@@ -43,7 +47,7 @@ class Peer:
 
     def variables(self, pipeline: Pipeline, *, reuse: bool = False) -> dict[str, str]:
         """All variables of its processes."""
-        home = pipeline.folder / "home"
+        home = self.state(pipeline) / "home"
         (home / ".azureml").mkdir(parents=True, exist_ok=True)
         path = f"{self.programs}:/usr/local/bin:/usr/bin:/bin"
         own = self.settings(pipeline, reuse=reuse)

@@ -12,16 +12,12 @@ class Prefect(Peer):
     steps_are = "one process"
     reuses = True
 
-    def prepare(self, pipeline: Pipeline) -> list[list[str]]:
-        # Makes the database, which takes several seconds once.
-        return [[str(self.programs / "prefect"), "server", "database", "upgrade", "--yes"]]
-
     def command(self, pipeline: Pipeline, *, reuse: bool = False) -> list[str]:
         return [str(self.programs / "python"), str(FLOWS / "prefect_flow.py")]
 
     def settings(self, pipeline: Pipeline, *, reuse: bool = False) -> dict[str, str]:
         return {
-            "PREFECT_HOME": str(pipeline.folder / "prefect"),
+            "PREFECT_HOME": str(self.state(pipeline) / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
             "CACHE": "1" if reuse else "",

@@ -12,16 +12,12 @@ class Zenml(Peer):
     steps_are = "one process"
     reuses = True
 
-    def prepare(self, pipeline: Pipeline) -> list[list[str]]:
-        # Makes the database, which takes several seconds once.
-        return [[str(self.programs / "zenml"), "stack", "list"]]
-
     def command(self, pipeline: Pipeline, *, reuse: bool = False) -> list[str]:
         return [str(self.programs / "python"), str(FLOWS / "zenml_flow.py")]
 
     def settings(self, pipeline: Pipeline, *, reuse: bool = False) -> dict[str, str]:
         return {
-            "ZENML_CONFIG_PATH": str(pipeline.folder / "zenml"),
+            "ZENML_CONFIG_PATH": str(self.state(pipeline) / "zenml"),
             "ZENML_ANALYTICS_OPT_IN": "false",
             "AUTO_OPEN_DASHBOARD": "false",
             "CACHE": "1" if reuse else "",

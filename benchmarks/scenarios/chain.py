@@ -45,7 +45,7 @@ def open_chain(sdk: bool) -> Open:
 def peers(setting: Setting, steps: int, sdk: bool) -> list[Entry]:
     found = []
     for peer in PEERS:
-        folder = setting.folder / "peers" / folder_name(peer.name) / f"chain{'-sdk' if sdk else ''}"
+        folder = setting.shared / folder_name(peer.name) / f"chain{'-sdk' if sdk else ''}"
         pipeline = Pipeline(folder=folder, steps=steps, sdk=sdk)
         measured = PeerRun(peer, pipeline, setting.limit, rerun=True)
         found.append(Entry(name=f"{peer.name} (steps: {peer.steps_are})", measure=measured.measure))

@@ -70,7 +70,7 @@ def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]
     for peer in PEERS:
         growing = Growing(setting.limit * MOST_EXPECTED)
         for size in sizes:
-            folder = setting.folder / "peers" / folder_name(peer.name) / f"{shape}-{size}"
+            folder = setting.shared / folder_name(peer.name) / f"{shape}-{size}"
             run = PeerRun(peer, Pipeline(folder=folder, steps=size, shape=shape), setting.limit, memory=True)
             found.append(growing.entry(peer.name, size, run.measure))
     return found

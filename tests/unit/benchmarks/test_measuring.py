@@ -37,7 +37,7 @@ def scenario_of(entries):
 
 def measured(entries, tmp_path, rounds=2, **options):
     result, saved = a_result("s", rounds=rounds, complete=False), []
-    setting = Setting(folder=tmp_path, cache=tmp_path, limit=1.0)
+    setting = Setting(folder=tmp_path / "s", shared=tmp_path, cache=tmp_path, limit=1.0)
     measure(scenario_of(entries), setting, result, lambda found: saved.append(found.complete), **options)
     return result, saved
 
@@ -131,7 +131,7 @@ def test_a_peer_that_does_not_run_every_step_has_no_time(tmp_path):
         def command(self, pipeline, *, reuse=False):
             return [sys.executable, "-c", ""]
 
-    with pytest.raises(Failed, match="ran 0 of 3 steps"):
+    with pytest.raises(Failed, match="ran 0 of 2 steps"):
         PeerRun(Idle(), Pipeline(folder=tmp_path / "idle", steps=3), 30.0).measure()
 
 
