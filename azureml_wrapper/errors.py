@@ -31,6 +31,7 @@
     ├── NoSuchJob               FileNotFoundError  no job folder of this name
     ├── FolderTaken             FileExistsError    the folder holds a job already
     ├── FolderBusy              BlockingIOError    another command works in the folder
+    ├── FolderClosed            PermissionError    a job folder cannot be written to
     ├── BadRecord               ValueError         a job folder's record cannot be read
     ├── TransferFailed          OSError            files could not be sent or fetched; `report` tells which were
     ├── RunFailed               RuntimeError       a run failed; the message is its root cause
@@ -178,6 +179,10 @@ class FolderTaken(WrapperError, FileExistsError):
 
 class FolderBusy(WrapperError, BlockingIOError):
     """Another command works in the job folder. Try again when it has ended."""
+
+
+class FolderClosed(WrapperError, PermissionError):
+    """The job folder cannot be written to. Use another folder, or allow writing in this one."""
 
 
 class BadRecord(WrapperError, ValueError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from azureml_wrapper.errors import FolderBusy
+from azureml_wrapper.errors import FolderBusy, FolderClosed
 
 JOB, RESULTS = "job", "results"
 
@@ -18,11 +18,15 @@ JOB, RESULTS = "job", "results"
 def locked(folder: Path, what: str = JOB) -> Iterator[None]:
     """Keep other commands away from the job, or from the results, of a folder; `FolderBusy` where one is at it.
 
+    `FolderClosed` where the folder cannot be made, or not be written to.
     The lock belongs to the process: when that ends, in whatever way, the folder is free again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f".aml_{what}.lock"
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise FolderClosed(f"{folder} cannot be written to ({error.strerror}). Use another folder.") from error
     try:
         if not _take(handle):
             raise FolderBusy(f"Another command works on {folder} ({_holder(file)}). Try again when it has ended.")

@@ -34,6 +34,8 @@ def loaded(statement: str) -> set[str]:
         "from azureml_wrapper import PipelineStep, PipelineWrapper, RunWrapper, ScriptWrapper, WorkspaceWrapper",
         "import azureml_wrapper.errors, azureml_wrapper.config, azureml_wrapper.local, azureml_wrapper.connection",
         "from azureml_wrapper import WorkspaceWrapper; WorkspaceWrapper('a', 'b', 'local')",
+        # `aml status` of many job folders is not to wait for the SDK.
+        "import azureml_wrapper.cli.folders",
     ],
 )
 def test_nothing_heavy_is_imported(statement):

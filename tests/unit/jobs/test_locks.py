@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from azureml_wrapper.errors import FolderBusy
+from azureml_wrapper.errors import FolderBusy, FolderClosed
 from azureml_wrapper.jobs import locks
 
 HOLD = """
@@ -47,4 +47,11 @@ def test_an_error_leaves_the_folder_free(tmp_path):
     with pytest.raises(ValueError, match="mine"), locks.locked(tmp_path):
         raise ValueError("mine")
     with locks.locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    told = r"file/output cannot be written to \(Not a directory\)"
+    with pytest.raises(FolderClosed, match=told), locks.locked(tmp_path / "file" / "output"):
         pass
