@@ -19,6 +19,8 @@ _STORE = re.compile(
     r"(?:providers/Microsoft\.MachineLearningServices/)?workspaces/(?P<workspace>[^/]+)/)?"
     r"datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*)"
 )
+# A single file of a container that anybody may read; SDK v1 knows its other address.
+_PUBLIC = re.compile(r"wasbs?://(?P<container>[^@/]+)@(?P<account>[^/]+)/(?P<path>.+\.\w+)")
 _OTHER_STORES = ("wasbs:", "wasb:", "abfss:", "abfs:", "adl:", "s3:", "hdfs:")
 FOLDER, FILE, TABLE = "uri_folder", "uri_file", "mltable"
 _LITERALS = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
@@ -75,6 +77,8 @@ def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None
         return reference(place)
     if value.startswith("azureml:"):
         return store_path(place)
+    if public := _PUBLIC.fullmatch(value):
+        return f"https://{public['account']}/{public['container']}/{public['path']}"
     if value.startswith(_OTHER_STORES):
         place.fail(f"{place} is {value!r}; register the container as a datastore, and name azureml://datastores/….")
         return None
@@ -119,16 +123,20 @@ def _input_mode(place: Place) -> str | None:
 INPUT: Keys = {
     "type": Key(
         read=_input_type,
-        becomes="uri_folder, uri_file: a file dataset; mltable: a tabular dataset; string, number, integer, boolean: "
-        "a value of the command",
+        becomes="uri_folder, uri_file: a file dataset; mltable: a registered dataset, tabular or of files; "
+        "string, number, integer, boolean: a value of the command",
         default=FOLDER,
     ),
     "path": Key(
         read=_source,
         becomes="azureml:NAME:VERSION, azureml:NAME@latest: a registered dataset; azureml://datastores/…: its files; "
-        "a local path: uploaded once per content; http(s): the file there; or a binding",
+        "a local path: uploaded once per content; http(s), and wasbs of a file: the file there; or a binding",
     ),
-    "mode": Key(read=_input_mode, becomes="ro_mount, download; direct: for mltable, `run.input_datasets` has it"),
+    "mode": Key(
+        read=_input_mode,
+        becomes="ro_mount, download (eval_mount, eval_download); direct; a tabular dataset is always in "
+        "`run.input_datasets`, as SDK v1 has it",
+    ),
     "default": Key(read=lambda place: place.value, becomes="the value of a string, number, integer or boolean"),
     "description": Key(read=text, becomes="for readers of the file"),
     "optional": Refused("SDK v1 has no optional inputs of jobs; leave the input out"),
@@ -154,15 +162,11 @@ def read_input(place: Place) -> Input | None:
 
 
 def _data(place: Place, found: dict[str, Any]) -> DataInput:
-    is_table = found["type"] == TABLE
-    mode = found["mode"] or (DIRECT if is_table else MOUNT)
+    is_table, mode = found["type"] == TABLE, found["mode"] or MOUNT
     if mode == DIRECT and not is_table:
         place.fail(f"{place} is {found['type']} in mode direct, which SDK v1 has for tables (mltable) only.")
     if is_table and not isinstance(found["path"], (Reference, Binding)):
         place.fail(f"{place} is an mltable that is not registered; SDK v1 reads registered datasets: azureml:NAME.")
-    if is_table and mode != DIRECT and isinstance(found["path"], Reference):
-        place.note(f"{place} is a table: the script reads it through run.input_datasets, it is not mounted.")
-        mode = DIRECT
     return DataInput(kind=found["type"], path=found["path"], mode=mode, where=place.where)
 
 

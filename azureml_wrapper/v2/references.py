@@ -34,7 +34,11 @@ def reference(place: Place) -> Reference | None:
     found = _REFERENCE.fullmatch(value)
     if found is None:
         registry = value.startswith("azureml://registries/")
-        why = "SDK v1 has no registries" if registry else f"it must be {_FORMS}"
+        why = (
+            "SDK v1 has no registries: name azureml:AzureML-… of the workspace, or the image"
+            if registry
+            else f"it must be {_FORMS}"
+        )
         place.fail(f"{place} is {value!r}; {why}.")
         return None
     if found["label"] not in (None, "latest"):

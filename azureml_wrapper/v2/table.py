@@ -23,8 +23,8 @@ Every key that is not listed is refused as unknown, with those that come near. `
 of a file are told at once. This page is made from the readers' own tables (`python -m azureml_wrapper.v2.table`).
 
 Of the types of computes only `amlcompute` is read, of datastores only `azure_blob`, of jobs `command`, `pipeline` and
-`sweep`, and of the jobs within a pipeline only `command`; every other type is refused by name. On the local Azure ML,
-sampling `bayesian` and several processes that it cannot start are refused when the job is submitted.
+`sweep`, and of the jobs within a pipeline only `command`; every other type is refused by name. The local Azure ML
+refuses the sampling `bayesian` when the job is submitted.
 
 References are `azureml:NAME:VERSION`, `azureml:NAME@latest` or `azureml:NAME`; registries and other labels are
 refused. Bindings are `${{inputs.x}}`, `${{outputs.x}}` and, in a trial, `${{search_space.x}}`; in a pipeline's inputs

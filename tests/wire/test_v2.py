@@ -137,6 +137,25 @@ def test_a_registered_table_is_read_through_the_sdk(ws, run, file, unique):
         run(text.replace("mltable", "uri_folder") + NOTHING)
 
 
+@pytest.mark.parametrize("kind", ["uri_folder", "mltable"])
+def test_a_registered_folder_is_mounted_whatever_v2_calls_it(ws, run, unique, kind):
+    name = unique("folder")
+    store = ws.get_default_datastore()
+    store.blob_service.get_blob_client(store.container_name, f"{name}/a.txt").upload_blob(b"a")
+    Dataset.File.from_files((store, name), validate=False).register(ws, name)
+    text = f"command: ls ${{{{inputs.d}}}}\ninputs: {{d: {{type: {kind}, path: azureml:{name}@latest}}}}\n"
+    assert run(text + NOTHING).wait().logs().endswith("a.txt\n")
+
+
+@pytest.mark.local_only
+def test_processes_are_as_many_as_the_file_says(run, file):
+    file("import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])\n", "src/rank.py")
+    text = "command: python rank.py\ncode: src\ndistribution: {type: pytorch, process_count_per_instance: 2}\n"
+    shown = run(text + NOTHING).wait().logs()
+    assert "rank 0 of 2\n" in shown
+    assert "rank 1 of 2\n" in shown
+
+
 def test_outputs_go_to_their_place_and_are_registered(ws, run, unique):
     name = unique("made")
     text = f"""\

@@ -129,8 +129,15 @@ class SweepExecutor:
         active.started += 1
         active.running.add(run_id)
         self._runs.change(*active.key, tags=child_tag(run_id, values))
-        run, job = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
-        self._runs.add(run)
+        try:
+            run, job = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
+            self._runs.add(run)
+        except ServiceFault as fault:
+            # There is no run that could tell: its id is taken, or its snapshot has gone meanwhile.
+            self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be made: {fault.message}")
+            active.running.discard(run_id)
+            active.ends.append(RunStatus.FAILED)
+            return
         self._logs.say(active.parent, "SCHEDULER", f"Scheduled job, id='{run_id}'")
         try:
             self._executor.submit(job)

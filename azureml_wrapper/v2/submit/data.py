@@ -32,8 +32,11 @@ class Data:
 
     def input(self, name: str, item: DataInput) -> Any:
         """The SDK's named input; `NotRegistered` or `BadValue`, with the file's line, where it cannot be."""
-        named = self._dataset(item).as_named_input(name)
-        if item.mode == DIRECT:
+        from azureml.data import TabularDataset
+
+        dataset = self._dataset(item)
+        named = dataset.as_named_input(name)
+        if item.mode == DIRECT or isinstance(dataset, TabularDataset):
             return named
         return named.as_download() if item.mode == DOWNLOAD else named.as_mount()
 
@@ -87,14 +90,11 @@ class Data:
             )
         from azureml.data import TabularDataset
 
-        is_table = isinstance(found, TabularDataset)
-        if is_table and item.kind != TABLE:
+        if isinstance(found, TabularDataset) and item.kind != TABLE:
             raise BadValue(
                 f"{item.where}: {reference} is a tabular dataset, which SDK v1 cannot mount as {item.kind}. "
                 "Give type mltable; the script reads it through run.input_datasets."
             )
-        if item.kind == TABLE and not is_table:
-            raise BadValue(f"{item.where}: {reference} is a file dataset and no mltable. Give type uri_folder.")
         return found
 
     def _find(self, item: DataInput, reference: Reference) -> Any:

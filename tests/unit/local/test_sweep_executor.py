@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,12 @@ from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.runs import RunStore
-from tests.unit.local.pipelinebench import FakeExecutor, MemoryLogs, Ticking, W
+from tests.unit.local.pipelinebench import START, FakeExecutor, MemoryLogs, Ticking, W
 
 HD = "HD_1"
+
+
+SOME = Run(workspace_id=W, run_id=HD, experiment="e", experiment_id="e1", created=START, run_type=SWEEP_RUN_TYPE)
 
 
 class Logs(MemoryLogs):
@@ -187,6 +191,16 @@ def test_a_run_that_does_badly_is_ended_when_it_logs(bench):
         "is ended early: loss 0.9 is not within the slack" in " ".join(map(str, line))
         for line in bench.sweeps._logs.lines
     )
+
+
+def test_a_run_that_cannot_be_made_counts_as_a_failed_one(bench):
+    taken, _ = Children().make(bench.runs.add(replace(SOME, run_id="other")), f"{HD}_0", {"arguments": []}, None)
+    bench.runs.add(taken)
+    bench.begin(values=(1, 2))
+    assert bench.begun == ["1"]
+    bench.end(1)
+    assert bench.parent.status is RunStatus.COMPLETED
+    assert any(f"{HD}_0 could not be made" in " ".join(map(str, line)) for line in bench.sweeps._logs.lines)
 
 
 def test_a_service_that_ends_begins_no_further_run(bench):

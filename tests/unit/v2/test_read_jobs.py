@@ -151,6 +151,10 @@ def test_further_settings_are_read(job):
             StorePath("d", "a/b.csv", ("s", "g", "w")),
         ),
         ("{type: uri_file, path: https://example.com/a.csv}", "https://example.com/a.csv"),
+        (
+            "{type: uri_file, path: wasbs://data@acc.blob.core.windows.net/x/iris.csv}",
+            "https://acc.blob.core.windows.net/data/x/iris.csv",
+        ),
     ],
 )
 def test_data_has_a_source(job, given, wanted):
