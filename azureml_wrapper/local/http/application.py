@@ -1,6 +1,7 @@
 """The ASGI application: from bytes on a socket to a handler's answer.
 
-A request goes through these steps, in this order: Host, route, token, body, handler. The handler runs in a thread;
+A request goes through these steps, in this order: Host, route, token, body, handler. (A small body is read before the
+token: the two steps in a thread become one, a fifth of what a small request costs.) The handler runs in a thread;
 every fault becomes Azure ML's error envelope, every surprise a 500 whose traceback is in service.log.
 """
 
@@ -42,6 +43,7 @@ log = logging.getLogger("azureml_wrapper.local")
 # Bodies that are not streamed to a file: graphs, metric batches, snapshot trees. Azure's own front ends take 30 MB.
 BODY_LIMIT = 64 * 1024 * 1024
 SPOOL_CHUNK = 4 * 1024 * 1024
+SMALL_BODY = 256 * 1024
 
 # Raises a fault where the request may not do what it asks; gets the request without its body.
 Authenticate = Callable[[Request, Match], Identity]
@@ -93,6 +95,9 @@ class Application:
         try:
             self._check_host(request)
             match = self._match(door, request)
+            if _is_small(request) and not match.route.streams and not match.route.awaits:
+                request = replace(request, body=await _read(incoming))
+                return await run_in_threadpool(self._enter_and_handle, door, match, request)
             request = await run_in_threadpool(self._enter, door, match, request)
             if match.route.streams:
                 body_file = self._incoming / uuid.uuid4().hex
@@ -131,6 +136,9 @@ class Application:
                 "COVERAGE.md lists what it serves; Azure ML may well have more."
             )
         return match
+
+    def _enter_and_handle(self, door: Door, match: Match, request: Request) -> Response:
+        return match.route.handler(self._context, self._enter(door, match, request))
 
     def _enter(self, door: Door, match: Match, request: Request) -> Request:
         request = replace(request, parameters=match.parameters)
@@ -197,6 +205,12 @@ def _is_storage(request: Request) -> bool:
         or "sig" in request.query
         or request.headers.get("authorization", "").lower().startswith("sharedkey")
     )
+
+
+def _is_small(request: Request) -> bool:
+    """Whether the body is known to be small; one of unknown length is not."""
+    length = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
+    return length.isascii() and length.isdigit() and int(length) <= SMALL_BODY
 
 
 async def _read(incoming: Incoming) -> bytes:

@@ -125,3 +125,46 @@ def test_times_choose_points(store):
         store.add("w", "r", series(), points(day, at=f"2026-01-0{day}T00:00:00.000000+00:00"))
     found, _ = store.points("w", "r", "m", since="2026-01-02", until="2026-01-03~")
     assert [point.data["m"] for point in found] == [2, 3]
+
+
+def statements(database):
+    """What the database is told from now on, but for the rows themselves."""
+    told: list[str] = []
+    database._connection.set_trace_callback(lambda sql: told.append(sql) if "metric_points" not in sql else None)
+    return told
+
+
+def test_a_request_of_many_points_is_one_transaction():
+    database = Database(":memory:")
+    store = MetricStore(database)
+    told = statements(database)
+    counts = []
+    for count in (1, 45):
+        told.clear()
+        at = f"2026-01-01T00:00:00.{count:06d}+00:00"
+        assert store.add_all("w", "r", [(series(m="double"), points(n + 0.5, at=at)) for n in range(count)]) == (
+            [None] * count
+        )
+        counts.append(len(told))
+    assert counts[0] == counts[1]
+    assert values(store) == [0.5, *(n + 0.5 for n in range(45))]
+
+
+def test_what_cannot_be_added_keeps_nothing_else_out():
+    store = MetricStore(Database(":memory:"))
+    heard = []
+    store.listen(lambda *metric: heard.append(metric))
+    first, refused, last = store.add_all(
+        "w",
+        "r",
+        [
+            (series(), points(1)),
+            (series(kind=TABLE), points(2)),
+            (series(m="double"), points(2.5, at="2026-01-02T00:00:00.000000+00:00")),
+        ],
+    )
+    assert (first, last) == (None, None)
+    assert isinstance(refused, Conflict)
+    assert values(store) == [1, 2.5]
+    assert store.get("w", "r", "m").columns == {"m": "double"}
+    assert heard == [("w", "r", "m")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.metrics import check_series
+from azureml_wrapper.local.domain.metrics import Point, Series, check_series
 from azureml_wrapper.local.http.bodies import JSON, object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
@@ -16,14 +16,11 @@ def log_metrics(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request["run_id"])
     # The SDK sends NaN and Infinity as Python writes them.
     body = request.json_object(finite=False)
-    errors = []
-    for dto in object_list(body.get("values"), "values"):
-        try:
-            _log(context, run.workspace_id, run.run_id, dto)
-        except ServiceFault as fault:
-            if not body.get("reportErrors"):
-                raise
-            errors.append(wire.failure(dto, fault))
+    dtos = object_list(body.get("values"), "values")
+    faults = _log(context, run.workspace_id, run.run_id, dtos)
+    errors = [wire.failure(dto, fault) for dto, fault in zip(dtos, faults, strict=True) if fault]
+    if errors and not body.get("reportErrors"):
+        raise next(fault for fault in faults if fault)
     # The SDK reads the body of a 207 only.
     return json_response({"errors": errors}, 207) if errors else json_response({})
 
@@ -56,9 +53,18 @@ def wait(_: Context, _request: Request) -> Response:
     return json_response({})
 
 
-def _log(context: Context, workspace: str, run_id: str, dto: JSON) -> None:
-    series = wire.read_series(dto)
-    now = offset_time(context.clock.now()) or ""
-    points = wire.read_points(dto, now, context.ids.guid())
-    check_series(series, len(points))
-    context.metrics.add(workspace, run_id, series, points)
+def _log(context: Context, workspace: str, run_id: str, dtos: list[JSON]) -> list[ServiceFault | None]:
+    """Store what can be stored; the fault of each that cannot."""
+    now, new_id = offset_time(context.clock.now()) or "", context.ids.guid()
+    read = [_read(dto, now, f"{new_id}-{number}") for number, dto in enumerate(dtos)]
+    stored = iter(context.metrics.add_all(workspace, run_id, [item for item in read if isinstance(item, tuple)]))
+    return [next(stored) if isinstance(item, tuple) else item for item in read]
+
+
+def _read(dto: JSON, now: str, new_id: str) -> tuple[Series, list[Point]] | ServiceFault:
+    try:
+        series, points = wire.read_series(dto), wire.read_points(dto, now, new_id)
+        check_series(series, len(points))
+    except ServiceFault as fault:
+        return fault
+    return series, points

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from datetime import datetime
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
@@ -12,6 +14,7 @@ from azureml_wrapper.local.domain.metrics import Point, Series, storable
 from azureml_wrapper.local.http.bodies import JSON, an_object, object_list, text, text_map
 
 Place = tuple[str, int]
+_SDK_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
 def definition(series: Series, container_id: str) -> JSON:
@@ -87,6 +90,9 @@ def _step(value: Any) -> int | None:
 
 def read_time(time: str | None) -> str | None:
     try:
+        if time and _SDK_TIME.fullmatch(time):
+            # What nearly every point has is in UTC and as long as it is stored: it only has to be a time.
+            return datetime.fromisoformat(f"{time[:-1]}+00:00").isoformat(timespec="microseconds")
         return offset_time(parse_time(time))
     except ValueError as error:
         raise Invalid(f"{time!r} is not a time.") from error
