@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.connection import LOCAL
-from azureml_wrapper.errors import FolderTaken
+from azureml_wrapper.errors import ConnectionFailed, FolderTaken
+from azureml_wrapper.messages import hushed, say
 from azureml_wrapper.names import check_experiment_name
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.run import RunWrapper
@@ -145,7 +147,7 @@ class _Submission:
 
         run_id = new_run_id(self._experiment)
         record = self._record(run_id, earlier, again)
-        with _kept(folder, record, earlier):
+        with _kept(folder, record, earlier, self._job.workspace):
             raw = self._send(run_id, again=None if new_code else again)
             if again:
                 raw.add_properties({ORIGINAL: self._tags[ORIGINAL], RESUBMITTED_FROM: again.run_id})
@@ -203,19 +205,37 @@ class _Submission:
 
 
 @contextmanager
-def _kept(folder: Path, record: JobRecord, earlier: JobRecord | None) -> Iterator[None]:
-    """Remember a job while it is submitted; what was there before comes back where that fails."""
+def _kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: WorkspaceWrapper) -> Iterator[None]:
+    """Remember a job while it is submitted; what was there before comes back where no run has come of it."""
     from azureml_wrapper.jobs.record import RECORD
 
     record.write(folder)
     try:
         yield
     except BaseException:
-        if earlier:
+        if _was_sent(workspace, record.run_id):
+            say(f"Run {record.run_id} was sent all the same; {folder} keeps it.")
+        elif earlier:
             earlier.write(folder)
         else:
             (folder / RECORD).unlink(missing_ok=True)
         raise
+
+
+def _was_sent(workspace: WorkspaceWrapper, run_id: str) -> bool:
+    """Whether the workspace has the run; where it does not answer, it may."""
+    from azureml._restclient.exceptions import ServiceException
+    from azureml.exceptions import AzureMLException
+    from msrest.exceptions import ClientException
+
+    try:
+        with hushed():
+            workspace.ws.get_run(run_id)
+    except ServiceException as error:
+        return bool(error.status_code != HTTPStatus.NOT_FOUND)
+    except (AzureMLException, ClientException, ConnectionFailed, OSError):
+        return True
+    return True
 
 
 def check_place(folder: PathLike) -> None:

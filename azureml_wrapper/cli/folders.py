@@ -19,6 +19,8 @@ from azureml_wrapper.jobs.selection import names_jobs, select
 from azureml_wrapper.jobs.states import State
 
 DAMAGED = "Damaged"
+# Of the last line of a log, a terminal shows so much.
+LINE = 60
 # Jobs that are worked on at the same time.
 PARALLEL = 8
 
@@ -47,6 +49,8 @@ def show_states(words: Sequence[str], *, as_json: bool) -> None:
             problems[str(folder.path)] = state.problem
     records = [_record(folder, found[folder.record.run_id]) for folder in folders]
     damaged = [{"job": name, "status": DAMAGED} for name in problems.keys() - {record["job"] for record in records}]
+    if sys.stdout.isatty() and not as_json:
+        records = [{**record, "last_line": _cropped(record["last_line"])} for record in records]
     _show([*records, *damaged], ("job", "status", "duration", "last_line"), problems, as_json=as_json)
 
 
@@ -178,6 +182,10 @@ def _record(folder: JobFolder, state: State) -> dict[str, Any]:
         "page": record.portal_url,
         "problem": state.problem or None,
     }
+
+
+def _cropped(line: str) -> str:
+    return line if len(line) <= LINE else f"{line[: LINE - 1]}…"
 
 
 def _clock(seconds: float | None) -> str:

@@ -176,8 +176,11 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
         if isinstance(data.get("steps"), list):
             data = {**data, "steps": dict(enumerate(data["steps"]))}
     elif model is WorkspaceConfig:
-        # The config of a pipeline or of a step says which workspace, too.
-        elsewhere = (PipelineConfig.model_fields.keys() | StepConfig.model_fields) - model.model_fields.keys()
+        # The config of a pipeline, of a step or of a job says which workspace, too.
+        from azureml_wrapper.config.jobs import JobConfig
+
+        others = {*PipelineConfig.model_fields, *StepConfig.model_fields, *JobConfig.model_fields}
+        elsewhere = others - model.model_fields.keys()
         data = {key: value for key, value in data.items() if key not in elsewhere}
     try:
         return model.model_validate(data)

@@ -21,6 +21,8 @@ GONE = "Gone"
 UNKNOWN = "Unknown"
 # Of a log, so much is read to find its last line; of a long log the beginning tells the length.
 TAIL = 4096
+# Colours and the like, which a table is not to hand on to a terminal.
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 # What the service, and the SDK when it leaves a process (azureml/_run_impl/run_base.py), write into the log.
 _NOT_THE_SCRIPTS = re.compile(
     r"\[local\] |Cleaning up all outstanding Run operations|\d+ items cleaning up|Cleanup took "
@@ -128,7 +130,7 @@ def last_line(client: Client, run_id: str) -> str:
     if size > TAIL:
         content, _ = client.read(address, max(TAIL, size - TAIL))
     lines = content.decode("utf-8", errors="replace").replace("\r", "\n").split("\n")
-    said = (line.strip() for line in reversed(lines) if line.strip())
+    said = filter(None, (_CONTROLS.sub("", line).strip() for line in reversed(lines)))
     return next((line for line in said if not _NOT_THE_SCRIPTS.match(line)), "")
 
 

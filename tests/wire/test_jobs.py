@@ -225,6 +225,19 @@ def test_a_submit_that_fails_leaves_the_job_of_before(job, wrapper, unique):
     assert read_record(Path("output/job")) == before
 
 
+@pytest.mark.slow
+@pytest.mark.local_only
+def test_a_run_that_was_sent_is_kept_whatever_goes_wrong_then(job, unique, capsys):
+    """More tags than a run takes: the SDK sets them when the run is there already."""
+    before = job(SLEEP).submit(unique("exp"))
+    with pytest.raises(Exception, match="Tags"):
+        job(SLEEP, tags={f"tag{n}": "x" for n in range(60)}).submit(unique("exp"), force=True)
+    record = read_record(Path("output/job"))
+    assert f"Run {record.run_id} was sent all the same; output/job keeps it." in capsys.readouterr().out
+    assert record.earlier == (before.id,)
+    assert JobFolder("output/job").abort().status == "Canceled"
+
+
 def record_of(wrapper, experiment, run_id, **changes):
     scope = wrapper.scope
     fields = {
@@ -369,12 +382,13 @@ def test_a_definition_of_the_sdk_is_registered_once(ws, unique):
 
 def test_states_of_folders_keep_last_lines_that_do_not_change(wrapper, unique):
     run = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
-    (Path("log.txt")).write_text("first\nCleaning up all outstanding Run operations, waiting 3 seconds\n")
+    progress = "begun\rfirst 10%\r\x1b[32mfirst\x1b[0m 100%"
+    Path("log.txt").write_text(f"{progress}\nCleaning up all outstanding Run operations, waiting 3 seconds\n")
     run.upload_file("user_logs/std_log.txt", "log.txt")
     record_of(wrapper, run.experiment.name, run.id).write(Path("output/job"))
     folder = JobFolder("output/job")
-    assert states_of([folder])[run.id].last_line == "first"
+    assert states_of([folder])[run.id].last_line == "first 100%"
     assert not Path("output/job/.aml_last_line").exists()
     run.complete()
-    assert states_of([folder])[run.id].last_line == "first"
-    assert Path("output/job/.aml_last_line").read_text() == f"{run.id}\nfirst"
+    assert states_of([folder])[run.id].last_line == "first 100%"
+    assert Path("output/job/.aml_last_line").read_text() == f"{run.id}\nfirst 100%"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from azureml_wrapper import JobWrapper
+from azureml_wrapper import JobWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.projects import parse_overrides
 from azureml_wrapper.config.jobs import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
@@ -191,3 +191,13 @@ def test_times_are_read_with_as_many_digits_as_they_have(text, microseconds):
 
 def test_no_time_is_none():
     assert _instant(None) is None
+
+
+def test_a_config_file_says_everything_and_its_folder_is_sent(tmp_path):
+    (tmp_path / "main.py").write_text("1")
+    config = tmp_path / "job.yml"
+    config.write_text("\r\n".join(f"{name}: {value}" for name, value in FIELDS.items()) + "\r\nnum_gpus: 2\r\n")
+    made = JobWrapper.from_config(config)
+    assert (made.script_directory, made.output_dir, made.workspace.scope.name) == (tmp_path, None, "w")
+    made.check()
+    assert WorkspaceWrapper.from_config(config).scope == made.workspace.scope
