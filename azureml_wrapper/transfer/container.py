@@ -6,12 +6,13 @@ import base64
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from azureml_wrapper.errors import TransferFailed
 from azureml_wrapper.transfer.http import Answer, Http
@@ -24,6 +25,8 @@ SIGNED = timedelta(days=7)
 FOLDER_MARK = "hdi_isfolder"
 # A first request that fails says so soon.
 FIRST_ATTEMPTS = 4
+_MARKER = re.compile(rb"<NextMarker>([^<]*)</NextMarker>")
+MARKER_WITHIN = 8192
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,21 @@ class BlobContainer:
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
         """Every blob whose name begins so, in order, without those that only mark a folder."""
-        marker = ""
-        while True:
-            asked = {"restype": "container", "comp": "list", "include": "metadata", "maxresults": str(PAGE)}
-            asked |= {name: value for name, value in (("prefix", prefix), ("marker", marker)) if value}
-            url = f"{self.address}?{urlencode(asked, quote_via=quote)}&{self._signature}"
-            root = ElementTree.fromstring(self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body)  # noqa: S314
-            yield from filter(None, map(_blob, root.iter("Blob")))
-            marker = root.findtext("NextMarker") or ""
-            if not marker:
-                return
+        with ThreadPoolExecutor(1) as ahead:
+            page: Future[bytes] | None = ahead.submit(self._page, prefix, "")
+            while page:
+                body = page.result()
+                # Asked for before this one is taken apart, which takes as long.
+                marker = _next_marker(body)
+                page = ahead.submit(self._page, prefix, marker) if marker else None
+                root = ElementTree.fromstring(body)  # noqa: S314
+                yield from filter(None, map(_blob, root.iter("Blob")))
+
+    def _page(self, prefix: str, marker: str) -> bytes:
+        asked = {"restype": "container", "comp": "list", "include": "metadata", "maxresults": str(PAGE)}
+        asked |= {name: value for name, value in (("prefix", prefix), ("marker", marker)) if value}
+        url = f"{self.address}?{urlencode(asked, quote_via=quote)}&{self._signature}"
+        return self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body
 
     def put(self, name: str, content: bytes, md5: str) -> str:
         """Write a whole blob; its ETag. The storage refuses it where `md5` does not fit what arrived."""
@@ -133,23 +141,28 @@ def http_seconds(text: str) -> float:
         return 0.0
 
 
+def _next_marker(page: bytes) -> str:
+    """The marker stands at the end of a page, and is base64 or, in older services, a name."""
+    found = _MARKER.search(page, max(0, len(page) - MARKER_WITHIN))
+    return unescape(found[1].decode()) if found else ""
+
+
 def _blob(entry: ElementTree.Element) -> Blob | None:
-    """A blob of a listing; None for one that only marks a folder. Looked at once, for there are thousands."""
-    found = {"Name": ""}
-    for child in entry:
-        if child.tag == "Name":
-            # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
-            found["Name"] = unquote(child.text or "") if child.get("Encoded") == "true" else child.text or ""
-        elif child.tag == "Metadata" and child.findtext(FOLDER_MARK) == "true":
-            return None
-        elif child.tag == "Properties":
-            found.update((each.tag, each.text or "") for each in child)
+    """A blob of a listing; None for one that only marks a folder."""
+    found = entry.find("Properties")
+    if found is None or entry.findtext(f"Metadata/{FOLDER_MARK}") == "true":
+        return None
+    name = entry.find("Name")
+    text = (name.text if name is not None else "") or ""
+    # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
+    if name is not None and name.get("Encoded") == "true":
+        text = unquote(text)
     return Blob(
-        name=found["Name"],
-        size=int(found["Content-Length"]),
-        etag=found.get("Etag", "").strip('"'),
-        changed=found.get("Last-Modified", ""),
-        md5=found.get("Content-MD5") or None,
+        name=text,
+        size=int(found.findtext("Content-Length") or 0),
+        etag=(found.findtext("Etag") or "").strip('"'),
+        changed=found.findtext("Last-Modified") or "",
+        md5=found.findtext("Content-MD5") or None,
     )
 
 

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from azureml_wrapper.transfer.container import http_seconds
+from azureml_wrapper.transfer.container import BlobContainer, http_seconds
 from azureml_wrapper.transfer.http import Answer, Refusal
 from azureml_wrapper.transfer.report import TransferReport, size_text
 from azureml_wrapper.transfer.sending import BLOCK, MOST_BLOCKS, block_id, block_size, id_length
@@ -54,3 +54,38 @@ def test_a_refusal_has_the_storage_s_own_words():
 def test_times_of_the_storage_are_read():
     assert http_seconds("Wed, 05 Oct 2022 18:03:07 GMT") == 1664992987
     assert http_seconds("yesterday") == 0.0
+
+
+def listed(*entries, marker=""):
+    blobs = "".join(
+        f"<Blob>{name}<Properties><Etag>{etag}</Etag><Content-Length>5</Content-Length></Properties>{more}</Blob>"
+        for name, etag, more in entries
+    )
+    return (
+        f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>".encode()
+    )
+
+
+class Pages:
+    """What stands for the connection: listings by their markers."""
+
+    def __init__(self, pages):
+        self.pages, self.asked = pages, []
+
+    def send(self, method, url, **_):
+        self.asked.append(url)
+        return Answer(200, {}, next(body for marker, body in self.pages if f"marker={marker}" in f"{url}marker="))
+
+
+def test_a_listing_goes_on_from_marker_to_marker():
+    mark = "<Metadata><hdi_isfolder>true</hdi_isfolder></Metadata>"
+    first = listed(("<Name>a</Name>", '"0x1"', ""), ("<Name>b</Name>", "0x2", mark), marker="2!&amp;x")
+    second = listed(("<Name Encoded='true'>c%01%C3%A9</Name>", "0x3", ""))
+    pages = Pages([("2%21%26x", second), ("", first)])
+    found = list(BlobContainer(pages, "https://a/c", "sig=s", label="x").list("p/"))
+    assert [(blob.name, blob.size, blob.etag, blob.md5) for blob in found] == [
+        ("a", 5, "0x1", None),
+        ("c\x01é", 5, "0x3", None),
+    ]
+    assert len(pages.asked) == 2
+    assert all("prefix=p%2F" in url and url.endswith("&sig=s") for url in pages.asked)
