@@ -29,7 +29,7 @@ class PeerRun:
             self._prepare()
         values = self._once(reuse=False)
         if self._rerun:
-            values["rerun"] = self._once(reuse=True)["seconds"]
+            values["rerun"] = self._again()["seconds"]
         return values
 
     def _prepare(self) -> None:
@@ -52,6 +52,13 @@ class PeerRun:
         values = self._run(self.peer.command(self.pipeline, reuse=reuse), reuse=reuse)
         self._check(reuse)
         return values
+
+    def _again(self) -> dict[str, float]:
+        try:
+            return self._once(reuse=True)
+        except Failed:
+            # ZenML looks for the newest inputs only, which come from the run without its cache; now they are known.
+            return self._once(reuse=True)
 
     def _check(self, reuse: bool) -> None:
         """A time counts only if every step ran, or with reuse, after the first time, none."""
