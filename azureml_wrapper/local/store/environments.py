@@ -65,7 +65,8 @@ class EnvironmentStore:
         if name in self._curated:
             environment = self._curated[name]
             # Azure's have dozens of versions, which examples name; here each is the one there is.
-            return replace(environment, version=version) if version and version.isdecimal() else environment
+            known = version is None or version.isdecimal()
+            return replace(environment, version=version or environment.version) if known else None
         row = self._database.one(
             "SELECT * FROM environments WHERE workspace = ? AND name = ? AND (? IS NULL OR version = ?)"
             " ORDER BY sequence DESC LIMIT 1",
