@@ -24,6 +24,8 @@ CATCH_ALL = {
     "azureml_wrapper/cli/main.py",
     "azureml_wrapper/local/executor/zygote.py",
     "azureml_wrapper/local/http/application.py",
+    "azureml_wrapper/local/driver/azureml_user/parallel_run/master.py",
+    "azureml_wrapper/local/driver/azureml_user/parallel_run/worker.py",
 }
 
 

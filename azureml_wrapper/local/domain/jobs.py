@@ -82,7 +82,8 @@ class Job:
     `$AZUREML_DATAREFERENCE_x`, `$AML_PARAMETER_x`); the executor replaces them. Values of pipeline parameters go into
     `environment_variables` as `AML_PARAMETER_<name>`. `environment` is the definition as the environment
     service stores it. `timeout` is in seconds. `folders` of the working directory are uploaded to the run at the end.
-    `notes` are sentences for the log: what was asked for and is not done here.
+    `notes` are sentences for the log: what was asked for and is not done here. `is_parallel`: a ParallelRunStep,
+    whose driver is the service's (driver/), and starts processes itself as if on `node_count` nodes.
     """
 
     workspace_id: str
@@ -102,10 +103,13 @@ class Job:
     timeout: float | None = None
     folders: tuple[str, ...] = ("outputs", "logs")
     notes: tuple[str, ...] = ()
+    is_parallel: bool = False
 
     @property
     def distribution(self) -> Distribution:
         """The processes of the job; `Unsupported` where it asks for what is not served."""
+        if self.is_parallel and self.communicator is None:
+            return Distribution()
         return distribution(self.communicator, self.node_count, self.processes_per_node)
 
     def __post_init__(self) -> None:

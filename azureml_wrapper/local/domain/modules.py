@@ -13,8 +13,9 @@ from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 JSON = dict[str, Any]
 
 COMMAND_STEP = "CommandStep"
+PARALLEL_STEP = "ParallelRunStep"
 # Step classes of the SDK whose job is a Python script or a command of a shell, in one process or in many.
-STEP_TYPES = ("PythonScriptStep", COMMAND_STEP, "MpiStep")
+STEP_TYPES = ("PythonScriptStep", COMMAND_STEP, "MpiStep", PARALLEL_STEP)
 
 
 class Argument(NamedTuple):

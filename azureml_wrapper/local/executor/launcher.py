@@ -65,12 +65,13 @@ def _guard(run: "Callable[[str], None]", name: str) -> None:
         run(name)
     except BaseException:
         sys.excepthook = _without_launcher(sys.excepthook)
-        _flush()
+        flush()
         raise
-    _flush()
+    flush()
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Wait until what was logged to runs is saved."""
     # Where no run registered itself to be flushed, there is nothing to wait for.
     runs = sys.modules.get("azureml._run_impl.run_base")
     if runs is None or runs._RunBase._registered_kill_handlers.empty():

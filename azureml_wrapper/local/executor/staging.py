@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from azureml_wrapper.local import driver
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.jobs import Job, Mode
 from azureml_wrapper.local.domain.runs import JSON
@@ -139,7 +140,8 @@ def command_line(job: Job, staged: Staged, interpreter: Path, variables: Mapping
     if not job.script:
         raise Invalid("The job has neither a script nor a command.")
     arguments = (_replaced(argument, places, variables) for argument in job.arguments)
-    return [str(interpreter), launcher.__file__, job.script, *arguments]
+    script = driver.MAIN if job.is_parallel else job.script
+    return [str(interpreter), launcher.__file__, script, *arguments]
 
 
 def _replaced(argument: str, places: Mapping[str, str], variables: Mapping[str, str]) -> str:

@@ -9,10 +9,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from azureml_wrapper.local.domain.distribution import processes_per_node
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.graphs import JSON, Step
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
-from azureml_wrapper.local.domain.modules import COMMAND_STEP, Module
+from azureml_wrapper.local.domain.modules import COMMAND_STEP, PARALLEL_STEP, Module
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.stepoutputs import blocks_of, outputs_of, read_mode
@@ -68,6 +68,8 @@ class Plan:
     def check(self) -> None:
         """Raise a fault for what can be known to fail before anything runs."""
         self.module.check()
+        if self._is_parallel:
+            self._check_parallel()
         self.job("workspace", "run", ())
         for output in self.outputs:
             options = (output.register_as or {}).get("datasetRegistrationOptions") or {}
@@ -75,6 +77,15 @@ class Plan:
         for port in self.module.inputs:
             self.mode_of(port)
             self.transformations_of(port)
+
+    def _check_parallel(self) -> None:
+        """Options of ParallelRunStep that its driver here does not know (_parallel_run_step_base.py)."""
+        for option in ("--partition_keys", "--rank_mini_batch_count"):
+            if ("Literal", option) in self.module.arguments:
+                raise Unsupported(
+                    f"Step {self.module.name!r} uses {option[2:]}, which the local service does not support; "
+                    "mini_batch_size divides its inputs."
+                )
 
     def job(self, workspace_id: str, run_id: str, inputs: tuple[JobInput, ...]) -> Job:
         """The job of the step's run."""
@@ -92,7 +103,12 @@ class Plan:
             command=command,
             arguments=self.arguments,
             environment=config.get("environment") or {},
-            environment_variables={**(config.get("environmentVariables") or {}), **self.variables},
+            environment_variables={
+                **(config.get("environmentVariables") or {}),
+                **self.variables,
+                **({"AZUREML_NODE_COUNT": str(self._nodes)} if self._is_parallel else {}),
+            },
+            is_parallel=self._is_parallel,
             inputs=inputs,
             outputs=self.outputs,
             communicator=self._communicator,
@@ -100,6 +116,10 @@ class Plan:
             processes_per_node=self._processes_per_node,
             timeout=float(timeout) if timeout else None,
         )
+
+    @property
+    def _is_parallel(self) -> bool:
+        return self.module.step_type == PARALLEL_STEP
 
     @property
     def _communicator(self) -> str | None:

@@ -1,0 +1,9 @@
+"""The driver of ParallelRunStep, which Azure puts into a step's snapshot as `driver/amlbi_main.py`.
+
+What lies beside this file runs in the step's interpreter, and stands alone: it imports neither the service nor the
+wrapper. Entry scripts import `azureml_user.parallel_run`, as in Azure.
+"""
+
+from pathlib import Path
+
+MAIN = str(Path(__file__).with_name("amlbi_main.py"))

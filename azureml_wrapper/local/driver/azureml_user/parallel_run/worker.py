@@ -1,0 +1,112 @@
+"""One worker process: `init()` once, then `run()` for each mini-batch that the master sends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from . import entry
+from .batches import Batch
+from .settings import Settings, StepFailed
+
+LOGS = "logs/user"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A mini-batch that went well: how many results it gave, and their lines."""
+
+    count: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A mini-batch, or before the first the entry script itself, that raised an error."""
+
+    reason: str
+
+
+class Ready:
+    """`init()` went well."""
+
+
+def work(settings: Settings, index: int, orders: Connection, flush: Callable[[], None]) -> None:
+    """Until an order is None."""
+    node, process = divmod(index, settings.per_node)
+    name = f"node_{node}/process{process:03}"
+    _redirect(name)
+    try:
+        script = _begin(settings, name)
+    except StepFailed as fault:
+        orders.send(Failed(str(fault)))
+        return
+    except BaseException:  # noqa: BLE001 - whatever the user's code raises is told to the master
+        orders.send(Failed(_told("init() of the entry script")))
+        return
+    orders.send(Ready())
+    while (batch := orders.recv()) is not None:
+        orders.send(_answer(script, batch))
+    if callable(getattr(script, "shutdown", None)):
+        script.shutdown()
+    flush()
+
+
+def lines_of(result: Any) -> tuple[int, str]:
+    """How many results `run()` has returned, and the lines of them; `TypeError` where it is not a list or a frame."""
+    if hasattr(result, "to_csv"):
+        # As Azure writes rows: blanks between values, and no header (MachineLearningNotebooks #1486).
+        return len(result), result.to_csv(sep=" ", header=False, index=False)
+    if isinstance(result, (str, bytes, dict)) or not hasattr(result, "__len__"):
+        raise TypeError(
+            f"run() has to return a list or a pandas.DataFrame with an element for each item, "
+            f"not {type(result).__name__}."
+        )
+    return len(result), "".join(f"{item}\n" for item in result)
+
+
+def _begin(settings: Settings, name: str) -> Any:
+    own = entry.EntryScript()
+    own.output_dir = settings.output
+    os.environ["AZUREML_BI_OUTPUT_PATH"] = settings.output or ""
+    handler = logging.FileHandler(_place("entry_script_log", f"{name}.log.txt"))
+    handler.setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
+    own.logger.addHandler(handler)
+    own.logger.setLevel(settings.logging_level)
+    script = entry.load(settings)
+    script.init()
+    return script
+
+
+def _answer(script: Any, batch: Batch) -> Done | Failed:
+    try:
+        return Done(*lines_of(script.run(batch.load())))
+    except BaseException:  # noqa: BLE001 - sys.exit() in run() is a failure of the mini-batch, too
+        return Failed(_told(f"run() of the entry script, mini-batch {batch.number}"))
+
+
+def _told(where: str) -> str:
+    text = f"{where} raised an error.\n{traceback.format_exc()}"
+    print(text, file=sys.stderr)
+    return text
+
+
+def _redirect(name: str) -> None:
+    """What the entry script prints goes to files of its own, as in Azure."""
+    for number, kind in ((1, "stdout"), (2, "stderr")):
+        log = os.open(_place(kind, f"{name}.{kind}.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, number)
+        os.close(log)
+
+
+def _place(kind: str, name: str) -> str:
+    path = Path(LOGS, kind, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return str(path)
