@@ -61,11 +61,12 @@ class PeerRun:
             return self._once(reuse=True)
 
     def _check(self, reuse: bool) -> None:
-        """A time counts only if every step ran, or with reuse, after the first time, none."""
+        """A time counts only if every step ran, or with reuse, none."""
         tally, steps = self.pipeline.tally, len(self.pipeline.sources())
         ran = tally.stat().st_size if tally.exists() else 0
         tally.unlink(missing_ok=True)
-        if ran != (0 if reuse and self._prepared else steps):
+        # What fills the cache may find something there already, of another pipeline.
+        if (self._prepared or not reuse) and ran != (0 if reuse else steps):
             raise Failed(f"ran {ran} of {steps} steps{' again' if reuse else ''}")
 
     def _run(self, command: list[str], *, reuse: bool) -> dict[str, float]:
