@@ -34,13 +34,17 @@ def sync(
     Interrupted, it goes on where it was when it is started again.
     """
     from azureml_wrapper.cli.output import show_json
+    from azureml_wrapper.errors import MissingInput
 
     wrapper = open_workspace(config, locally)
     name = datastore_name or str(wrapper.ws.get_default_datastore().name)
     report = wrapper.sync_folder(folder, name, target=target, direction="down" if down else "up", delete=delete)
+    place = f"{name}/{target}"
+    if not (report.uploaded or report.downloaded or report.copied or report.skipped):
+        raise MissingInput(f"There is no file in {place if down else folder}; nothing was transferred.")
     if as_json:
         show_json(asdict(report))
         return
     for left_out in report.ignored:
         click.echo(f"ignored: {left_out}", err=True)
-    click.echo(f"{folder} {'<-' if down else '->'} {name}/{target}: {report}")
+    click.echo(f"{folder} {'<-' if down else '->'} {place}: {report}")
