@@ -23,6 +23,8 @@ _STORE = re.compile(
 _PUBLIC = re.compile(r"wasbs?://(?P<container>[^@/]+)@(?P<account>[^/]+)/(?P<path>.+\.\w+)")
 _OTHER_STORES = ("wasbs:", "wasb:", "abfss:", "abfs:", "adl:", "s3:", "hdfs:")
 FOLDER, FILE, TABLE = "uri_folder", "uri_file", "mltable"
+# To a job they are folders of a certain content.
+MODELS = ("mlflow_model", "custom_model")
 _LITERALS = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
 MOUNT, DOWNLOAD, DIRECT, UPLOAD = "ro_mount", "download", "direct", "upload"
 
@@ -58,12 +60,16 @@ Input = Literal | DataInput | Binding
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A folder that a job fills. `name` is what it is registered as; `path` None is a folder of the run's own."""
+    """A folder that a job fills. `name` is what it is registered as; `path` None is a folder of the run's own.
+
+    `file` is the name of the one file in it that a uri_file stands for.
+    """
 
     mode: str = "rw_mount"
     path: StorePath | None = None
     name: str | None = None
     binding: Binding | None = None
+    file: str | None = None
 
 
 def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None:
@@ -103,12 +109,7 @@ def store_path(place: Place) -> StorePath | None:
 
 
 def _input_type(place: Place) -> str | None:
-    value = text(place)
-    if value in ("mlflow_model", "custom_model", "triton_model"):
-        place.fail(f"{place} is {value}, and models are no inputs of jobs in SDK v1: use Model.get_model_path there.")
-        return None
-    allowed = (FOLDER, FILE, TABLE, *_LITERALS)
-    return one_of(*allowed)(place)
+    return one_of(FOLDER, FILE, TABLE, *MODELS, *_LITERALS)(place)
 
 
 def _input_mode(place: Place) -> str | None:
@@ -123,7 +124,8 @@ def _input_mode(place: Place) -> str | None:
 INPUT: Keys = {
     "type": Key(
         read=_input_type,
-        becomes="uri_folder, uri_file: a file dataset; mltable: a registered dataset, tabular or of files; "
+        becomes="uri_folder, uri_file, mlflow_model, custom_model: a file dataset (registered models are refused); "
+        "mltable: a registered dataset, tabular or of files; "
         "string, number, integer, boolean: a value of the command",
         default=FOLDER,
     ),
@@ -165,6 +167,10 @@ def _data(place: Place, found: dict[str, Any]) -> DataInput:
     is_table, mode = found["type"] == TABLE, found["mode"] or MOUNT
     if mode == DIRECT and not is_table:
         place.fail(f"{place} is {found['type']} in mode direct, which SDK v1 has for tables (mltable) only.")
+    if found["type"] in MODELS and isinstance(found["path"], Reference):
+        place.fail(
+            f"{place} is a registered model, no input of a job in SDK v1: use Model.get_model_path there."
+        )
     if is_table and not isinstance(found["path"], (Reference, Binding)):
         place.fail(f"{place} is an mltable that is not registered; SDK v1 reads registered datasets: azureml:NAME.")
     return DataInput(kind=found["type"], path=found["path"], mode=mode, where=place.where)
@@ -202,7 +208,11 @@ def _output_mode(place: Place) -> str | None:
 
 
 OUTPUT: Keys = {
-    "type": Key(read=one_of(FOLDER), becomes="uri_folder only: an output of SDK v1 is a folder", default=FOLDER),
+    "type": Key(
+        read=one_of(FOLDER, FILE, TABLE, *MODELS),
+        becomes="a folder, as all outputs of SDK v1 are; uri_file: a file in it, named as path ends, or as the output",
+        default=FOLDER,
+    ),
     "path": Key(
         read=store_path, becomes="`destination`; `azureml/<run>/<output>` of the default datastore unless given"
     ),
@@ -221,7 +231,14 @@ def read_output(place: Place) -> Output | None:
     if binding := bindings.whole(place.value):
         return Output(binding=binding)
     found = read_keys(place, OUTPUT)
-    return Output(mode=found["mode"], path=found["path"], name=found["name"])
+    if found["name"] and found["type"] not in (FOLDER, FILE):
+        place.at("name").fail(f"{place.at('name')}: SDK v1 registers outputs as folders, not as {found['type']}.")
+    path, file = found["path"], None
+    if found["type"] == FILE:
+        folder, _, last = (path.path if path else "").rpartition("/")
+        file = last or place.key
+        path = StorePath(path.datastore, f"{folder}/", path.workspace) if path else None
+    return Output(mode=found["mode"], path=path, name=found["name"], file=file)
 
 
 def _check_name(place: Place) -> None:

@@ -168,6 +168,29 @@ outputs: {{made: {{mode: upload, name: {name}, path: "azureml://datastores/works
     assert store.blob_service.get_blob_client(store.container_name, f"{name}/x/a.txt").exists()
 
 
+def test_files_as_outputs_are_files_of_a_folder(run, file):
+    file("import sys\nprint('read', open(sys.argv[1]).read())\n", "src/show.py")
+    file("import sys\nopen(sys.argv[1], 'w').write('made')\n", "src/make.py")
+    text = f"""\
+type: pipeline
+settings: {{default_compute: {CLUSTER}}}
+jobs:
+  make:
+    command: python make.py ${{{{outputs.table}}}}
+    code: src
+    {NOTHING.strip()}
+    outputs: {{table: {{type: uri_file}}}}
+  show:
+    command: python show.py ${{{{inputs.table}}}}
+    code: src
+    {NOTHING.strip()}
+    inputs: {{table: "${{{{parent.jobs.make.outputs.table}}}}"}}
+"""
+    assert "read made\n" in run(text).wait().steps["show"].logs()
+    single = "command: echo hello > ${{outputs.o}} && cat ${{outputs.o}}\noutputs: {o: {type: uri_file}}\n"
+    assert run(single + NOTHING).wait().logs().endswith("hello\n")
+
+
 def test_the_header_of_a_job_is_that_of_its_run(run, unique):
     name = unique("mine")
     text = (

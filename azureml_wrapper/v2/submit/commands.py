@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +31,22 @@ _VARIABLE = "$AZUREML_DATAREFERENCE_{}"
 
 @dataclass(frozen=True)
 class Parts:
-    """The inputs and outputs of a command: texts by input, the SDK's objects by input and by output."""
+    """The inputs and outputs of a command: texts by input, the SDK's objects by input and by output.
+
+    `files` has, by kind and name, the file of a folder that is meant where SDK v2 has a file and SDK v1 a folder.
+    """
 
     texts: Mapping[str, str]
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    files: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, command: Command, data: Data, others: Mapping[str, Any] | None = None) -> Parts:
-        """`others` are inputs that somebody else provides: outputs of other jobs."""
+    def of(cls, command: Command, data: Data, others: Mapping[str, tuple[Any, str | None]] | None = None) -> Parts:
+        """`others` are inputs that somebody else provides: outputs of other jobs, and their files."""
+        found = others or {}
+        files = {("input", name): file for name, (_, file) in found.items() if file}
+        files |= {("output", name): item.file for name, item in command.outputs.items() if item.file}
         inputs = {
             name: data.input(name, item)
             for name, item in command.inputs.items()
@@ -47,8 +54,9 @@ class Parts:
         }
         return cls(
             texts={name: item.value for name, item in command.inputs.items() if isinstance(item, Literal)},
-            inputs={**inputs, **(others or {})},
+            inputs={**inputs, **{name: each for name, (each, _) in found.items()}},
             outputs={name: data.output(name, item) for name, item in command.outputs.items()},
+            files=files,
         )
 
     def arguments(self, script: Script) -> list[Any]:
@@ -74,14 +82,16 @@ class Parts:
     def _argument(self, word: Word) -> Any:
         if len(word) == 1 and isinstance(word[0], Binding):
             held = self.inputs if word[0].kind == "input" else self.outputs
-            if word[0].name in held:
+            if word[0].name in held and (word[0].kind, word[0].name) not in self.files:
                 return held[word[0].name]
         return "".join(part if isinstance(part, str) else self._text(part, _VARIABLE, _VARIABLE) for part in word)
 
     def _text(self, binding: Binding, of_input: str, of_output: str) -> str:
         if binding.kind == "input" and binding.name in self.texts:
             return self.texts[binding.name]
-        return (of_input if binding.kind == "input" else of_output).format(binding.name)
+        place = (of_input if binding.kind == "input" else of_output).format(binding.name)
+        file = self.files.get((binding.kind, binding.name))
+        return f"{place}/{file}" if file else place
 
 
 @contextmanager

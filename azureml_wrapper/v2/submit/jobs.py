@@ -79,6 +79,9 @@ class _Steps:
         self._ws, self._job, self._folders = ws, job, folders
         self._data, self._lookup = Data(ws, job.datastore), Lookup(ws)
         self._outputs: dict[tuple[str, str], Any] = {}
+        self._files = {
+            (node.name, name): output.file for node in job.nodes for name, output in node.command.outputs.items()
+        }
 
     def build(self) -> list[Any]:
         self._lookup.computes(str(node.command.compute) for node in self._job.nodes)
@@ -117,7 +120,7 @@ class _Steps:
             **common,
         )
 
-    def _read_from_others(self, node: Node) -> dict[str, Any]:
+    def _read_from_others(self, node: Node) -> dict[str, tuple[Any, str | None]]:
         found = {}
         for name, item in node.command.inputs.items():
             binding = binding_of(item)
@@ -125,7 +128,8 @@ class _Steps:
                 continue
             source = self._outputs[binding.job, binding.name].as_input(name)
             is_copy = isinstance(item, DataInput) and item.mode == DOWNLOAD
-            found[name] = source.as_download() if is_copy else source.as_mount()
+            file = self._files.get((binding.job, binding.name))
+            found[name] = source.as_download() if is_copy else source.as_mount(), file
         return found
 
 

@@ -181,6 +181,21 @@ def test_outputs_have_places_and_names(job):
 
 
 @pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("{type: uri_file}", Output(file="model")),
+        (
+            "{type: uri_file, path: azureml://datastores/d/paths/x/net.pt}",
+            Output(path=StorePath("d", "x/"), file="net.pt"),
+        ),
+        ("{type: mlflow_model}", Output()),
+    ],
+)
+def test_what_is_a_file_or_a_model_in_v2_is_in_a_folder_in_v1(job, given, wanted):
+    assert job(JOB.rstrip() + f" {given}\n").command.outputs["model"] == wanted
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         (
@@ -212,7 +227,11 @@ def test_outputs_have_places_and_names(job):
             "missing",
             "line 7: inputs.images.path is 'missing', and there is",
         ),
-        ("{type: uri_folder,", "{type: mlflow_model,", "models are no inputs of jobs"),
+        (
+            "{type: uri_folder, path: azureml://datastores/images/paths/faces/}",
+            "{type: mlflow_model, path: azureml:net:1}",
+            "is a registered model, no input of a job in SDK v1",
+        ),
         ("{type: uri_folder,", "{type: mltable,", "an mltable that is not registered"),
         ("{type: uri_folder,", "{mode: rw_mount,", "inputs of SDK v1 are read only"),
         ("{type: uri_folder,", "{mode: direct,", "in mode direct, which SDK v1 has for tables"),
