@@ -210,7 +210,7 @@ def _output_mode(place: Place) -> str | None:
 OUTPUT: Keys = {
     "type": Key(
         read=one_of(FOLDER, FILE, TABLE, *MODELS),
-        becomes="a folder, as all outputs of SDK v1 are; uri_file: a file in it, named as path ends, or as the output",
+        becomes="a folder, as all outputs of SDK v1 are; uri_file: a file in it, named as its path or as the output",
         default=FOLDER,
     ),
     "path": Key(
