@@ -129,6 +129,18 @@ def test_the_tutorial_runs(example):
 
 
 @pytest.mark.slow
+def test_the_training_pipeline_runs_its_three_types_of_steps(example):
+    shell = example("train_pipeline")
+    shutil.copy(shell.folder / "env.example", shell.folder / ".env")
+    shell.run("python", "upload_data.py")
+    output = shell.run("python", "kickoff_train_pipeline.py").stdout
+    assert re.findall(r"^(\w+): Completed$", output, re.MULTILINE) == ["normalize", "train", "score", "report"]
+    assert sorted(re.findall(r"^rank (\d) of 4: 2 traces", output, re.MULTILINE)) == ["0", "1", "2", "3"]
+    peaks = dict(re.findall(r"^trace-(\d).json (\d+)$", output, re.MULTILINE))
+    assert peaks == {str(number): str(10 * number) for number in range(8)}
+
+
+@pytest.mark.slow
 def test_a_program_that_knows_only_the_sdk_runs(example):
     shell = example("raw_sdk")
     output = shell.aml("local", "exec", "--", "python", "pipeline.py").stdout

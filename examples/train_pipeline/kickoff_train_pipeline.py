@@ -1,0 +1,13 @@
+"""Runs the training pipeline, and shows what its last step has printed."""
+
+from azureml_wrapper import TrainPipeline
+
+orchestrator = TrainPipeline("pipeline_config.json")
+orchestrator.construct_pipeline()
+run = orchestrator.run_pipeline(experiment_name="DEV-train-pipeline", tags={"kind": "dev"})
+
+run.wait()
+for name, step in run.steps.items():
+    print(f"{name}: {step.status}")
+print(run.logs("train"))
+print(run.logs("report"))
