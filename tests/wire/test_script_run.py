@@ -12,6 +12,7 @@ import pytest
 import requests
 from azureml.core import Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
+from azureml.core.runconfig import DockerConfiguration
 from azureml.exceptions import ActivityFailedException
 
 PREPARE = "from azureml.core import Run\nrun = Run.get_context()\n"
@@ -269,6 +270,37 @@ def test_an_unknown_cluster_is_refused(submit):
 
     with pytest.raises(ExperimentExecutionException, match="Unknown compute target 'nowhere'"):
         submit("", compute_target="nowhere")
+
+
+@pytest.mark.local_only
+def test_a_run_configuration_is_followed_and_what_is_not_used_is_said(ws, cluster, unique, tmp_path):
+    store, folder = ws.get_default_datastore(), tmp_path / "src"
+    folder.mkdir()
+    (folder / "main.py").write_text(
+        "import os, sys\nprint(os.environ['MINE'], open(sys.argv[1] + '/a.txt').read(), sys.argv[2])"
+    )
+    (tmp_path / "a.txt").write_text("data")
+    store.upload_files([str(tmp_path / "a.txt")], target_path=(place := unique("place")), show_progress=False)
+    reference = store.path(place).as_mount()
+    config = ScriptRunConfig(
+        str(folder),
+        script="main.py",
+        arguments=[str(reference), "$AZUREML_DATAREFERENCE_gone"],
+        compute_target=cluster,
+        environment=Environment(unique("env")),
+        max_run_duration_seconds=100,
+        docker_runtime_config=DockerConfiguration(use_docker=True, arguments=["--gpus", "all"], shm_size="4g"),
+    )
+    config.run_config.environment_variables = {"MINE": "mine"}
+    config.run_config.data_references = {reference.data_reference_name: reference.to_config()}
+    config.run_config.priority = 5
+    run = Experiment(ws, unique("exp")).submit(config)
+    assert finish(run) == "Completed"
+    assert printed(run, tmp_path) == ["mine data $AZUREML_DATAREFERENCE_gone"]
+    said = log(run, tmp_path).decode()
+    assert "priority is not looked at" in said
+    assert "docker settings of the run are not used (useDocker True, arguments --gpus all, shmSize 4g)" in said
+    assert "no data reference 'gone' is in the run configuration. Add it: run_config.data_references[" in said
 
 
 @pytest.mark.local_only

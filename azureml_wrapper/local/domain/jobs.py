@@ -5,6 +5,7 @@ A script run (services/execution) and a step of a pipeline (executor/graph) both
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from azureml_wrapper.local.domain.errors import Invalid
 
 # The file systems' own limit for one name, in bytes.
 NAME_LIMIT = 255
+# Of a DockerConfiguration (azureml/core/runconfig.py). It always has sharedVolumes, which alone asks for nothing.
+_DOCKER = ("useDocker", "arguments", "shmSize")
 
 
 class Mode(str, Enum):
@@ -124,6 +127,24 @@ def _check_name(kind: str, name: str) -> None:
     """An input's or output's name is that of its folder, too."""
     if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > NAME_LIMIT:
         raise Invalid(f"{name[:300]!r} cannot be the name of an {kind}.")
+
+
+def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences for the log: settings of a RunConfiguration that are not used here, with their values."""
+    docker = config.get("docker") or {}
+    given = ", ".join(f"{name} {_shown(docker[name])}" for name in _DOCKER if docker.get(name))
+    asked = {
+        "The job's priority is not looked at: jobs start in the order in which they come.": config.get("priority"),
+        f"The docker settings of the run are not used ({given}): it runs without a container.": given,
+        "The identity of the submitter is not passed on: the job has its run's token.": config.get(
+            "credentialPassthrough"
+        ),
+    }
+    return tuple(text for text, applies in asked.items() if applies)
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 class Executor(Protocol):

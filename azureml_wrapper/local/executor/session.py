@@ -21,7 +21,7 @@ from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, Process, Starter
-from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage
+from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage, unknown_references
 from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import (
@@ -129,6 +129,7 @@ class Session:
     def _execute(self, staged: Staged) -> Ending:
         variables = self._variables(staged)
         command = command_line(self._job, staged, self._interpreter, variables)
+        self.say("\n".join(unknown_references(self._job, variables)))
         self._say_first(self._launch.explain(command, folder=staged.working_directory, variables=variables))
         if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
             raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")

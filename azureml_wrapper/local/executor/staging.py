@@ -144,6 +144,18 @@ def command_line(job: Job, staged: Staged, interpreter: Path, variables: Mapping
     return [str(interpreter), launcher.__file__, script, *arguments]
 
 
+def unknown_references(job: Job, variables: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each data reference in the arguments that the run configuration does not have."""
+    for argument in job.arguments:
+        for name in _VARIABLE.findall(argument):
+            if name.startswith(_REFERENCE) and name not in variables:
+                reference = name.removeprefix(_REFERENCE)
+                yield (
+                    f"The argument ${name} stays as it is: no data reference {reference!r} is in the run "
+                    "configuration. Add it: run_config.data_references[ref.data_reference_name] = ref.to_config()."
+                )
+
+
 def _replaced(argument: str, places: Mapping[str, str], variables: Mapping[str, str]) -> str:
     if argument in places:
         return places[argument]

@@ -11,7 +11,7 @@ from typing import Any
 from azureml_wrapper.local.domain.distribution import processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.graphs import JSON, Step
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, unused_settings
 from azureml_wrapper.local.domain.modules import COMMAND_STEP, PARALLEL_STEP, Module
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
@@ -26,6 +26,7 @@ _RUNCONFIG = {
     "environmentVariables": MapOf(str),
     "mpi": {"processCountPerNode": int},
     "pytorch": {"processCount": int},
+    "docker": dict,
 }
 NO_STEPS = '{"blocks": []}'
 
@@ -109,6 +110,7 @@ class Plan:
                 **({"AZUREML_NODE_COUNT": str(self._nodes)} if self._is_parallel else {}),
             },
             is_parallel=self._is_parallel,
+            notes=unused_settings(config),
             inputs=inputs,
             outputs=self.outputs,
             communicator=self._communicator,

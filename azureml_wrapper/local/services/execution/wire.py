@@ -9,7 +9,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.distribution import processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, unused_settings
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.stepoutputs import DATASET_PATH, read_mode
@@ -118,7 +118,7 @@ def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
         processes_per_node=processes_per_node(_communicator(config), _nodes(config), config),
         timeout=config.get("maxRunDurationSeconds"),
         folders=("outputs", *watched) if history.get("outputCollection", True) else (),
-        notes=tuple(_notes(config)),
+        notes=unused_settings(config),
     )
 
 
@@ -129,19 +129,6 @@ def _communicator(config: JSON) -> str | None:
 
 def _nodes(config: JSON) -> int:
     return int(config.get("nodeCount") or 1)
-
-
-def _notes(config: JSON) -> list[str]:
-    docker = config.get("docker") or {}
-    asked = {
-        "The job's priority is not looked at: jobs start in the order in which they come.": config.get("priority"),
-        "The docker options of the run are not used: it runs without a container.": docker.get("arguments")
-        or docker.get("useDocker"),
-        "The identity of the submitter is not passed on: the job has its run's token.": config.get(
-            "credentialPassthrough"
-        ),
-    }
-    return [text for text, applies in asked.items() if applies]
 
 
 def _inputs(config: JSON) -> list[JobInput]:
