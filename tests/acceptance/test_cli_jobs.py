@@ -102,7 +102,7 @@ class TestBeforeAnybodyIsAsked:
         assert not (bare.folder / "output").exists()
 
     def test_a_pattern_that_matches_nothing_ends_with_1(self, bare):
-        for command in ("status", "abort", "resubmit", "logs", "results", "cancel"):
+        for command in ("status", "resubmit", "cancel"):
             assert "No job folder" in bare.fails(command, "output/nothing*", code=1).replace("There is no", "No")
 
     def test_nobody_waits_for_a_browser(self, bare, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import textwrap
 import time
@@ -13,7 +15,7 @@ from azureml.core import Experiment
 
 from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
 from azureml_wrapper.config.jobs import DatastoreFile, EnvironmentFile
-from azureml_wrapper.connection import LOCAL
+from azureml_wrapper.connection import LOCAL, local_environment
 from azureml_wrapper.errors import (
     BadArgument,
     BadData,
@@ -31,6 +33,8 @@ from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environment
 from azureml_wrapper.jobs.record import JobRecord, read_record
 from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
+from azureml_wrapper.local import control
+from azureml_wrapper.local.home import Home
 
 # Says what it was given, and leaves a file in each of its places.
 SCRIPT = """
@@ -300,6 +304,26 @@ def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, uniqu
     found = states(wanted)
     assert (found[real.id].status, found["other"].status) == ("Running", UNKNOWN)
     assert "az login --use-device-code" in found["other"].problem
+    real.complete()
+
+
+@pytest.mark.slow
+@pytest.mark.local_only
+def test_azure_is_asked_with_the_token_of_whoever_is_logged_in(wrapper, unique):
+    """A program of its own, with a managed identity; the local service plays Azure's part."""
+    real = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
+    record = record_of(wrapper, real.experiment.name, real.id, target="azure")
+    program = (
+        "import sys; from pathlib import Path; from azureml_wrapper.jobs.record import read_record;"
+        "from azureml_wrapper.jobs.states import states;"
+        "record = read_record(Path('output/job')); print(states([record])[record.run_id])"
+    )
+    record.write(Path("output/job"))
+    environment = {**os.environ, **local_environment(Home(), control.start(Home()))}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "status='Running'" in done.stdout
     real.complete()
 
 
