@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -258,11 +260,26 @@ def _first_lines(error: Exception) -> str:
 
 def _local_address() -> tuple[Any, ...]:
     """A service that came back on another port is another service to the SDK, which keeps addresses."""
-    from azureml_wrapper.local import control
     from azureml_wrapper.local.home import Home
 
     home = Home()
-    return home.path, control.start(home).port
+    return home.path, _start(home).port
+
+
+def _start(home: Home) -> ServiceInfo:
+    """The service, started where it does not run. A start waits for a process: the SDK is imported meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from azureml_wrapper.local import control
+
+    # Switches the SDK's telemetry off; read when it is imported.
+    os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
+    if "azureml.core" in sys.modules:
+        return control.start(home)
+    with ThreadPoolExecutor(1) as pool:
+        info = pool.submit(control.start, home)
+        importlib.import_module("azureml.core")
+        return info.result()
 
 
 _preparing = threading.Lock()
@@ -270,15 +287,13 @@ _preparing = threading.Lock()
 
 def _prepare_sdk(home: Home | None) -> None:
     """Start the service, and let this process trust it. Safe to call again and again."""
-    from azureml_wrapper.local import control
     from azureml_wrapper.local.domain.addresses import without_proxy
     from azureml_wrapper.local.home import Home
 
     place = home or Home()
     with _preparing:
-        info = control.start(place)
+        info = _start(place)
         os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
-        os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
         os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(place))
         os.environ.update(without_proxy(os.environ))
 
