@@ -9,6 +9,7 @@
   blobs/                 everything that has bytes: <account>/<container>/<path>
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/
+  transfers/             what the wrapper's transfers of folders remember, where AZUREML_WRAPPER_HOME is set
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 # All that the service and its clients put into a home; state.sqlite also has its -wal and -shm files.
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
-    *("blobs", "incoming", "jobs", "snapshots", "environments", "tls", "azure"),
+    *("blobs", "incoming", "jobs", "snapshots", "environments", "tls", "azure", "transfers"),
 )
 
 
