@@ -128,7 +128,9 @@ def last_line(client: Client, run_id: str) -> str:
     address = files[sorted(files)[0]]
     content, size = client.read(address, 0, TAIL)
     if size > TAIL:
-        content, _ = client.read(address, max(TAIL, size - TAIL))
+        start = max(TAIL, size - TAIL)
+        rest, _ = client.read(address, start)
+        content = content + rest if start == TAIL else rest
     lines = content.decode("utf-8", errors="replace").replace("\r", "\n").split("\n")
     said = filter(None, (_CONTROLS.sub("", line).strip() for line in reversed(lines)))
     return next((line for line in said if not _NOT_THE_SCRIPTS.match(line)), "")
