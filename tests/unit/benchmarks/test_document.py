@@ -42,13 +42,11 @@ def test_names_and_titles_are_unique():
     assert len({each.name for each in SCENARIOS}) == len({each.title for each in SCENARIOS}) == len(SCENARIOS)
 
 
-def test_every_figure_asks_for_lines_that_the_scenarios_have():
-    measured = {line.name for file in results.FOLDER.glob("*.json") for line in results.load(file.stem).lines}
-    if not measured:
-        pytest.skip("nothing has been measured yet")
+def test_every_figure_is_measured_where_every_line_is():
     found = {each.name: result for each in SCENARIOS if (result := results.load(each.name))}
-    if len(found) == len(SCENARIOS):
-        assert [figure.what for figure in FIGURES if figure.measured(found) is None] == []
+    if len(found) < len(SCENARIOS) or any(line.reason for result in found.values() for line in result.lines):
+        pytest.skip("some lines have no numbers")
+    assert [figure.what for figure in FIGURES if figure.measured(found) is None] == []
 
 
 def test_only_what_is_between_the_markers_changes():
