@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +114,13 @@ def create(ws: Workspace, compute: Compute) -> str:
             "Use another name, or delete it first."
         )
     cluster = compute.cluster
-    found.update(
-        min_nodes=cluster.min_nodes,
-        max_nodes=cluster.max_nodes,
-        idle_seconds_before_scaledown=cluster.idle_seconds,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        # The SDK prints that an operation has succeeded.
+        found.update(
+            min_nodes=cluster.min_nodes,
+            max_nodes=cluster.max_nodes,
+            idle_seconds_before_scaledown=cluster.idle_seconds,
+        )
     return f"Compute {compute.name!r} changed: {_describe(cluster)}."
 
 
@@ -134,8 +138,8 @@ def _make(ws: Workspace, compute: Compute) -> str:
         **network,
         **compute.settings,
     )
-    made = ComputeTarget.create(ws, compute.name, configuration)
-    made.wait_for_completion(show_output=False)
+    with contextlib.redirect_stdout(io.StringIO()):
+        ComputeTarget.create(ws, compute.name, configuration).wait_for_completion(show_output=False)
     return f"Compute {compute.name!r} created: {_describe(cluster)}."
 
 
