@@ -61,6 +61,10 @@ def problems(model, config) -> str:
     return str(caught.value)
 
 
+def test_the_line_by_which_editors_find_the_schema_is_no_key():
+    assert load(WorkspaceConfig, {**WORKSPACE, "$schema": "x"})[0] == load(WorkspaceConfig, WORKSPACE)[0]
+
+
 def test_the_original_examples_load_as_they_are():
     found, _ = load(StepConfig, EXAMPLE_3)
     assert found.step_config == {"lr": 2e-5, "epochs": 10, "batch_size": 16}

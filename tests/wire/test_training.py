@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 from azureml.core import Datastore
@@ -213,6 +214,35 @@ def test_a_parallel_run_step_hands_files_to_run(write, ws, unique, tmp_path, dat
     assert "SAID ['file.npy of 1', '']" in run.logs("show")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("threshold", "fails"), [(0, True), (1, False)])
+def test_a_parallel_run_step_fails_with_more_failed_files_than_its_threshold(write, ws, unique, threshold, fails):
+    step = {
+        "type": "ParallelRunStep",
+        "name": "score",
+        "script": "fail.py",
+        "source_directory": "train",
+        "input_dataset_name": "normalizeddataconditioned",
+        "input_datareference_path": "normalized_data/file.npy",
+        "output_action": "summary_only",
+        "error_threshold": threshold,
+        "run_max_try": 1,
+        "processes_per_node": 1,
+        "arguments": ["--reason", "the soup is too hot"],
+    }
+    Path("train", "fail.py").write_text(
+        "import sys\ndef init():\n    pass\n"
+        "def run(mini_batch):\n    raise ValueError(sys.argv[sys.argv.index('--reason') + 1])\n"
+    )
+    write(json.dumps({"step1": step}))
+    pipeline = PipelineWrapper.from_config("pipeline.json", workspace=ws)
+    if fails:
+        with pytest.raises(RunFailed, match="the soup is too hot"):
+            pipeline.run(unique("exp"))
+    else:
+        assert pipeline.run(unique("exp")).status == "Completed"
+
+
 def test_a_parallel_run_step_needs_data(project, ws):
     step = {"type": "ParallelRunStep", "name": "score", "script": "score.py", "source_directory": "train"}
     pipeline = TrainPipeline({"step1": {**step, "output": "scores"}}, workspace=ws)
@@ -236,6 +266,17 @@ class TestSteps:
         assert first.docker.base_image == "pytorch/pytorch"
         assert list(first.python.conda_dependencies.pip_packages) == ["numpy==1.26.4", "scipy", "azureml-defaults"]
         assert list(second.python.conda_dependencies.pip_packages) == ["azureml-defaults"]
+
+
+@pytest.mark.slow
+def test_the_pipeline_of_a_file_is_published_and_scheduled_as_any_other(project, ws, unique):
+    step = {"type": "PythonScriptStep", "name": "a", "script": "train.py", "source_directory": "train"}
+    made = PipelineWrapper.from_config({"step1": step}, workspace=ws).register(unique("p"), "", "Day", 1)
+    try:
+        run = made.trigger().wait()
+        assert said(run, "a") == {"absolute": False, "names": None, "others": []}
+    finally:
+        made.disable()
 
 
 class TestResources:
