@@ -9,10 +9,10 @@ from contextlib import redirect_stdout
 import pytest
 from azureml.core import Environment, Experiment, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
-from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
+from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, RunConfiguration, TensorflowConfiguration
 from azureml.exceptions import ExperimentExecutionException
 from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter
-from azureml.pipeline.steps import MpiStep
+from azureml.pipeline.steps import MpiStep, PythonScriptStep
 
 from tests.programs import need_mpirun
 
@@ -103,6 +103,22 @@ def test_pytorch_ranks_meet_at_the_address_that_they_are_told(submit):
 def test_tensorflow_is_refused_by_name(submit):
     with pytest.raises(ExperimentExecutionException, match=r"TensorflowConfiguration .* is not supported"):
         submit("", TensorflowConfiguration(worker_count=2))
+
+
+@pytest.mark.slow
+def test_a_step_of_a_run_configuration_with_ranks_runs_them(ws, cluster, unique, tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.py").write_text(MEET)
+    config = RunConfiguration(communicator="Gloo")
+    config.node_count, config.pytorch = 2, PyTorchConfiguration(process_count=4, node_count=2)
+    config.environment = Environment(unique("env"))
+    settings = {"source_directory": str(tmp_path / "src"), "compute_target": cluster, "allow_reuse": False}
+    run = Experiment(ws, unique("exp")).submit(
+        Pipeline(ws, [PythonScriptStep("main.py", "meet", runconfig=config, **settings)])
+    )
+    assert run.wait_for_completion(show_output=False) == "Finished"
+    (child,) = run.get_steps()
+    assert "met [1, 2, 3]" in child.get_stdout_log()
 
 
 @pytest.mark.slow
