@@ -26,7 +26,7 @@ FOLDER, FILE, TABLE = "uri_folder", "uri_file", "mltable"
 # To a job they are folders of a certain content.
 MODELS = ("mlflow_model", "custom_model")
 _LITERALS = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
-MOUNT, DOWNLOAD, DIRECT, UPLOAD = "ro_mount", "download", "direct", "upload"
+MOUNT, DOWNLOAD, DIRECT, UPLOAD, WRITABLE = "ro_mount", "download", "direct", "upload", "rw_mount"
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,8 @@ def _input_type(place: Place) -> str | None:
 
 def _input_mode(place: Place) -> str | None:
     value = text(place)
-    if value == "rw_mount":
-        place.fail(f"{place} is rw_mount, and inputs of SDK v1 are read only. Write to an output.")
-        return None
     words = {"eval_mount": MOUNT, "eval_download": DOWNLOAD}
-    return words.get(value or "") or one_of(MOUNT, DOWNLOAD, DIRECT)(place)
+    return words.get(value or "") or one_of(MOUNT, DOWNLOAD, DIRECT, WRITABLE)(place)
 
 
 INPUT: Keys = {
@@ -136,7 +133,8 @@ INPUT: Keys = {
     ),
     "mode": Key(
         read=_input_mode,
-        becomes="ro_mount, download (eval_mount, eval_download); direct; a tabular dataset is always in "
+        becomes="ro_mount, download (eval_mount, eval_download); rw_mount of azureml://datastores/…: a "
+        "DataReference; direct; a tabular dataset is always in "
         "`run.input_datasets`, as SDK v1 has it",
     ),
     "default": Key(read=lambda place: place.value, becomes="the value of a string, number, integer or boolean"),
@@ -167,10 +165,10 @@ def _data(place: Place, found: dict[str, Any]) -> DataInput:
     is_table, mode = found["type"] == TABLE, found["mode"] or MOUNT
     if mode == DIRECT and not is_table:
         place.fail(f"{place} is {found['type']} in mode direct, which SDK v1 has for tables (mltable) only.")
+    if mode == WRITABLE and not isinstance(found["path"], StorePath):
+        place.fail(f"{place} is rw_mount, which SDK v1 has for azureml://datastores/… only. Write to an output.")
     if found["type"] in MODELS and isinstance(found["path"], Reference):
-        place.fail(
-            f"{place} is a registered model, no input of a job in SDK v1: use Model.get_model_path there."
-        )
+        place.fail(f"{place} is a registered model, no input of a job in SDK v1: use Model.get_model_path there.")
     if is_table and not isinstance(found["path"], (Reference, Binding)):
         place.fail(f"{place} is an mltable that is not registered; SDK v1 reads registered datasets: azureml:NAME.")
     return DataInput(kind=found["type"], path=found["path"], mode=mode, where=place.where)

@@ -147,6 +147,24 @@ def test_a_registered_folder_is_mounted_whatever_v2_calls_it(ws, run, unique, ki
     assert run(text + NOTHING).wait().logs().endswith("a.txt\n")
 
 
+@pytest.mark.parametrize(
+    "command", ["python add.py ${{inputs.d}}", "echo b > ${{inputs.d}}/b.txt && ls ${{inputs.d}}"]
+)
+@pytest.mark.parametrize("is_step", [False, True], ids=["job", "step"])
+def test_a_path_that_is_mounted_to_be_written_to_holds_what_was_written(ws, run, file, unique, command, is_step):
+    path = unique("written")
+    store = ws.get_default_datastore()
+    store.blob_service.get_blob_client(store.container_name, f"{path}/a.txt").upload_blob(b"a")
+    file("import sys\nopen(sys.argv[1] + '/b.txt', 'w').write('b')\n", "src/add.py")
+    place = f"azureml://datastores/workspaceblobstore/paths/{path}"
+    text = f"command: {command}\ncode: src\n{NOTHING}inputs: {{d: {{path: '{place}', mode: rw_mount}}}}\n"
+    if is_step:
+        body = "".join(f"    {line}\n" for line in text.splitlines())
+        text = f"type: pipeline\nsettings: {{default_compute: {CLUSTER}}}\njobs:\n  add:\n{body}"
+    run(text).wait()
+    assert store.blob_service.get_blob_client(store.container_name, f"{path}/b.txt").exists()
+
+
 @pytest.mark.local_only
 def test_processes_are_as_many_as_the_file_says(run, file):
     file("import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])\n", "src/rank.py")

@@ -82,16 +82,32 @@ class Parts:
     def _argument(self, word: Word) -> Any:
         if len(word) == 1 and isinstance(word[0], Binding):
             held = self.inputs if word[0].kind == "input" else self.outputs
-            if word[0].name in held and (word[0].kind, word[0].name) not in self.files:
+            if self._is_object(word[0]):
                 return held[word[0].name]
         return "".join(part if isinstance(part, str) else self._text(part, _VARIABLE, _VARIABLE) for part in word)
+
+    def _is_object(self, binding: Binding) -> bool:
+        """Whether the SDK takes an object in the place of a whole argument, and does the rest."""
+        held = self.inputs if binding.kind == "input" else self.outputs
+        is_part = (binding.kind, binding.name) in self.files
+        return binding.name in held and not is_part and not is_data_reference(held[binding.name])
 
     def _text(self, binding: Binding, of_input: str, of_output: str) -> str:
         if binding.kind == "input" and binding.name in self.texts:
             return self.texts[binding.name]
-        place = (of_input if binding.kind == "input" else of_output).format(binding.name)
+        form = of_input if binding.kind == "input" else of_output
+        if is_data_reference(self.inputs.get(binding.name)) and binding.kind == "input":
+            form = _VARIABLE
+        place = form.format(binding.name)
         file = self.files.get((binding.kind, binding.name))
         return f"{place}/{file}" if file else place
+
+
+def is_data_reference(item: Any) -> bool:
+    """Whether an input is a path of a datastore rather than a dataset; the SDK has two ways for the two."""
+    from azureml.data.data_reference import DataReference
+
+    return isinstance(item, DataReference)
 
 
 @contextmanager
@@ -127,7 +143,9 @@ def script_run_config(
     if command.distribution is None:
         source.run_config.node_count = command.nodes
     inputs, outputs = parts.left(how.get("arguments") or [])
-    source.run_config.data.update(inputs)
+    references = {name: item.to_config() for name, item in inputs.items() if is_data_reference(item)}
+    source.run_config.data_references.update(references)
+    source.run_config.data.update({name: item for name, item in inputs.items() if name not in references})
     source.run_config.output_data.update(outputs)
     return source
 

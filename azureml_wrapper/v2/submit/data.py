@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.data import _blob, find_dataset, get_datastore
 from azureml_wrapper.errors import BadValue, UnregisteredDataset, did_you_mean
 from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.v2.data import DIRECT, DOWNLOAD, TABLE, UPLOAD, DataInput, Output, StorePath
+from azureml_wrapper.v2.data import DIRECT, DOWNLOAD, TABLE, UPLOAD, WRITABLE, DataInput, Output, StorePath
 from azureml_wrapper.v2.references import Reference
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ class Data:
     def input(self, name: str, item: DataInput) -> Any:
         """The SDK's named input; `NotRegistered` or `BadValue`, with the file's line, where it cannot be."""
         from azureml.data import TabularDataset
+        from azureml.data.data_reference import DataReference
 
+        if item.mode == WRITABLE and isinstance(item.path, StorePath):
+            # Datasets are mounted so that nobody can write there.
+            store = self._store(item.path, item.where)
+            return DataReference(store, data_reference_name=name, path_on_datastore=item.path.path, mode="mount")
         dataset = self._dataset(item)
         named = dataset.as_named_input(name)
         if item.mode == DIRECT or isinstance(dataset, TabularDataset):

@@ -233,7 +233,11 @@ def test_what_is_a_file_or_a_model_in_v2_is_in_a_folder_in_v1(job, given, wanted
             "is a registered model, no input of a job in SDK v1",
         ),
         ("{type: uri_folder,", "{type: mltable,", "an mltable that is not registered"),
-        ("{type: uri_folder,", "{mode: rw_mount,", "inputs of SDK v1 are read only"),
+        (
+            "{type: uri_folder, path: azureml://datastores/images/paths/faces/}",
+            "{mode: rw_mount, path: azureml:faces:1}",
+            "rw_mount, which SDK v1 has for azureml://datastores/",
+        ),
         ("{type: uri_folder,", "{mode: direct,", "in mode direct, which SDK v1 has for tables"),
         ("  images:", "  my-images:", "line 7: inputs.my-images: SDK v1 takes letters, digits"),
         ("lr: 0.1", "lr: {type: integer, default: x}", "is 'x', which is no integer"),
