@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -120,13 +120,14 @@ class RegisteredPipeline:
 
 def publish(ws: Workspace, pipeline: Pipeline, order: Order) -> RegisteredPipeline:
     """Publish a pipeline of the SDK; its version is the next one of its name unless given."""
-    from azureml.pipeline.core import PublishedPipeline
-
-    earlier = [each for each in PublishedPipeline.list(ws, active_only=False) if each.name == order.name]
+    # Over the pipeline's own connection, as below: PublishedPipeline.list makes another, which asks for data types.
+    listed = _connection(pipeline).published_pipeline_provider.get_all(active_only=False)
+    earlier = [each for each in listed if each.name == order.name]
     version = order.version if order.version is not None else next_version(each.version for each in earlier)
     with contextlib.redirect_stdout(io.StringIO()):
         published = pipeline.publish(order.name, order.description, version, order.continue_on_step_failure)
-    schedule = _replace_schedule(ws, published, order, {each.id for each in earlier})
+    before = _schedules_of(ws, pipeline, order.name, {each.id for each in earlier})
+    schedule = _replace_schedule(ws, published, order, before)
     return RegisteredPipeline(ws, published, schedule, experiment=order.experiment, plan=order.plan)
 
 
@@ -152,13 +153,24 @@ def check_plan(ws: Workspace, plan: Plan, paths: Iterable[str], *, is_local: boo
         raise BadSchedule("batch_seconds is for the local Azure ML only: Azure begins a run for each changed blob.")
 
 
-def _replace_schedule(
-    ws: Workspace, published: PublishedPipeline, order: Order, earlier: Container[str]
-) -> Schedule | None:
-    """The new schedule; those of earlier versions are disabled once it is there, so that one is never missed."""
+def _connection(pipeline: Pipeline) -> Any:
+    return pipeline._graph_context.workflow_provider
+
+
+def _schedules_of(ws: Workspace, pipeline: Pipeline, name: str, versions: Collection[str]) -> list[Schedule]:
+    """The schedules of earlier versions."""
     from azureml.pipeline.core import Schedule
 
-    before = [each for each in Schedule.list(ws) if each.name == order.name and each.pipeline_id in earlier]
+    if not versions:
+        return []
+    listed = Schedule.list(ws, _workflow_provider=_connection(pipeline))
+    return [each for each in listed if each.name == name and each.pipeline_id in versions]
+
+
+def _replace_schedule(
+    ws: Workspace, published: PublishedPipeline, order: Order, before: Sequence[Schedule]
+) -> Schedule | None:
+    """The new schedule; those of earlier versions are disabled once it is there, so that one is never missed."""
     made = _create(ws, published, order) if order.plan else None
     for schedule in before:
         schedule.disable()

@@ -1,0 +1,100 @@
+"""Building, submitting and publishing by the wrapper need no more requests than by the SDK alone."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from azureml.core import ComputeTarget, Environment, Experiment, RunConfiguration
+from azureml.pipeline.core import Pipeline
+from azureml.pipeline.steps import PythonScriptStep
+
+from azureml_wrapper import PipelineWrapper, WorkspaceWrapper
+
+pytestmark = pytest.mark.local_only
+
+
+@pytest.fixture(scope="module")
+def workspace(ws):
+    wrapper = WorkspaceWrapper.from_workspace(ws)
+    wrapper.register_env("requests_env", [])
+    wrapper.register_compute("requests-cpu")
+    return wrapper
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    """A folder whose script is new at each call."""
+    (tmp_path / "scripts").mkdir()
+
+    def change(text):
+        (tmp_path / "scripts" / "main.py").write_text(f"print({text!r})")
+        return str(tmp_path / "scripts")
+
+    return change
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The addresses of all requests that this process sends."""
+    found = []
+    send = requests.Session.send
+
+    def note(session, request, **options):
+        found.append(f"{request.method} {request.url}")
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", note)
+    return found
+
+
+def ours(workspace, folder):
+    scope = workspace.scope
+    return PipelineWrapper.from_config(
+        {
+            "ws_name": scope.name,
+            "resource_group": scope.resource_group,
+            "subscription_id": scope.subscription_id,
+            "env_name": "requests_env",
+            "compute_name": "requests-cpu",
+            "steps": [{"step_name": "s", "script_name": "main", "script_directory": folder}],
+        }
+    )
+
+
+def theirs(workspace, folder):
+    ws = workspace.ws
+    configuration = RunConfiguration()
+    configuration.environment = Environment.get(ws, "requests_env")
+    compute = ComputeTarget(ws, "requests-cpu")
+    step = PythonScriptStep("main.py", "s", source_directory=folder, compute_target=compute, runconfig=configuration)
+    return Pipeline(ws, [step])
+
+
+def counted(sent, operation):
+    sent.clear()
+    operation()
+    return list(sent)
+
+
+def test_a_build(workspace, scripts, sent, unique):
+    alone = counted(sent, lambda: theirs(workspace, scripts(unique())))
+    wrapped = counted(sent, lambda: ours(workspace, scripts(unique())).build())
+    assert len(wrapped) <= len(alone), wrapped
+
+
+def test_a_submission(workspace, scripts, sent, unique):
+    name = unique("exp")
+    experiment = Experiment(workspace.ws, name)
+    alone = counted(sent, lambda: experiment.submit(theirs(workspace, scripts(unique()))))
+    wrapped = counted(sent, lambda: ours(workspace, scripts(unique())).run(name, wait=False))
+    assert len(wrapped) <= len(alone), wrapped
+
+
+def test_a_publication_though_it_asks_for_the_versions_and_the_schedules_that_there_are(
+    workspace, scripts, sent, unique
+):
+    name = unique("published")
+    ours(workspace, scripts(unique())).register(name, "of a test")
+    alone = counted(sent, lambda: theirs(workspace, scripts(unique())).publish(unique(), "of a test", "1"))
+    wrapped = counted(sent, lambda: ours(workspace, scripts(unique())).register(name, "of a test"))
+    assert len(wrapped) <= len(alone), wrapped
