@@ -8,10 +8,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from azureml.core import Datastore
+from azureml.core import Datastore, Experiment
 from azureml.core.compute import ComputeTarget
+from click.testing import CliRunner
 
-from azureml_wrapper import BasePipeline, PipelineWrapper, TrainPipeline
+from azureml_wrapper import BasePipeline, PipelineWrapper, RunWrapper, TrainPipeline
+from azureml_wrapper.cli.main import aml
 from azureml_wrapper.errors import BadPipeline, MissingKey, RunFailed
 from azureml_wrapper.training.builder import define_environment
 from azureml_wrapper.training.resources import set_up_datastore
@@ -150,6 +152,34 @@ def test_the_documented_example_runs_as_it_stands(write, ws, unique, capsys, dat
     assert f"Step 'train step': {run.steps['train step'].id}\n" in told
     assert f"aml cancel {run.id}" in told
     assert Datastore.get(ws, datastore).container_name == "raw-data"
+
+
+def by_from_config(ws, experiment):
+    PipelineWrapper.from_config("pipeline.json", workspace=ws).run(experiment)
+
+
+def by_train_pipeline(ws, experiment):
+    TrainPipeline("pipeline.json", workspace=ws).run_pipeline(experiment).wait()
+
+
+def by_aml_run(ws, experiment):
+    Path(".azureml").mkdir()
+    ws.write_config(str(Path.cwd()))
+    done = CliRunner().invoke(aml, ["run", "pipeline.json", "-e", experiment], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [by_from_config, by_train_pipeline, by_aml_run])
+@pytest.mark.parametrize("text", [TRAIN, FILLED], ids=["documented", "template"])
+def test_both_examples_run_whichever_way_they_are_read(write, ws, unique, text, run):
+    write(text)
+    experiment = unique("exp")
+    run(ws, experiment)
+    (submitted,) = Experiment(ws, experiment).get_runs()
+    names = [step["name"] for step in json.loads(text).values()]
+    steps = RunWrapper(submitted).steps
+    assert {name: step.status for name, step in steps.items()} == dict.fromkeys(names, "Completed")
 
 
 @pytest.mark.slow
