@@ -17,8 +17,9 @@ from azureml_wrapper.config.readers import Document, KeyPath
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
 
-# Where `ws.write_config()` of the SDK and the button of Azure's portal put it.
-DEFAULT_FILES = (Path(".azureml") / "config.json", Path("aml_config") / "config.json")
+# Where `ws.write_config()` of the SDK and the button of Azure's portal put it; YAML is ours alone.
+_DEFAULTS = (".azureml/config.json", "aml_config/config.json", ".azureml/config.yml", ".azureml/config.yaml")
+DEFAULT_FILES = tuple(map(Path, _DEFAULTS))
 _REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 SCHEMA_KEY = "$schema"
 # The file that `ws.write_config()` makes: {"Id": null, "Scope": "/subscriptions/…"}.

@@ -349,6 +349,14 @@ class TestFiles:
         monkeypatch.chdir(deep)
         assert load(WorkspaceConfig, None)[0].ws_name == "far"
 
+    def test_the_nearest_config_may_be_yaml_and_json_goes_before_it(self, tmp_path, monkeypatch):
+        others = "resource_group: b\nsubscription_id: c\n"
+        self.write(tmp_path, ".azureml/config.yml", f"workspace_name: yaml\n{others}")
+        monkeypatch.chdir(tmp_path)
+        assert load(WorkspaceConfig, None)[0].ws_name == "yaml"
+        self.write(tmp_path, ".azureml/config.json", json.dumps({**WORKSPACE, "ws_name": "json"}))
+        assert load(WorkspaceConfig, None)[0].ws_name == "json"
+
     def test_where_there_is_none_upwards_it_says_what_to_do(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ConfigNotFound, match=r"Download config\.json"):
