@@ -31,6 +31,8 @@ LOCAL = [
     "uv>=0.4,<1",
     "uvicorn>=0.29,<1",
 ]
+# azureml-dataprep holds azure-identity below 1.17.1; azure-ai-ml needs it, and does not say so.
+V2 = ["azure-ai-ml>=1.35.2,<2", "azure-identity>=1.16,<2"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
 # What steps of several ranks are tested with; needs Open MPI's library when it runs, not when it is installed.
@@ -59,7 +61,7 @@ setup(
     package_data={"azureml_wrapper": ["py.typed", *STUDIO, *CONFIGS]},
     python_requires=">=3.10,<3.12",
     install_requires=SDK + WRAPPER + LOCAL,
-    extras_require={"test": TEST, "dev": TEST + CHECK},
+    extras_require={"v2": V2, "test": TEST, "dev": TEST + CHECK + V2},
     entry_points={
         "console_scripts": ["aml=azureml_wrapper.cli:main"],
         "pytest11": ["azureml_wrapper=azureml_wrapper.testing"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
@@ -20,13 +21,14 @@ from azureml_wrapper.snapshot import check_script, check_size
 from azureml_wrapper.step import PipelineStep
 from azureml_wrapper.waiting import see_through
 from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
-from azureml_wrapper.workspace import WorkspaceWrapper
+from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml.core import Experiment, Workspace
     from azureml.pipeline.core import Pipeline
 
     from azureml_wrapper.config.loader import Config
+    from azureml_wrapper.v2.export.export import Export
 
 OUTPUT_NAME = "output_folder"
 # Read by the local Azure ML in a job's variables (local/executor/warm.py); users of the SDK alone may set it, too.
@@ -228,6 +230,21 @@ class PipelineWrapper:
         check_plan(ws, order.plan, self.path_parameters, is_local=self.workspace.is_local)
         self._pipeline = self.build()
         return publish(ws, self._pipeline, order)
+
+    def to_v2(self, directory: PathLike, *, force: bool = False, **choices: Any) -> Export:
+        """Write the pipeline as SDK v2's YAML (`az ml`) into a folder; asks Azure nothing and imports no SDK.
+
+        What the config does not say may be given: `environment` has keywords of `register_env`, `compute` of
+        `register_compute`, `schedule` of `register`; `name` is the schedule's, `experiment_name` the job's. SDK v2
+        has no On_blob_change: `blob_change` is "refuse", "poll" (a run every polling_interval minutes) or
+        "event-grid" (no schedule). `file_datasets` are those of files; others are tables. `shim=False` does not
+        fill `run.input_datasets` for them. REPORT.md says what needs a hand. Writing again changes no byte
+        without cause. Raises `FolderTaken` for files that no export has written, unless `force`; `BadPipeline`
+        for keys in values.
+        """
+        from azureml_wrapper.v2.export.export import choose, export
+
+        return export(self, Path(directory), choose(**choices), force=force)
 
     @property
     def retries(self) -> dict[str, int]:

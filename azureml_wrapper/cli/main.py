@@ -14,6 +14,7 @@ import click
 from azureml_wrapper.cli.execute import execute
 from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
 from azureml_wrapper.cli.local import local
+from azureml_wrapper.cli.migration import export, lint
 from azureml_wrapper.cli.nouns import compute, datastore, environment, job
 from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
@@ -46,7 +47,8 @@ def aml(auth: str | None) -> None:
 STARTS = (init, schema)
 JOBS = (submit, status, abort, logs, results)
 PIPELINES = (run, publish, published, schedules, trigger, runs, show, cancel, resubmit)
-for command in (*STARTS, *JOBS, execute, sync, *PIPELINES, local):
+MIGRATION = (export, lint)
+for command in (*STARTS, *JOBS, execute, sync, *PIPELINES, *MIGRATION, local):
     aml.add_command(command)
 
 for noun in (compute, datastore, environment, job):

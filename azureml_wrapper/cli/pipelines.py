@@ -70,6 +70,22 @@ def submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]
     return run
 
 
+def run_v2(
+    pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str], *, wait: bool, dry_run: bool
+) -> None:
+    """Export the pipeline and submit it with SDK v2."""
+    from azureml_wrapper.v2 import client
+
+    if dry_run:
+        client.check(pipeline, experiment, values)
+        click.echo("azure-ai-ml loads the exported pipeline; nothing was run.")
+        return
+    job = client.submit(pipeline, experiment, parameters=values)
+    click.echo(f"Job {job.name}\n{job.portal_url or ''}".rstrip())
+    if wait:
+        job.wait()
+
+
 def watch(run: RunWrapper, retries: Mapping[str, int] | None = None) -> RunWrapper:
     """Show the steps until the run has ended; `RunFailed` where it did not end well.
 

@@ -20,6 +20,12 @@ import click
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A value for a pipeline parameter.")
 @click.option("--local", "locally", is_flag=True, help="Use the local Azure ML, whatever the config says.")
 @click.option("--no-wait", is_flag=True, help="Submit, print the run's id, and leave.")
+@click.option(
+    "--target",
+    type=click.Choice(["v1", "v2"]),
+    default="v1",
+    help="Which SDK submits it; v2 needs: pip install 'azureml_wrapper[v2]'.",
+)
 @click.option("--dry-run", is_flag=True, help="Build and check the pipeline; run nothing.")
 def run(
     config: Path,
@@ -29,6 +35,7 @@ def run(
     given: tuple[str, ...],
     locally: bool,
     no_wait: bool,
+    target: str,
     dry_run: bool,
 ) -> None:
     """Run the pipeline of CONFIG (.json or .yml), and show its steps until it ends.
@@ -39,6 +46,9 @@ def run(
 
     pipeline = pipelines.load(config, locally, ws_config)
     values = pipelines.parse_values(given)
+    if target == "v2":
+        pipelines.run_v2(pipeline, experiment, values, wait=not no_wait, dry_run=dry_run)
+        return
     if dry_run:
         pipelines.check(pipeline, values)
         return

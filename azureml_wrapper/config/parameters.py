@@ -17,7 +17,7 @@ from azureml_wrapper.errors import BadParameter, did_you_mean
 
 Parameter = str | int | float | bool
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLACEHOLDER = re.compile(r"\$\{\{\s*parameters\.([^\s{}]*)\s*\}\}")
+PLACEHOLDER = re.compile(r"\$\{\{\s*parameters\.([^\s{}]*)\s*\}\}")
 _VARIABLE = "$AML_PARAMETER_{}"
 # What would end the text of a JSON document, or is not allowed in one.
 _NOT_IN_JSON = re.compile(r'["\\\x00-\x1f]')
@@ -25,13 +25,13 @@ _NOT_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 def used(value: Any) -> set[str]:
     """The parameters that a value of a config uses, at any depth."""
-    return {name for _, text in _texts(value, "") for name in _PLACEHOLDER.findall(text)}
+    return {name for _, text in _texts(value, "") for name in PLACEHOLDER.findall(text)}
 
 
 def used_as_keys(value: Any) -> set[str]:
     """Those that stand in keys, where no value can be put."""
     if isinstance(value, Mapping):
-        own = {name for key in value for name in _PLACEHOLDER.findall(str(key))}
+        own = {name for key in value for name in PLACEHOLDER.findall(str(key))}
         return own.union(*map(used_as_keys, value.values()))
     return set().union(*map(used_as_keys, value)) if isinstance(value, (list, tuple)) else set()
 
@@ -142,7 +142,7 @@ def _part(after: str) -> str:
 
 def _split(text: str) -> tuple[list[str], list[str]]:
     """The texts around the places, and the names in them: one text more than names."""
-    parts = _PLACEHOLDER.split(text)
+    parts = PLACEHOLDER.split(text)
     return parts[::2], parts[1::2]
 
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.config.steps_file import StepsFile, load_steps
 from azureml_wrapper.config.variables import Variables
 from azureml_wrapper.connection import LOCAL, choose_target
-from azureml_wrapper.errors import ConfigNotFound
+from azureml_wrapper.errors import BadPipeline, ConfigNotFound
 from azureml_wrapper.pipeline import PipelineWrapper
 from azureml_wrapper.training.builder import StepsBuilder, datastore_names
 from azureml_wrapper.training.resources import set_up_compute, set_up_datastore
-from azureml_wrapper.workspace import WorkspaceWrapper
+from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.config.readers import Document
+    from azureml_wrapper.v2.export.export import Export
 
 
 class StepsPipeline(PipelineWrapper):
@@ -39,12 +40,23 @@ class StepsPipeline(PipelineWrapper):
         file = load_steps(source)
         return cls(file, open_workspace(ws_config, **options))
 
+    def to_v2(self, directory: PathLike, *, force: bool = False, **choices: Any) -> Export:
+        """Not done for these files: their data and clusters are named by variables, which no export can write."""
+        raise BadPipeline(
+            "A pipeline configuration file is not exported to SDK v2: its cluster and its datastores are named by "
+            "variables of the environment. Write the pipeline as a config (`aml init`), and export that."
+        )
+
+    def build_steps(self) -> list[Any]:
+        """The SDK's steps; what they need of the cluster and the datastores is made where it is not there."""
+        ws, variables = self.workspace.ws, Variables(self.file.document.folder)
+        compute = set_up_compute(ws, variables, self.file.entries)
+        return StepsBuilder(ws, self.file, compute, self._datastores(ws, variables)).build()
+
     def _sdk_steps(self, ws: Workspace) -> Any:
         from azureml.pipeline.core import StepSequence
 
-        variables = Variables(self.file.document.folder)
-        compute = set_up_compute(ws, variables, self.file.entries)
-        return StepSequence(StepsBuilder(ws, self.file, compute, self._datastores(ws, variables)).build())
+        return StepSequence(self.build_steps())
 
     def _datastores(self, ws: Workspace, variables: Variables) -> dict[str | None, Any]:
         names = dict.fromkeys(datastore_names(self.file).values())

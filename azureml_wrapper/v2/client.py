@@ -1,0 +1,89 @@
+"""Submit exported jobs through SDK v2's MLClient."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azureml_wrapper.connection import LOCAL, Scope
+from azureml_wrapper.errors import BadArgument, RunFailed
+from azureml_wrapper.v2 import sdk
+from azureml_wrapper.v2.export.documents import PIPELINE
+from azureml_wrapper.v2.export.export import choose, job_text
+
+if TYPE_CHECKING:
+    from azureml_wrapper.pipeline import PipelineWrapper
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job of SDK v2. `raw` is what MLClient has answered."""
+
+    client: Any
+    raw: Any
+
+    @property
+    def name(self) -> str:
+        return str(self.raw.name)
+
+    @property
+    def portal_url(self) -> str | None:
+        return getattr(self.raw, "studio_url", None)
+
+    def wait(self) -> None:
+        """Show what the job prints until it ends; `RunFailed` where it does not end well."""
+        failure = sdk.module_of("azure.ai.ml.exceptions").JobException
+        with sdk.told(f"Job {self.name}"):
+            try:
+                self.client.jobs.stream(self.name)
+            except failure as error:
+                raise RunFailed(f"Job {self.name}: {error}") from error
+
+
+def open_client(scope: Scope, **options: Any) -> Any:
+    """An MLClient for a workspace, with DefaultAzureCredential unless `credential` is among the options."""
+    if scope.subscription_id == LOCAL:
+        raise BadArgument(
+            "The local Azure ML speaks SDK v1. Put a workspace in Azure into the config, or run this one without "
+            "--target v2."
+        )
+    credential = options.pop("credential", None) or sdk.module_of("azure.identity").DefaultAzureCredential()
+    with sdk.told("MLClient"):
+        return sdk.module_of("azure.ai.ml").MLClient(
+            credential, scope.subscription_id, scope.resource_group, scope.name, **options
+        )
+
+
+def submit(
+    pipeline: PipelineWrapper,
+    experiment_name: str,
+    *,
+    client: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    **choices: Any,
+) -> Submitted:
+    """Export the pipeline and submit it; `client` is a ready MLClient, `choices` are those of `to_v2`.
+
+    Raises `BadValue` for what azure-ai-ml refuses, `ConnectionFailed` for what the service does.
+    """
+    values = pipeline.assign(parameters)
+    wanted = choose(experiment_name=experiment_name, parameters=values, **choices)
+    client = open_client(pipeline.workspace.scope) if client is None else client
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PIPELINE
+        file.write_text(job_text(pipeline, file.parent, wanted), encoding="utf-8")
+        job = sdk.load(file)
+        with sdk.told(f"Workspace {pipeline.workspace.scope.name}"):
+            return Submitted(client, client.jobs.create_or_update(job))
+
+
+def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[str, Any]) -> None:
+    """Load the job with azure-ai-ml; nothing is sent."""
+    wanted = choose(experiment_name=experiment_name, parameters=pipeline.assign(parameters))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PIPELINE
+        file.write_text(job_text(pipeline, file.parent, wanted), encoding="utf-8")
+        sdk.load(file)

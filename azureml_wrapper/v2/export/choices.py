@@ -1,0 +1,77 @@
+"""What a pipeline's config does not say, and SDK v2 has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from azureml_wrapper import environments
+from azureml_wrapper.computes import Cluster
+from azureml_wrapper.environments import Packages
+from azureml_wrapper.errors import BadArgument, BadSchedule, did_you_mean
+from azureml_wrapper.schedule import OnBlobChange, Recurring, Wanted, plan
+
+REFUSE, POLL, EVENT_GRID = "refuse", "poll", "event-grid"
+BLOB_CHANGES = (REFUSE, POLL, EVENT_GRID)
+_COMPUTE = {
+    "compute_size": "vm_size",
+    "compute_min_nodes": "min_nodes",
+    "compute_max_nodes": "max_nodes",
+    "vm_priority": "vm_priority",
+    "idle_seconds": "idle_seconds",
+}
+# Any instant will do: what depends on the present is not written.
+_NO_TIME = datetime(2000, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """`packages` and `cluster` are None where nobody has said what they consist of."""
+
+    experiment: str | None = None
+    name: str | None = None
+    file_datasets: frozenset[str] = frozenset()
+    shim: bool = True
+    packages: Packages | None = None
+    cluster: Cluster | None = None
+    schedule: Recurring | OnBlobChange | None = None
+    has_start: bool = False
+    blob_change: str = REFUSE
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def packages_of(given: Mapping[str, Any] | None) -> Packages | None:
+    """The keywords of `register_env` as packages."""
+    known = {"dependencies", "requirements", "conda_file", "docker_image", "python_version"}
+    _check("environment", given or {}, known)
+    return environments.packages(**{"dependencies": None, **given}) if given else None
+
+
+def cluster_of(given: Mapping[str, Any] | None) -> Cluster | None:
+    """The keywords of `register_compute` as a cluster."""
+    _check("compute", given or {}, set(_COMPUTE))
+    return Cluster(**{_COMPUTE[name]: value for name, value in given.items()}) if given else None
+
+
+def schedule_of(given: Mapping[str, Any] | None, blob_change: str) -> Recurring | OnBlobChange | None:
+    """The keywords of `register` as a schedule; `BadSchedule` for On_blob_change without a choice."""
+    if blob_change not in BLOB_CHANGES:
+        raise BadArgument(f"blob_change is {blob_change!r}; allowed are {', '.join(BLOB_CHANGES)}.")
+    _check("schedule", given or {}, set(Wanted.__dataclass_fields__))
+    found = plan(Wanted(**given), _NO_TIME) if given else None
+    if isinstance(found, OnBlobChange) and blob_change == REFUSE:
+        raise BadSchedule(
+            "SDK v2 has no schedule that waits for blobs, so that On_blob_change cannot be exported as it is. "
+            f"Choose: --blob-change {POLL} writes one that begins a run every {found.polling_interval} minutes, "
+            f"changed or not; --blob-change {EVENT_GRID} writes none, and says how Azure Event Grid begins runs."
+        )
+    return found
+
+
+def _check(what: str, given: Mapping[str, Any], known: set[str]) -> None:
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f" There are: {', '.join(sorted(known))}."
+            raise BadArgument(f"{what} has no {name!r}.{hint}")

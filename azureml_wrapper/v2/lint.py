@@ -1,0 +1,198 @@
+"""What azure-ai-ml lets pass in a file of `az ml`, and the service or the job then fails on; with file and line.
+
+Found by trying azure-ai-ml 1.35: it loads each of these without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.config.problems import Problem
+from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, did_you_mean
+from azureml_wrapper.v2 import bindings
+from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2.reading import Place, Reading
+
+COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE = "compute", "datastore", "environment", "job", "schedule"
+_COMPUTES = ("amlcompute", "computeinstance", "kubernetes", "virtualmachine", "synapsespark")
+_NODE = re.compile(r"[a-z_][a-z0-9_]*")
+_OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+
+
+def lint(file: Path) -> ConfigError | None:
+    """All problems of a file in one error; None where there is none."""
+    reading = Reading(readers.read(file))
+    reading.problems += [
+        Problem(BadValue, path, f"{path[-1]} is there twice.") for path in reading.document.duplicates
+    ]
+    if isinstance(reading.document.data, dict):
+        _check(reading.top)
+    try:
+        reading.finish("file")
+    except ConfigError as error:
+        return error
+    return None
+
+
+def kind_of(data: Mapping[str, Any]) -> str:
+    """Which noun of `az ml` a file belongs to."""
+    kind = data.get("type")
+    if "trigger" in data:
+        return SCHEDULE
+    if kind in _COMPUTES or (isinstance(kind, str) and kind.startswith("amlcompute")):
+        return COMPUTE
+    if isinstance(kind, str) and kind.startswith("azure_"):
+        return DATASTORE
+    if (
+        "type" not in data
+        and not data.keys() & {"command", "jobs"}
+        and data.keys() & {"image", "conda_file", "build"}
+    ):
+        return ENVIRONMENT
+    return JOB
+
+
+def _check(place: Place) -> None:
+    kind = kind_of(place.value)
+    if kind == COMPUTE and place.value.get("type") == "amlcompute":
+        _cluster(place)
+    elif kind == SCHEDULE:
+        _schedule(place)
+    elif kind == JOB and isinstance(place.value.get("jobs"), dict):
+        _pipeline(place)
+    elif kind == JOB:
+        _job(place)
+
+
+def _cluster(place: Place) -> None:
+    if not place.value.get("size"):
+        _missing(place, "size", "the service refuses a cluster without one. Give STANDARD_DS3_V2, for instance.")
+    low, high = place.value.get("min_instances", 0), place.value.get("max_instances", 1)
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        key = "min_instances" if "min_instances" in place.value else "max_instances"
+        place.at(key).fail(f"min_instances is {low}, more than max_instances, {high}.")
+
+
+def _schedule(place: Place) -> None:
+    trigger, job = place.value.get("trigger"), place.value.get("create_job")
+    start = trigger.get("start_time") if isinstance(trigger, dict) else None
+    if isinstance(start, str) and _OFFSET.search(start):
+        at = place.at("trigger").at("start_time")
+        at.fail(f"{at} is {start!r}, and azure-ai-ml drops the offset. Give the local time, and time_zone.")
+    if isinstance(job, str) and not job.startswith("azureml:") and not (place.folder / job).is_file():
+        place.at("create_job").fail(f"create_job is {job!r}, and there is no {place.folder / job}.")
+
+
+def _job(place: Place) -> None:
+    trial = place.value.get("trial")
+    allowed = _declared(place)
+    allowed["search"] = place.value.get("search_space") or {}
+    _command(place, allowed)
+    if isinstance(trial, dict):
+        _command(place.at("trial"), allowed)
+
+
+def _pipeline(place: Place) -> None:
+    jobs = place.at("jobs")
+    nodes = [node for node in jobs.items() if isinstance(node.value, dict)]
+    for node in nodes:
+        if not _NODE.fullmatch(node.key):
+            node.fail(f"the job name {node.key!r} is to have small letters, digits and '_' only, and no digit first.")
+        component = node.value.get("component")
+        _command(node, _declared(node))
+        if isinstance(component, dict):
+            _command(node.at("component"), _declared(node.at("component")))
+        for source in _sources(node):
+            _source(source, place, node)
+    _circles(jobs, nodes)
+
+
+def _declared(place: Place) -> dict[str, Any]:
+    found = {}
+    for kind, key in (("input", "inputs"), ("output", "outputs")):
+        given = place.value.get(key)
+        found[kind] = given if isinstance(given, dict) else {}
+    return found
+
+
+def _command(place: Place, declared: Mapping[str, Any]) -> None:
+    """Bindings of a command that lead nowhere."""
+    command = place.value.get("command")
+    for binding in bindings.within(command) if isinstance(command, str) else ():
+        at = place.at("command")
+        if binding.kind not in declared:
+            at.fail(f"{at} uses {binding}; a command has ${{{{inputs.NAME}}}} and ${{{{outputs.NAME}}}} only.")
+        elif binding.name not in declared[binding.kind]:
+            at.fail(
+                f"{at} uses {binding}, and there is no such {binding.kind}."
+                + _hint(binding.name, declared[binding.kind])
+            )
+
+
+def _sources(node: Place) -> Iterator[tuple[Place, Binding]]:
+    """What the inputs and outputs of a node are bound to."""
+    for key in ("inputs", "outputs"):
+        if isinstance(node.value.get(key), dict):
+            for item in node.at(key).items():
+                at = item.at("path") if isinstance(item.value, dict) and "path" in item.value else item
+                if (binding := bindings.whole(at.value)) is not None:
+                    yield at, binding
+
+
+def _source(found: tuple[Place, Binding], place: Place, node: Place) -> None:
+    at, binding = found
+    if binding.kind in ("parent input", "parent output"):
+        key = "inputs" if binding.kind == "parent input" else "outputs"
+        known = place.value.get(key) or {}
+        if binding.name not in known:
+            at.fail(f"{at} is {binding}, and the pipeline has no such {key[:-1]}.{_hint(binding.name, known)}")
+    elif binding.kind != "job output":
+        at.fail(
+            f"{at} is {binding}; an input of a pipeline's job is bound to ${{{{parent.inputs.NAME}}}} or "
+            "${{parent.jobs.JOB.outputs.NAME}}."
+        )
+    else:
+        _job_output(at, binding, place.value["jobs"], node)
+
+
+def _job_output(at: Place, binding: Binding, jobs: Mapping[str, Any], node: Place) -> None:
+    producer = jobs.get(binding.job)
+    if not isinstance(producer, dict):
+        at.fail(f"{at} is {binding}, and there is no job {binding.job!r}.{_hint(binding.job, jobs)}")
+        return
+    component = producer.get("component")
+    if isinstance(component, str):
+        # What a component of another file or of the workspace has is not known here.
+        return
+    known = {**(producer.get("outputs") or {}), **((component or {}).get("outputs") or {})}
+    if binding.name not in known:
+        at.fail(f"{at} is {binding}, and {binding.job} has no such output.{_hint(binding.name, known)}")
+
+
+def _circles(jobs: Place, nodes: Iterable[Place]) -> None:
+    """Take away what waits for nothing, again and again; what stays waits for itself."""
+    waiting = {
+        node.key: {binding.job for _, binding in _sources(node) if binding.kind == "job output"} for node in nodes
+    }
+    while waiting:
+        free = [name for name, others in waiting.items() if not others & waiting.keys()]
+        if not free:
+            first = next(iter(waiting))
+            jobs.at(first).fail(f"the jobs {', '.join(waiting)} wait for each other in a circle.")
+            return
+        for name in free:
+            del waiting[name]
+
+
+def _missing(place: Place, key: str, why: str) -> None:
+    missing = Place(place.reading, (*place.path, key), None)
+    missing.fail(f"{missing} is missing: {why}", MissingKey)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = [str(each) for each in known]
+    return did_you_mean(name, names) or f" There are: {', '.join(names) or 'none'}."

@@ -1,0 +1,114 @@
+"""azure-ai-ml, the SDK v2 itself: imported here only, and only when it is asked for (four seconds)."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from azureml_wrapper.config import readers
+from azureml_wrapper.errors import BadValue, ConnectionFailed, WrapperError
+from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
+
+# MLClient writes it, and SDK v1 reads it in the same process.
+CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
+_LOADERS = {
+    COMPUTE: ("azure.ai.ml", "load_compute"),
+    DATASTORE: ("azure.ai.ml", "load_datastore"),
+    ENVIRONMENT: ("azure.ai.ml", "load_environment"),
+    JOB: ("azure.ai.ml", "load_job"),
+    # azure-ai-ml does not export it.
+    SCHEDULE: ("azure.ai.ml.entities._load_functions", "load_schedule"),
+}
+_MESSAGES = 12
+
+
+def load(file: Path) -> Any:
+    """What azure-ai-ml's own loader makes of a file; `BadValue` tells what it says against it."""
+    data = readers.read(file).data
+    if not isinstance(data, dict):
+        raise BadValue(f"{file} is no file of `az ml`: it is no mapping of keys.")
+    module, name = _LOADERS[kind_of(data)]
+    with told(str(file)):
+        loaded = getattr(module_of(module), name)(file)
+        _validate(file, loaded)
+    return loaded
+
+
+def module_of(name: str) -> Any:
+    """A module of azure-ai-ml; a `WrapperError` says how it is installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise WrapperError(
+            f"{name} cannot be imported ({error}). Install SDK v2: pip install 'azureml_wrapper[v2]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """SDK v2's errors in words, its variables as they were, its notices of experimental classes unsaid."""
+    before = os.environ.get(CLOUD_VARIABLE)
+    experimental = logging.getLogger("azure.ai.ml")
+    level = experimental.level
+    errors = _errors()
+    experimental.setLevel(logging.ERROR)
+    try:
+        yield
+    except errors["invalid"] as error:
+        raise BadValue(f"{what}: {_message(error)}") from error
+    except errors["refused"] as error:
+        raise ConnectionFailed(f"{what}: {_message(error)}") from error
+    finally:
+        experimental.setLevel(level)
+        if before is None:
+            os.environ.pop(CLOUD_VARIABLE, None)
+        else:
+            os.environ[CLOUD_VARIABLE] = before
+
+
+def _errors() -> dict[str, tuple[type[Exception], ...]]:
+    """Two families: marshmallow's, and azure-ai-ml's own, which derives from azure-core's."""
+    invalid, core = module_of("azure.ai.ml.exceptions"), module_of("azure.core.exceptions")
+    schema = module_of("marshmallow.exceptions")
+    return {
+        "invalid": (schema.ValidationError, invalid.ValidationException, invalid.JobException),
+        "refused": (core.AzureError,),
+    }
+
+
+def _validate(file: Path, loaded: Any) -> None:
+    """Offline; computes, datastores, environments and sweeps have none."""
+    check = getattr(loaded, "_validate", None)
+    result = check() if check else None
+    if result is not None and not result.passed:
+        raise BadValue(f"{file}: " + "; ".join(f"{key}: {text}" for key, text in result.error_messages.items()))
+
+
+def _message(error: Exception) -> str:
+    """The text for people: without links, and without JSON within JSON."""
+    text = str(getattr(error, "message", "") or error)
+    text = re.split(r"\n\s*(?:Details:.*\n)?.*?(?:Visit this link|For more details|If using the CLI)", text)[0]
+    with contextlib.suppress(ValueError):
+        text = "; ".join(_flat(json.loads(text), ""))
+    lines = [
+        line.strip() for line in re.sub(r"\x1b\[\d*m", "", text).replace('\\"', '"').splitlines() if line.strip()
+    ]
+    return "\n  ".join(lines[:_MESSAGES])
+
+
+def _flat(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _flat(item, path)
+    else:
+        yield f"{path}: {value}" if path else str(value)
