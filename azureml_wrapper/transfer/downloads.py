@@ -12,7 +12,15 @@ from azureml_wrapper.errors import TransferFailed
 from azureml_wrapper.transfer.container import Blob
 from azureml_wrapper.transfer.crew import Crew
 from azureml_wrapper.transfer.facts import Facts
-from azureml_wrapper.transfer.fetching import PIECE, Fetched, Remote, Unchanged, fetch_large, fetch_small
+from azureml_wrapper.transfer.fetching import (
+    PIECE,
+    Fetched,
+    Remote,
+    Unchanged,
+    fetch_large,
+    fetch_small,
+    missing_bytes,
+)
 from azureml_wrapper.transfer.http import Http
 from azureml_wrapper.transfer.pair import Pair
 from azureml_wrapper.transfer.plan import needs_hash, plan
@@ -37,9 +45,9 @@ def download(pair: Pair) -> TransferReport:
         pair.hash(crew, needs_hash(target, source), found.files, target)
         steps = plan(source, target, delete=pair.delete)
         tally.skipped += steps.skip
-        places = ready(pair.folder, sum(source[name].size for name in steps.send))
-        left = _copy(pair, steps.copy, blobs, places)
-        remotes = [_remote(pair, name, blobs[name]) for name in (*left, *steps.send)]
+        remotes = [_remote(pair, name, blobs[name]) for name in steps.send]
+        places = ready(pair.folder, sum(missing_bytes(remote, pair.folder / remote.name) for remote in remotes))
+        remotes += [_remote(pair, name, blobs[name]) for name in _copy(pair, steps.copy, blobs, places)]
         fetch(pair.container.http, remotes, places, crew=crew, tally=tally, facts=pair.facts, shown=pair.shown)
         tally.check()
         _delete(pair, steps.delete)

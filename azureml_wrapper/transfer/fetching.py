@@ -85,8 +85,7 @@ def fetch_small(http: Http, remote: Remote, path: Path, progress: Progress) -> F
 
 def fetch_large(http: Http, remote: Remote, path: Path, *, crew: Crew, progress: Progress) -> Fetched:
     """Fetch a file in pieces, but those that an earlier transfer has left beside its place."""
-    size = remote.size or 0
-    length = PIECE if remote.md5 else CHECKED_PIECE
+    size, length = remote.size or 0, _piece(remote)
     part = Part.of(path, remote, length)
     missing = [start for start in range(0, size, length) if start not in part.done]
     progress.skip(size - sum(min(length, size - start) for start in missing))
@@ -128,10 +127,8 @@ class Part:
     @classmethod
     def of(cls, path: Path, remote: Remote, length: int) -> Part:
         """The part of this very state of the blob; what is left of earlier states is removed."""
-        stem = part_stem(path.name)
-        state = hashlib.sha256(f"{remote.etag}/{remote.size}/{length}".encode()).hexdigest()[:8]
-        part = path.with_name(f"{stem}.{state}{PART}")
-        for old in path.parent.glob(f"{stem}.*{PART}"):
+        part = _part_path(path, remote, length)
+        for old in path.parent.glob(f"{part_stem(path.name)}.*{PART}"):
             if not old.name.startswith(part.name):
                 old.unlink(missing_ok=True)
         return cls(path, part, remote.size or 0)
@@ -177,6 +174,26 @@ class Part:
             lines = self._list.read_text(encoding="ascii").split("\n")[:-1]
             return {int(line) for line in lines if line.isdigit()}
         return set()
+
+
+def missing_bytes(remote: Remote, path: Path) -> int:
+    """How much room a file still takes on the disk: that of its part is taken already."""
+    size = remote.size or 0
+    if size <= PIECE:
+        return size
+    try:
+        return size - min(size, _part_path(path, remote, _piece(remote)).stat().st_size)
+    except OSError:
+        return size
+
+
+def _piece(remote: Remote) -> int:
+    return PIECE if remote.md5 else CHECKED_PIECE
+
+
+def _part_path(path: Path, remote: Remote, length: int) -> Path:
+    state = hashlib.sha256(f"{remote.etag}/{remote.size}/{length}".encode()).hexdigest()[:8]
+    return path.with_name(f"{part_stem(path.name)}.{state}{PART}")
 
 
 def part_stem(name: str) -> str:

@@ -26,7 +26,7 @@ from azureml_wrapper.errors import BadArgument, TransferFailed, UnregisteredData
 from azureml_wrapper.transfer import download_run_files, sync_folder
 from azureml_wrapper.transfer.artifacts import Address
 from azureml_wrapper.transfer.container import FIRST_ATTEMPTS, BlobContainer
-from azureml_wrapper.transfer.fetching import Remote, fetch_small
+from azureml_wrapper.transfer.fetching import Part, Remote, fetch_small
 from azureml_wrapper.transfer.http import Http, Refusal
 from azureml_wrapper.transfer.progress import Progress
 from azureml_wrapper.transfer.sending import BLOCK
@@ -364,6 +364,18 @@ def test_a_disk_that_is_too_small_is_said_before_the_download(store, local, disk
     with pytest.raises(TransferFailed, match=r"4\.2 MB free, and 6\.3 MB are to come. Nothing was downloaded"):
         sync_folder(disk, store, direction="down")
     assert content(disk) == {}
+
+
+def test_what_an_earlier_download_has_left_takes_no_more_room(store, local, disk, monkeypatch):
+    write(local, {"large": os.urandom(3 * 2**20)})
+    sync_folder(local, store)
+    for module in ("fetching", "downloads"):
+        monkeypatch.setattr(f"azureml_wrapper.transfer.{module}.PIECE", 2**20)
+    [blob] = BlobContainer.of(store).list()
+    remote = Remote("large", str, size=blob.size, etag=blob.etag, md5=blob.md5)
+    Part.of(disk / "large", remote, 2**20).close()
+    assert sync_folder(disk, store, direction="down").downloaded == ("large",)
+    assert content(disk) == content(local)
 
 
 def test_a_disk_that_becomes_full_stops_the_download_and_keeps_what_is_whole(ws, local, disk, unique):
