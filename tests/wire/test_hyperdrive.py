@@ -125,11 +125,6 @@ def test_random_values_stay_within_their_distributions_and_are_as_many_as_asked_
     assert len({each["--lr"] for each in found}) == 5
 
 
-def test_random_choices_end_where_there_are_no_others(complete):
-    run = complete(RandomParameterSampling({"--lr": choice(0.1, 0.2)}), max_total_runs=10)
-    assert sorted(each["--lr"] for each in values(run).values()) == [0.1, 0.2]
-
-
 AT_A_TIME = """
 import argparse, os, time
 from pathlib import Path
