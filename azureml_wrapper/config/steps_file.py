@@ -18,6 +18,7 @@ from azureml_wrapper.errors import BadValue, MissingKey, WrongType, did_you_mean
 NOUN = "pipeline"
 # A config of the other kind has these, and no mapping of steps at its top.
 _OTHER_KEYS = ("steps", "ws_name", "workspace_name", "env_name", "Scope")
+_STEP_KEYS = {"type", "script", "source_directory"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,15 @@ class StepsFile:
 
 
 def is_steps_file(data: Any) -> bool:
-    """Whether this has the shape of a pipeline configuration file: a mapping of steps, and nothing else."""
+    """Whether this has the shape of a pipeline configuration file: a mapping of steps, and nothing else.
+
+    One with a step and something else is one as well, so that the rest is told.
+    """
     if not isinstance(data, Mapping) or any(key in data for key in _OTHER_KEYS):
         return False
     values = [value for key, value in data.items() if key != SCHEMA_KEY]
-    return bool(values) and all(isinstance(value, Mapping) for value in values)
+    steps = [value for value in values if isinstance(value, Mapping)]
+    return any(_STEP_KEYS & step.keys() for step in steps) or (bool(steps) and len(steps) == len(values))
 
 
 def load_steps(source: Config | Document) -> StepsFile:

@@ -15,6 +15,7 @@ from azureml_wrapper.messages import say
 from azureml_wrapper.names import check_experiment_name
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.training.pipeline import StepsPipeline, open_workspace
+from azureml_wrapper.training.resources import set_up_compute, set_up_datastore
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -45,6 +46,18 @@ class BasePipeline(ABC):
     def ws(self) -> Workspace:
         """The SDK's own Workspace."""
         return self.workspace.ws
+
+    def set_up_compute(self) -> Any:
+        """The cluster that AML_COMPUTE_CLUSTER_NAME names, made where it is not there."""
+        return set_up_compute(self.ws, self.variables, self.file.entries)
+
+    def set_up_datastore(self, name: str) -> Any:
+        """The datastore of that name, registered from the BLOB_ variables where it is not there."""
+        return set_up_datastore(self.ws, name, self.variables)
+
+    def build_steps(self) -> list[Any]:
+        """The SDK's steps of the file, in order, with the cluster and the datastores that they need."""
+        return StepsPipeline(self.file, self.workspace).build_steps()
 
     @abstractmethod
     def construct_pipeline(self) -> None:

@@ -29,9 +29,8 @@ print(run.status, run.logs())
 UPLOAD = """
 import pathlib
 from azureml_wrapper import TrainPipeline
-from azureml_wrapper.training.resources import set_up_datastore
 made = TrainPipeline("pipeline.json", target="local")
-store = set_up_datastore(made.ws, "normalizeddataconditioned", made.variables)
+store = made.set_up_datastore("normalizeddataconditioned")
 pathlib.Path("file.npy").write_text("1")
 store.upload_files(["file.npy"], target_path="normalized_data", show_progress=False)
 """

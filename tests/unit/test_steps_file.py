@@ -240,6 +240,10 @@ class TestShape:
         assert is_steps_file({"$schema": "x", "step1": step()})
         assert is_steps_file({"anything": {}})
 
+    def test_what_stands_beside_a_step_is_told(self):
+        with pytest.raises(TypeError, match="comment must be a mapping, a step; not str"):
+            PipelineWrapper.from_config({"step1": step(), "comment": "x"}, target="local")
+
     @pytest.mark.parametrize("data", [{}, [], None, {"steps": {"a": {}}}, {"ws_name": "a"}, {"ws_name": {}}])
     def test_all_else_is_a_config_of_the_other_kind(self, data):
         assert not is_steps_file(data)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from azureml.core import Datastore, Experiment
 from azureml.core.compute import ComputeTarget
+from azureml.pipeline.core import Pipeline
 from click.testing import CliRunner
 
 from azureml_wrapper import BasePipeline, PipelineWrapper, RunWrapper, TrainPipeline
@@ -119,7 +120,7 @@ def write(project, datastore, ws):
     def make(text, name="pipeline.json"):
         (project / name).write_text(text.replace('"normalizeddataconditioned"', f'"{datastore}"'))
         made = TrainPipeline(name, workspace=ws)
-        store = set_up_datastore(ws, datastore, made.variables)
+        store = made.set_up_datastore(datastore)
         (project / "file.npy").write_text("1")
         store.upload_files([str(project / "file.npy")], target_path="normalized_data", show_progress=False)
         return made
@@ -245,6 +246,18 @@ def test_a_parallel_run_step_hands_files_to_run(write, ws, unique, tmp_path, dat
 
 
 @pytest.mark.slow
+def test_a_parallel_run_step_reads_what_the_step_before_has_written(project, ws, unique):
+    """As rows of a file of the default name."""
+    first = {"type": "PythonScriptStep", "name": "write", "script": "train.py", "source_directory": "train"}
+    score = {"type": "ParallelRunStep", "name": "score", "script": "score.py", "source_directory": "train"}
+    steps = {"step1": {**first, "output": "files"}, "step2": {**score, "output": "rows", "mini_batch_size": "5"}}
+    run = PipelineWrapper.from_config(steps, workspace=ws).run(unique("exp"))
+    place = f"dataset/{run.steps['score'].id}/rows/parallel_run_step.txt"
+    ws.get_default_datastore().download("here", place, show_progress=False)
+    assert Path("here", place).read_text() == "model.txt of 1\n"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "fails"), [(0, True), (1, False)])
 def test_a_parallel_run_step_fails_with_more_failed_files_than_its_threshold(write, ws, unique, threshold, fails):
     step = {
@@ -356,6 +369,19 @@ class TestBasePipeline:
     def test_it_wants_a_subclass_that_constructs(self, project, ws):
         with pytest.raises(TypeError, match="construct_pipeline"):
             BasePipeline({}, workspace=ws)
+
+    @pytest.mark.slow
+    def test_a_subclass_may_make_of_the_steps_what_it_wants(self, write, ws, unique):
+        """Here the first one alone."""
+
+        class Inference(BasePipeline):
+            def construct_pipeline(self):
+                assert self.set_up_compute().type == "AmlCompute"
+                self.pipeline = Pipeline(self.ws, steps=self.build_steps()[:1])
+
+        write(FILLED)
+        run = Inference("pipeline.json", workspace=ws).run_pipeline(unique("exp")).wait()
+        assert list(run.steps) == ["prepare step"]
 
     @pytest.mark.slow
     def test_a_failure_is_told_as_of_any_run(self, project, ws, unique):
