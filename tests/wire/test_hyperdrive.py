@@ -103,6 +103,7 @@ def test_a_grid_runs_every_combination_and_names_the_best(ws, complete):
     assert again.hyperdrive_config._primary_metric_config == {"name": "loss", "goal": "minimize"}
 
 
+@pytest.mark.slow
 def test_children_are_script_runs_whose_arguments_end_with_their_values(complete):
     run = complete(GridParameterSampling({"lr": choice(0.1, 0.3)}))
     children = {child.id: child for child in run.get_children()}
@@ -116,6 +117,7 @@ def test_children_are_script_runs_whose_arguments_end_with_their_values(complete
     assert set(run.get_metrics()) == set(children)
 
 
+@pytest.mark.slow
 def test_random_values_stay_within_their_distributions_and_are_as_many_as_asked_for(complete):
     space = {"--lr": uniform(0.2, 0.4), "--layers": quniform(1, 5, 2)}
     run = complete(RandomParameterSampling(space), max_total_runs=5, max_concurrent_runs=4)
@@ -142,6 +144,8 @@ Run.get_context().log("loss", len(list(place.glob("*.on"))))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.local_only
 def test_no_more_runs_are_going_on_than_may_be(complete, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
@@ -150,6 +154,7 @@ def test_no_more_runs_are_going_on_than_may_be(complete, tmp_path):
     assert [metrics["loss"] for metrics in run.get_metrics().values()] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_runs_all_fail_has_failed_and_one_with_a_good_run_has_not(complete):
     source = TRAIN + "\nif given.lr > 0.2: raise SystemExit('no')\n"
     run = complete(GridParameterSampling({"--lr": choice(0.1, 0.3)}), source)
@@ -166,6 +171,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_cancelled_sweep_stops_its_runs(sweep):
     run = sweep(GridParameterSampling({"--lr": choice(1, 2, 3)}), WAIT)
     run.cancel()
@@ -211,6 +217,7 @@ for step in range(40):
     ],
     ids=lambda policy: type(policy).__name__,
 )
+@pytest.mark.local_only
 def test_a_policy_ends_what_does_badly(sweep, tmp_path, policy):
     space = {"--lr": choice(0.5, 9.0), "--place": choice(str(tmp_path))}
     run = sweep(GridParameterSampling(space), STEPS, policy=policy)
@@ -227,6 +234,7 @@ def test_what_is_not_supported_is_refused_by_name(sweep):
         sweep(BayesianParameterSampling({"--lr": choice(1, 2)}))
 
 
+@pytest.mark.slow
 def test_an_id_of_the_users_own_is_kept(ws, complete, unique):
     name = unique("mine")
     run = complete(GridParameterSampling({"--lr": choice(0.1)}), custom_run_id=name)

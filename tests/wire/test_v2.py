@@ -72,6 +72,7 @@ def test_a_cluster_is_made_changed_and_refused(ws, file, unique):
         create(size="Standard_D3_v2")
 
 
+@pytest.mark.local_only
 def test_a_datastore_is_registered_with_a_key_and_keeps_its_container(ws, file, unique):
     name = unique("d")
     account = f"type: azure_blob\naccount_name: {name}\n"
@@ -110,6 +111,7 @@ environment_variables: {LEVEL: 3}
     assert run(text + NOTHING).wait().logs().endswith("a\nb\n7  x 3\n")
 
 
+@pytest.mark.slow
 def test_an_upload_of_the_same_content_is_found_again(run, file):
     file("one", "data/one.txt")
     text = "command: cat ${{inputs.words}}/one.txt\ninputs: {words: {path: data, mode: download}}\n" + NOTHING
@@ -120,6 +122,7 @@ def test_an_upload_of_the_same_content_is_found_again(run, file):
     assert saved[0] == saved[1]
 
 
+@pytest.mark.slow
 def test_a_registered_table_is_read_through_the_sdk(ws, run, file, unique):
     name = unique("table")
     store = ws.get_default_datastore()
@@ -186,6 +189,7 @@ outputs: {{made: {{mode: upload, name: {name}, path: "azureml://datastores/works
     assert store.blob_service.get_blob_client(store.container_name, f"{name}/x/a.txt").exists()
 
 
+@pytest.mark.slow
 def test_files_as_outputs_are_files_of_a_folder(run, file):
     file("import sys\nprint('read', open(sys.argv[1]).read())\n", "src/show.py")
     file("import sys\nopen(sys.argv[1], 'w').write('made')\n", "src/make.py")

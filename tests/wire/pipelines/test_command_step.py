@@ -45,6 +45,7 @@ def test_commands_pass_folders_on_and_use_the_shell(command_step, complete):
     assert shown["read"].endswith("hello\n")
 
 
+@pytest.mark.slow
 def test_data_are_arguments_of_a_command(command_step, complete):
     made = OutputFileDatasetConfig("made")
     write = command_step(["cp show.py", made], "write")
@@ -58,6 +59,7 @@ def test_parameters_of_the_pipeline_reach_a_command(command_step, submit):
     assert logs(run)["say"].endswith("0.5\n")
 
 
+@pytest.mark.slow
 def test_an_equal_command_is_reused_and_another_one_is_not(command_step, complete):
     def steps(word: str) -> list[CommandStep]:
         return [command_step(f"echo {word} {word}", "say", allow_reuse=True)]
