@@ -11,7 +11,7 @@ from azureml.data import OutputFileDatasetConfig
 from azureml.exceptions import ActivityFailedException
 from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter, PipelineRun, StepRun, StepSequence
 from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
-from azureml.pipeline.steps import CommandStep
+from azureml.pipeline.steps import PythonScriptStep
 
 from tests.wire.pipelines.scripts import APPEND, FAIL, PASS, SHOW, SLEEP, WRITE, said, step_of
 
@@ -290,8 +290,10 @@ def test_the_graph_of_a_run_can_be_read(complete, make):
 
 
 def test_a_kind_of_step_that_cannot_run_is_refused_by_name(ws, cluster, unique, tmp_path):
-    step = CommandStep(name="cmd", command="echo hi", compute_target=cluster, source_directory=str(tmp_path))
-    with pytest.raises(ErrorResponseException, match="CommandStep"):
+    (tmp_path / "main.py").touch()
+    step = PythonScriptStep("main.py", compute_target=cluster, source_directory=str(tmp_path))
+    step.step_type = "AutoMLStep"
+    with pytest.raises(ErrorResponseException, match=r"AutoMLStep\. The local service runs PythonScriptStep, "):
         Experiment(ws, unique("refused")).submit(Pipeline(ws, steps=[step]))
 
 
