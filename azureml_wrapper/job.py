@@ -110,21 +110,55 @@ class JobWrapper:
         and `MissingInput` before anything is sent.
         """
         self.check()
-        return _Submission(self, check_experiment_name(experiment_name), tags or {}).submit(force=force)
+        submission = Submission(self, check_experiment_name(experiment_name), tags or {})
+        if self.output_dir and not force:
+            refuse_taken(self.output_dir)
+        return submission.prepare().submit(force=force)
 
     def __repr__(self) -> str:
         return f"JobWrapper({self._fields.script_name!r}, {self._fields.output_dir!r})"
 
 
-class _Submission:
-    """One submit: the record is in the folder before the run begins, and is taken back where it does not begin."""
+class Submission:
+    """One submit. What is missing is told before anything is changed; the record is written before the run begins.
 
-    def __init__(self, job: JobWrapper, experiment: str, tags: Mapping[str, str]) -> None:
-        self._job, self._experiment = job, experiment
-        self._fields = job._fields
-        self._tags = {**(job._fields.tags or {}), **tags}
+    `again` is the record of the job that is repeated, with its scripts of then unless `new_code`.
+    """
+
+    def __init__(
+        self,
+        job: JobWrapper,
+        experiment: str,
+        tags: Mapping[str, str],
+        *,
+        again: JobRecord | None = None,
+        new_code: bool = False,
+    ) -> None:
+        self._job, self._experiment, self._fields = job, experiment, job._fields
+        self._again, self._new_code = again, new_code
+        origin = {ORIGINAL: again.original_run_id or again.run_id} if again else {}
+        self._tags = {**(job._fields.tags or {}), **tags, **origin}
+        self._made: Any = None
+        self._snapshot: str | None = None
+
+    def prepare(self) -> Submission:
+        """Look up all that the job names."""
+        from azureml_wrapper.jobs import preparation, submission
+
+        ws = self._job.workspace.ws
+        store = submission.datastore_of(ws, self._fields)
+        preparation.check_container(store)
+        preparation.check_input(store, self._fields.input_dir)
+        if self._again is None or self._new_code:
+            self._made = self._job.build()
+        else:
+            raw = ws.get_run(self._again.run_id)
+            self._made = submission.build(ws, self._fields, Path.cwd(), raw.get_environment())
+            self._snapshot = raw.get_snapshot_id()
+        return self
 
     def submit(self, *, force: bool = False) -> RunWrapper:
+        """Into the job's folder, if it has one."""
         from azureml_wrapper.jobs import locks, submission
 
         folder = self._job.output_dir
@@ -132,48 +166,37 @@ class _Submission:
             return RunWrapper(self._send(submission.new_run_id(self._experiment)))
         check_place(folder)
         with locks.locked(folder):
-            earlier = make_room(folder, force=force)
-            return self._submit_into(folder, earlier)
+            return self.submit_into(folder, make_room(folder, force=force))
 
-    def submit_again(self, folder: Path, before: JobRecord, *, new_code: bool = False) -> RunWrapper:
-        """Submit what a job folder remembers once more; with its scripts of then unless `new_code`."""
-        self._tags |= {ORIGINAL: before.original_run_id or before.run_id}
-        return self._submit_into(folder, before, again=before, new_code=new_code)
-
-    def _submit_into(
-        self, folder: Path, earlier: JobRecord | None, *, again: JobRecord | None = None, new_code: bool = False
-    ) -> RunWrapper:
+    def submit_into(self, folder: Path, earlier: JobRecord | None) -> RunWrapper:
+        """For somebody who holds the folder; `earlier` is what it held."""
         from azureml_wrapper.jobs.submission import new_run_id
 
         run_id = new_run_id(self._experiment)
-        record = self._record(run_id, earlier, again)
-        with _kept(folder, record, earlier, self._job.workspace):
-            raw = self._send(run_id, again=None if new_code else again)
-            if again:
-                raw.add_properties({ORIGINAL: self._tags[ORIGINAL], RESUBMITTED_FROM: again.run_id})
+        record = self._record(run_id, earlier)
+        with kept(folder, record, earlier, self._job.workspace):
+            raw = self._send(run_id)
+            if self._again:
+                raw.add_properties({ORIGINAL: self._tags[ORIGINAL], RESUBMITTED_FROM: self._again.run_id})
         run = RunWrapper(raw)
         record.evolve(portal_url=run.portal_url).write(folder)
         return run
 
-    def _send(self, run_id: str, *, again: JobRecord | None = None) -> Any:
-        from azureml_wrapper.jobs import preparation, submission
+    def _send(self, run_id: str) -> Any:
+        from azureml_wrapper.jobs import submission
 
-        ws = self._job.workspace.ws
-        store = submission.datastore_of(ws, self._fields)
-        preparation.check_container(store)
-        preparation.check_input(store, self._fields.input_dir)
-        if again is None:
-            made = self._job.build()
-            return submission.send(ws, self._experiment, made, run_id=run_id, tags=self._tags)
-        raw = ws.get_run(again.run_id)
-        made = submission.build(ws, self._fields, Path.cwd(), raw.get_environment())
-        snapshot = raw.get_snapshot_id()
-        return submission.send_again(ws, self._experiment, made, run_id=run_id, tags=self._tags, snapshot_id=snapshot)
+        ws, tags = self._job.workspace.ws, self._tags
+        if self._snapshot is None:
+            return submission.send(ws, self._experiment, self._made, run_id=run_id, tags=tags)
+        return submission.send_again(
+            ws, self._experiment, self._made, run_id=run_id, tags=tags, snapshot_id=self._snapshot
+        )
 
-    def _record(self, run_id: str, earlier: JobRecord | None, again: JobRecord | None) -> JobRecord:
+    def _record(self, run_id: str, earlier: JobRecord | None) -> JobRecord:
         from azureml_wrapper.jobs import git
         from azureml_wrapper.jobs.record import JobRecord
 
+        again = self._again
         scope, ws = self._job.workspace.scope, self._job.workspace.ws
         return JobRecord(
             run_id=run_id,
@@ -186,7 +209,7 @@ class _Submission:
             portal_url="",
             submitted=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             asked=self._asked(),
-            git=again.git if again else git.state(self._job.script_directory),
+            git=again.git if again and not self._new_code else git.state(self._job.script_directory),
             tags=self._tags,
             variables=tuple(self._fields.environment_variables or ()),
             original_run_id=self._tags.get(ORIGINAL) if again else None,
@@ -205,7 +228,7 @@ class _Submission:
 
 
 @contextmanager
-def _kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: WorkspaceWrapper) -> Iterator[None]:
+def kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: WorkspaceWrapper) -> Iterator[None]:
     """Remember a job while it is submitted; what was there before comes back where no run has come of it."""
     from azureml_wrapper.jobs.record import RECORD
 
@@ -260,13 +283,23 @@ def make_room(folder: Path, *, force: bool) -> JobRecord | None:
 
     if not (folder / RECORD).is_file():
         return None
+    if not force:
+        refuse_taken(folder)
     held = JobFolder(folder)
     state = held.state(line=False)
-    if not force:
-        raise FolderTaken(
-            f"{folder} holds a job already: run {held.record.run_id}, {state.status}. Use another folder, or --force "
-            "(in Python, force=True) to abort it and put the new job in its place."
-        )
     if not (state.has_ended or state.status == GONE):
         held.cancel_run(timeout=None)
     return held.record
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise `FolderTaken` where a folder holds a job."""
+    from azureml_wrapper.jobs.folder import JobFolder
+    from azureml_wrapper.jobs.record import RECORD
+
+    if (folder / RECORD).is_file():
+        held = JobFolder(folder)
+        raise FolderTaken(
+            f"{folder} holds a job already: run {held.record.run_id}, {held.status}. Use another folder, or --force "
+            "(in Python, force=True) to abort it and put the new job in its place."
+        )

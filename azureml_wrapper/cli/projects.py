@@ -15,7 +15,7 @@ from azureml_wrapper.cli.pipelines import parse_values
 from azureml_wrapper.config.jobs import JobConfig
 from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import FolderTaken, ScriptNotFound, did_you_mean
-from azureml_wrapper.job import JobWrapper, check_place, make_room
+from azureml_wrapper.job import JobWrapper, check_place, refuse_taken
 from azureml_wrapper.jobs import ignored, preparation
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.settings import Settings, read_settings
@@ -157,8 +157,7 @@ def _asked_to_abort(folder: Path) -> bool:
     if not (folder / RECORD).is_file():
         return False
     if not sys.stdin.isatty():
-        # Refuses, before the workspace is prepared for nothing.
-        make_room(folder, force=False)
+        refuse_taken(folder)
     from azureml_wrapper.jobs.folder import JobFolder
 
     held = JobFolder(folder)

@@ -16,27 +16,28 @@ if TYPE_CHECKING:
 
 def resubmit(folder: JobFolder, overrides: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
     """The new run, for somebody who holds the folder."""
-    from azureml_wrapper.job import JobWrapper, _Submission
+    from azureml_wrapper.job import JobWrapper, Submission
 
     state = folder.state(line=False)
-    if not (state.has_ended or state.status == GONE):
-        if not force:
-            raise FolderTaken(
-                f"The job of {folder.path} is {state.status}: run {folder.record.run_id}. Wait for its end, abort it "
-                f"(`aml abort {folder.path}`), or give --force (in Python, force=True) for both at once."
-            )
-        folder.cancel_run(timeout=None)
     if state.status == GONE and not new_code:
         raise BadArgument(
             f"The run of {folder.path} is gone, and its scripts with it. Give --new-code (in Python, new_code=True) "
             f"to submit the job with the scripts of {folder.record.asked.get('script_directory')} as they are now."
         )
+    runs_still = not (state.has_ended or state.status == GONE)
+    if runs_still and not force:
+        raise FolderTaken(
+            f"The job of {folder.path} is {state.status}: run {folder.record.run_id}. Wait for its end, abort it "
+            f"(`aml abort {folder.path}`), or give --force (in Python, force=True) for both at once."
+        )
     config = asked(folder, overrides).model_copy(update={"environment_variables": _variables(folder, state)})
     job = JobWrapper._of(config, folder.workspace)
     if new_code:
         job.check()
-    made = _Submission(job, folder.record.experiment, {})
-    return made.submit_again(folder.path, folder.record, new_code=new_code)
+    made = Submission(job, folder.record.experiment, {}, again=folder.record, new_code=new_code).prepare()
+    if runs_still:
+        folder.cancel_run(timeout=None)
+    return made.submit_into(folder.path, folder.record)
 
 
 def _variables(folder: JobFolder, state: State) -> dict[str, str] | None:

@@ -28,6 +28,7 @@ from azureml_wrapper.errors import (
     UnregisteredEnvironment,
     UnregisteredRun,
 )
+from azureml_wrapper.job import kept
 from azureml_wrapper.jobs.folder import states_of
 from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environment
@@ -35,6 +36,7 @@ from azureml_wrapper.jobs.record import JobRecord, read_record
 from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.run import ENDS
 
 # Says what it was given, and leaves a file in each of its places.
 SCRIPT = """
@@ -219,14 +221,35 @@ def test_what_is_missing_is_told_and_leaves_no_job(job, unique):
         job(input_dir="no-data").submit(exp)
     with pytest.raises(NoSuchJob):
         JobFolder("output/job")
+    assert not Path("output").exists()
 
 
-def test_a_submit_that_fails_leaves_the_job_of_before(job, wrapper, unique):
-    before = record_of(wrapper, unique("exp"), "gone_1_ab")
-    before.write(Path("output/job"))
+@pytest.mark.slow
+def test_a_mistake_does_not_abort_the_job_of_before(job, unique):
+    run = job(SLEEP).submit(unique("exp"))
     with pytest.raises(UnregisteredEnvironment):
         job(env_name="jobs-evn").submit(unique("exp"), force=True)
-    assert read_record(Path("output/job")) == before
+    assert run.status not in ENDS
+    assert JobFolder("output/job").record.run_id == run.id
+    JobFolder("output/job").abort()
+
+
+def test_a_submit_that_fails_leaves_the_folder_as_it_was(wrapper, unique):
+    folder, exp = Path("output/job"), unique("exp")
+    before, after = record_of(wrapper, exp, "gone_1_ab"), record_of(wrapper, exp, "gone_2_cd")
+
+    def interrupted(earlier):
+        with kept(folder, after, earlier, wrapper):
+            assert read_record(folder) == after
+            raise KeyboardInterrupt
+
+    for earlier in (None, before):
+        if earlier:
+            earlier.write(folder)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(earlier)
+        assert (folder / "aml_job.json").exists() is bool(earlier)
+    assert read_record(folder) == before
 
 
 @pytest.mark.slow
