@@ -326,6 +326,28 @@ def run(mini_batch):
     assert not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.parametrize("warm", ["on", "off"])
+def test_what_workers_log_is_kept_however_the_driver_was_started(score, files, warm):
+    source = """
+import os
+from azureml.core import Run
+def init():
+    pass
+def run(mini_batch):
+    Run.get_context().log(os.environ["MINE"], len(mini_batch))
+    return mini_batch
+def shutdown():
+    Run.get_context().log("ended", 1)
+"""
+    variables = {"AZUREML_WRAPPER_WARM": warm, "MINE": "seen"}
+    child = score(source, files.as_named_input("n"), process_count_per_node=2, environment_variables=variables)
+    assert child.get_status() == "Finished"
+    metrics = child.get_metrics()
+    assert sorted(metrics["seen"]) == [1, 3, 3, 3]
+    assert metrics["ended"] == [1, 1]
+    assert warm == "on" or "Cold start" in child.get_stdout_log()
+
+
 def test_partition_keys_are_refused_by_name(ws, build, files, unique):
     step, _ = build(DOUBLE, files.as_named_input("n"), partition_keys=["a"], mini_batch_size=None)
     with pytest.raises(Exception, match="uses partition_keys, which the local service does not support"):
