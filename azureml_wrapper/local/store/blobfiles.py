@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +33,10 @@ def folder_etag(folder: Path) -> str:
 
 
 def file_time(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, timezone.utc)
+    return _instant(nanoseconds // 1_000_000_000)
+
+
+@lru_cache(4096)
+def _instant(seconds: int) -> datetime:
+    """Files that came together have the same second: a page of a listing asks for thousands."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
