@@ -326,6 +326,25 @@ def run(mini_batch):
     assert not any(is_alive(pid) for pid in pids)
 
 
+def test_a_table_that_an_earlier_step_makes_is_divided(ws, build, cluster, unique, tmp_path):
+    (tmp_path / "make").mkdir()
+    (tmp_path / "make" / "make.py").write_text(
+        "import sys\nwith open(sys.argv[1] + '/t.csv', 'w') as file:\n"
+        "    print('number,word', *(f'{n},w' for n in range(5)), sep='\\n', file=file)"
+    )
+    made = OutputFileDatasetConfig("made")
+    settings = {"source_directory": str(tmp_path / "make"), "compute_target": cluster, "allow_reuse": False}
+    first = PythonScriptStep("make.py", arguments=[made], **settings)
+    source = (
+        "def init():\n    pass\ndef run(frame):\n    return [f'{int(n)} of {len(frame)}' for n in frame['number']]"
+    )
+    step, _ = build(source, made.read_delimited_files().as_input("table"), mini_batch_size="8")
+    run = Experiment(ws, unique("exp")).submit(Pipeline(ws, [first, step]))
+    assert finish(run) == "Finished"
+    (child,) = [child for child in run.get_steps() if child.name == step.name]
+    assert rows(child, tmp_path) == ["0 of 2", "1 of 2", "2 of 2", "3 of 2", "4 of 1"]
+
+
 @pytest.mark.parametrize("warm", ["on", "off"])
 def test_what_workers_log_is_kept_however_the_driver_was_started(score, files, warm):
     source = """
