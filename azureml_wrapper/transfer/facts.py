@@ -31,6 +31,7 @@ class Facts:
 
     local: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
     remote: dict[str, tuple[str, str]] = field(default_factory=dict)
+    is_changed: bool = field(default=False, compare=False)
 
     def local_md5(self, name: str, file: LocalFile) -> str | None:
         known = self.local.get(name)
@@ -43,19 +44,25 @@ class Facts:
     def learn_local(self, name: str, file: LocalFile, md5: str) -> None:
         """A file that was changed just now may change again unseen: nothing is learned of it."""
         if time.time_ns() - file.mtime_ns > TICK_NS:
+            self.is_changed = True
             self.local[name] = (file.size, file.mtime_ns, file.ctime_ns, md5)
 
     def learn_remote(self, name: str, etag: str, md5: str) -> None:
         if etag:
+            self.is_changed = True
             self.remote[name] = (etag, md5)
 
     def keep(self, local: Container[str], remote: Container[str]) -> None:
         """Forget files that are gone."""
+        before = len(self.local) + len(self.remote)
         self.local = {name: known for name, known in self.local.items() if name in local}
         self.remote = {name: known for name, known in self.remote.items() if name in remote}
+        self.is_changed |= len(self.local) + len(self.remote) < before
 
     def save(self, file: Path) -> None:
-        """Write the file, whole or not at all; where the disk does not take it, the next transfer hashes again."""
+        """Write what is new, whole or not at all; where the disk does not take it, the next transfer hashes again."""
+        if not self.is_changed:
+            return
         content = {"version": VERSION, "local": self.local, "remote": self.remote}
         beside = file.with_name(f"{file.name}.{os.getpid()}")
         with suppress(OSError):

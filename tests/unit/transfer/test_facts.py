@@ -57,7 +57,23 @@ def test_a_damaged_file_is_as_none(tmp_path, text):
 
 def test_a_disk_that_cannot_be_written_to_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
-    Facts().save(tmp_path / "file" / "facts.json")
+    facts = Facts()
+    facts.learn_remote("x", "e", "m")
+    facts.save(tmp_path / "file" / "facts.json")
+
+
+def test_only_what_is_new_is_written(tmp_path):
+    facts = Facts()
+    facts.learn_remote("x", "e", "m")
+    facts.save(tmp_path / "facts.json")
+    loaded = Facts.load(tmp_path / "facts.json")
+    (tmp_path / "facts.json").unlink()
+    loaded.keep({}, {"x"})
+    loaded.save(tmp_path / "facts.json")
+    assert not (tmp_path / "facts.json").exists()
+    loaded.keep({}, {})
+    loaded.save(tmp_path / "facts.json")
+    assert Facts.load(tmp_path / "facts.json") == Facts()
 
 
 def test_what_is_gone_is_forgotten():
