@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -63,13 +64,23 @@ class OwnPackages:
         return platform.python_version()
 
     def version(self, name: str) -> str | None:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            return None
+        return _installed_version(name, _folder_times())
 
     def requires(self, name: str) -> Sequence[str]:
         return metadata.requires(name) or ()
+
+
+@lru_cache(maxsize=512)
+def _installed_version(name: str, _: tuple[int, ...]) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _folder_times() -> tuple[int, ...]:
+    """They change when something is installed or removed; to read the packages for each step takes longer."""
+    return tuple(os.stat(path).st_mtime_ns for path in sys.path if os.path.isdir(path))  # noqa: PTH112, PTH116
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,21 +157,38 @@ def _family(leader: ProcessId, mark: str) -> Iterator[int]:
     """The living processes of a job."""
     stranger = _Status.read(leader.pid)
     session = None if stranger and stranger.ticks != leader.ticks else leader.pid
-    for pid in _own_processes():
+    # Who was there before the job is none of its processes.
+    for pid in _started_since(leader.ticks):
         status = _Status.read(pid)
-        # Who was there before the job is none of its processes; its variables need not be read.
-        if status is None or not status.lives or status.ticks < leader.ticks:
-            continue
-        if status.session == session or _has_mark(pid, mark):
+        if status and status.lives and (status.session == session or _has_mark(pid, mark)):
             yield pid
 
 
-def _own_processes() -> Iterator[int]:
-    me, user = os.getpid(), os.getuid()
-    for name in os.listdir(_PROC):  # noqa: PTH208 - some hundred, after each job
-        with contextlib.suppress(FileNotFoundError):
-            if name.isdigit() and int(name) != me and os.stat(f"{_PROC}/{name}").st_uid == user:  # noqa: PTH116
-                yield int(name)
+# Process → the inode of its folder in /proc, and when it started. A later process of the same number has another
+# inode, so that after each job only those processes are looked at that were not there at the last look.
+_starts: dict[int, tuple[int, int]] = {}
+
+
+def _started_since(ticks: int) -> list[int]:
+    """This user's processes that started then or later; all but this one."""
+    global _starts
+    # Replaced as a whole, for threads may look at the same time.
+    known, found = _starts, {}
+    with os.scandir(_PROC) as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                pid, inode = int(entry.name), entry.inode()
+                before = known.get(pid)
+                found[pid] = before if before and before[0] == inode and before[1] else (inode, start_ticks(pid))
+    _starts = found
+    me = os.getpid()
+    return [pid for pid, (_, start) in found.items() if start >= ticks and pid != me and _is_own(pid)]
+
+
+def _is_own(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(f"{_PROC}/{pid}").st_uid == os.getuid()  # noqa: PTH116 - see _read
+    return False
 
 
 def _has_mark(pid: int, mark: str) -> bool:

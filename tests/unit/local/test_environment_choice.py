@@ -221,6 +221,19 @@ def test_the_own_packages_are_those_of_this_interpreter():
     assert own.python == ".".join(map(str, sys.version_info[:3]))
 
 
+def test_what_is_installed_or_removed_meanwhile_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    own = OwnPackages()
+    assert own.version("made-by-a-test") is None
+    folder = tmp_path / "made_by_a_test-1.5.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: made-by-a-test\nVersion: 1.5\n")
+    assert own.version("made-by-a-test") == "1.5"
+    (folder / "METADATA").unlink()
+    folder.rmdir()
+    assert own.version("made-by-a-test") is None
+
+
 def test_the_sdks_plain_environment_needs_nothing():
     definition = {
         "python": {
