@@ -1,0 +1,199 @@
+"""Exports held against SDK v2 itself, as processes: it writes variables that SDK v1 reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import pytest
+
+from tests.acceptance.conftest import ROOT
+from tests.acceptance.mfe import FrontEnd
+
+EXAMPLES = ROOT / "examples"
+AZURE = {"ws_name": "w-v2", "resource_group": "g", "subscription_id": "11111111-2222-3333-4444-555555555555"}
+SCRIPT = """
+import json, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+given = dict(zip(arguments[::2], arguments[1::2]))
+text = json.dumps({name: given[name] for name in ("--config", "--word") if name in given}, sort_keys=True)
+if "--input-folder" in given:
+    text += Path(given["--input-folder"], "result.txt").read_text()
+for folder in filter(None, ("outputs", given.get("--output-folder"))):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(folder, "result.txt").write_text(text)
+"""
+
+BOTH_WAYS = """
+from azureml_wrapper import PipelineWrapper
+from azureml_wrapper.v2.read import read_job
+from azureml_wrapper.v2.submit.jobs import submit
+pipeline = PipelineWrapper.from_config("config.json")
+pipeline.workspace.register_env("env", [])
+pipeline.workspace.register_compute("cpu")
+exported = pipeline.to_v2("v2")
+pipeline.run("e").download("config")
+job, notes = read_job(exported.folder / "pipeline.yml")
+assert notes == [], notes
+run = submit(pipeline.workspace.ws, job)
+run.wait()
+run.download("export")
+"""
+
+
+@pytest.fixture
+def front(tmp_path):
+    front = FrontEnd(tmp_path)
+    yield front
+    front.close()
+
+
+def everything(folder, scope):
+    """A pipeline with all that the exporter knows."""
+    (folder / "src").mkdir()
+    (folder / "src" / "step.py").write_text(SCRIPT)
+    step = {"script_name": "step", "script_directory": "src"}
+    config = {
+        **scope,
+        "env_name": "env",
+        "compute_name": "cpu",
+        "pipeline_parameters": {"lr": 2e-5, "word": "it is", "flag": True},
+        "steps": {
+            "a": {
+                **step,
+                "step_name": "First step",
+                "step_config": {"lr": "${{parameters.lr}}", "flag": "${{parameters.flag}}", "x": "it's $HOME é"},
+                "arguments": {"--word": "${{parameters.word}}"},
+                "allow_reuse": False,
+            },
+            "b": {**step, "step_name": "second", "step_config": {"y": [1, None]}},
+            "c": {**step, "step_name": "third", "input_steps": {"--input-folder": "a"}},
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def with_data(folder, scope):
+    everything(folder, scope)
+    config = json.loads((folder / "config.json").read_text())
+    config["steps"]["b"] |= {
+        "input_datasets": {"--table": "sales", "--images": "cats"},
+        "input_paths": {
+            "--raw": {"datastore": "store", "path": "a/b.csv"},
+            "--dir": {"datastore": "store", "path": "a", "mode": "download", "parameter": "place"},
+        },
+        "env_name": "other",
+        "compute_name": "gpu",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.slow
+def test_every_file_of_every_export_is_loaded_by_azure_ai_ml(shell):
+    shutil.copytree(EXAMPLES / "quickstart", shell.folder / "quickstart", ignore=shutil.ignore_patterns("results"))
+    shutil.copytree(EXAMPLES / "tutorial", shell.folder / "tutorial")
+    (shell.folder / "more").mkdir()
+    with_data(shell.folder / "more", AZURE)
+    week = ["--schedule", "Week", "--interval", "2", "--hours", "10", "--week-days", "Monday"]
+    shell.aml("export", "quickstart/config.json", "-o", "quickstart/v2", *week, "--time-zone", "Europe/Paris")
+    program = "import sys; sys.path.insert(0, 'tutorial'); import tutorial; tutorial.example_5().to_v2('tutorial/v2')"
+    shell.run("python", "-c", program)
+    shell.aml("export", "more/config.json", "-o", "more/v2", "--file-dataset", "cats")
+    files = sorted(str(file) for file in shell.folder.glob("*/v2/*.yml"))
+    done = shell.aml("lint", "--validate", *files)
+    assert done.stdout.count("azure-ai-ml loads it.") == len(files) == 12
+
+
+@pytest.mark.slow
+def test_what_azure_ai_ml_refuses_is_told_in_words(shell):
+    (shell.folder / "job.yml").write_text("type: pipeline\njobs:\n  a: {type: command, nope: 1}\n")
+    (shell.folder / "bare.yml").write_text(
+        "type: pipeline\njobs:\n  a: {type: command, command: ls, environment: azureml:e@latest}\n"
+    )
+    told = shell.fails("lint", "--validate", "job.yml", code=2)
+    assert "job.yml" in told
+    assert "Traceback" not in told
+    assert "Compute not set" in shell.fails("lint", "--validate", "bare.yml", code=2)
+
+
+@pytest.mark.slow
+@pytest.mark.local_only
+def test_an_exported_pipeline_gives_the_files_that_its_config_gives(shell):
+    everything(shell.folder, {**AZURE, "subscription_id": "local"})
+    shell.run("python", "-c", BOTH_WAYS)
+    of_config, of_export = (results(shell.folder / name) for name in ("config", "export"))
+    assert of_config == of_export
+    assert set(of_config) == {"First step", "second", "third"}
+    found = json.loads(json.loads(of_config["First step"])["--config"])
+    assert found == {"lr": 2e-5, "flag": True, "x": "it's $HOME é"}
+    assert "it is" in of_config["second"]
+
+
+def results(folder):
+    """Step -> the file that its script has written."""
+    return {file.parts[-3]: file.read_text() for file in folder.glob("*/outputs/result.txt")}
+
+
+@pytest.mark.slow
+def test_aml_run_submits_with_mlclient(shell, front):
+    everything(shell.folder, AZURE)
+    shell.extra |= front.variables
+    done = shell.aml("run", "config.json", "-e", "trial", "--target", "v2", "--no-wait", "--set", "lr=0.5")
+    assert front.unknown == []
+    ((name, job),) = front.jobs.items()
+    assert done.stdout.splitlines() == [f"Job {name}", f"https://ml.azure.com/{name}"]
+    assert job["experimentName"] == "trial"
+    assert job["jobType"] == "Pipeline"
+    assert {key: each["value"] for key, each in job["inputs"].items()} == {
+        "lr": "0.5",
+        "word": "it is",
+        "flag": "true",
+    }
+    assert set(job["jobs"]) == {"first_step", "second", "third"}
+    assert len(front.components) == 3
+    sent = hashlib.sha256((shell.folder / "src" / "step.py").read_bytes()).hexdigest()
+    assert sent in {hashlib.sha256(body).hexdigest() for body in front.blobs.values()}
+
+
+@pytest.mark.slow
+def test_a_ready_client_is_used_and_its_variable_does_not_stay(shell, front):
+    everything(shell.folder, AZURE)
+    shell.extra |= front.variables
+    program = """
+import os, sys
+from azure.identity import ManagedIdentityCredential
+from azureml_wrapper import PipelineWrapper
+from azureml_wrapper.v2.client import open_client, submit
+pipeline = PipelineWrapper.from_config("config.json")
+client = open_client(pipeline.workspace.scope, credential=ManagedIdentityCredential())
+print(submit(pipeline, "e", client=client).name, os.environ.get("AZUREML_CURRENT_CLOUD"))
+print([name for name in sys.modules if name.startswith("azureml.")])
+"""
+    lines = shell.run("python", "-c", program).stdout.splitlines()
+    assert lines[-2] == f"{next(iter(front.jobs))} None"
+    assert lines[-1] == "[]"
+
+
+def test_the_local_azure_ml_is_not_given_jobs_of_sdk_v2(shell):
+    everything(shell.folder, {**AZURE, "subscription_id": "local"})
+    assert "speaks SDK v1" in shell.fails("run", "config.json", "-e", "e", "--target", "v2", code=2)
+
+
+def test_a_mistake_is_linted_with_file_and_line(shell):
+    (shell.folder / "c.yml").write_text("name: c\ntype: amlcompute\nmin_instances: 3\nmax_instances: 1\n")
+    told = shell.fails("lint", "c.yml", code=2)
+    assert "c.yml has 2 problems" in told
+    assert "line 3: min_instances is 3, more than max_instances, 1." in told
+
+
+def test_an_export_says_what_was_written_and_what_needs_a_hand(shell):
+    shutil.copytree(EXAMPLES / "quickstart", shell.folder / "q", ignore=shutil.ignore_patterns("results"))
+    lines = shell.aml("export", "q/config.json", "-o", "q/v2").stdout.splitlines()
+    assert lines[0] == "Wrote REPORT.md, compute.yml, config.json, environment.yml, pipeline.yml"
+    assert "  step prepare: --penguins, dataset penguins" in lines
+    report = (shell.folder / "q" / "v2" / "REPORT.md").read_text()
+    assert "### ../scripts/train.py" in report
+    assert "| `script.run.log(…)` | `mlflow.log_metric(name, value)` |" in report
+    assert str(shell.folder) not in report
