@@ -112,8 +112,10 @@ def access(scope: Scope, *, target: str | None, address: str) -> Access:
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
-    _prepare_sdk(None)
-    info = control.start(Home())
+    # Not by way of `_start`, which imports the SDK.
+    home = Home()
+    info = control.start(home)
+    _trust(home, info)
     token = Tokens(info.secret).user(subscription=scope.subscription_id)
     return Access(_addresses(info).base, lambda: token)
 
@@ -287,14 +289,21 @@ _preparing = threading.Lock()
 
 def _prepare_sdk(home: Home | None) -> None:
     """Start the service, and let this process trust it. Safe to call again and again."""
-    from azureml_wrapper.local.domain.addresses import without_proxy
     from azureml_wrapper.local.home import Home
 
     place = home or Home()
     with _preparing:
         info = _start(place)
+    _trust(place, info)
+
+
+def _trust(home: Home, info: ServiceInfo) -> None:
+    """Let this process trust the service, and ask it without a proxy."""
+    from azureml_wrapper.local.domain.addresses import without_proxy
+
+    with _preparing:
         os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
-        os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(place))
+        os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(home))
         os.environ.update(without_proxy(os.environ))
 
 

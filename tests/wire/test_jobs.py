@@ -332,14 +332,19 @@ def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, uniqu
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_azure_is_asked_with_the_token_of_whoever_is_logged_in(wrapper, unique):
-    """A program of its own, with a managed identity; the local service plays Azure's part."""
+@pytest.mark.parametrize(("target", "with_sdk"), [("azure", True), ("local", False)])
+def test_states_are_asked_for_with_the_token_of_whoever_is_logged_in(wrapper, unique, target, with_sdk):
+    """A program of its own, with a managed identity; the local service plays Azure's part.
+
+    Here, and in Azure after `az login`, it does not import the SDK, which takes longer than all that it asks.
+    """
     real = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
-    record = record_of(wrapper, real.experiment.name, real.id, target="azure")
+    record = record_of(wrapper, real.experiment.name, real.id, target=target)
     program = (
         "import sys; from pathlib import Path; from azureml_wrapper.jobs.record import read_record;"
         "from azureml_wrapper.jobs.states import states;"
-        "record = read_record(Path('output/job')); print(states([record])[record.run_id])"
+        "record = read_record(Path('output/job'));"
+        "print(states([record])[record.run_id], 'azureml.core' in sys.modules)"
     )
     record.write(Path("output/job"))
     environment = {**os.environ, **local_environment(Home(), control.start(Home()))}
@@ -347,6 +352,7 @@ def test_azure_is_asked_with_the_token_of_whoever_is_logged_in(wrapper, unique):
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     assert "status='Running'" in done.stdout
+    assert done.stdout.split()[-1] == str(with_sdk)
     real.complete()
 
 
