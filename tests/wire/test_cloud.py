@@ -1,0 +1,177 @@
+"""The cloud executor's parts against a workspace: computes, data, and the run that comes of an order."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+import pytest
+from azureml.core import Datastore
+
+from azureml_wrapper import WorkspaceWrapper
+from azureml_wrapper.cloud import datasets
+from azureml_wrapper.cloud.computes import compute_target, read_file
+from azureml_wrapper.cloud.execution import Execution, Order
+from azureml_wrapper.cloud.project import Project
+from azureml_wrapper.errors import BadName, MissingInput, SnapshotTooLarge, UnregisteredCompute, UnregisteredDatastore
+
+pytestmark = pytest.mark.local_only
+
+
+@pytest.fixture
+def store(ws, unique):
+    name, key = unique("s"), base64.b64encode(secrets.token_bytes(64)).decode()
+    return Datastore.register_azure_blob_container(ws, name, f"c-{name}", name, account_key=key)
+
+
+@pytest.fixture
+def project(tmp_path, unique):
+    """A project with one script, a compute of its own, and an environment without packages."""
+    folder = tmp_path / "project"
+    for name in ("pipeline", "data_blobs/raw", "data_blobs/working/images"):
+        (folder / name).mkdir(parents=True)
+    (folder / "pipeline" / "my script.py").write_text("print('ran')\n")
+    (folder / "data_blobs" / "raw" / "a.txt").write_text("1")
+    (folder / "data_blobs" / "working" / "images" / "b.txt").write_text("2")
+    (folder / "pptdaml.yaml").write_text("name: x\ndependencies:\n  - python=3.10\n")
+    (folder / "compute.yaml").write_text(f"compute_name: {unique('c')}\n")
+    return Project.at(folder)
+
+
+@pytest.fixture
+def order(ws, project, store):
+    """`order(script_path=…)`: an execution, with the datastore of this test."""
+
+    def make(**given):
+        fields = {"script_path": "my script.py", "datastore_name": store.name, **given}
+        return Execution(WorkspaceWrapper.from_workspace(ws), project, Order(**fields))
+
+    return make
+
+
+def stored(store):
+    container = store.blob_service.get_container_client(store.container_name)
+    return {blob.name for blob in container.list_blobs()}
+
+
+# Computes
+
+
+def test_a_compute_is_made_once_and_then_used(ws, project, capsys):
+    wanted = read_file(project.compute_file(None))
+    made = compute_target(ws, wanted)
+    assert (made.name, made.type) == (wanted.name, "AmlCompute")
+    assert f"Compute '{wanted.name}' created" in capsys.readouterr().out
+    assert compute_target(ws, wanted).name == wanted.name
+    assert capsys.readouterr().out == f"Compute '{wanted.name}' is there and is used.\n"
+
+
+def test_a_compute_that_is_there_is_used_as_it_is_and_what_differs_is_told(ws, project, capsys):
+    file = project.compute_file(None)
+    compute_target(ws, read_file(file))
+    file.write_text(f"{file.read_text()}compute_max_nodes: 3\n")
+    found = compute_target(ws, read_file(file))
+    assert found.scale_settings.maximum_node_count == 1
+    assert "as it is, though its file says otherwise: compute_max_nodes is 1, not 3." in capsys.readouterr().out
+
+
+def test_a_file_of_az_ml_makes_the_same(ws, unique, tmp_path):
+    name = unique("c")
+    text = f"name: {name}\ntype: amlcompute\nsize: STANDARD_D2_V2\nmax_instances: 2\n"
+    file = tmp_path / "az.yaml"
+    file.write_text(text)
+    made = compute_target(ws, read_file(file))
+    assert (made.vm_size.upper(), made.scale_settings.maximum_node_count) == ("STANDARD_D2_V2", 2)
+
+
+def test_a_compute_may_be_named_and_is_missed_with_near_names(ws, project):
+    made = compute_target(ws, read_file(project.compute_file(None)))
+    assert compute_target(ws, made.name).name == made.name
+    with pytest.raises(UnregisteredCompute, match=f"Did you mean .*{made.name}"):
+        compute_target(ws, f"{made.name}x")
+
+
+# Data
+
+
+def test_raw_and_working_are_uploaded_and_nothing_else(project, store, capsys):
+    (project.folder / "data_blobs" / "notes.txt").write_text("mine")
+    datasets.upload(project, store, "data_blobs")
+    assert stored(store) == {"data_blobs/raw/a.txt", "data_blobs/working/images/b.txt"}
+    assert "data_blobs/raw: 1 uploaded" in capsys.readouterr().out
+    datasets.upload(project, store, "data_blobs")
+    assert "data_blobs/raw: 1 unchanged; 0 bytes" in capsys.readouterr().out
+
+
+def test_what_is_gone_stays_in_the_storage_unless_it_is_asked_for(project, store):
+    (project.folder / "data_blobs" / "raw" / "c.txt").write_text("3")
+    datasets.upload(project, store, "d")
+    (project.folder / "data_blobs" / "raw" / "a.txt").unlink()
+    datasets.upload(project, store, "d")
+    assert "d/raw/a.txt" in stored(store)
+    datasets.upload(project, store, "d", delete=True)
+    assert stored(store) == {"d/raw/c.txt", "d/working/images/b.txt"}
+
+
+def test_a_project_without_data_is_told(tmp_path, store, capsys):
+    (tmp_path / "pipeline").mkdir()
+    datasets.upload(Project.at(tmp_path), store, "d")
+    assert "no data to upload" in capsys.readouterr().out
+    assert stored(store) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("working/images", "working/images/"), ("working/images/b.txt", "working/images/b.txt"), ("", "/")],
+)
+@pytest.mark.parametrize("mode", ["mount", "download"])
+def test_a_required_folder_and_a_required_file_are_told_apart(ws, project, store, path, told, mode):
+    datasets.upload(project, store, "d")
+    consumed, found = datasets.required(ws, store, "d", path, mode=mode)
+    assert (consumed.mechanism, found) == (mode, told)
+
+
+def test_data_that_are_not_in_the_storage_are_missed_with_near_names(ws, project, store):
+    datasets.upload(project, store, "d")
+    with pytest.raises(MissingInput, match=r"Did you mean 'working/images'\?.*--should-upload-datasets True"):
+        datasets.required(ws, store, "d", "working/image", mode="mount")
+    with pytest.raises(MissingInput, match="Correct --required-datasets-path"):
+        datasets.required(ws, store, "d", "working/images/c", mode="mount")
+
+
+# Orders
+
+
+def test_an_order_is_checked_before_the_workspace_is_asked(order, project, monkeypatch):
+    with pytest.raises(BadName, match="my experiment"):
+        order(experiment_name="my experiment")
+    assert order().experiment == "my-script"
+    monkeypatch.setattr("azureml._restclient.snapshots_client.SNAPSHOT_MAX_SIZE_BYTES", 10)
+    with pytest.raises(SnapshotTooLarge, match=r"Most of it: my script\.py"):
+        order()
+
+
+def test_a_run_is_known_by_its_id_from_the_beginning(order, unique):
+    execution = order(experiment_name=unique("e"), required_datasets_path="working/images", arguments=("--x", "1"))
+    assert execution.submitted() is None
+    run = execution.submit()
+    assert run.id == execution.run_id == execution.submitted().id
+    run.wait(timeout=120)
+    assert run.logs().endswith("ran\n")
+    definition = run.raw.get_details()["runDefinition"]
+    assert definition["arguments"] == ["--x", "1"]
+    assert (
+        definition["environmentVariables"]
+        | {
+            "CLOUD_EXECUTOR_SCRIPT": "my script.py",
+            "CLOUD_EXECUTOR_DATASETS": "working/images/",
+        }
+        == definition["environmentVariables"]
+    )
+
+
+def test_a_datastore_that_does_not_exist_is_missed_before_anything_is_sent(order):
+    execution = order(datastore_name="nosuchstore")
+    with pytest.raises(UnregisteredDatastore):
+        execution.submit()
+    assert execution.submitted() is None
