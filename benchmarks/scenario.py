@@ -66,5 +66,5 @@ class Scenario:
     about: str
     open: Open
     limit: float = 120.0
-    budget: float = 30.0
+    budget: float = 20.0
     quantities: tuple[Quantity, ...] = field(default=(Quantity(key="seconds", heading="time"),))

@@ -57,6 +57,7 @@ TRIVIAL = Scenario(
     title="A chain of 10 trivial steps",
     about=ABOUT.format(what="A step reads a number, adds one, and leaves it for the next."),
     open=open_chain(sdk=False),
+    budget=30,
     quantities=QUANTITIES,
 )
 WITH_SDK = Scenario(
@@ -64,6 +65,5 @@ WITH_SDK = Scenario(
     title="A chain of 10 steps that import the SDK",
     about=ABOUT.format(what="The same steps, each of which does `from azureml.core import Run`."),
     open=open_chain(sdk=True),
-    budget=20,
     quantities=QUANTITIES,
 )

@@ -90,7 +90,7 @@ CHAINS = Scenario(
     title="Chains of 10 to 1,000 steps",
     about=ABOUT.format(what="The trivial steps of above, in a row."),
     open=open_growth("chain", CHAIN, PEERS_CHAIN),
-    budget=10,
+    budget=8,
     quantities=QUANTITIES,
 )
 FANS = Scenario(
@@ -98,7 +98,7 @@ FANS = Scenario(
     title="200 steps side by side",
     about=ABOUT.format(what="200 steps that read one source, two at a time where a tool can."),
     open=open_growth("fan", FAN, FAN),
-    limit=50,
+    limit=45,
     budget=8,
     quantities=QUANTITIES,
 )

@@ -71,4 +71,5 @@ is the same against a service that acknowledges batches of metrics and forgets t
 SDK's own work. "Offline" is the SDK without a workspace. `get_metrics` reads all
 points of one run.""",
     open=entries,
+    budget=36,
 )
