@@ -72,14 +72,22 @@ class Lanes:
             self._changed.notify_all()
 
     def _enter_now(self, ticket: _Ticket) -> bool:
-        first = next((other for other in self._waiting if self._has_place(other)), None)
-        if first is not ticket:
+        if self._first() is not ticket:
             return False
         self._waiting.remove(ticket)
         self._running[ticket.lane] += ticket.nodes
         # The next one may have a place too.
         self._changed.notify_all()
         return True
+
+    def _first(self) -> _Ticket | None:
+        """Who may enter: never before an earlier job of the same compute, which may wait for several nodes."""
+        passed: set[Lane] = set()
+        for ticket in self._waiting:
+            if ticket.lane not in passed and self._has_place(ticket):
+                return ticket
+            passed.add(ticket.lane)
+        return None
 
     def _has_place(self, ticket: _Ticket) -> bool:
         here = self._running[ticket.lane]

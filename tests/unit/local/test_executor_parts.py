@@ -108,6 +108,26 @@ def test_who_waits_longest_is_next_and_somebody_elses_limit_does_not_hold_it_up(
     assert order[3:] == ["first", "second"]
 
 
+def test_a_job_of_several_nodes_waits_for_all_and_is_not_overtaken():
+    lanes, order = Lanes(cores=9), []
+    assert enter(lanes, "a", 2)
+
+    def wait(name: str, nodes: int) -> None:
+        lanes.enter(("w", "a"), 2, nodes=nodes, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
+        order.append(name)
+        lanes.leave(("w", "a"), nodes)
+
+    threads = [threading.Thread(target=wait, args=given) for given in (("both", 2), ("one", 1))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    assert order == ["both waits", "one waits"]
+    lanes.leave(("w", "a"))
+    for thread in threads:
+        thread.join(5)
+    assert order[2:] == ["both", "one"]
+
+
 # Ends
 
 
