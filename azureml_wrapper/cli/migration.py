@@ -49,6 +49,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--datastore", "datastore_name", help="The blob container that On_blob_change watched.")
 @click.option("--path", "path_on_datastore", help="The folder of it.")
 @click.option("--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two looks.")
+@click.option("--data-path-parameter", help="The parameter that was given the changed blob.")
 @click.option(
     "--blob-change",
     type=click.Choice(_BLOB_CHANGES),
@@ -63,6 +64,7 @@ def export(config: Path, folder: Path, *, validate: bool, force: bool, **given: 
     """Write the pipeline of CONFIG as YAML of `az ml` (SDK v2), with a report of what needs a hand."""
     from azureml_wrapper import PipelineWrapper
 
+    _refuse_steps(config)
     made = PipelineWrapper.from_config(config).to_v2(folder, force=force, **_choices(given))
     _tell(made)
     _lint(made.files)
@@ -97,6 +99,18 @@ def _choices(given: dict[str, Any]) -> dict[str, Any]:
     # What is left is the schedule's; the interval of looking has a default, and alone makes none.
     alone = present.keys() == {"polling_interval"} and present["polling_interval"] == DEFAULT_POLLING_MINUTES
     return {**choices, "schedule": None if alone else present}
+
+
+def _refuse_steps(config: Path) -> None:
+    """Before a workspace is looked for, which these files do not name."""
+    from azureml_wrapper.config.loader import read_document
+    from azureml_wrapper.config.steps_file import is_steps_file
+    from azureml_wrapper.errors import BadPipeline
+
+    if is_steps_file(read_document(config).data):
+        from azureml_wrapper.v2.export.export import STEPS_FILE
+
+        raise BadPipeline(f"{config}: {STEPS_FILE}")
 
 
 def _tell(made: Export) -> None:

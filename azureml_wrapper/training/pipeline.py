@@ -42,10 +42,9 @@ class StepsPipeline(PipelineWrapper):
 
     def to_v2(self, directory: PathLike, *, force: bool = False, **choices: Any) -> Export:
         """Not done for these files: their data and clusters are named by variables, which no export can write."""
-        raise BadPipeline(
-            "A pipeline configuration file is not exported to SDK v2: its cluster and its datastores are named by "
-            "variables of the environment. Write the pipeline as a config (`aml init`), and export that."
-        )
+        from azureml_wrapper.v2.export.export import STEPS_FILE
+
+        raise BadPipeline(STEPS_FILE)
 
     def build_steps(self) -> list[Any]:
         """The SDK's steps; what they need of the cluster and the datastores is made where it is not there."""

@@ -197,3 +197,19 @@ def test_an_export_says_what_was_written_and_what_needs_a_hand(shell):
     assert "### ../scripts/train.py" in report
     assert "| `script.run.log(…)` | `mlflow.log_metric(name, value)` |" in report
     assert str(shell.folder) not in report
+
+
+def test_a_schedule_for_blobs_is_refused_unless_a_choice_is_made(shell):
+    everything(shell.folder, AZURE)
+    watch = ["export", "config.json", "-o", "v2", "--schedule", "On_blob_change", "--datastore", "raw"]
+    assert "--blob-change poll" in shell.fails(*watch, code=2)
+    shell.aml(*watch, "--blob-change", "event-grid", "--data-path-parameter", "place")
+    report = (shell.folder / "v2" / "REPORT.md").read_text()
+    assert "Microsoft.Storage.BlobCreated" in report
+    assert "the event's `subject`" in report
+
+
+def test_a_pipeline_configuration_file_is_refused_by_name(shell):
+    shutil.copytree(EXAMPLES / "train_pipeline", shell.folder / "t")
+    told = shell.fails("export", "t/pipeline_config.json", "-o", "v2", code=2)
+    assert "t/pipeline_config.json: a pipeline configuration file is not exported" in told

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
 
 CONFIG = "config.json"
+STEPS_FILE = (
+    "a pipeline configuration file is not exported to SDK v2: its cluster and its datastores are named by variables "
+    "of the environment. Write the pipeline as a config (`aml init pipeline`), and export that."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
