@@ -21,6 +21,10 @@ given = dict(zip(arguments[::2], arguments[1::2]))
 text = json.dumps({name: given[name] for name in ("--config", "--word") if name in given}, sort_keys=True)
 if "--input-folder" in given:
     text += Path(given["--input-folder"], "result.txt").read_text()
+if "--images" in given:
+    from azureml.core import Run
+    assert Run.get_context().input_datasets["cats"] == given["--images"]
+    text += str([path.read_text() for path in Path(given["--images"]).iterdir()])
 for folder in filter(None, ("outputs", given.get("--output-folder"))):
     Path(folder).mkdir(parents=True, exist_ok=True)
     Path(folder, "result.txt").write_text(text)
@@ -33,7 +37,13 @@ from azureml_wrapper.v2.submit.jobs import submit
 pipeline = PipelineWrapper.from_config("config.json")
 pipeline.workspace.register_env("env", [])
 pipeline.workspace.register_compute("cpu")
-exported = pipeline.to_v2("v2")
+from pathlib import Path
+from azureml.core import Dataset
+Path("cats").mkdir()
+Path("cats", "a.txt").write_text("meow")
+store = pipeline.workspace.ws.get_default_datastore()
+Dataset.File.upload_directory("cats", (store, "cats")).register(pipeline.workspace.ws, "cats")
+exported = pipeline.to_v2("v2", file_datasets=["cats"])
 pipeline.run("e").download("config")
 job, notes = read_job(exported.folder / "pipeline.yml")
 assert notes == [], notes
@@ -122,6 +132,9 @@ def test_what_azure_ai_ml_refuses_is_told_in_words(shell):
 @pytest.mark.local_only
 def test_an_exported_pipeline_gives_the_files_that_its_config_gives(shell):
     everything(shell.folder, {**AZURE, "subscription_id": "local"})
+    config = json.loads((shell.folder / "config.json").read_text())
+    config["steps"]["c"]["input_datasets"] = {"--images": "cats"}
+    (shell.folder / "config.json").write_text(json.dumps(config))
     shell.run("python", "-c", BOTH_WAYS)
     of_config, of_export = (results(shell.folder / name) for name in ("config", "export"))
     assert of_config == of_export
@@ -129,6 +142,7 @@ def test_an_exported_pipeline_gives_the_files_that_its_config_gives(shell):
     found = json.loads(json.loads(of_config["First step"])["--config"])
     assert found == {"lr": 2e-5, "flag": True, "x": "it's $HOME é"}
     assert "it is" in of_config["second"]
+    assert of_config["third"].endswith("['meow']")
 
 
 def results(folder):
