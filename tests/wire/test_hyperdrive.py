@@ -24,6 +24,8 @@ from azureml.train.hyperdrive import (
     uniform,
 )
 
+from azureml_wrapper import RunWrapper
+
 TRAIN = """
 import argparse
 from azureml.core import Run
@@ -174,9 +176,10 @@ time.sleep(60)
 @pytest.mark.slow
 def test_a_cancelled_sweep_stops_its_runs(sweep):
     run = sweep(GridParameterSampling({"--lr": choice(1, 2, 3)}), WAIT)
-    run.cancel()
-    run.wait_for_completion(show_output=False, raise_on_error=False)
-    assert run.get_status() == "Canceled"
+    waiting = RunWrapper(run)
+    waiting.cancel()
+    # The SDK's own waiting ends with CancelRequested.
+    assert waiting.wait().status == "Canceled"
     assert {child.get_status() for child in run.get_children()} == {"Canceled"}
     assert len(list(run.get_children())) <= 2
 
