@@ -9,8 +9,8 @@ from benchmarks import environments
 from benchmarks.pipelines import Pipeline
 
 FLOWS = Path(__file__).parent / "flows"
-# Of no user, and without telemetry: https://consoledonottrack.com
-CLEAN = {"LANG": "C.UTF-8", "DO_NOT_TRACK": "1", "PYTHONDONTWRITEBYTECODE": ""}
+# Of no user, and without telemetry: https://consoledonottrack.com, and the SDK's own switch.
+CLEAN = {"LANG": "C.UTF-8", "DO_NOT_TRACK": "1", "HBI_WORKSPACE_JOB": "true"}
 
 
 class Peer:

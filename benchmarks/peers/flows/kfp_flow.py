@@ -35,5 +35,6 @@ def fan() -> None:
 
 
 if __name__ == "__main__":
-    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root="outputs")
+    cached = bool(os.environ.get("CACHE"))
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root="outputs", enable_caching=cached)
     {"chain": chain, "fan": fan}[os.environ["SHAPE"]]()
