@@ -18,7 +18,7 @@ help:
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
 	@echo "make bench   measure everything beside other tools, and write docs/performance.md; one: make bench ARGS=chain"
-	@echo "make clean   remove the virtual environment and the demo's folder"
+	@echo "make clean   remove the virtual environments, the demo's folder and the data of benchmarks"
 
 demo: $(VENV)/.user
 	@mkdir -p $(DEMO)/user
@@ -46,7 +46,7 @@ bench: $(VENV)/.user
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: stop
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) benchmarks/.envs benchmarks/.work
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.10 or 3.11 is needed (make PYTHON=/path/to/python3.11)."; exit 1; }
