@@ -20,12 +20,16 @@ _PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One value of a metric: its cells by column. `created` is an ISO time in UTC."""
+    """One value of a metric: its cells by column. `created` is an ISO time in UTC, the client's own if `is_timed`.
+
+    The SDK always gives a time; where a client repeats a request without one, a point is known by its id alone.
+    """
 
     point_id: str
     created: str
     data: Mapping[str, Any]
     step: int | None = None
+    is_timed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

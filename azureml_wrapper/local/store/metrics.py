@@ -70,6 +70,7 @@ class MetricStore:
                     faults.append(fault)
                     continue
                 faults.append(None)
+                points = self._without_repeated(key, points)
                 rows += [(key, point.point_id, point.created, point.step, dump(point.data)) for point in points]
             # The SDK's queue repeats a request whose answer was lost, with the same ids.
             self._database.execute_many(
@@ -80,6 +81,19 @@ class MetricStore:
             for listener in self._listeners:
                 listener(workspace, run_id, name)
         return faults
+
+    def _without_repeated(self, key: int, points: list[Point]) -> list[Point]:
+        """Points less those without a time that are there already: their index has the time before the id."""
+        untimed = {point.point_id for point in points if not point.is_timed}
+        if not untimed:
+            return points
+        marks = ", ".join("?" * len(untimed))
+        rows = self._database.all(
+            f"SELECT point_id FROM metric_points WHERE series = ? AND point_id IN ({marks})",  # noqa: S608
+            (key, *untimed),
+        )
+        there = {row["point_id"] for row in rows}
+        return [point for point in points if point.is_timed or point.point_id not in there]
 
     def series(self, workspace: str, run_id: str) -> list[Series]:
         """Every series of a run, in the order in which they were first logged."""

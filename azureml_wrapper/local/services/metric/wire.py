@@ -69,14 +69,20 @@ def read_series(dto: JSON) -> Series:
 def read_points(dto: JSON, now: str, new_id: str) -> list[Point]:
     """The points of a metric; those without an id or a time of their own get `new_id` with a number, and `now`."""
     return [
-        Point(
-            point_id=text(value, "metricId") or f"{new_id}-{number}",
-            created=read_time(text(value, "createdUtc")) or now,
-            step=_step(value.get("step")),
-            data={name: storable(cell) for name, cell in an_object(value, "data").items()},
-        )
+        _read_point(value, now, f"{new_id}-{number}")
         for number, value in enumerate(object_list(dto.get("value"), "value"))
     ]
+
+
+def _read_point(value: JSON, now: str, new_id: str) -> Point:
+    created, own_id = read_time(text(value, "createdUtc")), text(value, "metricId")
+    return Point(
+        point_id=own_id or new_id,
+        created=created or now,
+        step=_step(value.get("step")),
+        data={name: storable(cell) for name, cell in an_object(value, "data").items()},
+        is_timed=created is not None or own_id is None,
+    )
 
 
 def _step(value: Any) -> int | None:
