@@ -109,7 +109,7 @@ def test_on_a_changed_blob_it_fires_within_seconds(local_workspace, pipeline, tm
         "nom du pipeline", "courte description du pipeline", "On_blob_change", datastore_name=store.name
     )
     (tmp_path / "new.csv").write_text("a\n1\n")
-    # Not into a folder: a schedule sees the folder that it watches, not those within (azureml/pipeline/core/schedule.py).
+    # Not into a folder: a schedule sees the folder that it watches, not those within it.
     store.upload_files([str(tmp_path / "new.csv")], show_progress=False)
     run = RunWrapper(await_one(made.schedule.get_last_pipeline_run)).wait()
     assert (run.raw.get_properties()[SCHEDULE_NAME], run.status) == (NAME, "Completed")
