@@ -11,6 +11,7 @@ import subprocess
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -108,8 +109,8 @@ class TestBeforeAnybodyIsAsked:
     def test_nobody_waits_for_a_browser(self, bare, tmp_path):
         """Without a terminal, without `az`: who is not logged in is told what to type, and at once."""
         put(bare, "config", subscription_id="11111111-2222-3333-4444-555555555555")
-        python = os.path.dirname(bare.run("python", "-c", "import sys; print(sys.executable)").stdout)
-        bare.extra["PATH"] = python
+        python = Path(bare.run("python", "-c", "import sys; print(sys.executable)").stdout).parent
+        bare.extra["PATH"] = str(python)
         began = time.monotonic()
         told = bare.fails(*submit(), code=1)
         assert "az login --use-device-code" in told
