@@ -285,6 +285,7 @@ class _Builder:
         self._outputs: dict[str, Any] = {}
         self._parameters: dict[str, Any] = {}
         self._paths = PathBuilder(lookup.ws)
+        self._run_configurations: dict[tuple[str, bool], Any] = {}
 
     def build(self) -> list[Any]:
         from azureml.data import OutputFileDatasetConfig
@@ -334,14 +335,20 @@ class _Builder:
         return arguments + ([OUTPUT_ARGUMENT, self._outputs[step.name]] if wires.has_output else [])
 
     def _run_configuration(self, step: PipelineStep) -> Any:
+        """Steps with the same settings share one: the SDK reads YAML for milliseconds to make it."""
+        key = (self._environment(step), self._is_warm(step))
+        if key not in self._run_configurations:
+            self._run_configurations[key] = self._new_run_configuration(*key)
+        return self._run_configurations[key]
+
+    def _new_run_configuration(self, name: str, is_warm: bool) -> Any:
         from azureml.core.runconfig import DockerConfiguration, RunConfiguration
 
         configuration = RunConfiguration()
-        name = self._environment(step)
         configuration.environment = self._lookup.environments([name])[name]
         # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
         configuration.docker = DockerConfiguration(use_docker=True)
-        if not self._is_warm(step) and self._pipeline.workspace.is_local:
+        if not is_warm and self._pipeline.workspace.is_local:
             configuration.environment_variables = {WARM_VARIABLE: "false"}
         return configuration
 
