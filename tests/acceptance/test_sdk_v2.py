@@ -177,6 +177,7 @@ def test_a_ready_client_is_used_and_its_variable_does_not_stay(shell, front):
     shell.extra |= front.variables
     program = """
 import os, sys
+os.environ.pop("AZUREML_CURRENT_CLOUD", None)
 from azure.identity import ManagedIdentityCredential
 from azureml_wrapper import PipelineWrapper
 from azureml_wrapper.v2.client import open_client, submit

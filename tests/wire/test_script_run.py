@@ -181,7 +181,8 @@ def test_logs_stream_while_waiting(submit):
 
 
 def test_wait_for_completion_shows_the_log_and_raises_on_failure(submit, capsys):
-    run = submit("print('before')\nraise ValueError('bad thing')")
+    # The SDK shows no log of a run that has ended before its first look.
+    run = submit("import time\nprint('before')\ntime.sleep(2)\nraise ValueError('bad thing')")
     with pytest.raises(ActivityFailedException, match="bad thing"):
         run.wait_for_completion(show_output=True)
     assert "before" in capsys.readouterr().out
