@@ -54,8 +54,8 @@ def ratio(
 
 
 def one_more_step(results: Results) -> float | None:
-    """Milliseconds that a step of a chain adds, between 10 and 100 steps; its own work is in it."""
-    medians = results["growth"].medians(OURS, "inner") if "growth" in results else {}
+    """Milliseconds that a step adds to a chain's run, between 10 and 100 steps; its own work is in it."""
+    medians = results["growth"].medians(OURS, "served") if "growth" in results else {}
     found = slope({size: value for size, value in medians.items() if size in (10, 100)})
     return None if found is None else found * 1000
 
@@ -76,7 +76,7 @@ LOGGING = "100,000 run.log calls, one script"
 
 FIGURES = (
     Figure(
-        what="one more trivial warm step in a chain, its own work included",
+        what="one more trivial warm step in a run, its own work included",
         most=50,
         unit="ms",
         measured=one_more_step,

@@ -133,9 +133,12 @@ def test_a_figure_without_numbers_is_not_reached():
     assert figure.row({"plain": a_result("plain", a_line("ours", reason="failed"))})[3] == "not measured"
 
 
-def test_figures_of_growth_are_those_of_the_steps_between_submit_and_end():
-    inner = {10: 1.0, 100: 5.5, 1000: 120.0}
-    lines = [a_line(f"{size}", 9.0, group="azureml_wrapper", size=size, inner=[inner[size]]) for size in inner]
+def test_figures_of_growth_leave_out_the_start_and_one_more_step_the_submit():
+    inner, served = {10: 1.0, 100: 5.5, 1000: 120.0}, {10: 0.5, 100: 5.0, 1000: 100.0}
+    lines = [
+        a_line(f"{size}", 9.0, group="azureml_wrapper", size=size, inner=[inner[size]], served=[served[size]])
+        for size in inner
+    ]
     found = {"growth": a_result("growth", *lines)}
     assert one_more_step(found) == pytest.approx(50.0)
     assert per_step(found) == pytest.approx(1.2)
