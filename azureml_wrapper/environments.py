@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import BadArgument, ConfigNotFound
+from azureml_wrapper.errors import BadArgument, BadValue, ConfigNotFound
 from azureml_wrapper.messages import hushed, say
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # What a script needs to log metrics and to read datasets (azureml/core/conda_dependencies.py adds the same where
 # nothing else is asked for).
 SDK_PACKAGE = "azureml-defaults"
+# Lines of a requirements file that pip reads something else for.
+_ELSEWHERE = re.compile(r"-[rc]|--(requirement|constraint)\b|(-e|--editable)(?![ =]*\w+\+)|file:|\.{0,2}/|\.{1,2}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +113,20 @@ def _plain(value: Any) -> Any:
 
 
 def _read_requirements(file: Path | None) -> list[str]:
-    """The lines of a requirements file, without comments."""
+    """The lines of a requirements file, without comments; `BadValue` for one that names a file of this machine."""
     if file is None:
         return []
-    lines = (line.split(" #")[0].strip() for line in _existing(file).read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    found = []
+    for number, line in enumerate(_existing(file).read_text(encoding="utf-8-sig").splitlines(), 1):
+        package = line.split(" #")[0].strip()
+        if _ELSEWHERE.match(package):
+            raise BadValue(
+                f"{file}, line {number}: {package!r} names a file or folder of this machine, and an environment is "
+                "sent its list of packages only. Write the packages here."
+            )
+        if package and not package.startswith("#"):
+            found.append(package)
+    return found
 
 
 def _existing(file: Path) -> Path:
