@@ -21,6 +21,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("config", type=_FILE)
 @click.option("-o", "--output", "folder", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "-c",
+    "--config",
+    "ws_config",
+    type=_FILE,
+    help="The workspace's config, for files that do not name one; else AML_CONFIG, or .azureml/config.json.",
+)
 @click.option("-e", "--experiment", "experiment_name", help="The experiment of the job.")
 @click.option("--package", "dependencies", multiple=True, help="A pip package of the environment; may be repeated.")
 @click.option("--requirements", type=_FILE, help="A file that lists packages of the environment.")
@@ -60,12 +67,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--validate", is_flag=True, help="Load every file with azure-ai-ml, too: pip install 'azureml_wrapper[v2]'."
 )
 @click.option("--force", is_flag=True, help="Overwrite files that no export has written.")
-def export(config: Path, folder: Path, *, validate: bool, force: bool, **given: Any) -> None:
-    """Write the pipeline of CONFIG as YAML of `az ml` (SDK v2), with a report of what needs a hand."""
-    from azureml_wrapper import PipelineWrapper
+def export(config: Path, folder: Path, *, ws_config: Path | None, validate: bool, force: bool, **given: Any) -> None:
+    """Write the pipeline of CONFIG as YAML of `az ml` (SDK v2), with a report of what needs a hand.
 
-    _refuse_steps(config)
-    made = PipelineWrapper.from_config(config).to_v2(folder, force=force, **_choices(given))
+    CONFIG may be a pipeline configuration file, too: docs/pipeline-files.md.
+    """
+    from azureml_wrapper.cli import pipelines
+
+    made = pipelines.load(config, False, ws_config).to_v2(folder, force=force, **_choices(given))
     _tell(made)
     _lint(made.files)
     if validate:
@@ -99,18 +108,6 @@ def _choices(given: dict[str, Any]) -> dict[str, Any]:
     # What is left is the schedule's; the interval of looking has a default, and alone makes none.
     alone = present.keys() == {"polling_interval"} and present["polling_interval"] == DEFAULT_POLLING_MINUTES
     return {**choices, "schedule": None if alone else present}
-
-
-def _refuse_steps(config: Path) -> None:
-    """Before a workspace is looked for, which these files do not name."""
-    from azureml_wrapper.config.loader import read_document
-    from azureml_wrapper.config.steps_file import is_steps_file
-    from azureml_wrapper.errors import BadPipeline
-
-    if is_steps_file(read_document(config).data):
-        from azureml_wrapper.v2.export.export import STEPS_FILE
-
-        raise BadPipeline(f"{config}: {STEPS_FILE}")
 
 
 def _tell(made: Export) -> None:

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.config.steps_file import StepsFile, load_steps
 from azureml_wrapper.config.variables import Variables
 from azureml_wrapper.connection import LOCAL, choose_target
-from azureml_wrapper.errors import BadPipeline, ConfigNotFound
+from azureml_wrapper.errors import ConfigNotFound
 from azureml_wrapper.pipeline import PipelineWrapper
 from azureml_wrapper.training.builder import StepsBuilder, datastore_names
 from azureml_wrapper.training.resources import set_up_compute, set_up_datastore
-from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
+from azureml_wrapper.workspace import WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.config.readers import Document
-    from azureml_wrapper.v2.export.export import Export
 
 
 class StepsPipeline(PipelineWrapper):
@@ -39,12 +38,6 @@ class StepsPipeline(PipelineWrapper):
         """Of a dict, a file or what was read of one; `ConfigError` tells all that is wrong with it."""
         file = load_steps(source)
         return cls(file, open_workspace(ws_config, **options))
-
-    def to_v2(self, directory: PathLike, *, force: bool = False, **choices: Any) -> Export:
-        """Not done for these files: their data and clusters are named by variables, which no export can write."""
-        from azureml_wrapper.v2.export.export import STEPS_FILE
-
-        raise BadPipeline(STEPS_FILE)
 
     def build_steps(self) -> list[Any]:
         """The SDK's steps; what they need of the cluster and the datastores is made where it is not there."""

@@ -12,7 +12,7 @@ from azureml_wrapper.connection import LOCAL, Scope
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
 from azureml_wrapper.v2.export.documents import PIPELINE
-from azureml_wrapper.v2.export.export import choose, job_text
+from azureml_wrapper.v2.export.export import choose, content_of
 
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
@@ -74,7 +74,7 @@ def submit(
     client = open_client(pipeline.workspace.scope) if client is None else client
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PIPELINE
-        file.write_text(job_text(pipeline, file.parent, wanted), encoding="utf-8")
+        file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")
         job = sdk.load(file)
         with sdk.told(f"Workspace {pipeline.workspace.scope.name}"):
             return Submitted(client, client.jobs.create_or_update(job))
@@ -85,5 +85,5 @@ def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[s
     wanted = choose(experiment_name=experiment_name, parameters=pipeline.assign(parameters))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PIPELINE
-        file.write_text(job_text(pipeline, file.parent, wanted), encoding="utf-8")
+        file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")
         sdk.load(file)

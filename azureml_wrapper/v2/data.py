@@ -135,7 +135,8 @@ INPUT: Keys = {
         read=_input_mode,
         becomes="ro_mount, download (eval_mount, eval_download); rw_mount of azureml://datastores/…: a "
         "DataReference; direct; a tabular dataset is always in "
-        "`run.input_datasets`, as SDK v1 has it",
+        "`run.input_datasets`, as SDK v1 has it; direct of another job's output that the command does not use: "
+        "`run_after`",
     ),
     "default": Key(read=lambda place: place.value, becomes="the value of a string, number, integer or boolean"),
     "description": Key(read=text, becomes="for readers of the file"),
@@ -163,7 +164,7 @@ def read_input(place: Place) -> Input | None:
 
 def _data(place: Place, found: dict[str, Any]) -> DataInput:
     is_table, mode = found["type"] == TABLE, found["mode"] or MOUNT
-    if mode == DIRECT and not is_table:
+    if mode == DIRECT and not is_table and not is_output(found["path"]):
         place.fail(f"{place} is {found['type']} in mode direct, which SDK v1 has for tables (mltable) only.")
     if mode == WRITABLE and not isinstance(found["path"], StorePath):
         place.fail(f"{place} is rw_mount, which SDK v1 has for azureml://datastores/… only. Write to an output.")
@@ -172,6 +173,11 @@ def _data(place: Place, found: dict[str, Any]) -> DataInput:
     if is_table and not isinstance(found["path"], (Reference, Binding)):
         place.fail(f"{place} is an mltable that is not registered; SDK v1 reads registered datasets: azureml:NAME.")
     return DataInput(kind=found["type"], path=found["path"], mode=mode, where=place.where)
+
+
+def is_output(path: object) -> bool:
+    """Whether it is what another job of the pipeline writes."""
+    return isinstance(path, Binding) and path.kind == "job output"
 
 
 def _literal(place: Place) -> Literal | Binding | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from azureml_wrapper.config import readers
 from azureml_wrapper.errors import MissingKey, did_you_mean
+from azureml_wrapper.v2 import commands
 from azureml_wrapper.v2.bindings import Binding, in_single_quotes
-from azureml_wrapper.v2.data import DataInput, Input, Literal, Output, read_input, read_output
+from azureml_wrapper.v2.data import DIRECT, TABLE, DataInput, Input, Literal, Output, read_input, read_output
 from azureml_wrapper.v2.jobs import (
     HEADER,
     PARTS,
@@ -56,6 +57,21 @@ class Node:
         """The nodes whose outputs it reads."""
         found = (binding_of(item) for item in self.command.inputs.values())
         return {binding.job for binding in found if binding and binding.kind == "job output"}
+
+    @property
+    def waits(self) -> dict[str, str]:
+        """Inputs that stand for an order alone -> the nodes that are to end first: nothing is read of them."""
+        return orders(self.command)
+
+
+def orders(command: Command) -> dict[str, str]:
+    """Inputs bound to other jobs, in a mode which gives scripts nothing but the address -> those jobs."""
+    direct = {
+        name: item.path
+        for name, item in command.inputs.items()
+        if isinstance(item, DataInput) and item.mode == DIRECT and item.kind != TABLE
+    }
+    return {name: path.job for name, path in direct.items() if isinstance(path, Binding)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +248,12 @@ def _check_command(place: Place, command: Command) -> None:
     if "command" not in place.value:
         at = Place(place.reading, place.path, {**declared})
     check_bindings(at, command, ("input", "output"))
+    used = {binding.name for binding in commands.used(command.command) if binding.kind == "input"}
+    for name in used & orders(command).keys():
+        at.at("inputs").at(name).fail(
+            f"{place}.inputs.{name} is in mode direct and used in the command, which SDK v1 has for tables only. "
+            "Leave out the mode; or the use, where the job is only to wait for the other one."
+        )
     if command.script is None:
         for binding in in_single_quotes(command.command):
             if not isinstance(command.inputs.get(binding.name), Literal):

@@ -100,6 +100,12 @@ def with_data(folder, scope):
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def never_reused(folder):
+    """The steps of the example, as components; two of them share no data."""
+    steps = json.loads((folder / "pipeline_config.json").read_text())
+    return {name: {**step, "allow_reuse": False} for name, step in steps.items()}
+
+
 @pytest.mark.slow
 def test_every_file_of_every_export_is_loaded_by_azure_ai_ml(shell):
     shutil.copytree(EXAMPLES / "quickstart", shell.folder / "quickstart", ignore=shutil.ignore_patterns("results"))
@@ -111,9 +117,14 @@ def test_every_file_of_every_export_is_loaded_by_azure_ai_ml(shell):
     program = "import sys; sys.path.insert(0, 'tutorial'); import tutorial; tutorial.example_5().to_v2('tutorial/v2')"
     shell.run("python", "-c", program)
     shell.aml("export", "more/config.json", "-o", "more/v2", "--file-dataset", "cats")
+    shutil.copytree(EXAMPLES / "train_pipeline", shell.folder / "pipes")
+    (shell.folder / "pipes" / "env.example").rename(shell.folder / "pipes" / ".env")
+    (shell.folder / "pipes" / "every_time.json").write_text(json.dumps(never_reused(shell.folder / "pipes")))
+    shell.aml("export", "pipes/pipeline_config.json", "-o", "pipes/v2", "-c", "more/config.json")
+    shell.aml("export", "pipes/every_time.json", "-o", "again/v2", "-c", "more/config.json")
     files = sorted(str(file) for file in shell.folder.glob("*/v2/*.yml"))
     done = shell.aml("lint", "--validate", *files)
-    assert done.stdout.count("azure-ai-ml loads it.") == len(files) == 12
+    assert done.stdout.count("azure-ai-ml loads it.") == len(files) == 16
 
 
 @pytest.mark.slow
@@ -224,7 +235,13 @@ def test_a_schedule_for_blobs_is_refused_unless_a_choice_is_made(shell):
     assert "the event's `subject`" in report
 
 
-def test_a_pipeline_configuration_file_is_refused_by_name(shell):
+def test_the_workspace_of_a_pipeline_configuration_file_is_given_beside_it(shell):
     shutil.copytree(EXAMPLES / "train_pipeline", shell.folder / "t")
+    (shell.folder / "t" / "env.example").rename(shell.folder / "t" / ".env")
     told = shell.fails("export", "t/pipeline_config.json", "-o", "v2", code=2)
-    assert "t/pipeline_config.json: a pipeline configuration file is not exported" in told
+    assert ".azureml/config.json" in told
+    (shell.folder / "ws.json").write_text(json.dumps(AZURE))
+    lines = shell.aml("export", "t/pipeline_config.json", "-o", "v2", "-c", "ws.json").stdout.splitlines()
+    assert lines[0] == "Wrote REPORT.md, compute.yml, config.json, pipeline.yml"
+    assert json.loads((shell.folder / "v2" / "config.json").read_text())["workspace_name"] == "w-v2"
+    assert "bXkta2V5" not in "".join(file.read_text() for file in (shell.folder / "v2").iterdir())

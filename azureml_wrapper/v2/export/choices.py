@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -28,18 +28,22 @@ _NO_TIME = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """`packages` and `cluster` are None where nobody has said what they consist of."""
+    """`packages` is None where nobody has said what they are; `cluster` has the settings that were given."""
 
     experiment: str | None = None
     name: str | None = None
     file_datasets: frozenset[str] = frozenset()
     shim: bool = True
     packages: Packages | None = None
-    cluster: Cluster | None = None
+    cluster: Mapping[str, Any] = field(default_factory=dict)
     schedule: Recurring | OnBlobChange | None = None
     has_start: bool = False
     blob_change: str = REFUSE
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def cluster_upon(self, default: Cluster) -> Cluster:
+        """The cluster with the settings that were given, and those of the default one where none was."""
+        return replace(default, **self.cluster)
 
 
 def packages_of(given: Mapping[str, Any] | None) -> Packages | None:
@@ -49,10 +53,10 @@ def packages_of(given: Mapping[str, Any] | None) -> Packages | None:
     return environments.packages(**{"dependencies": None, **given}) if given else None
 
 
-def cluster_of(given: Mapping[str, Any] | None) -> Cluster | None:
-    """The keywords of `register_compute` as a cluster."""
+def cluster_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keywords of `register_compute` as settings of a cluster."""
     _check("compute", given or {}, set(_COMPUTE))
-    return Cluster(**{_COMPUTE[name]: value for name, value in given.items()}) if given else None
+    return {_COMPUTE[name]: value for name, value in (given or {}).items()}
 
 
 def schedule_of(given: Mapping[str, Any] | None, blob_change: str) -> Recurring | OnBlobChange | None:

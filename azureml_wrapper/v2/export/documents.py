@@ -43,27 +43,43 @@ def pipeline_job(pipeline: PipelineWrapper, choices: Choices, folder: Path) -> d
     )
     inputs = {name: _input(kind, of, pipeline, choices) for (kind, of), name in named.items()}
     pairs = zip(pipeline.steps, pipeline._wires, strict=True)
+    jobs = {around.nodes[step.name]: node_of(step, wires, around) for step, wires in pairs}
+    return job(pipeline.compute_name, jobs, inputs=inputs, experiment=choices.experiment)
+
+
+def job(
+    compute_name: str,
+    jobs: Mapping[str, Any],
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    experiment: str | None = None,
+) -> dict[str, Any]:
+    """What stands around the jobs of a pipeline."""
     return {
         "$schema": f"{_SCHEMAS}pipelineJob.schema.json",
         "type": "pipeline",
-        **({"experiment_name": choices.experiment} if choices.experiment else {}),
+        **({"experiment_name": experiment} if experiment else {}),
         **({"inputs": inputs} if inputs else {}),
         "settings": {
-            "default_compute": f"azureml:{pipeline.compute_name}",
+            "default_compute": f"azureml:{compute_name}",
             # SDK v1's default, written down so that a default of SDK v2 does not count.
             "continue_on_step_failure": False,
         },
-        "jobs": {around.nodes[step.name]: node_of(step, wires, around) for step, wires in pairs},
+        "jobs": jobs,
     }
 
 
 def environment(name: str, packages: Packages) -> dict[str, Any]:
     """An environment's file."""
-    head = {"$schema": f"{_SCHEMAS}environment.schema.json", "name": name}
+    return {"$schema": f"{_SCHEMAS}environment.schema.json", "name": name, **content_of_environment(packages)}
+
+
+def content_of_environment(packages: Packages) -> dict[str, Any]:
+    """The image, and the packages upon it; an image alone has everything."""
     image = packages.docker_image or DEFAULT_IMAGE
     if packages.docker_image and not (packages.dependencies or packages.requirements or packages.conda_file):
-        return {**head, "image": image}
-    return {**head, "image": image, "conda_file": _conda(packages)}
+        return {"image": image}
+    return {"image": image, "conda_file": _conda(packages)}
 
 
 def compute(name: str, cluster: Cluster) -> dict[str, Any]:

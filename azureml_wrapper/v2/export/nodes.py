@@ -78,9 +78,13 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def path_input(given: PathInput) -> dict[str, str]:
+    return place_of(given.datastore, given.path)
+
+
+def place_of(datastore: str, path: str) -> dict[str, str]:
     """A file or a folder of a datastore; what has a suffix is taken for a file."""
-    kind = FILE if PurePosixPath(given.path).suffix and not given.path.endswith("/") else FOLDER
-    return {"type": kind, "path": f"azureml://datastores/{given.datastore}/paths/{given.path}"}
+    kind = FILE if PurePosixPath(path).suffix and not path.endswith("/") else FOLDER
+    return {"type": kind, "path": f"azureml://datastores/{datastore}/paths/{path}"}
 
 
 def _arguments(step: PipelineStep, wires: Wires, inputs: _Inputs, around: Surroundings) -> list[str]:

@@ -38,7 +38,12 @@ def by_hand(pipeline: PipelineWrapper, choices: Choices) -> Iterator[Note]:
                 "fails within the script.",
             )
     yield from _texts(pipeline)
-    yield from _blobs(choices)
+    yield from notes_of_schedule(choices)
+    yield from notes_of_workspace(pipeline)
+
+
+def notes_of_workspace(pipeline: PipelineWrapper) -> Iterator[Note]:
+    """The local Azure ML is no place for `az ml`."""
     if pipeline.workspace.scope.subscription_id == "local":
         yield Note(
             "config.json",
@@ -50,7 +55,7 @@ def by_hand(pipeline: PipelineWrapper, choices: Choices) -> Iterator[Note]:
 def taken(pipeline: PipelineWrapper, choices: Choices, folder: Path) -> Iterator[Note]:
     """What the config does not say and was decided; with how to decide otherwise."""
     yield from _environments(pipeline, choices)
-    if choices.cluster is None:
+    if not choices.cluster:
         yield Note(
             "compute.yml: size and number of nodes",
             "the config names clusters only; these are the defaults of `register_compute`. Give --vm-size, "
@@ -141,7 +146,8 @@ def _texts(pipeline: PipelineWrapper) -> Iterator[Note]:
             )
 
 
-def _blobs(choices: Choices) -> Iterator[Note]:
+def notes_of_schedule(choices: Choices) -> Iterator[Note]:
+    """What instead of a schedule that waits for blobs."""
     wanted = choices.schedule
     if not isinstance(wanted, OnBlobChange):
         return

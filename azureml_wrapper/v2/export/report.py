@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from azureml_wrapper.v2.export.content import Content
 from azureml_wrapper.v2.export.documents import COMPUTE, ENVIRONMENT, PIPELINE, SCHEDULE
-from azureml_wrapper.v2.export.names import node_names
 from azureml_wrapper.v2.export.nodes import relative
 from azureml_wrapper.v2.export.notes import Note
 from azureml_wrapper.v2.export.scripts import Script
-
-if TYPE_CHECKING:
-    from azureml_wrapper.pipeline import PipelineWrapper
 
 REPORT = "REPORT.md"
 _COMMANDS = {
@@ -24,42 +20,29 @@ _COMMANDS = {
 }
 
 
-def to_markdown(
-    pipeline: PipelineWrapper,
-    *,
-    by_hand: Sequence[Note],
-    taken: Sequence[Note],
-    scripts: Sequence[Script],
-    files: Iterable[str],
-    folder: Path,
-) -> str:
+def to_markdown(content: Content, folder: Path) -> str:
     """The text of the report; it depends on the config and the scripts only."""
+    nothing = ["Nothing of the config. See the scripts below."]
     sections = [
         ["# From SDK v1 to SDK v2", "", "Written by `aml export`, as are the files beside it."],
-        ["## What was converted", "", *_converted(pipeline)],
-        ["## What needs a hand", "", *(_listed(by_hand) or ["Nothing of the config. See the scripts below."])],
-        ["## What was taken for granted", "", *(_listed(taken) or ["Nothing."])],
-        ["## Scripts", "", *_scripts(scripts, folder)],
-        ["## How it is used", "", "```bash", *_usage(files), "```"],
+        ["## What was converted", "", *_converted(content.converted)],
+        [
+            "## What needs a hand",
+            "",
+            *(_listed(content.by_hand) or nothing),
+        ],
+        ["## What was taken for granted", "", *(_listed(content.taken) or ["Nothing."])],
+        ["## Scripts", "", *_scripts(content.scripts, folder)],
+        ["## How it is used", "", "```bash", *_usage(content.texts), "```"],
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
-def _converted(pipeline: PipelineWrapper) -> Iterator[str]:
-    names = node_names(step.name for step in pipeline.steps)
+def _converted(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield "| SDK v1 | SDK v2 |"
     yield "| --- | --- |"
-    for step, wires in zip(pipeline.steps, pipeline._wires, strict=True):
-        yield f"| step `{_cell(step.name)}`, {step.script_name} | job `{names[step.name]}` of {PIPELINE} |"
-        for argument, producer in wires.inputs.items():
-            yield f"| its `{_cell(argument)}` | the output `output_folder` of `{names[producer]}` |"
-        if not step.allow_reuse:
-            yield "| its `allow_reuse: false` | `component.is_deterministic: false` |"
-    for name in (*pipeline.pipeline_parameters, *pipeline.path_parameters):
-        yield f"| parameter `{name}` | input `{name}`: `az ml job create … --set inputs.{name}=…` |"
-    yield f"| env_name `{_cell(pipeline.env_name)}` | `environment` of each job; {ENVIRONMENT} |"
-    yield f"| compute_name `{_cell(pipeline.compute_name)}` | `settings.default_compute`; {COMPUTE} |"
-    yield "| ws_name, resource_group, subscription_id | config.json |"
+    for before, after in rows:
+        yield f"| {_cell(before)} | {_cell(after)} |"
 
 
 def _listed(notes: Iterable[Note]) -> list[str]:

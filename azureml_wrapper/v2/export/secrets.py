@@ -33,3 +33,11 @@ def find(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from find(item, f"{path}[{index}]")
     elif isinstance(value, str):
         yield from ((path, what) for what, pattern in _VALUES if pattern.search(value))
+
+
+def refusal(where: str, what: str) -> str:
+    """The message for a place of which only is told what it looks like."""
+    return (
+        f"{where} looks like {what}. What is exported is meant to be committed, so nothing is written. Keep it in "
+        "the workspace's Key Vault, and let the script fetch it (azure.keyvault.secrets.SecretClient)."
+    )

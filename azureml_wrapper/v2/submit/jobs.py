@@ -85,7 +85,12 @@ class _Steps:
 
     def build(self) -> list[Any]:
         self._lookup.computes(str(node.command.compute) for node in self._job.nodes)
-        return [self._step(node) for node in self._job.nodes]
+        made: dict[str, Any] = {}
+        for node in self._job.nodes:
+            made[node.name] = self._step(node)
+            for other in node.waits.values():
+                made[node.name].run_after(made[other])
+        return list(made.values())
 
     def _step(self, node: Node) -> Any:
         from azureml.pipeline.steps import CommandStep, PythonScriptStep
@@ -124,7 +129,7 @@ class _Steps:
         found = {}
         for name, item in node.command.inputs.items():
             binding = binding_of(item)
-            if binding is None or isinstance(item, Literal):
+            if binding is None or isinstance(item, Literal) or name in node.waits:
                 continue
             source = self._outputs[binding.job, binding.name].as_input(name)
             is_copy = isinstance(item, DataInput) and item.mode == DOWNLOAD

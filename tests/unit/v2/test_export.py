@@ -287,18 +287,16 @@ def test_an_unknown_choice_is_told_with_what_there_is(project):
         pipeline(project).to_v2(project / "v2", file_datasets=["nope"])
 
 
-def test_exporting_imports_no_sdk_and_is_done_in_half_a_second(project):
+def test_exporting_imports_no_sdk(project):
     pipeline(project)
     program = (
-        "import sys, time; begin = time.process_time()\n"
+        "import sys\n"
         "from azureml_wrapper import PipelineWrapper\n"
         f"PipelineWrapper.from_config({str(project / 'config.json')!r}).to_v2({str(project / 'v2')!r})\n"
-        "print(time.process_time() - begin, [m for m in sys.modules if m.split('.')[0] in ('azureml', 'azure')])"
+        "print([m for m in sys.modules if m.split('.')[0] in ('azureml', 'azure')])"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    seconds, _, modules = done.stdout.partition(" ")
-    assert modules.strip() == "[]"
-    assert float(seconds) < 0.5
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

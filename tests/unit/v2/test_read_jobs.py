@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.errors import ConfigError
+from azureml_wrapper.errors import BadValue, ConfigError
 from azureml_wrapper.v2 import read
 from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.data import DataInput, Literal, Output, StorePath
@@ -263,6 +263,17 @@ def test_the_jobs_of_a_pipeline_come_in_an_order_in_which_they_can_run(job):
     assert (raw.kind, raw.path) == ("uri_file", Reference("raw"))
     assert second.command.inputs["lr"] == Literal("0.1")
     assert second.command.inputs["table"] == Binding("job output", "table", "prepare")
+
+
+def test_an_input_that_the_command_does_not_use_may_stand_for_an_order(job):
+    after = '{type: uri_folder, path: "${{parent.jobs.prepare.outputs.table}}", mode: direct}'
+    old = 'table: "${{parent.jobs.prepare.outputs.table}}"'
+    assert old in PIPELINE
+    text = PIPELINE.replace(old, f"{old}, after: {after}")
+    prepare, train = job(text).nodes
+    assert (prepare.waits, train.waits) == ({}, {"after": "prepare"})
+    with pytest.raises(BadValue, match=r"line 11: jobs.train.inputs.after is in mode direct and used in the command"):
+        job(text.replace("${{inputs.lr}}", "${{inputs.lr}} ${{inputs.after}}"))
 
 
 def test_settings_of_a_pipeline_are_read(job):
