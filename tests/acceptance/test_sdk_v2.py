@@ -183,6 +183,20 @@ def test_aml_run_submits_with_mlclient(shell, front):
 
 
 @pytest.mark.slow
+def test_aml_run_submits_a_pipeline_configuration_file_with_mlclient(shell, front):
+    shutil.copytree(EXAMPLES / "train_pipeline", shell.folder / "pipes")
+    (shell.folder / "pipes" / "env.example").rename(shell.folder / "pipes" / ".env")
+    (shell.folder / "ws.json").write_text(json.dumps(AZURE))
+    shell.extra |= front.variables
+    shell.aml("run", "pipes/pipeline_config.json", "-c", "ws.json", "-e", "trial", "--target", "v2", "--no-wait")
+    assert front.unknown == []
+    (job,) = front.jobs.values()
+    assert list(job["jobs"]) == ["normalize", "train", "score", "report"]
+    after = job["jobs"]["score"]["inputs"]["after_train"]
+    assert after == {"job_input_type": "literal", "value": "${{parent.jobs.train.outputs.models}}", "mode": "Direct"}
+
+
+@pytest.mark.slow
 def test_a_ready_client_is_used_and_its_variable_does_not_stay(shell, front):
     everything(shell.folder, AZURE)
     shell.extra |= front.variables
