@@ -102,6 +102,7 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str, place: P
         scenario=scenario.name,
         campaign=campaign,
         rounds=options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS),
+        budget=scenario.budget if options.budget is None else options.budget,
         quick=options.quick,
         machine=machine.describe(),
         versions=machine.versions(),
@@ -116,7 +117,7 @@ def run(scenario: Scenario, options: argparse.Namespace, campaign: str, place: P
     )
     start = time.monotonic()
     try:
-        measure(scenario, setting, result, lambda found: results.save(found, folder), budget=options.budget)
+        measure(scenario, setting, result, lambda found: results.save(found, folder))
     except Failed as reason:
         print(f"  {reason}\n{reason.output}")
         return False

@@ -72,9 +72,8 @@ def measurements(scenarios: Sequence[Scenario], found: Mapping[str, Result]) -> 
 
 
 def _part(scenario: Scenario, result: Result | None) -> str:
-    about = textwrap.fill(
-        f"{scenario.about} {_bounds(scenario)}", WIDTH, break_long_words=False, break_on_hyphens=False
-    )
+    told = f"{scenario.about} {_bounds(scenario, result)}"
+    about = textwrap.fill(told, WIDTH, break_long_words=False, break_on_hyphens=False)
     head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{about}"
     if result is None:
         return f"{head}\n\nNot measured yet."
@@ -84,9 +83,10 @@ def _part(scenario: Scenario, result: Result | None) -> str:
     return f"{head}\n\n{tables.of(scenario, result)}{unfinished}{shown}"
 
 
-def _bounds(scenario: Scenario) -> str:
+def _bounds(scenario: Scenario, result: Result | None) -> str:
+    budget = result.budget if result else scenario.budget
     return (
-        f"A measurement is cut off after {scenario.limit:.0f} s; a line that has taken {scenario.budget:.0f} s "
+        f"A measurement is cut off after {scenario.limit:.0f} s; a line that has taken {budget:.0f} s "
         "gets no further round."
     )
 

@@ -33,11 +33,15 @@ class Line:
 
 @dataclass(kw_only=True)
 class Result:
-    """A scenario's lines. `campaign` is when the run of the whole suite began, so that it can be taken up again."""
+    """A scenario's lines. `campaign` is when the run of the whole suite began, so that it can be taken up again.
+
+    `budget` is in seconds: an entry that has used it up got no further round.
+    """
 
     scenario: str
     campaign: str
     rounds: int
+    budget: float
     quick: bool
     machine: dict[str, str]
     versions: dict[str, str]

@@ -18,17 +18,14 @@ def measure(
     setting: Setting,
     result: Result,
     save: Callable[[Result], None],
-    *,
-    budget: float | None = None,
 ) -> None:
-    """Fill the result, and have it saved after each measurement. `budget` is in seconds, for an entry."""
-    most = scenario.budget if budget is None else budget
+    """Fill the result, and have it saved after each measurement."""
     with scenario.open(setting) as entries:
         result.lines = [Line(name=entry.name, group=entry.group, size=entry.size) for entry in entries]
         spent = dict.fromkeys((entry.name for entry in entries), 0.0)
         for number in range(result.rounds):
             for entry, line in _order(entries, result.lines, number):
-                if line.reason or spent[entry.name] >= most:
+                if line.reason or spent[entry.name] >= result.budget:
                     continue
                 spent[entry.name] += _measure(entry, line, setting.folder.parent)
                 save(result)

@@ -35,10 +35,10 @@ def scenario_of(entries):
     return Scenario(name="s", title="S", about="", open=open_entries)
 
 
-def measured(entries, tmp_path, rounds=2, **options):
-    result, saved = a_result("s", rounds=rounds, complete=False), []
+def measured(entries, tmp_path, rounds=2, budget=20.0):
+    result, saved = a_result("s", rounds=rounds, budget=budget, complete=False), []
     setting = Setting(folder=tmp_path / "s", shared=tmp_path, cache=tmp_path, limit=1.0)
-    measure(scenario_of(entries), setting, result, lambda found: saved.append(found.complete), **options)
+    measure(scenario_of(entries), setting, result, lambda found: saved.append(found.complete))
     return result, saved
 
 
