@@ -39,6 +39,13 @@ def check_experiment_name(name: str) -> str:
     )
 
 
+def check_pipeline_name(name: object) -> str:
+    """The name of a published pipeline, which may have any characters; `BadName` where it has none."""
+    if isinstance(name, str) and name.strip():
+        return name
+    raise BadName(f"A pipeline is published under a name that is not empty, not {name!r}.")
+
+
 def as_experiment_name(name: str) -> str:
     """A name of something else as that of an experiment."""
     return _experiment_of(name) or "pipeline"

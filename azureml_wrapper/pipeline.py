@@ -11,7 +11,7 @@ from azureml_wrapper.config.parameters import Parameter, assign, to_text
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.names import as_experiment_name, check_experiment_name, check_pipeline_name
 from azureml_wrapper.paths import PathBuilder, assign_paths, path_parameters, to_sdk
 from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.run import RunWrapper
@@ -215,7 +215,7 @@ class PipelineWrapper:
             start_now=start_now,
         )
         order = Order(
-            name=name,
+            name=check_pipeline_name(name),
             description=description,
             plan=plan(wanted, utc_now()),
             experiment=self._experiment_for(experiment_name, name),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign
 from azureml_wrapper.data import get_datastore
-from azureml_wrapper.errors import BadSchedule, UnregisteredPipeline, did_you_mean
+from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.paths import Place, assign_paths, to_sdk
@@ -39,6 +39,11 @@ class Order:
     paths: Mapping[str, Place] = field(default_factory=dict)
     version: str | None = None
     continue_on_step_failure: bool = False
+
+    def __post_init__(self) -> None:
+        for key, value in (("description", self.description), ("version", self.version)):
+            if value is not None and not isinstance(value, str):
+                raise BadArgument(f"{key} must be a text, not {value!r}.")
 
 
 class RegisteredPipeline:

@@ -19,6 +19,8 @@ ON_BLOB_CHANGE = "On_blob_change"
 FREQUENCIES = tuple(frequency.value for frequency in Frequency)
 KINDS = (*FREQUENCIES, ON_BLOB_CHANGE)
 DEFAULT_POLLING_MINUTES = 5
+MAX_POLLING_MINUTES = 1_000_000
+MAX_PATH_LENGTH = 1024
 # The local service's name for a setting that Azure ML does not have, among a schedule's parameters.
 BATCH_SECONDS = "azureml_wrapper.batch_seconds"
 
@@ -150,8 +152,14 @@ def windows_name(zone: str | None) -> str:
     from tzlocal.windows_tz import tz_win
 
     known = windows_zones()
-    if zone is None or zone in known:
-        return zone or "UTC"
+    if zone is None:
+        return "UTC"
+    if not isinstance(zone, str):
+        raise BadSchedule(f"time_zone is {zone!r}; allowed are IANA names (Europe/Paris) and Windows names.")
+    if zone in known:
+        return zone
+    if zone.upper() == "UTC":
+        return "UTC"
     try:
         find_zone(zone)
     except ValueError as error:
@@ -172,8 +180,12 @@ def _watching(wanted: Wanted) -> OnBlobChange:
     if not wanted.datastore_name:
         raise BadSchedule(f"{ON_BLOB_CHANGE} needs a datastore_name: the blob container to watch.")
     _whole("polling_interval", wanted.polling_interval, "minutes")
+    if wanted.polling_interval > MAX_POLLING_MINUTES:
+        raise BadSchedule(f"polling_interval is {wanted.polling_interval}; at most {MAX_POLLING_MINUTES} minutes.")
+    _check_path(wanted.path_on_datastore)
     batch = wanted.batch_seconds
-    if batch is not None and not (isinstance(batch, (int, float)) and 0 < batch <= 86_400):
+    is_number = isinstance(batch, (int, float)) and not isinstance(batch, bool)
+    if batch is not None and not (is_number and 0 < batch <= 86_400):
         raise BadSchedule(f"batch_seconds is {batch!r}; allowed are numbers over 0, up to 86400.")
     return OnBlobChange(
         datastore_name=wanted.datastore_name,
@@ -188,6 +200,8 @@ def _recurring(wanted: Wanted, now: datetime) -> Recurring:
     if wanted.interval is None:
         raise BadSchedule(f"{wanted.schedule} needs an interval: every how many of them, from 1 on.")
     _whole("interval", wanted.interval, "from 1 on")
+    if not isinstance(wanted.start_now, bool):
+        raise BadSchedule(f"start_now is {wanted.start_now!r}; allowed are True and False.")
     if wanted.start_now and wanted.start_time is not None:
         raise BadSchedule("start_now begins at once, so that there can be no start_time.")
     zone_name = windows_name(wanted.time_zone)
@@ -202,9 +216,34 @@ def _recurring(wanted: Wanted, now: datetime) -> Recurring:
             minutes=_numbers("minutes", wanted.minutes),
             week_days=_days(wanted.week_days),
         )
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise BadSchedule(str(error)) from error
+    _check_countable(recurrence, now)
     return Recurring(recurrence=recurrence, zone_name=zone_name, starts_now=wanted.start_now)
+
+
+def _check_countable(recurrence: Recurrence, now: datetime) -> None:
+    """The second instant has to be known when the first one fires."""
+    try:
+        next_instants(recurrence, 2, now)
+    except (ValueError, OverflowError) as error:
+        raise BadSchedule(
+            f"interval {recurrence.interval} from {recurrence.start.isoformat()} on goes beyond the year 9999: "
+            "use a smaller interval or an earlier start_time."
+        ) from error
+
+
+def _check_path(path: object) -> None:
+    """Azure's storage has no other names of folders; a "/" before or behind does not count."""
+    if path is None:
+        return
+    if not isinstance(path, str):
+        raise BadSchedule(f"path_on_datastore is {path!r}; give a text, the folder to watch.")
+    inside = path.strip("/")
+    if inside and {"", ".", ".."} & set(inside.split("/")):
+        raise BadSchedule(f"path_on_datastore is {path!r}; its parts must be names of folders, not '', '.' or '..'.")
+    if len(inside) > MAX_PATH_LENGTH:
+        raise BadSchedule(f"path_on_datastore has {len(inside)} characters; allowed are at most {MAX_PATH_LENGTH}.")
 
 
 def _start(wanted: Wanted, now: datetime) -> datetime:
@@ -220,7 +259,10 @@ def _start(wanted: Wanted, now: datetime) -> datetime:
     pinned = any(wanted.is_given(name) for name in ("hours", "minutes", "week_days"))
     if wanted.start_now or pinned or span is None or wanted.interval is None:
         return now
-    return now + wanted.interval * span
+    try:
+        return now + wanted.interval * span
+    except OverflowError:
+        raise BadSchedule(f"interval is {wanted.interval}; the first run would be beyond the year 9999.") from None
 
 
 def _parse_start(given: Any) -> datetime:
@@ -239,7 +281,7 @@ def _whole(name: str, value: object, unit: str) -> None:
 
 
 def _numbers(name: str, given: int | Sequence[int] | None) -> tuple[int, ...]:
-    numbers = () if given is None else (given,) if isinstance(given, int) else tuple(given)
+    numbers = () if given is None else tuple(given) if isinstance(given, Iterable) else (given,)
     wrong = [number for number in numbers if not isinstance(number, int) or isinstance(number, bool)]
     if wrong:
         raise BadSchedule(f"{name} holds {wrong[0]!r}; allowed are whole numbers.")
@@ -247,7 +289,9 @@ def _numbers(name: str, given: int | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _days(given: str | Sequence[str] | None) -> tuple[int, ...]:
-    names = [] if given is None else [given] if isinstance(given, str) else list(given)
+    names: list[Any] = [] if given is None else [given]
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        names = list(given)
     known = {day.lower(): number for number, day in enumerate(WEEK_DAYS)}
     wrong = [name for name in names if str(name).lower() not in known]
     if wrong:

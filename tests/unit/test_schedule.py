@@ -20,6 +20,7 @@ from azureml_wrapper.schedule import (
 
 # A Saturday.
 NOW = datetime(2026, 1, 31, 10, 20, 30, 999, tzinfo=timezone.utc)
+WATCH = {"schedule": "On_blob_change", "datastore_name": "d"}
 
 
 def instants(count=3, now=NOW, **wanted):
@@ -40,7 +41,19 @@ def instants(count=3, now=NOW, **wanted):
         ({"schedule": "Week", "interval": 0}, "interval is 0; allowed are whole numbers .from 1 on."),
         ({"schedule": "Week", "interval": 1.5}, r"interval is 1\.5"),
         ({"schedule": "Week", "interval": True}, "interval is True"),
-        ({"schedule": "Day", "interval": 10**9}, "day|range|large"),
+        ({"schedule": "Day", "interval": 10**9}, "interval is 1000000000; the first run would be beyond the year"),
+        ({"schedule": "Month", "interval": 200_000}, "interval 200000 from 2026-01-31T10:20:30 on goes beyond"),
+        ({"schedule": "Day", "interval": 1, "start_time": "9999-12-31"}, "goes beyond the year 9999"),
+        ({"schedule": "Day", "interval": 1, "start_now": "yes"}, "start_now is 'yes'; allowed are True and False"),
+        ({"schedule": "Day", "interval": 1, "time_zone": 5}, "time_zone is 5; allowed are IANA names"),
+        ({"schedule": "Day", "interval": 1, "hours": 5.5}, "hours holds 5.5"),
+        ({"schedule": "Week", "interval": 1, "week_days": 5}, "week_days holds 5; allowed are Monday"),
+        ({**WATCH, "polling_interval": 10**7}, "polling_interval is 10000000; at most 1000000 minutes"),
+        ({**WATCH, "batch_seconds": True}, "batch_seconds is True"),
+        ({**WATCH, "path_on_datastore": 5}, "path_on_datastore is 5"),
+        ({**WATCH, "path_on_datastore": "a/../b"}, "path_on_datastore is 'a/../b'; its parts must be names"),
+        ({**WATCH, "path_on_datastore": "a//b"}, "path_on_datastore is 'a//b'"),
+        ({**WATCH, "path_on_datastore": "a" * 1025}, "path_on_datastore has 1025 characters"),
         ({"interval": 2}, "interval goes with a schedule, one of Minute"),
         ({"hours": [0]}, "hours goes with a schedule"),
         ({"start_now": True}, "start_now goes with a schedule"),
@@ -131,7 +144,7 @@ def test_the_sdk_takes_what_is_planned():
 def test_every_zone_of_the_sdk_and_all_common_ones_have_a_name():
     for zone in windows_zones():
         assert windows_name(zone) == zone
-    assert windows_name(None) == windows_name("UTC") == "UTC"
+    assert windows_name(None) == windows_name("UTC") == windows_name("utc") == "UTC"
     assert windows_name("America/Toronto") == "Eastern Standard Time"
 
 

@@ -9,11 +9,19 @@ import requests
 from azureml.pipeline.core import PublishedPipeline, Schedule
 
 from azureml_wrapper import PipelineWrapper, WorkspaceWrapper
-from azureml_wrapper.errors import BadParameter, BadSchedule, UnregisteredDatastore, UnregisteredPipeline
+from azureml_wrapper.errors import (
+    BadArgument,
+    BadName,
+    BadParameter,
+    BadSchedule,
+    UnregisteredDatastore,
+    UnregisteredPipeline,
+)
 from azureml_wrapper.publication import find_registered, list_registered
 
 pytestmark = pytest.mark.local_only
 
+WATCH = {"schedule": "On_blob_change", "datastore_name": "workspaceblobstore"}
 SCRIPT = """
 import argparse, json
 parser = argparse.ArgumentParser()
@@ -152,12 +160,21 @@ class TestWhatIsWrong:
             ({"schedule": "On_blob_change", "datastore_name": "nowhere"}, UnregisteredDatastore),
             ({"schedule": "On_blob_change", "datastore_name": "workspacefilestore"}, BadSchedule),
             ({"schedule": "Week", "interval": 1, "parameters": {"rate": 1}}, BadParameter),
+            ({"schedule": "Month", "interval": 200_000}, BadSchedule),
+            ({**WATCH, "path_on_datastore": "../other"}, BadSchedule),
+            ({"description": 5}, BadArgument),
+            ({"version": 2}, BadArgument),
         ],
     )
     def test_it_is_told_before_anything_is_published(self, ws, pipeline, name, arguments, error):
         with pytest.raises(error):
-            pipeline.register(name, "", **arguments)
+            pipeline.register(name, **{"description": "", **arguments})
         assert published(ws, name) == []
+
+    @pytest.mark.parametrize("wrong", ["", " ", None, 5])
+    def test_a_pipeline_needs_a_name(self, ws, pipeline, wrong):
+        with pytest.raises(BadName, match="under a name that is not empty"):
+            pipeline.register(wrong, "")
 
     def test_a_name_that_was_never_published_is_told_with_those_that_were(self, ws, pipeline, name):
         pipeline.register(name, "")
