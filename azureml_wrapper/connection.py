@@ -32,6 +32,8 @@ TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
 # Where `Workspace.get_mlflow_tracking_uri` finds MLflow's service (azureml/mlflow/__init__.py). Discovery has one
 # address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
+# The file of certificates that requests, and so the SDK, trusts.
+TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 Target = Literal["azure", "local"]
 
 
@@ -134,7 +136,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "MSI_ENDPOINT": addresses.msi,
-        "REQUESTS_CA_BUNDLE": str(_trust_bundle(home)),
+        TRUST_VARIABLE: str(_trust_bundle(home)),
         "HBI_WORKSPACE_JOB": "true",
         # The SDK keeps the cloud's addresses in a file of this folder; it must not see those of Azure, nor they ours.
         "AZURE_CONFIG_DIR": str(home.path / "azure"),
@@ -303,8 +305,23 @@ def _trust(home: Home, info: ServiceInfo) -> None:
 
     with _preparing:
         os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
-        os.environ["REQUESTS_CA_BUNDLE"] = str(_trust_bundle(home))
+        os.environ[TRUST_VARIABLE] = str(_trust_bundle(home))
         os.environ.update(without_proxy(os.environ))
+
+
+@contextlib.contextmanager
+def variables_restored() -> Iterator[None]:
+    """For a service that is gone afterwards: what connecting to it sets in the environment is taken back."""
+    from azureml_wrapper.local.domain.addresses import NO_PROXY
+
+    names = (MLFLOW_VARIABLE, TRUST_VARIABLE, *NO_PROXY)
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _addresses(info: ServiceInfo) -> Any:
@@ -319,11 +336,24 @@ def _trust_bundle(home: Home) -> Path:
 
     It is named by its content, so that it can be given to processes that outlive a change of either.
     """
-    import certifi
-
-    given = os.environ.get("REQUESTS_CA_BUNDLE")
+    given = os.environ.get(TRUST_VARIABLE)
     if given and Path(given).parent == home.tls and Path(given).exists():
         return Path(given)
-    base = Path(given) if given else Path(certifi.where())
-    content = base.read_bytes() + b"\n" + home.authority.read_bytes()
+    content = _trusted(given).read_bytes() + b"\n" + home.authority.read_bytes()
     return home.write_trust(content)
+
+
+def _trusted(given: str | None) -> Path:
+    """The certificates trusted so far. Those of a home that has been deleted since are not missed."""
+    import certifi
+
+    from azureml_wrapper.local.home import is_trust
+
+    if given is None or not given or (is_trust(Path(given)) and not Path(given).exists()):
+        return Path(certifi.where())
+    if not Path(given).is_file():
+        raise ConnectionFailed(
+            f"{TRUST_VARIABLE} is {given!r}, which is no file. Let it name a file of the certificates that are "
+            "trusted, or unset it."
+        )
+    return Path(given)

@@ -8,6 +8,7 @@ The plugin is found by pytest by itself once azureml_wrapper is installed. Impor
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -26,12 +27,12 @@ def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     where the datastores of a workspace are, and knows it by its name. A test that reads data from a workspace of a
     fixed name, the same as another test's, would wait for the service of that other test.
     """
-    from azureml_wrapper.connection import Scope, connect
+    from azureml_wrapper.connection import TRUST_VARIABLE, Scope, connect, variables_restored
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
 
     home = tmp_path_factory.mktemp("azureml_wrapper_home")
     monkeypatch.setenv(HOME_VARIABLE, str(home))
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    with control.running(home):
+    with variables_restored(), control.running(home):
+        os.environ.pop(TRUST_VARIABLE, None)
         yield connect(Scope("local", "local", f"test-{uuid.uuid4().hex[:12]}"), target="local")

@@ -54,13 +54,14 @@ def service(home: Path | str) -> Iterator[ServiceInfo]:
     """
     import os
 
+    from azureml_wrapper.connection import variables_restored
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
 
     before = os.environ.get(HOME_VARIABLE)
     os.environ[HOME_VARIABLE] = str(Path(home).expanduser().absolute())
     try:
-        with control.running(home) as info:
+        with variables_restored(), control.running(home) as info:
             yield info
     finally:
         if before is None:

@@ -31,6 +31,11 @@ ENTRIES = (
 )
 
 
+def is_trust(file: Path) -> bool:
+    """Whether a file is one that `Home.write_trust` makes, whichever the home."""
+    return file.parent.name == "tls" and file.name.startswith("trust-")
+
+
 def default_home() -> Path:
     """`AZUREML_WRAPPER_HOME`, or `~/.azureml_wrapper/local`."""
     given = os.environ.get(HOME_VARIABLE)

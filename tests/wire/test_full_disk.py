@@ -13,7 +13,7 @@ from azureml._vendor.azure_storage.blob._shared.response_handlers import HttpRes
 from azureml.core import Dataset, Experiment, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 
-from azureml_wrapper.connection import Scope, connect_local
+from azureml_wrapper.connection import Scope, connect_local, variables_restored
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import HOME_VARIABLE
 
@@ -40,8 +40,7 @@ def disk(tmp_path):
 @pytest.fixture
 def ws(disk, monkeypatch, unique):
     monkeypatch.setenv(HOME_VARIABLE, str(disk / "home"))
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    with control.running(disk / "home"):
+    with variables_restored(), control.running(disk / "home"):
         # A new name: rslex remembers for the life of the process where a workspace's datastores are.
         yield connect_local(Scope("local", "local", unique("w")))
 

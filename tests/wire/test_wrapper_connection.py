@@ -220,6 +220,27 @@ class TestLocal:
         assert control.find(Home(tmp_path / "home")) is None
         assert local.workspace() is before
 
+    def test_after_a_block_the_environment_is_as_it_was(self, tmp_path, unique):
+        before = dict(os.environ)
+        with local.service(tmp_path / "home"):
+            local.workspace(unique("block"))
+            assert os.environ["REQUESTS_CA_BUNDLE"].startswith(str(tmp_path))
+        assert dict(os.environ) == before
+
+    def test_a_home_that_was_deleted_meanwhile_is_connected_again(self, tmp_path, unique):
+        name = unique("again")
+        with local.service(tmp_path / "home"):
+            first = local.workspace(name).get_details()["workspaceid"]
+            local.stop(tmp_path / "home")
+            Home(tmp_path / "home").clear()
+            assert local.workspace(name).get_details()["workspaceid"] != first
+
+    def test_certificates_that_are_not_there_are_told(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
+        missing = pytest.raises(ConnectionFailed, match=r"REQUESTS_CA_BUNDLE is '.*company\.pem', which is no file")
+        with local.service(tmp_path / "home"), missing:
+            local.workspace("local")
+
     def test_start_and_stop_are_of_a_home(self, tmp_path):
         info = local.start(tmp_path / "home")
         assert local.start(tmp_path / "home") == info

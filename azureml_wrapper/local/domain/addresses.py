@@ -11,7 +11,7 @@ from urllib.parse import quote
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 LOOPBACK = "127.0.0.1"
-_NO_PROXY = ("no_proxy", "NO_PROXY")
+NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
@@ -19,9 +19,9 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
     Clients read either spelling, so both are set.
     """
-    given = next(filter(None, map(environment.get, _NO_PROXY)), "")
+    given = next(filter(None, map(environment.get, NO_PROXY)), "")
     hosts = [host for host in given.split(",") if host and host != LOOPBACK]
-    return dict.fromkeys(_NO_PROXY, ",".join([*hosts, LOOPBACK]))
+    return dict.fromkeys(NO_PROXY, ",".join([*hosts, LOOPBACK]))
 
 
 @dataclass(frozen=True, kw_only=True)
