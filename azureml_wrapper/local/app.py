@@ -10,6 +10,7 @@ from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.local import LocalExecutor
+from azureml_wrapper.local.executor.offspring import Offspring
 from azureml_wrapper.local.executor.pipelinelogs import PipelineLogs
 from azureml_wrapper.local.executor.process import ColdStarter, Starter
 from azureml_wrapper.local.executor.recipes import Recipes
@@ -137,11 +138,14 @@ def build_context(home: Home, port: int) -> Context:
 
 def _context(around: Surroundings, database: Database, accounts: AccountStore, signatures: Signatures) -> Context:
     """The rest of the stores, and what runs jobs, pipelines and schedules."""
+    offspring = Offspring(around.runs)
     executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, around.clock, around.ids)
     pipeline_executor = _pipeline_executor(around, executor, pipelines, ResultStore(database))
     experiments = ExperimentStore(database, around.clock, around.ids)
     metrics, environments = MetricStore(database), EnvironmentStore(database, around.clock)
     children = ScriptRuns(around, environments)
+    sweeps = _sweeps(around, executor, metrics, children)
+    offspring.ask(pipeline_executor.cancel, sweeps.cancel, executor.cancel)
     stores = _schedule_stores(around, database, experiments, pipelines)
     return Context(
         home=around.home,
@@ -170,7 +174,7 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
         executor=executor,
         pipelines=pipelines,
         pipeline_executor=pipeline_executor,
-        sweeps=_sweeps(around, executor, metrics, children),
+        sweeps=sweeps,
         sweep_children=children,
         submissions=stores.submissions,
         published=stores.published,

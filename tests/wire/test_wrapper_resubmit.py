@@ -38,6 +38,21 @@ print("lr", args.config["lr"])
 if tries > 0:
     raise ConnectionError("the database is away")
 """
+# A child, one of that, and a script of its own, which runs as long: four runs below the step and its pipeline.
+MAKES_CHILDREN = """
+import pathlib, time
+from azureml.core import Environment, Run, ScriptRunConfig
+run = Run.get_context()
+child = run.child_run("child")
+child.child_run("grandchild")
+pathlib.Path("source").mkdir()
+pathlib.Path("source", "sleep.py").write_text("import time; time.sleep(300)")
+environment = Environment("none-needed")
+environment.python.user_managed_dependencies = True
+run.submit_child(ScriptRunConfig("source", "sleep.py", compute_target="resubmit-cpu", environment=environment))
+child.child_run("last")
+time.sleep(300)
+"""
 SLEEP = "import time\nprint('asleep', flush=True)\ntime.sleep(300)\n"
 
 
@@ -161,6 +176,18 @@ def test_and_no_more(make, gate, unique):
     with pytest.raises(RunFailed, match="the database is away"):
         make({"c": UNTIL}, retries=1).run(unique("exp"))
     assert gate.read_text() == "3"
+
+
+def test_a_cancelled_run_leaves_no_child_running(ws, make, unique):
+    run = make({"parent": MAKES_CHILDREN}).run(unique("exp"), wait=False)
+    while len(children := list(run.raw.get_children(recursive=True, _rehydrate_runs=False))) < 5:
+        time.sleep(0.1)
+    run.cancel()
+    run.wait(timeout=30)
+    ends = time.monotonic() + 20
+    while {child.get_status() for child in children} != {"Canceled"}:
+        assert time.monotonic() < ends, [child.get_status() for child in children]
+        time.sleep(0.1)
 
 
 def test_a_cancelled_run_leaves_no_step_running(ws, make, unique):
