@@ -91,6 +91,7 @@ def test_a_failed_build_fails_the_run_with_the_builders_last_lines(bench, wheels
     assert "tiny==2.0" in bench.log(run.run_id, BUILD_LOG)
 
 
+@pytest.mark.slow
 def test_without_a_network_the_build_says_so(bench):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -445,6 +445,7 @@ def test_a_listing_has_azures_order_and_prefixes(storage, unique):
     assert sorted(item.name for item in found) == [f"{top}/{name}" for name in ("a", "a-b", "a.txt", "a/", "ü&<>")]
 
 
+@pytest.mark.slow
 def test_twelve_thousand_names_come_in_pages(storage, unique):
     folder = storage.folder / unique()
     folder.mkdir()

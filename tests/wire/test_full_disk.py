@@ -74,6 +74,7 @@ def write(path: Path, size: int) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_an_upload_is_refused_and_the_disk_can_be_used_again(ws, filler, tmp_path):
     store = ws.get_default_datastore()
     first, second = write(tmp_path / "first", 100_000), write(tmp_path / "second", 100_000)
@@ -99,6 +100,7 @@ def tag_without_end(run, kept: dict[str, str]) -> None:
         kept[name] = value
 
 
+@pytest.mark.slow
 def test_no_acknowledged_record_is_lost(ws, filler):
     run = Experiment(ws, "full").start_logging(snapshot_directory=None, outputs=False)
     run.tag("before", "kept")

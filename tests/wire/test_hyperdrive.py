@@ -89,6 +89,7 @@ def values(run) -> dict[str, dict]:
     return {name: json.loads(given) for name, given in run.get_hyperparameters().items()}
 
 
+@pytest.mark.slow
 def test_a_grid_runs_every_combination_and_names_the_best(ws, complete):
     run = complete(GridParameterSampling({"--lr": choice(0.1, 0.3), "--layers": choice(1, 2)}))
     assert run.get_status() == "Completed"

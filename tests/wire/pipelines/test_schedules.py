@@ -199,6 +199,7 @@ def test_each_new_file_begins_a_run_that_is_given_it(ws, publish, create, parame
 
 
 @pytest.mark.local_only
+@pytest.mark.slow
 def test_a_burst_begins_one_run(ws, publish, create, parameter, folder, tmp_path):
     schedule = create(
         publish(**parameter),
