@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ import click
 from azureml_wrapper import RunWrapper
 from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.cli.pipelines import parse_values, watch
-from azureml_wrapper.errors import UnregisteredRun, did_you_mean
+from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.messages import hushed
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.run import CANCELED, ENDS
@@ -161,7 +162,25 @@ def _runs(ws: Workspace, experiment: str | None, status: str | None, limit: int)
     wanted = [Experiment(ws, experiment, _create_in_cloud=False)] if experiment else Experiment.list(ws)
     for each in wanted:
         found = Run.list(each, status=status, _rehydrate_runs=False)
-        yield [_record(each.name, run._run_dto) for run in itertools.islice(found, limit)]
+        with _known_experiment(ws, each.name):
+            records = [_record(each.name, run._run_dto) for run in itertools.islice(found, limit)]
+        yield records
+
+
+@contextlib.contextmanager
+def _known_experiment(ws: Workspace, name: str) -> Iterator[None]:
+    """`NotRegistered` with the workspace's experiments where it has none of that name."""
+    from azureml._restclient.models.error_response import ErrorResponseException
+    from azureml.core import Experiment
+
+    try:
+        yield
+    except ErrorResponseException as error:
+        if error.response.status_code != 404:
+            raise
+        known = sorted(each.name for each in Experiment.list(ws))
+        hint = did_you_mean(name, known) or f" There are: {', '.join(known) or 'none'}."
+        raise NotRegistered(f"Workspace {ws.name} has no experiment {name!r}.{hint}") from error
 
 
 def _record(experiment: str, given: Any) -> Record:

@@ -12,10 +12,21 @@ import click
 
 from azureml_wrapper.cli.options import json_option, no_wait_option, open_workspace, set_option, workspace_options
 
+# azureml/_restclient/constants.py, RunStatus.
+STATUSES = (
+    *("NotStarted", "Queued", "Preparing", "Provisioning", "Starting", "Running", "Finalizing", "CancelRequested"),
+    *("Completed", "Failed", "Canceled", "NotResponding", "Pausing", "Paused", "Unapproved"),
+)
+
 
 @click.command()
 @click.option("-e", "--experiment", help="Those of one experiment; by default of all.")
-@click.option("--status", help="Those with one status: Completed, Failed, Canceled, Running, …")
+@click.option(
+    "--status",
+    type=click.Choice(STATUSES, case_sensitive=False),
+    metavar="STATUS",
+    help="Those with one status: Completed, Failed, Canceled, Running, …",
+)
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, help="As many, the newest first.")
 @workspace_options
 @json_option

@@ -131,7 +131,7 @@ def test_a_schedule_that_cannot_be_is_told_with_what_is_allowed(shell):
 def test_a_failed_run_is_listed_shown_and_resubmitted_from_where_it_failed(ready):
     write(ready.folder, first=FIRST, second=SECOND.replace("GATE", str(ready.folder / "gate")))
     ready.fails("run", "pipeline.json", "-e", "exp", "--set", "lr=0.125", code=1)
-    (failed,) = read(ready, "runs", "-e", "exp", "--status", "Failed")
+    (failed,) = read(ready, "runs", "-e", "exp", "--status", "failed")
     assert read(ready, "runs", "--status", "Completed") == []
     shown = ready.aml("show", failed["run"]).stdout
     assert "a column is missing" in shown
@@ -169,7 +169,8 @@ def test_a_run_is_cancelled_once(ready):
 @pytest.mark.slow
 def test_what_does_not_exist_is_said(ready):
     assert "no run 'nowhere'" in ready.fails("show", "nowhere", code=2)
-    assert "Experiment nowhere was not found" in ready.fails("runs", "-e", "nowhere", code=1)
+    assert "no experiment 'nowhere'. There are: none." in ready.fails("runs", "-e", "nowhere", code=2)
+    assert "'Faild' is not one of" in ready.fails("runs", "--status", "Faild", code=2)
 
 
 def test_without_a_config_the_workspace_has_to_be_named(shell):
