@@ -113,14 +113,13 @@ def next_instants(recurrence: Recurrence, count: int, now: datetime) -> list[dat
 def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
     """The recurrence of a schedule of the SDK; None for one that waits for blobs.
 
-    One that was made without a start time counts from its making, which the SDK does not tell; then it is counted
-    from `now`, so that only its pace is right.
+    One without a start time counts from its making, which takes a request to find out.
     """
     given = schedule.recurrence
     if given is None:
         return None
     zone = find_zone(given.time_zone.value if given.time_zone else None)
-    start = _parse_start(given.start_time) if given.start_time else now
+    start = _parse_start(given.start_time) if given.start_time else _made_at(schedule) or now
     return Recurrence(
         frequency=Frequency(given.frequency),
         interval=int(given.interval),
@@ -130,6 +129,12 @@ def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
         minutes=tuple(given.minutes or ()),
         week_days=tuple(WEEK_DAYS.index(day) for day in given.week_days or ()),
     )
+
+
+def _made_at(schedule: Schedule) -> datetime | None:
+    """The SDK reads it, and keeps it to itself."""
+    made = schedule._schedule_provider._service_caller.get_schedule_async(schedule.id).created_date
+    return _parse_start(made) if made else None
 
 
 def describe(schedule: Schedule) -> str:

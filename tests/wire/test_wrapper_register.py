@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -215,6 +216,12 @@ class TestLife:
         run = RunWrapper(ws.get_run(answer.json()["Id"])).wait()
         assert "lr 0.125" in run.logs()
 
+    def test_what_is_next_without_a_start_is_counted_from_the_making(self, ws, pipeline, name):
+        pipeline.register(name, "", "Month", 3, start_now=True)
+        first = find_registered(ws, name).next_runs(2)
+        time.sleep(1.1)
+        assert find_registered(ws, name).next_runs(2) == first
+
     @pytest.mark.slow
     def test_start_now_runs_at_once_with_the_schedules_values(self, ws, pipeline, name):
         made = pipeline.register(name, "", "Day", 1, start_now=True, parameters={"lr": 0.75})
@@ -226,8 +233,6 @@ class TestLife:
 
 
 def wait_for(look, seconds=30):
-    import time
-
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
