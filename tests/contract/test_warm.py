@@ -17,7 +17,8 @@ import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
-from azureml_wrapper.local.executor.warm import ORDER_SECONDS, WarmStarter
+from azureml_wrapper.local.executor.variables import preload_variables
+from azureml_wrapper.local.executor.warm import ORDER_SECONDS, READ_AT_IMPORT, WarmStarter
 
 READY_SECONDS = 60.0
 VARIABLES = {
@@ -273,7 +274,52 @@ def test_orders_that_come_in_one_packet_are_all_carried_out(folder):
     assert process.wait(5) == 0
 
 
-@pytest.mark.parametrize("variables", [{"OMP_NUM_THREADS": "1"}, {"PYTHONPATH": "/x"}, {"HOME": "/nowhere"}])
+READS = """
+import importlib, os, sys
+read, get = set(), os._Environ.__getitem__
+
+def note(self, name):
+    caller = sys._getframe(1)
+    while caller.f_code.co_filename.endswith(("/os.py", "/_collections_abc.py", "n os>", "n _collections_abc>")):
+        caller = caller.f_back
+    # It goes through all that there are.
+    if not caller.f_code.co_filename.endswith("wsgiref/handlers.py"):
+        read.add(name)
+    return get(self, name)
+
+os._Environ.__getitem__ = note
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(*sorted(read))
+"""
+# Of telemetry, of the SDK's own debugging, and of programs that complete command lines.
+NO_MATTER = {
+    *("AZUREML_RUN_ID", "AZUREML_CR_NODE_RANK", "_AZUREML_TRACE_STACK", "RUAMELDEBUG", "SPHINX_BUILD"),
+    *("_ARC_DEBUG", "_ARGCOMPLETE_SUPPRESS_SPACE", "_PYTHON_PROJECT_BASE", "_PYTHON_SYSCONFIGDATA_NAME"),
+}
+
+
+def test_what_the_preloaded_modules_read_at_import_is_known():
+    done = subprocess.run(
+        [sys.executable, "-c", READS, *zygote.PRELOADED], env=VARIABLES, capture_output=True, text=True, check=True
+    )
+    read = set(done.stdout.split())
+    assert read > {"TMPDIR", "AZUREML_DEFAULT_RETRIES"}
+    assert {name for name in read - NO_MATTER if not READ_AT_IMPORT.fullmatch(name)} == set()
+    settings = dict.fromkeys((name for name in read if READ_AT_IMPORT.fullmatch(name)), "x")
+    assert preload_variables(settings) == settings
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OMP_NUM_THREADS": "1"},
+        {"PYTHONPATH": "/x"},
+        {"HOME": "/nowhere"},
+        {"TMPDIR": "/x"},
+        {"AZUREML_DEFAULT_RETRIES": "1"},
+    ],
+)
 def test_variables_that_are_read_at_import_make_it_cold(folder, warm, variables):
     wanted = {**VARIABLES, **variables}
     name, value = next(iter(variables.items()))

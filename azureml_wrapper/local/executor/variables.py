@@ -29,6 +29,8 @@ _REPLACED = re.compile(
     r"(AZUREML_|AZURE_|ARM_|AML_|AZ_BATCH|MSI_|IDENTITY_|OBO_|MLFLOW_|OMPI_|PYTHON|PYTEST|CONDA_|VIRTUAL_ENV|UV_|PIP_|"
     r"DATASET_|RSLEX_|HBI_|COV_|COVERAGE).*",
 )
+# The others of these are settings of the SDK.
+_OF_ONE_JOB = re.compile(r"MLFLOW_|AZUREML_(?!CURRENT_CLOUD$|(DEFAULT|DPREP|LOG|OTEL|RUN_POLLING))")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -98,11 +100,7 @@ def service_variables(around: Surroundings) -> dict[str, str]:
 
 def preload_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """A job's variables less those that are its own: for a process from which other jobs are forked."""
-    return {
-        name: value
-        for name, value in variables.items()
-        if not name.startswith(("AZUREML_", "MLFLOW_")) or name == "AZUREML_CURRENT_CLOUD"
-    }
+    return {name: value for name, value in variables.items() if not _OF_ONE_JOB.match(name)}
 
 
 def interpreter_variables(interpreter: Path, path: str, shims: Path | None = None) -> dict[str, str]:

@@ -29,9 +29,11 @@ from azureml_wrapper.local.executor.process import (
 )
 
 # Read by the interpreter, the C library or numerical libraries when they are loaded, not later.
-_READ_AT_IMPORT = re.compile(
-    r"(PYTHON|LD_|LC_|OMP_|MKL_|OPENBLAS_|GOTO_|BLIS_|VECLIB_|NUMEXPR_|NPY_|ARROW_|MALLOC_|KMP_|PANDAS_|RUST_).*"
-    r"|HOME|LANG|LANGUAGE|TZ|ARM_CLOUD_METADATA_URL|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
+READ_AT_IMPORT = re.compile(
+    r"(PYTHON|LD_|LC_|OMP_|MKL_|OPENBLAS_|GOTO_|GOTOBLAS_|BLIS_|VECLIB_|NUMEXPR_|NPY_|NUMPY_|NVPL_|ARROW_|MALLOC_|KMP_|"
+    r"PANDAS_|RUST_|AZURE_CORE_|AUTOML_|DPREP_|AZUREML_(DEFAULT|DPREP|LOG|OTEL|RUN_POLLING)).*"
+    r"|HOME|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|AML_APP_ROOT|AZURE_SERVICE|ENABLE_SPAN_JSONL|ARM_CLOUD_METADATA_URL"
+    r"|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
 )
 # Of a job, in its run configuration; of the service, in its shell.
 WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
@@ -285,7 +287,7 @@ def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
 
 def _kind(interpreter: str, variables: Mapping[str, str]) -> Kind:
     """What has to be alike for a fork to be what a fresh process is."""
-    return interpreter, frozenset(item for item in variables.items() if _READ_AT_IMPORT.fullmatch(item[0]))
+    return interpreter, frozenset(item for item in variables.items() if READ_AT_IMPORT.fullmatch(item[0]))
 
 
 def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:
