@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
+from azureml_wrapper.local.executor import warm as warm_module
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
 from azureml_wrapper.local.executor.variables import preload_variables
-from azureml_wrapper.local.executor.warm import ORDER_SECONDS, READ_AT_IMPORT, WarmStarter
+from azureml_wrapper.local.executor.warm import ORDER_SECONDS, READ_AT_IMPORT, ForkError, Preloaded, WarmStarter
 
 READY_SECONDS = 60.0
 VARIABLES = {
@@ -357,6 +358,36 @@ def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_c
     assert _is_gone(process.identity.pid)
     assert folder.run(starter, "print('cold')") == (0, "cold\n")
     starter.close()
+
+
+def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
+    monkeypatch.setattr(warm_module, "ORDER_SECONDS", 0.5)
+    starter = WarmStarter(idle=0.5)
+    starter.preload(sys.executable, VARIABLES)
+    assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
+    parent = int(folder.run(starter, "import os; print(os.getppid())")[1])
+    os.kill(parent, signal.SIGSTOP)
+    source = "import time; time.sleep(1); open('runs.txt', 'a').write('x'); print('ran')"
+    process = folder.start(starter, source)
+    os.kill(parent, signal.SIGCONT)
+    assert process.wait() == 0
+    assert folder.log.read_text() == "[local] Started cold after all: the preloaded process does not answer.\nran\n"
+    deadline = time.monotonic() + 10
+    while starter.why_cold(folder.command(source), folder.path, VARIABLES) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "nothing is preloaded" in starter.why_cold(folder.command(source), folder.path, VARIABLES)
+    assert (folder.path / "runs.txt").read_text() == "x"
+    starter.close()
+
+
+def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
+    preloaded = Preloaded(sys.executable, VARIABLES)
+    while not preloaded.is_ready:
+        time.sleep(0.01)
+    assert not preloaded._is_in_use()
+    with pytest.raises(ForkError, match="has ended"):
+        preloaded.fork({"command": folder.command("open('ran', 'w')"), "folder": str(folder.path)})
+    preloaded.close()
 
 
 def test_a_preloaded_process_ends_when_it_is_idle(folder):

@@ -7,8 +7,11 @@ which.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -60,6 +63,7 @@ class _Child:
     pid: int | None = None
     error: str | None = None
     code: int | None = None
+    is_given_up: bool = False
     told: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     reaped: threading.Event = field(default_factory=threading.Event)
@@ -112,12 +116,19 @@ class Preloaded:
     def fork(self, order: dict[str, Any]) -> _Child:
         """Order a child, and wait until it is there; `ForkError` where it does not come."""
         with self._lock:
+            if self._is_over:
+                raise ForkError("the preloaded process has ended")
             self._count += 1
             child = self._children[self._count] = _Child(self._count)
         self._send({**order, "job": child.number})
-        if not child.told.wait(ORDER_SECONDS) or child.pid is None:
-            raise ForkError(child.error or "the preloaded process does not answer")
-        return child
+        child.told.wait(ORDER_SECONDS)
+        with self._lock:
+            if child.pid is not None:
+                return child
+            if child.told.is_set():
+                del self._children[child.number]
+            child.is_given_up = True
+        raise ForkError(child.error or "the preloaded process does not answer")
 
     def reap(self, child: _Child) -> int | None:
         """The exit code of a child that has ended; None where the zygote is gone and nobody knows it."""
@@ -149,7 +160,7 @@ class Preloaded:
             try:
                 data = self._connection.recv(65536)
             except TimeoutError:
-                if self._children or self.modules is None:
+                if self._is_in_use():
                     continue
                 break
             except OSError:
@@ -161,14 +172,34 @@ class Preloaded:
                 self._note(json.loads(line))
         self._end()
 
+    def _is_in_use(self) -> bool:
+        """Where it is not, no order comes in any more: one that is sent would be carried out and not told of."""
+        with self._lock:
+            self._is_over = not self._children and self.modules is not None
+            return not self._is_over
+
     def _note(self, message: dict[str, Any]) -> None:
         if "ready" in message:
             self.modules = message["ready"]
             return
         with self._lock:
             child = self._children.get(message["job"])
-        if child:
-            child.note(message)
+            if child:
+                child.note(message)
+        if child and child.is_given_up:
+            self._bury(child, message)
+
+    def _bury(self, child: _Child, message: Mapping[str, Any]) -> None:
+        """End a child that came too late: its job was started cold meanwhile."""
+        if child.pid and "pid" in message:
+            os.kill(child.pid, signal.SIGKILL)
+        elif "ended" in message:
+            # Where the zygote is gone, too, the next look at it finds out.
+            with contextlib.suppress(ForkError):
+                self._send({"reap": child.number})
+        else:
+            with self._lock:
+                self._children.pop(child.number, None)
 
     def _end(self) -> None:
         self._is_over = True
