@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas
 import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
@@ -334,6 +335,26 @@ def test_a_module_of_the_script_that_hides_a_library_makes_it_cold(folder, warm)
     source = "import yaml; print(yaml.WHO)"
     assert "modules of its own called yaml" in warm.why_cold(folder.command(source), folder.path, VARIABLES)
     assert folder.run(warm, source) == (0, "mine\n")
+
+
+def test_packages_that_are_installed_meanwhile_are_imported(folder):
+    """A folder of packages with one that is preloaded, in which another version of it is installed."""
+    site = folder.path.parent / "site"
+    site.mkdir()
+    (site / "pandas").symlink_to(Path(pandas.__file__).parent)
+    variables = {**VARIABLES, "PYTHONPATH": str(site)}
+    starter, command = WarmStarter(), folder.command("import time; time.sleep(2)")
+    starter.preload(sys.executable, variables)
+    assert starter.await_ready(sys.executable, variables, READY_SECONDS)
+    assert starter.why_cold(command, folder.path, variables) is None
+    busy = starter.start(command, folder=folder.path, variables=variables, log=folder.log)
+    (site / "pandas-9.dist-info").mkdir()
+    assert "packages were installed" in starter.why_cold(command, folder.path, variables)
+    starter.preload(sys.executable, variables)
+    assert starter.await_ready(sys.executable, variables, READY_SECONDS)
+    assert starter.why_cold(command, folder.path, variables) is None
+    assert busy.wait() == 0
+    starter.close()
 
 
 def test_a_module_below_the_folder_is_seen_too(folder, warm):

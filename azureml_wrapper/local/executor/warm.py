@@ -90,6 +90,7 @@ class Preloaded:
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
         self.modules: list[str] | None = None
+        self._places: dict[str, int] = {}
         self._idle, self._lock = idle, threading.Lock()
         self._children: dict[int, _Child] = {}
         self._count = 0
@@ -112,6 +113,11 @@ class Preloaded:
     @property
     def is_alive(self) -> bool:
         return not self._is_over and self._process.poll() is None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether packages have been installed since: a fresh process would import those."""
+        return any(_changed(place) != changed for place, changed in self._places.items())
 
     def fork(self, order: dict[str, Any]) -> _Child:
         """Order a child, and wait until it is there; `ForkError` where it does not come."""
@@ -138,6 +144,14 @@ class Preloaded:
         with self._lock:
             self._children.pop(child.number, None)
         return child.code
+
+    def close_unless_used(self) -> bool:
+        """End the zygote where it has no children any more; whether it has ended."""
+        if self.is_alive:
+            if self._is_in_use():
+                return False
+            self.close()
+        return True
 
     def close(self) -> None:
         """End the zygote; its children go on."""
@@ -180,7 +194,7 @@ class Preloaded:
 
     def _note(self, message: dict[str, Any]) -> None:
         if "ready" in message:
-            self.modules = message["ready"]
+            self._places, self.modules = message["places"], message["ready"]
             return
         with self._lock:
             child = self._children.get(message["job"])
@@ -241,12 +255,16 @@ class WarmStarter:
     def __init__(self, idle: float = IDLE_SECONDS) -> None:
         self._cold, self._idle, self._lock = ColdStarter(), idle, threading.Lock()
         self._preloaded: dict[Kind, Preloaded] = {}
+        self._outdated: list[Preloaded] = []
 
     def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
         """Have an interpreter preloaded, in the background, for the jobs that are to come."""
         kind = _kind(interpreter, variables)
         with self._lock:
-            self._preloaded = {kind: known for kind, known in self._preloaded.items() if known.is_alive}
+            alive = {kind: known for kind, known in self._preloaded.items() if known.is_alive}
+            self._preloaded = {kind: known for kind, known in alive.items() if not known.is_outdated}
+            self._outdated += [known for known in alive.values() if known.is_outdated]
+            self._outdated = [known for known in self._outdated if not known.close_unless_used()]
             if kind not in self._preloaded and len(self._preloaded) < MOST_PRELOADED:
                 self._preloaded[kind] = Preloaded(interpreter, variables, self._idle)
 
@@ -270,6 +288,8 @@ class WarmStarter:
             return "nothing is preloaded for this interpreter and the variables that libraries read at import"
         if not preloaded.is_ready:
             return "its preloaded process is not ready yet"
+        if preloaded.is_outdated:
+            return "packages were installed after its preloaded process had imported them"
         if _is_too_large(command, variables):
             return "its arguments and variables are larger than a process can take"
         if hidden := _hidden_modules(preloaded.modules or (), folder / Path(command[2]).parent):
@@ -299,14 +319,22 @@ class WarmStarter:
     def close(self) -> None:
         """End every preloaded process."""
         with self._lock:
-            for preloaded in self._preloaded.values():
+            for preloaded in (*self._preloaded.values(), *self._outdated):
                 preloaded.close()
             self._preloaded.clear()
+            self._outdated.clear()
 
 
 def is_off(value: str) -> bool:
     """Whether a value of `WARM_VARIABLE` asks for cold starts."""
     return value.lower() in ("0", "false", "off", "no")
+
+
+def _changed(folder: str) -> int | None:
+    """When something last came or went in a folder; None where it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(folder).stat().st_mtime_ns
+    return None
 
 
 def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:

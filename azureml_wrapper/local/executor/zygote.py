@@ -8,7 +8,8 @@ It speaks lines of JSON with the service, over the socket DESCRIPTOR:
 
     service → zygote   {"job": 7, "command": […], "folder": "…", "variables": {…}, "log": "…"}
                        {"reap": 7}
-    zygote → service   {"ready": ["azureml", "numpy", …]}    top-level modules that every child has imported
+    zygote → service   {"ready": ["azureml", "numpy", …],    top-level modules that every child has imported
+                        "places": {"…/site-packages": 17…}}  the folders of packages, and when they last changed (ns)
                        {"job": 7, "pid": 4242}  or  {"job": 7, "error": "…"}
                        {"job": 7, "ended": true}             not reaped yet, so that its number stays its own
                        {"job": 7, "code": 0}                 minus the signal that ended it
@@ -52,7 +53,7 @@ class Zygote:
 
     def serve(self) -> dict[str, Any] | None:
         """Fork until the service is gone. Gives each child its order; the parent gets None at the end."""
-        self._tell({"ready": _top_level_modules()})
+        self._tell({"ready": _top_level_modules(), "places": _places()})
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor != self._connection.fileno():
@@ -184,6 +185,19 @@ def _unbuffered(descriptor: int, model: Any) -> io.TextIOWrapper:
 def _top_level_modules() -> list[str]:
     """Built-in modules are left out: a file of the same name never hides them."""
     return sorted({name.partition(".")[0] for name in sys.modules} - {*sys.builtin_module_names, "__main__"})
+
+
+def _places() -> dict[str, int]:
+    """Where the imported packages lie. Installing another version changes the folder: its metadata is new there."""
+    modules: list[tuple[str, Any]] = list(sys.modules.items())
+    files = [module.__file__ for name, module in modules if "." not in name and _is_package(module)]
+    folders = {os.path.dirname(os.path.dirname(file)) for file in files}  # noqa: PTH120
+    return {folder: os.stat(folder).st_mtime_ns for folder in folders if os.path.isdir(folder)}  # noqa: PTH112, PTH116
+
+
+def _is_package(module: Any) -> bool:
+    """Those of namespaces have no file."""
+    return bool(getattr(module, "__path__", None) and getattr(module, "__file__", None))
 
 
 def main() -> None:
