@@ -19,7 +19,7 @@ from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_
 from azureml_wrapper.sending import send_in_one_request
 from azureml_wrapper.snapshot import check_script, check_size
 from azureml_wrapper.step import PipelineStep
-from azureml_wrapper.waiting import see_through
+from azureml_wrapper.waiting import see_through, within
 from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
@@ -142,9 +142,9 @@ class PipelineWrapper:
         While it waits, Ctrl-C says that the run goes on, and a second one cancels it. Where the failed step has
         `retries`, the run is submitted again from there, and the last run is returned: SDK v1 has no retries itself.
 
-        `timeout` is in seconds and ends the waiting, not the run. `regenerate_outputs` runs steps again whose results
-        could be reused. With `continue_on_step_failure`, steps that do not need a failed one still run. `parameters`
-        are values for `pipeline_parameters`; `BadParameter` for others.
+        `timeout` is in seconds, for all tries, and ends the waiting, not the run. `regenerate_outputs` runs steps
+        again whose results could be reused. With `continue_on_step_failure`, steps that do not need a failed one
+        still run. `parameters` are values for `pipeline_parameters`; `BadParameter` for others.
         """
         from azureml.core import Experiment
 
@@ -161,7 +161,7 @@ class PipelineWrapper:
             continue_on_step_failure=continue_on_step_failure,
         )
         run = RunWrapper(raw)
-        return see_through(run, lambda each: each.wait(timeout, show_output), self.retries) if wait else run
+        return see_through(run, within(timeout, show_output), self.retries) if wait else run
 
     def register(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 from azureml_wrapper.errors import RunCanceled, RunFailed
@@ -34,6 +36,16 @@ def see_through(run: RunWrapper, wait: Callable[[RunWrapper], object], retries: 
                 raise
             left.update({name: left[name] - 1 for name in failed})
             run = _try_again(run, failed[0], error, f"{_number(retries, left, failed[0])}")
+
+
+def within(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], object]:
+    """A wait that is over so many seconds from now, however often it is begun again."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
+
+    def wait(run: RunWrapper) -> object:
+        return run.wait(None if timeout is None else max(0.0, end - time.monotonic()), show_output)
+
+    return wait
 
 
 def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from azureml_wrapper.errors import RunCanceled, RunFailed, RunTimeout
-from azureml_wrapper.waiting import REASON, TRY, see_through, wait_or_cancel
+from azureml_wrapper.waiting import REASON, TRY, see_through, wait_or_cancel, within
 
 
 class Step:
@@ -73,6 +75,21 @@ def test_a_third_one_leaves():
     with pytest.raises(KeyboardInterrupt):
         wait_or_cancel(run, pressed(3))
     assert run.cancelled == 1
+
+
+def test_a_timeout_is_for_all_tries():
+    given = []
+
+    class Slow(Run):
+        def wait(self, timeout=None, show_output=False):
+            given.append(timeout)
+            time.sleep(0.05)
+            return super().wait()
+
+    see_through(Slow("Failed", Slow("Completed")), within(10, False), {"train": 1})
+    first, second = given
+    assert 9.9 < first <= 10
+    assert second < first - 0.04
 
 
 def test_a_failed_step_is_tried_again_with_the_reason(capsys):
