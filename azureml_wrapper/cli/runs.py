@@ -72,7 +72,7 @@ def cancel(words: tuple[str, ...], *, config: Path | None, locally: bool, timeou
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="RUN|FOLDER... [KEY VALUE]...")
-@click.option("--from-failed", is_flag=True, help="Of a pipeline: reuse the steps that had completed.")
+@click.option("--from-failed", is_flag=True, help="Of a pipeline: reuse steps that had completed, if they allow it.")
 @click.option("--new-code", is_flag=True, help="Of a job folder: send the scripts as they are now.")
 @click.option("--force", is_flag=True, help="Of a job folder: abort the job first where it has not ended.")
 @set_option
