@@ -19,6 +19,14 @@ from azureml_wrapper.errors import (
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
+# Environments of Azure's own, of which every workspace has dozens.
+_CURATED = "AzureML-"
+_REMEDIES = {
+    "dataset": "WorkspaceWrapper.register_csv registers one.",
+    "environment": "WorkspaceWrapper.register_env registers one, or `aml environment create -f FILE`.",
+    "compute target": "WorkspaceWrapper.register_compute makes one, or `aml compute create -f FILE`.",
+}
+
 
 class Lookup:
     """The datasets, environments and computes of a workspace, as they are now: one per build of a pipeline."""
@@ -72,8 +80,9 @@ class Lookup:
     def _miss(self, noun: str, missing: list[str]) -> str:
         known = self._names(noun)
         parts = [f"{noun} {name!r}.{did_you_mean(name, known)}" for name in missing]
-        listed = f" There are: {', '.join(sorted(known)[:20])}." if known else f" There is no {noun} at all."
-        return f"Workspace {self.ws.name} has no " + " And no ".join(parts) + listed
+        own = sorted(name for name in known if not name.startswith(_CURATED))
+        listed = f" There are: {', '.join(own[:20])}." if own else f" There is no {noun} of yours at all."
+        return f"Workspace {self.ws.name} has no " + " And no ".join(parts) + listed + f" {_REMEDIES[noun]}"
 
     def _names(self, noun: str) -> list[str]:
         # One listing, and only where something is missing.
