@@ -191,6 +191,23 @@ print(azureml.core.VERSION)
 """
 
 
+# With threads of its own, that a fork would not have: they begin with the first read.
+NATIVE_READER = """
+import pandas
+from pathlib import Path
+from azureml.dataprep.api.engineless_dataflow import EnginelessDataflow
+pandas.DataFrame({"a": range(100_000)}).to_parquet("f.parquet")
+for _ in range(2):
+    flow = EnginelessDataflow.from_paths([str(Path("f.parquet").absolute())]).read_parquet_file()
+    print(flow.to_pandas_dataframe().a.sum())
+"""
+
+
+def test_the_native_reader_of_datasets_works(folder, warm):
+    code, log = folder.run(warm, NATIVE_READER)
+    assert (code, log.split()) == (0, ["4999950000"] * 2)
+
+
 def test_preloaded_libraries_with_threads_of_their_own_work(folder, warm):
     cold, forked = both(folder, warm, LIBRARIES)
     assert forked == cold
