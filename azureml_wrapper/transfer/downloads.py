@@ -26,7 +26,7 @@ from azureml_wrapper.transfer.pair import Pair
 from azureml_wrapper.transfer.plan import needs_hash, plan
 from azureml_wrapper.transfer.progress import Progress
 from azureml_wrapper.transfer.report import TransferReport, size_text
-from azureml_wrapper.transfer.scan import PART, Places, Scan, safe_names, scan
+from azureml_wrapper.transfer.scan import PART, Places, Scan, linked_folder, safe_names, scan
 from azureml_wrapper.transfer.tally import Tally
 
 # What becomes of a file that was to be fetched; None where it could not be.
@@ -147,6 +147,11 @@ def _copy(pair: Pair, renamed: Sequence[tuple[str, str]], blobs: Mapping[str, Bl
 
 
 def _delete(pair: Pair, names: Sequence[str]) -> None:
+    """What is behind a linked folder belongs to another place, and stays; a linked file goes, but not its target."""
     for name in names:
+        link = linked_folder(pair.folder, name)
+        if link:
+            pair.tally.ignored.append(f"{name}: not deleted, for {link} is a link")
+            continue
         (pair.folder / name).unlink(missing_ok=True)
         pair.tally.deleted.append(name)

@@ -128,6 +128,11 @@ def safe_names(names: Iterable[str], sizes: dict[str, int]) -> Iterator[tuple[st
             raise TransferFailed(f"{other!r} and {name!r} are one and the same file name here. Rename one of them.")
 
 
+def linked_folder(folder: Path, name: str) -> str:
+    """The first linked folder on the way from a folder to a file in it; empty where there is none."""
+    return next((name[:at] for at in _slashes(name) if (folder / name[:at]).is_symlink()), "")
+
+
 def _slashes(name: str) -> Iterator[int]:
     at = name.find("/")
     while at >= 0:

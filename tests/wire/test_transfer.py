@@ -243,6 +243,25 @@ def test_a_link_does_not_lead_a_download_out_of_its_folder(store, back, tmp_path
     assert content(outside) == {}
 
 
+def test_a_link_does_not_lead_a_deletion_out_of_its_folder(store, back, tmp_path):
+    """Nor into another folder of it, whose files the storage does have."""
+    container(store).upload_blob("kept/x", b"1")
+    write(tmp_path / "outside", {"y": b"2"})
+    back.mkdir()
+    (back / "alias").symlink_to("kept")
+    (back / "away").symlink_to(tmp_path / "outside")
+    (back / "linked").symlink_to(tmp_path / "outside" / "y")
+    sync_folder(back, store, direction="down")
+    report = sync_folder(back, store, direction="down", delete=True)
+    assert report.deleted == ("linked",)
+    assert report.ignored == (
+        "alias/x: not deleted, for alias is a link",
+        "away/y: not deleted, for away is a link",
+    )
+    assert content(tmp_path / "outside") == {"y": b"2"}
+    assert (back / "kept" / "x").read_bytes() == b"1"
+
+
 def test_links_are_sent_as_what_they_point_to(store, local, tmp_path):
     write(tmp_path / "elsewhere", {"x": b"1"})
     (local / "folder").symlink_to(tmp_path / "elsewhere")
