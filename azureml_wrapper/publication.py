@@ -186,9 +186,15 @@ def _replace_schedule(
 
 def find_registered(ws: Workspace, name: str) -> RegisteredPipeline:
     """The newest active version of a published pipeline; `UnregisteredPipeline` where there is none."""
-    found = [each for each in list_registered(ws) if each.name == name]
+    active = list_registered(ws)
+    found = [each for each in active if each.name == name]
     if not found:
-        known = sorted({each.name for each in list_registered(ws)})
+        if any(each.name == name for each in list_registered(ws, active_only=False)):
+            raise UnregisteredPipeline(
+                f"The published pipeline {name!r} of workspace {ws.name} is disabled. Publish it again, or enable it "
+                "with the SDK (PublishedPipeline.enable)."
+            )
+        known = sorted({each.name for each in active})
         hint = did_you_mean(name, known) or f" There are: {', '.join(known) or 'none'}."
         raise UnregisteredPipeline(f"Workspace {ws.name} has no published pipeline {name!r}.{hint}")
     return max(found, key=lambda each: _order(each.version))

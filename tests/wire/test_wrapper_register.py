@@ -189,6 +189,8 @@ class TestLife:
         made.disable()
         assert (made.pipeline.status, made.schedule.status, made.next_runs()) == ("Disabled", "Disabled", [])
         assert name not in [each.name for each in list_registered(ws)]
+        with pytest.raises(UnregisteredPipeline, match=r"is disabled\. Publish it again"):
+            find_registered(ws, name)
         made.enable()
         assert (made.pipeline.status, made.schedule.status, len(made.next_runs(3))) == ("Active", "Active", 3)
 
