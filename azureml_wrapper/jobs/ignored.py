@@ -13,6 +13,7 @@ from azureml_wrapper.errors import BadValue
 from azureml_wrapper.jobs.selection import ROOT, job_folders
 
 AMLIGNORE, GITIGNORE = ".amlignore", ".gitignore"
+AZUREML = ".azureml"
 
 
 def protect(directory: Path, private: Sequence[Path], output: Path) -> str:
@@ -21,31 +22,36 @@ def protect(directory: Path, private: Sequence[Path], output: Path) -> str:
     A folder without any list of what is not sent gets a `.amlignore`.
     """
     names = [name for name in (AMLIGNORE, GITIGNORE) if (directory / name).is_file()]
-    if not names:
-        return _write(directory, output)
-    for file in private:
-        if is_sent(directory, file):
+    inner = [_place(file).relative_to(directory) for file in private if _place(file).is_relative_to(directory)]
+    told = "" if names else _write(directory, [place for place in inner if place.parts[0] != AZUREML], output)
+    name = names[0] if names else AMLIGNORE
+    for place in inner:
+        if is_sent(directory, directory / place):
+            line = AZUREML if place.parts[0] == AZUREML else f"/{place.as_posix()}"
             raise BadValue(
-                f"{file} has an account key and would be sent with the scripts. Add the line .azureml to "
-                f"{directory / names[0]}, or write the key as ${{STORAGE_KEY}} and set that variable."
+                f"{directory / place} has an account key and would be sent with the scripts. Add the line {line} to "
+                f"{directory / name}, or write the key as ${{STORAGE_KEY}} and set that variable."
             )
-    return _about_results(directory, names[0])
+    return told or _about_results(directory, name)
 
 
 def is_sent(directory: Path, file: Path) -> bool:
-    """Whether a file would be sent with its folder."""
+    """Whether a file of the folder would be sent with it."""
     from azureml._project.ignore_file import get_project_ignore_file
 
-    whole = file.absolute()
-    if not whole.is_relative_to(directory):
-        return False
-    return not get_project_ignore_file(str(directory)).is_file_excluded(str(whole))
+    return not get_project_ignore_file(str(directory)).is_file_excluded(str(file.absolute()))
 
 
-def _write(directory: Path, output: Path) -> str:
+def _place(file: Path) -> Path:
+    """Where a file lies, whatever way it was named; a link is sent as what it points to, under its own name."""
+    return file.expanduser().parent.resolve() / file.name
+
+
+def _write(directory: Path, private: Sequence[Path], output: Path) -> str:
     root = output.expanduser().absolute()
     inner = [root.relative_to(directory).parts[0]] if root.is_relative_to(directory) and root != directory else [ROOT]
-    lines = [".git", ".azureml", "__pycache__", ".venv", *(f"/{name}/" for name in inner)]
+    lines = [".git", AZUREML, "__pycache__", ".venv", ".env", *(f"/{name}/" for name in inner)]
+    lines += [f"/{place.as_posix()}" for place in private]
     (directory / AMLIGNORE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"Made {AMLIGNORE}, so that these are not sent with the scripts: {' '.join(lines)}\n"
 

@@ -114,5 +114,5 @@ def _needed(name: str, example: str) -> Path:
 
 
 def _is_written(file: Path, secret: str) -> bool:
-    """Whether the secret itself stands in the file, and not the name of a variable."""
-    return secret in file.read_text(encoding="utf-8", errors="replace")
+    """Whether the secret itself stands in the file, however its letters are escaped, and not a variable's name."""
+    return bool(readers.read(file).data["account_key"] == secret)

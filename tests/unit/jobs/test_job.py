@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -10,7 +12,7 @@ from azureml_wrapper.cli.projects import parse_overrides
 from azureml_wrapper.config.jobs import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
 from azureml_wrapper.job import check_place
-from azureml_wrapper.jobs.ignored import protect
+from azureml_wrapper.jobs.ignored import is_sent, protect
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.states import _instant
 from azureml_wrapper.jobs.submission import output_path
@@ -136,9 +138,8 @@ class TestFolder:
 
     def test_a_folder_without_any_list_gets_one(self, folder):
         told = protect(folder, [], folder / "runs" / "first")
-        assert told == (
-            "Made .amlignore, so that these are not sent with the scripts: .git .azureml __pycache__ .venv /runs/\n"
-        )
+        left_out = ".git .azureml __pycache__ .venv .env /runs/"
+        assert told == f"Made .amlignore, so that these are not sent with the scripts: {left_out}\n"
         assert describe_size(folder).startswith("2 files")
         assert protect(folder, [], folder / "runs" / "first") == ""
 
@@ -149,6 +150,18 @@ class TestFolder:
             protect(folder, [folder / ".azureml" / "datastore.json"], folder / "output" / "a")
         (folder / ".gitignore").write_text(".azureml\n")
         assert protect(folder, [folder / ".azureml" / "datastore.json"], folder / "output" / "a") == ""
+
+    def test_a_key_beside_the_scripts_is_not_sent_either(self, folder, monkeypatch):
+        key = folder / "conf" / "store.json"
+        key.parent.mkdir()
+        key.write_text("{}")
+        monkeypatch.chdir(key.parent)
+        named = Path("..", "conf", "store.json")
+        assert protect(folder, [named], folder / "output" / "a").endswith(" /output/ /conf/store.json\n")
+        assert not is_sent(folder, key)
+        (folder / ".amlignore").write_text("*.pyc\n")
+        with pytest.raises(BadValue, match=r"Add the line /conf/store\.json to .*amlignore"):
+            protect(folder, [named], folder / "output" / "a")
 
     def test_job_folders_that_would_be_sent_are_told(self, folder):
         (folder / ".amlignore").write_text(".azureml\n")

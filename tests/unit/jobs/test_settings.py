@@ -100,6 +100,9 @@ def test_a_key_is_not_shown_and_is_known_as_private_where_it_is_written(project)
     found = read()
     assert [file.name for file in found.private] == ["datastore.json"]
     assert "d3JpdHRlbg" not in repr(found)
+    escaped = json.dumps({**STORE, "account_key": "d3J+dHRlbg=="}).replace("+", "\\u002b")
+    (project / ".azureml" / "datastore.json").write_text(escaped)
+    assert [file.name for file in read().private] == ["datastore.json"]
 
 
 def test_a_definition_of_the_sdk_is_taken_as_it_is(project):
