@@ -74,7 +74,7 @@ class SchedulerLoop:
         self._looks: dict[Key, _Look] = {}
         self._complaints: dict[Key, str] = {}
         self._wake = threading.Event()
-        self._is_closed = False
+        self._is_closed = self._is_behind = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -117,12 +117,21 @@ class SchedulerLoop:
         return planned
 
     def resume(self) -> None:
-        """Begin the runs that an earlier process made and did not begin."""
+        """Begin the runs that were made and not begun: by an earlier process, or because of what may be over now."""
+        self._is_behind = False
         for record in self._stores.pipelines.planned():
-            self._begin(record)
+            key = (record.workspace_id, record.run_id)
+            try:
+                self._begin(record)
+                self._complaints.pop(key, None)
+            except FAULTS as error:
+                self._is_behind = True
+                self._complain(key, "of the run", str(error))
 
     def tick(self) -> float:
         """Fire what is due; the seconds until something may be due again."""
+        if self._is_behind:
+            self.resume()
         waits = [LONGEST_SLEEP]
         for schedule in self._stores.schedules.active():
             key = (schedule.workspace_id, schedule.schedule_id)
@@ -130,6 +139,8 @@ class SchedulerLoop:
                 waits.append(self._attend(schedule))
                 self._complaints.pop(key, None)
             except FAULTS as error:
+                # It may have made a run.
+                self._is_behind = True
                 self._complain(key, schedule.name, str(error))
         return max(0.0, min(waits))
 

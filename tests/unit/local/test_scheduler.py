@@ -294,6 +294,20 @@ def test_what_cannot_be_begun_fails_with_the_reason_and_the_next_instant_stays(b
     assert len(bench.executor.begun) == 1
 
 
+def test_a_run_that_could_not_be_begun_is_begun_when_it_can_be(bench, caplog):
+    schedule = bench.schedule(every("Hour"))
+    bench.executor.fault = OSError("No space left on device")
+    for _ in range(3):
+        bench.loop.tick()
+    assert bench.executor.begun == []
+    assert [record.getMessage().count("No space left") for record in caplog.records] == [1, 1]
+    bench.executor.fault = None
+    bench.loop.tick()
+    bench.loop.tick()
+    (record,) = bench.fired(schedule)
+    assert bench.executor.begun == [record.run_id]
+
+
 def test_a_pipeline_that_was_disabled_behind_an_endpoint_fails_its_run(bench):
     bench.publish("q", status="Disabled")
     endpoint = PipelineEndpoint(endpoint_id="e", name="e", default_version="0", versions={"0": "q"})
