@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from azureml_wrapper.cli.output import Record, show_json, show_records
-from azureml_wrapper.errors import BadRecord, WrapperError
+from azureml_wrapper.cli.output import Record, message, show_json, show_records
+from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
+from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.selection import names_jobs, select
 from azureml_wrapper.jobs.states import State
 
@@ -89,29 +90,41 @@ def print_logs(words: Sequence[str], *, follow: bool) -> None:
     _leave(problems)
 
 
-def _pieces(folders: Sequence[JobFolder], problems: dict[str, str], *, follow: bool) -> Any:
+def _pieces(
+    folders: Sequence[JobFolder], problems: dict[str, str], *, follow: bool
+) -> Iterator[tuple[JobFolder, str]]:
     """(folder, text) of what is new, until all have ended or only once."""
-    readers = {folder.record.run_id: folder.log_reader() for folder in folders}
+    readers: dict[str, LogReader] = {}
     open_, said = list(folders), set()
     while open_:
         found = states_of(open_, lines=False)
         for folder in open_:
-            state = found[folder.record.run_id]
-            if state.problem:
-                problems[str(folder.path)] = state.problem
-                continue
-            for text in readers[folder.record.run_id].read():
+            for text in _read(folder, found[folder.record.run_id], readers, problems):
                 said.add(folder.path)
                 yield folder, text
-        open_ = [each for each in open_ if not (_is_over(found[each.record.run_id]) or not follow)]
+        open_ = [each for each in open_ if follow and not _is_over(each, found, problems)]
         time.sleep(PAUSE if open_ else 0)
     for folder in folders:
         if folder.path not in said and str(folder.path) not in problems:
             click.echo(f"{folder.path}: the job has printed nothing yet.", err=True)
 
 
-def _is_over(state: State) -> bool:
-    return state.has_ended or bool(state.problem)
+def _read(folder: JobFolder, state: State, readers: dict[str, LogReader], problems: dict[str, str]) -> Iterator[str]:
+    """What is new in one log; a job whose log cannot be read is a problem, and does not hide the others."""
+    run_id = folder.record.run_id
+    try:
+        if not state.problem:
+            if run_id not in readers:
+                readers[run_id] = folder.log_reader()
+            yield from readers[run_id].read()
+    except ConnectionFailed as error:
+        problems[str(folder.path)] = str(error)
+    if state.problem:
+        problems[str(folder.path)] = state.problem
+
+
+def _is_over(folder: JobFolder, found: dict[str, State], problems: dict[str, str]) -> bool:
+    return found[folder.record.run_id].has_ended or str(folder.path) in problems
 
 
 def _aborted(folder: JobFolder, timeout: float) -> Record:
@@ -140,21 +153,44 @@ def _on_each(
     workers: int = PARALLEL,
 ) -> None:
     """Do something with each job; a job with which it fails does not keep it from the others."""
+    from azure.core.exceptions import AzureError
+    from azureml.exceptions import AzureMLException
+    from msrest.exceptions import ClientException
+
     folders, problems = _open(select(words))
 
     def attempt(folder: JobFolder) -> Record | None:
         try:
             return work(folder)
-        except (WrapperError, OSError) as error:
-            problems[str(folder.path)] = str(error)
+        except (WrapperError, OSError, AzureMLException, AzureError, ClientException) as error:
+            problems[str(folder.path)] = message(error)
             return None
 
-    if folders:
-        # Before there are threads: the SDK's modules import each other in circles.
-        _ = folders[0].workspace.ws
+    folders = _connected(folders, problems)
     with ThreadPoolExecutor(workers) as pool:
         records = [record for record in pool.map(attempt, folders) if record is not None]
     _show(records, columns, problems, as_json=as_json)
+
+
+def _connected(folders: Sequence[JobFolder], problems: dict[str, str]) -> list[JobFolder]:
+    """Those whose workspace answers; before there are threads, for the SDK's modules import each other in circles."""
+    refused: dict[Any, str] = {}
+    for folder in folders:
+        place = folder.record.scope, folder.record.target
+        if place not in refused:
+            refused[place] = _connect(folder)
+        if refused[place]:
+            problems[str(folder.path)] = refused[place]
+    return [folder for folder in folders if str(folder.path) not in problems]
+
+
+def _connect(folder: JobFolder) -> str:
+    """Connect to a job's workspace; what is wrong, if anything."""
+    try:
+        _ = folder.workspace.ws
+    except WrapperError as error:
+        return str(error)
+    return ""
 
 
 def _open(paths: Sequence[Path]) -> tuple[list[JobFolder], dict[str, str]]:

@@ -16,6 +16,7 @@ from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
 from azureml_wrapper.cli.local import local
 from azureml_wrapper.cli.migration import export, lint
 from azureml_wrapper.cli.nouns import compute, datastore, environment, job
+from azureml_wrapper.cli.output import message
 from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
 from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
@@ -25,7 +26,6 @@ from azureml_wrapper.cli.sync import sync
 from azureml_wrapper.login import AUTH_VARIABLE, CHOICES
 
 TRACEBACK_VARIABLE = "AML_TRACEBACK"
-MESSAGE_LINES = 20
 
 
 @click.group(
@@ -78,17 +78,6 @@ def exit_code(error: Exception) -> int:
     of_values = (errors.BadParameter, errors.BadSchedule)
     missing = (errors.NotRegistered, errors.ScriptNotFound, errors.SnapshotTooLarge)
     return 2 if isinstance(error, (*of_config, *of_values, *missing)) else 1
-
-
-def message(error: Exception) -> str:
-    """What an error says, on one screen.
-
-    The SDK's own errors print as several blocks of JSON; their `message` is the part for people
-    (azureml/_common/exceptions.py).
-    """
-    text = str(getattr(error, "message", "") or error) or type(error).__name__
-    lines = text.strip().splitlines()
-    return "\n".join(lines[:MESSAGE_LINES] + ["…"] * (len(lines) > MESSAGE_LINES))
 
 
 def _show(error: Exception) -> None:

@@ -16,6 +16,7 @@ from azureml_wrapper.cli.progress import COLORS
 Record = Mapping[str, Any]
 # Without a terminal, no line is cut or folded: other programs read them.
 WIDE = 10_000
+MESSAGE_LINES = 20
 
 
 def show_records(records: Sequence[Record], columns: Sequence[str], *, as_json: bool) -> None:
@@ -30,6 +31,17 @@ def show_records(records: Sequence[Record], columns: Sequence[str], *, as_json: 
 
 def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def message(error: Exception) -> str:
+    """What an error says, on one screen.
+
+    The SDK's own errors print as several blocks of JSON; their `message` is the part for people
+    (azureml/_common/exceptions.py).
+    """
+    text = str(getattr(error, "message", "") or error) or type(error).__name__
+    lines = text.strip().splitlines()
+    return "\n".join(lines[:MESSAGE_LINES] + ["…"] * (len(lines) > MESSAGE_LINES))
 
 
 def _print(records: Sequence[Record], columns: Sequence[str]) -> None:

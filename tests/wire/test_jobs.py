@@ -10,10 +10,12 @@ import textwrap
 import time
 from pathlib import Path
 
+import click
 import pytest
 from azureml.core import Experiment
 
 from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
+from azureml_wrapper.cli import folders
 from azureml_wrapper.config.jobs import DatastoreFile, EnvironmentFile
 from azureml_wrapper.connection import LOCAL, local_environment
 from azureml_wrapper.errors import (
@@ -328,6 +330,27 @@ def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, uniqu
     assert (found[real.id].status, found["other"].status) == ("Running", UNKNOWN)
     assert "az login --use-device-code" in found["other"].problem
     real.complete()
+
+
+@pytest.mark.local_only
+def test_a_workspace_that_does_not_answer_hides_no_job_of_another(job, unique, capsys):
+    """The first of the folders is of a workspace into which nobody is logged in."""
+    run = job("print('hello')", output_dir="output/b").submit(unique("exp"))
+    run.wait()
+    held = read_record(Path("output/b"))
+    held.evolve(target="azure", subscription_id="1234", address="https://127.0.0.1:9").write(Path("output/a"))
+    for act in (
+        lambda: folders.fetch(["all"], as_json=False),
+        lambda: folders.print_logs(["all"], follow=True),
+        lambda: folders.abort(["all"], timeout=60, as_json=False),
+    ):
+        with pytest.raises(click.exceptions.Exit):
+            act()
+        told = capsys.readouterr()
+        assert "output/b" in told.out
+        assert "output/a: " in told.err
+        assert "az login --use-device-code" in told.err
+        assert "output/b" not in told.err
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper import errors
-from azureml_wrapper.cli.main import MESSAGE_LINES, exit_code, message
+from azureml_wrapper.cli.main import exit_code
+from azureml_wrapper.cli.output import MESSAGE_LINES, message
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import click
 import pytest
+from azure.core.exceptions import ServiceRequestError
+from azureml.exceptions import UserErrorException
 
 from azureml_wrapper.cli import folders
 from azureml_wrapper.cli.projects import _entry_script, _inside
@@ -73,3 +76,22 @@ class TestProject:
             _inside(tmp_path / "other", file)
         with pytest.raises(ScriptNotFound, match=r"no config file .*é #1\.yml\. Did you mean 'é #1\.yaml'"):
             _inside(tmp_path / "project", file.with_suffix(".yml"))
+
+
+def test_what_the_sdk_raises_for_one_job_does_not_hide_the_others(monkeypatch, capsys):
+    jobs = [SimpleNamespace(path=name) for name in ("output/a", "output/b", "output/c")]
+    faults = {"output/a": UserErrorException("no such thing"), "output/b": ServiceRequestError("no route")}
+
+    def work(job):
+        if job.path in faults:
+            raise faults[job.path]
+        return {"job": job.path}
+
+    monkeypatch.setattr(folders, "select", list)
+    monkeypatch.setattr(folders, "_open", lambda _: (jobs, {}))
+    monkeypatch.setattr(folders, "_connected", lambda found, _: found)
+    with pytest.raises(click.exceptions.Exit):
+        folders._on_each(["all"], work, ("job",), as_json=False)
+    told = capsys.readouterr()
+    assert told.out.split() == ["job", "output/c"]
+    assert told.err.splitlines() == ["Error: output/a: no such thing", "Error: output/b: no route"]
