@@ -29,24 +29,24 @@ def execute(config: Path | None, locally: bool, folder: Path, *, outputs: Path |
     project = Project.at(folder)
     execution = Execution(open_workspace(config, locally), project, Order(**given))
     with _terminable():
-        try:
-            run = execution.submit()
-        except KeyboardInterrupt:
-            started = execution.submitted()
-            if started is not None:
-                _cancel(started)
-            raise
-        click.echo(f"Run {run.id}: {run.portal_url}")
-        _follow(run)
+        run = _until_the_end(execution)
     _tell_outputs(run, outputs)
 
 
-def _follow(run: RunWrapper) -> None:
+def _until_the_end(execution: Execution) -> RunWrapper:
+    """The run, which has completed. From the submit on, an interrupt never leaves one behind."""
     try:
+        run = execution.submit()
+        click.echo(f"Run {run.id}: {run.portal_url}")
         stream(run)
     except KeyboardInterrupt:
+        started = execution.submitted()
+        if started is None:
+            raise
+        run = started
         _cancel(run)
     run.wait()
+    return run
 
 
 def _cancel(run: RunWrapper) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -77,14 +78,16 @@ class Execution:
         return RunWrapper(send(ws, self.experiment, made, run_id=self.run_id, tags={}))
 
     def submitted(self) -> RunWrapper | None:
-        """The run, where it has come into being though `submit` was interrupted."""
-        from azureml.exceptions import ServiceException
+        """The run, where it has come into being though `submit` was interrupted; an error where that is not known."""
+        from azureml._restclient.exceptions import ServiceException
 
         if not self._is_sent:
             return None
         try:
             return RunWrapper(self._workspace.ws.get_run(self.run_id))
-        except ServiceException:
+        except ServiceException as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
             return None
 
     def _configuration(self, ws: Workspace, store: Any) -> ScriptRunConfig:
