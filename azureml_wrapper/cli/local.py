@@ -32,11 +32,14 @@ def up(foreground: bool, port: int | None) -> None:
 @local.command()
 def down() -> None:
     """Stop the service; nothing that it keeps is lost."""
+    from azureml_wrapper.cli import service
     from azureml_wrapper.local import control
 
     home = _home()
     stopped = control.stop(home)
     click.echo(f"Stopped (home {home.path})." if stopped else f"No service runs (home {home.path}).")
+    if service.count_schedules(home.database):
+        click.echo(f"Schedules: {service.describe_schedules(home.database, runs=False)}.")
 
 
 @local.command()

@@ -44,7 +44,7 @@ def describe(home: Home) -> dict[str, str]:
         "home": str(home.path),
         "size": f"{size(home.path) / 2**20:.1f} MiB",
         "runs": runs or "none",
-        "schedules": describe_schedules(home.database),
+        "schedules": describe_schedules(home.database, runs=info is not None),
     }
 
 
@@ -53,14 +53,25 @@ def count_runs(database: Path) -> dict[str, int]:
     return dict(_read(database, "SELECT status, count(*) FROM runs GROUP BY status ORDER BY status"))
 
 
-def describe_schedules(database: Path) -> str:
-    """How many schedules are enabled, and when the next of them fires; while one is, the service stays up."""
-    rows = _read(database, "SELECT count(*), min(next_fire) FROM schedules WHERE is_active")
-    count, following = rows[0] if rows else (0, None)
+def count_schedules(database: Path) -> int:
+    """Those that are enabled."""
+    return _enabled(database)[0]
+
+
+def describe_schedules(database: Path, *, runs: bool) -> str:
+    """How many schedules are enabled, and when the next of them fires; `runs` is whether the service does."""
+    count, following = _enabled(database)
     if not count:
         return "none enabled"
     when = f", the next fires at {following[:19].replace('T', ' ')} UTC" if following else ""
-    return f"{count} enabled{when}; the service stays up for them"
+    means = "the service stays up for them" if runs else "none fires until the service runs again (`aml local up`)"
+    return f"{count} enabled{when}; {means}"
+
+
+def _enabled(database: Path) -> tuple[int, str | None]:
+    """How many schedules are enabled, and the next instant of any."""
+    rows = _read(database, "SELECT count(*), min(next_fire) FROM schedules WHERE is_active")
+    return rows[0] if rows else (0, None)
 
 
 def _read(database: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -100,6 +100,8 @@ def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready
     assert [each["status"] for each in read(ready, "schedules", "--all")] == ["Disabled"]
     assert "is enabled" in ready.aml("schedules", "enable", "nightly").stdout
     assert [each["id"] for each in read(ready, "schedules")] == [schedule["id"]]
+    assert "1 enabled" in (stopped := ready.aml("local", "down").stdout)
+    assert "none fires until the service runs again" in stopped
 
 
 @pytest.mark.slow

@@ -42,13 +42,15 @@ def test_size_is_that_of_all_files_and_follows_no_link(tmp_path):
 
 def test_enabled_schedules_are_told_with_the_next_instant(tmp_path):
     file = tmp_path / "state.sqlite"
-    assert describe_schedules(file) == "none enabled"
+    assert describe_schedules(file, runs=True) == "none enabled"
     with contextlib.closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE schedules (is_active INTEGER, next_fire TEXT)")
         connection.execute("INSERT INTO schedules VALUES (0, '2026-01-01T00:00:00.000000+00:00')")
         connection.commit()
-        assert describe_schedules(file) == "none enabled"
+        assert describe_schedules(file, runs=True) == "none enabled"
         connection.execute("INSERT INTO schedules VALUES (1, NULL), (1, '2026-01-02T08:30:00.000000+00:00')")
         connection.commit()
-    told = describe_schedules(file)
-    assert told == "2 enabled, the next fires at 2026-01-02 08:30:00 UTC; the service stays up for them"
+    told = "2 enabled, the next fires at 2026-01-02 08:30:00 UTC; "
+    assert describe_schedules(file, runs=True) == told + "the service stays up for them"
+    without = describe_schedules(file, runs=False)
+    assert without == told + "none fires until the service runs again (`aml local up`)"
