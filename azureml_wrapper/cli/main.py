@@ -16,7 +16,6 @@ from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
 from azureml_wrapper.cli.local import local
 from azureml_wrapper.cli.migration import export, lint
 from azureml_wrapper.cli.nouns import compute, datastore, environment, job
-from azureml_wrapper.cli.output import message
 from azureml_wrapper.cli.published import publish, published, trigger
 from azureml_wrapper.cli.run import run
 from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
@@ -81,6 +80,9 @@ def exit_code(error: Exception) -> int:
 
 
 def _show(error: Exception) -> None:
+    # It imports rich, which costs as much as the rest of `aml --help`.
+    from azureml_wrapper.cli.output import message
+
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
     click.echo(click.style("Error: ", fg="red", bold=True) + message(error), err=True)
