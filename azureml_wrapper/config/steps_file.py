@@ -188,13 +188,16 @@ def _between(data: Mapping[str, Any]) -> Iterator[Problem]:
     steps = [(key, step) for key, step in data.items() if isinstance(step, Mapping)]
     names: dict[str, str] = {}
     places: dict[str, tuple[Any, Any]] = {}
+    datastore = None
     for key, step in steps:
         name = step.get("name")
         if isinstance(name, str) and names.setdefault(name, key) != key:
             path: KeyPath = (key, "name")
             yield Problem(BadValue, path, f"{show_path(path)} is {name!r}, as that of {names[name]} is.")
         reference = step.get("input_datareference_name")
-        place = (step.get("input_dataset_name"), step.get("input_datareference_path"))
+        # A step that names no datastore reads from that of the nearest step before it that names one.
+        datastore = step.get("input_dataset_name") or datastore
+        place = (datastore, step.get("input_datareference_path"))
         if isinstance(reference, str) and places.setdefault(reference, place) != place:
             path = (key, "input_datareference_name")
             yield Problem(

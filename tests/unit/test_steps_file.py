@@ -176,6 +176,14 @@ class TestTelling:
             load_steps({"step1": first, "step2": second})
         assert load_steps({"step1": first, "step2": {**second, "input_datareference_path": "a"}})
 
+    def test_one_reference_in_the_datastore_of_the_step_before(self):
+        first = step(input_datareference_name="data", input_dataset_name="one")
+        same = step(name="b", input_datareference_name="data")
+        other = step(name="c", input_dataset_name="two")
+        assert load_steps({"step1": first, "step2": same})
+        with pytest.raises(BadValue, match=r"step3\.input_datareference_name is 'data', the name of another place"):
+            load_steps({"step1": first, "step2": other, "step3": {**same, "name": "d"}})
+
     def test_a_step_that_is_no_mapping(self):
         with pytest.raises(TypeError, match="step2 must be a mapping, a step; not list"):
             load_steps({"step1": step(), "step2": []})
