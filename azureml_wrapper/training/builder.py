@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class StepsBuilder:
         self._compute = compute
         self._datastores = datastores
         self._names = datastore_names(file)
-        self._references: dict[str, Any] = {}
+        self._references: dict[tuple[str | None, ...], Any] = {}
         self._last_output: Any = None
 
     def build(self) -> list[Any]:
@@ -127,14 +128,23 @@ class StepsBuilder:
         )
 
     def _reference(self, entry: StepEntry) -> Any:
-        """Two steps that name the same reference share one object: the graph has one node for it."""
+        """Two steps that read the same place by the same name share one object: the graph has one node for it."""
         from azureml.data.data_reference import DataReference
 
-        name = entry.reference_name
-        if name not in self._references:
-            path = entry.input_datareference_path or None
-            self._references[name] = DataReference(self._datastore(entry), name, path, mode="mount")
-        return self._references[name]
+        path = entry.input_datareference_path or None
+        key = (entry.input_datareference_name, self._names[entry.name], path)
+        if key not in self._references:
+            self._references[key] = DataReference(self._datastore(entry), self._free_name(entry), path, mode="mount")
+        return self._references[key]
+
+    def _free_name(self, entry: StepEntry) -> str:
+        """The name that the step gives, else input_data, input_data_2 and so on: one for each place."""
+        if entry.input_datareference_name:
+            return entry.input_datareference_name
+        taken = {each.input_datareference_name for each in self._file.entries}
+        taken |= {reference.data_reference_name for reference in self._references.values()}
+        numbered = (f"{entry.reference_name}_{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain((entry.reference_name,), numbered) if name not in taken)
 
     def _files(self, entry: StepEntry) -> Any:
         """All files below the path, as ParallelRunStep wants them."""

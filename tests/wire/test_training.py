@@ -210,6 +210,26 @@ def test_steps_that_share_no_data_run_one_after_the_other_too(project, ws, uniqu
     assert mark.exists()
 
 
+def test_steps_that_name_no_reference_read_their_own_places(project, ws):
+    def step(name, **where):
+        return {"type": "PythonScriptStep", "name": name, "script": "train.py", "source_directory": "train", **where}
+
+    steps = {
+        "a": step("a", input_datareference_path="raw"),
+        "b": step("b", input_datareference_path="clean"),
+        "c": step("c", input_datareference_path="raw"),
+        "d": step("d", input_datareference_path="labels", input_datareference_name="input_data_2"),
+    }
+    found = [made._inputs[0] for made in TrainPipeline(steps, workspace=ws).build_steps()]
+    assert [each.path_on_datastore for each in found] == ["raw", "clean", "raw", "labels"]
+    assert [each.data_reference_name for each in found] == [
+        "input_data",
+        "input_data_3",
+        "input_data",
+        "input_data_2",
+    ]
+
+
 @pytest.mark.slow
 def test_an_mpi_step_runs_as_many_processes_as_it_says(project, ws, unique):
     (project / "train" / "rank.py").write_text(
