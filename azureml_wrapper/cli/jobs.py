@@ -63,7 +63,11 @@ def abort(words: tuple[str, ...], *, timeout: float, as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True, metavar=WORDS)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the jobs have ended.")
 def logs(words: tuple[str, ...], *, follow: bool) -> None:
-    """Print what the scripts of jobs have printed."""
+    """Print what the scripts of jobs have printed.
+
+    The exit code is 0 where that could be shown, for a failed job, too, as with `docker logs -f`: `aml status --json`
+    tells how a job has ended.
+    """
     from azureml_wrapper.cli import folders
 
     folders.print_logs(words, follow=follow)

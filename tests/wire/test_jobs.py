@@ -205,12 +205,15 @@ def test_a_job_is_aborted_and_its_log_read_while_it_grows(job, unique):
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_is_failed(job, unique):
+def test_a_job_that_fails_is_failed_and_its_log_is_a_log(job, unique, capsys):
     run = job("raise SystemExit('the data is bad')").submit(unique("exp"))
     with pytest.raises(RunFailed):
         run.wait()
     state = JobFolder("output/job").state()
     assert (state.status, state.last_line) == ("Failed", "the data is bad")
+    # No `click.exceptions.Exit`: what is asked for is the log, and here it is.
+    folders.print_logs(["output/job"], follow=True)
+    assert "the data is bad" in capsys.readouterr().out
 
 
 def test_what_is_missing_is_told_and_leaves_no_job(job, unique):
