@@ -163,7 +163,8 @@ def windows_name(zone: str | None) -> str:
         raise BadSchedule(f"time_zone is {zone!r}; allowed are IANA names (Europe/Paris) and Windows names.")
     if zone in known:
         return zone
-    if zone.upper() == "UTC":
+    if zone.upper() in ("UTC", "GMT"):
+        # Windows' "GMT Standard Time" is London's, with summer time.
         return "UTC"
     try:
         find_zone(zone)
@@ -187,14 +188,13 @@ def _watching(wanted: Wanted) -> OnBlobChange:
     _whole("polling_interval", wanted.polling_interval, "minutes")
     if wanted.polling_interval > MAX_POLLING_MINUTES:
         raise BadSchedule(f"polling_interval is {wanted.polling_interval}; at most {MAX_POLLING_MINUTES} minutes.")
-    _check_path(wanted.path_on_datastore)
     batch = wanted.batch_seconds
     is_number = isinstance(batch, (int, float)) and not isinstance(batch, bool)
     if batch is not None and not (is_number and 0 < batch <= 86_400):
         raise BadSchedule(f"batch_seconds is {batch!r}; allowed are numbers over 0, up to 86400.")
     return OnBlobChange(
         datastore_name=wanted.datastore_name,
-        path_on_datastore=wanted.path_on_datastore,
+        path_on_datastore=_path(wanted.path_on_datastore),
         polling_interval=wanted.polling_interval,
         data_path_parameter=wanted.data_path_parameter,
         parameters={} if batch is None else {BATCH_SECONDS: f"{batch:g}"},
@@ -238,10 +238,10 @@ def _check_countable(recurrence: Recurrence, now: datetime) -> None:
         ) from error
 
 
-def _check_path(path: object) -> None:
-    """Azure's storage has no other names of folders; a "/" before or behind does not count."""
+def _path(path: object) -> str | None:
+    """The folder, as Azure's storage names it: without a "/" before or behind; None for the container itself."""
     if path is None:
-        return
+        return None
     if not isinstance(path, str):
         raise BadSchedule(f"path_on_datastore is {path!r}; give a text, the folder to watch.")
     inside = path.strip("/")
@@ -249,6 +249,7 @@ def _check_path(path: object) -> None:
         raise BadSchedule(f"path_on_datastore is {path!r}; its parts must be names of folders, not '', '.' or '..'.")
     if len(inside) > MAX_PATH_LENGTH:
         raise BadSchedule(f"path_on_datastore has {len(inside)} characters; allowed are at most {MAX_PATH_LENGTH}.")
+    return inside or None
 
 
 def _start(wanted: Wanted, now: datetime) -> datetime:

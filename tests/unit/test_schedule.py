@@ -144,13 +144,15 @@ def test_the_sdk_takes_what_is_planned():
 def test_every_zone_of_the_sdk_and_all_common_ones_have_a_name():
     for zone in windows_zones():
         assert windows_name(zone) == zone
-    assert windows_name(None) == windows_name("UTC") == windows_name("utc") == "UTC"
+    assert windows_name(None) == windows_name("UTC") == windows_name("utc") == windows_name("GMT") == "UTC"
     assert windows_name("America/Toronto") == "Eastern Standard Time"
 
 
 def test_blobs_are_watched_by_minutes():
     made = plan(Wanted(schedule="On_blob_change", datastore_name="d"), NOW)
     assert made == OnBlobChange(datastore_name="d", polling_interval=5)
+    for given, meant in (("/in/new/", "in/new"), ("in", "in"), ("/", None), ("", None)):
+        assert plan(Wanted(**WATCH, path_on_datastore=given), NOW).path_on_datastore == meant
     assert plan(Wanted(schedule="On_blob_change", datastore_name="d", batch_seconds=30), NOW).parameters == {
         BATCH_SECONDS: "30"
     }
