@@ -11,7 +11,8 @@ Both return a `TransferReport`, and raise `TransferFailed` with a `report` of wh
   asked for its listing each time: one request for 5,000 files.
 - The side that the direction comes from wins, whatever the times are.
 - A file that was renamed is copied at the destination. Nothing is deleted there but with `delete=True`: then what the
-  source does not have is removed, after everything else has gone well, and never because the source is empty.
+  source does not have is removed, after everything else has gone well, and never because the source is empty, nor
+  because a link in it leads nowhere at the moment.
 - Empty folders are not transferred: the storage has none.
 - A broken connection is made again, a file that was begun is continued, also by another process. A file has its
   name only when it is whole and its MD5 is right.

@@ -35,10 +35,19 @@ class LocalFile:
 
 @dataclass
 class Scan:
-    """The files of a folder, by their names relative to it, and what is none, with the reason."""
+    """The files of a folder, by their names relative to it, and what is left out, with the reason."""
 
     files: dict[str, LocalFile] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ignored(self) -> list[str]:
+        """What is left out, as texts."""
+        return [f"{name}: {reason}" for name, reason in self.left_out.items()]
+
+    def is_unknown(self, name: str) -> bool:
+        """Whether a file may be here all the same: behind a broken link, as on a disk that is not mounted."""
+        return any(place in self.left_out for place in (name, *(name[:at] for at in _slashes(name))))
 
 
 def scan(folder: Path) -> Scan:
@@ -71,12 +80,12 @@ def _read(place: str, prefix: str, above: tuple[str, ...], found: Scan) -> list[
         try:
             status = entry.stat()
         except OSError as error:
-            found.ignored.append(f"{name}: {error.strerror}")
+            found.left_out[name] = str(error.strerror)
             continue
         if stat.S_ISDIR(status.st_mode):
             inner += _enter(entry, name, above, found)
         elif not stat.S_ISREG(status.st_mode):
-            found.ignored.append(f"{name}: neither a file nor a folder")
+            found.left_out[name] = "neither a file nor a folder"
         elif not name.endswith(PART):
             found.files[name] = LocalFile.of(entry.path, status)
     return inner
@@ -89,7 +98,7 @@ def _enter(
         return [(entry.path, f"{name}/", above)]
     target = os.path.realpath(entry.path)
     if target in above or any(Path(each).is_relative_to(target) for each in above):
-        found.ignored.append(f"{name}: a link to a folder above it")
+        found.left_out[name] = "a link to a folder above it"
         return []
     return [(entry.path, f"{name}/", (*above, target))]
 

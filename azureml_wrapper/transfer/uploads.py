@@ -31,7 +31,7 @@ def upload(pair: Pair) -> TransferReport:
         left = _copy(pair, crew, steps.copy, blobs, source)
         _send(pair, crew, {name: files[name] for name in (*left, *steps.send)})
         tally.check()
-        _delete(pair, crew, steps.delete)
+        _delete(pair, crew, [name for name in steps.delete if not found.is_unknown(name)])
         pair.facts.keep(files, {*source, *target})
     return tally.report()
 

@@ -262,6 +262,21 @@ def test_a_link_does_not_lead_a_deletion_out_of_its_folder(store, back, tmp_path
     assert (back / "kept" / "x").read_bytes() == b"1"
 
 
+def test_a_link_that_leads_nowhere_at_the_moment_deletes_nothing(store, local, tmp_path):
+    """A disk that is not mounted is no reason to remove its files from the storage."""
+    disk = tmp_path / "disk"
+    write(disk, {"x": b"1", "inner/y": b"2"})
+    write(local, {"here": b"3", "gone": b"4"})
+    (local / "data").symlink_to(disk)
+    sync_folder(local, store)
+    disk.rename(tmp_path / "unmounted")
+    (local / "gone").unlink()
+    report = sync_folder(local, store, delete=True)
+    assert report.deleted == ("gone",)
+    assert report.ignored == ("data: No such file or directory",)
+    assert set(blobs(store)) == {"here", "data/x", "data/inner/y"}
+
+
 def test_links_are_sent_as_what_they_point_to(store, local, tmp_path):
     write(tmp_path / "elsewhere", {"x": b"1"})
     (local / "folder").symlink_to(tmp_path / "elsewhere")
