@@ -10,6 +10,7 @@ pytestmark = pytest.mark.local_only
 
 RUN = "/history/v1.0{ws}/experiments/{experiment}/runs/{run}"
 METRICS = "/metric/v2.0{ws}/runs/{run}"
+MLFLOW = "/mlflow/v2.0{ws}/api/2.0/mlflow"
 MODELS = "/modelmanagement/v1.0{ws}"
 
 
@@ -73,6 +74,8 @@ def send(ws, run):
         ("POST", MODELS + "/assets", {"artifacts": "x"}),
         ("GET", MODELS + "/models/no-version", None),
         ("GET", MODELS + "/models?count=many", None),
+        ("POST", MLFLOW + "/runs/search", {"max_results": "many"}),
+        ("POST", MLFLOW + "/runs/search", {"max_results": -1}),
         ("POST", "/artifact/v2.0{ws}/artifacts/batch/metadata/ExperimentRun/dcid.{run}", {"paths": ["x"]}),
     ],
 )

@@ -52,6 +52,7 @@ _KINDS = {
     "attr": "attributes",
     "run": "attributes",
 }
+ATTRIBUTES = ("run_id", "run_name", "status", "start_time", "end_time", "created", "user_id")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
     "!=": lambda left, right: left != right,
@@ -151,6 +152,8 @@ def _reader(kind: str, key: str) -> Callable[[Facts], Any]:
     if group is None:
         raise Invalid(f"A filter is of metrics, params, tags or attributes, not of {kind!r}.")
     name = key.strip('"`')
+    if group == "attributes" and name not in ATTRIBUTES:
+        raise Invalid(f"Runs have no attribute {name!r}; there are {', '.join(ATTRIBUTES)}, and metrics.{name}, say.")
     return lambda facts: getattr(facts, group).get(name)
 
 

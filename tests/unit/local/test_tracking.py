@@ -74,12 +74,18 @@ def test_a_filter_that_is_none_is_refused(text):
         ("metrics.rmse DESC", 0.25, True),
         ("metrics.`val loss` asc", 1.5, False),
         ("start_time desc", 100.0, True),
-        ("attributes.nothing", None, False),
+        ("attributes.end_time", None, False),
     ],
 )
 def test_an_order_names_a_field_and_a_direction(clause, value, descending):
     read, is_descending = sort_key(clause)
     assert (read(FACTS), is_descending) == (value, descending)
+
+
+def test_an_attribute_that_runs_do_not_have_is_refused_with_those_that_there_are():
+    for read, given in ((parse_filter, "rmse < 1"), (sort_key, "attributes.rmse DESC")):
+        with pytest.raises(Invalid, match=r"no attribute 'rmse'; there are run_id, .*metrics\.rmse"):
+            read(given)
 
 
 def test_a_parameter_may_be_repeated_and_not_changed():

@@ -75,7 +75,7 @@ def update(context: Context, request: Request) -> Response:
 def search(context: Context, request: Request) -> Response:
     """The runs of some experiments that a filter lets through, the newest first unless ordered otherwise."""
     body = request.json_object()
-    size = body.get("max_results") or SEARCH_LIMIT
+    size = wire.read_limit(body.get("max_results")) or SEARCH_LIMIT
     start = wire.read_offset(text(body, "page_token"))
     condition = parse_filter(text(body, "filter"))
     found = [(run, _facts(context, run)) for run in _runs(context, request, body)]

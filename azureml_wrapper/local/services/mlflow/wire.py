@@ -115,6 +115,12 @@ def read_view(word: str | None) -> bool | None:
     return _VIEWS[word or "ACTIVE_ONLY"]
 
 
+def read_limit(given: Any) -> int | None:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise Invalid(f"max_results is {given!r}; it must be a whole number, 1 or more.")
+    return given
+
+
 def read_offset(token: str | None) -> int:
     if token and not token.isdecimal():
         raise Invalid("The page token is not one of this service.")
