@@ -22,17 +22,17 @@ _WORDS = {"account_name": "account", "container_name": "container", "account_key
 def set_up_compute(ws: Workspace, variables: Variables, entries: Iterable[StepEntry]) -> Any:
     """The cluster that AML_COMPUTE_CLUSTER_NAME names, made where it is not there.
 
-    At least no node and at the most as many as a step needs, unless the variables say otherwise. `BadPipeline` where
-    a step needs more nodes than the cluster may have.
+    At least no node, and at the most as many as a step needs or as always stay, unless the variables say otherwise.
+    `BadPipeline` where a step needs more nodes than the cluster may have.
     """
     wanted = variables.cluster()
     steps = list(entries)
     needed = max((step.node_count for step in steps), default=1)
     found = find_compute(ws, check_compute_name(wanted.name))
     if found is None:
-        most = needed if wanted.max_nodes is None else wanted.max_nodes
+        size, least = wanted.sku or DEFAULT_SKU, wanted.min_nodes or 0
+        most = max(needed, least) if wanted.max_nodes is None else wanted.max_nodes
         _check_nodes(steps, wanted.name, most)
-        size, least = wanted.sku or DEFAULT_SKU, min(wanted.min_nodes or 0, most)
         say(f"Cluster {wanted.name!r} is created: {size}, {least} to {most} nodes.")
         return register_compute(ws, wanted.name, Cluster(vm_size=size, min_nodes=least, max_nodes=most))
     if found.type == "AmlCompute":

@@ -385,6 +385,14 @@ class TestResources:
         assert "registered with another container than the BLOB_ variables" in capsys.readouterr().out
 
 
+def test_a_cluster_keeps_as_many_nodes_as_the_variables_say(project, ws, unique, monkeypatch):
+    monkeypatch.setenv("AML_COMPUTE_CLUSTER_NAME", unique("c"))
+    monkeypatch.setenv("AML_COMPUTE_CLUSTER_MIN_NODES", "3")
+    step = {"type": "PythonScriptStep", "name": "one", "script": "train.py", "source_directory": "train"}
+    scale = TrainPipeline({"step1": step}, workspace=ws).set_up_compute().scale_settings
+    assert (scale.minimum_node_count, scale.maximum_node_count) == (3, 3)
+
+
 class TestBasePipeline:
     def test_it_wants_a_subclass_that_constructs(self, project, ws):
         with pytest.raises(TypeError, match="construct_pipeline"):
