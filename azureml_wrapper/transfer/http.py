@@ -1,7 +1,8 @@
 """Requests to blob storage: connections that are kept, and what to do where one breaks.
 
 A request is sent again where the connection breaks or the service is busy, after 0.25, 0.5, 1, … seconds, or as long
-as the service itself asks to wait. Every body is at most one block, so that nothing large is ever sent twice.
+as the service itself asks to wait, up to a minute. Every body is at most one block, so that nothing large is ever
+sent twice.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import urllib3
 WORKERS = 16
 ATTEMPTS = 8
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+LONGEST_ASKED = 60.0
 # Seconds without a byte, not for a whole answer.
 TIMEOUT = urllib3.Timeout(connect=20, read=60)
 # Answers after which the storage's own clients try again (Microsoft Learn, "Status and error codes").
@@ -118,9 +120,10 @@ class Http:
 
     def _pause(self, attempt: int, failure: str) -> None:
         """`failure` is the number of seconds to wait where the service named one."""
-        asked = float(failure) if failure.isdigit() else FIRST_PAUSE * 2 ** (attempt - 1)
-        # Threads whose connections broke together do not come back together.
-        if self.stop.wait(min(asked, LONGEST_PAUSE) * random.uniform(0.8, 1.2)):  # noqa: S311
+        own = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+        pause = min(float(failure), LONGEST_ASKED) if failure.isdigit() else own
+        # Threads whose connections broke together do not come back together, nor any before it is asked to.
+        if self.stop.wait(pause * random.uniform(1.0, 1.3)):  # noqa: S311
             raise Stopped
 
 

@@ -54,6 +54,21 @@ def test_a_broken_connection_and_a_busy_service_are_tried_again(server, first):
     assert server.asked == 3
 
 
+@pytest.mark.parametrize(("told", "least", "most"), [("30", 30, 39), ("3600", 60, 78), ("Fri, 01 Jan", 0.01, 0.013)])
+def test_nobody_comes_back_before_the_service_asks_to(server, told, least, most):
+    server.answers = [(503, {"Retry-After": told}, b""), OK]
+    waits = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    assert Http(server.url, stop=Stop()).send("GET", server.url).body == b"fine"
+    [waited] = waits
+    assert least <= waited <= most
+
+
 def test_an_answer_that_breaks_off_is_asked_for_again(server):
     server.answers = [(200, {"Content-Length": "10"}, b"half"), OK]
     assert Http(server.url).send("GET", server.url).body == b"fine"
