@@ -59,7 +59,7 @@ def _watch(run: RunWrapper, job: Job) -> None:
         return
     if isinstance(job, SweepJob):
         pipelines.watch(run)
-        click.echo(best_of(run.raw, job.metric))
+        click.echo(best_of(run.raw, job))
         return
     wait_or_cancel(run, stream)
     click.echo(f"Run {run.id}: {run.status}")

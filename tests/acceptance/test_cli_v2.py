@@ -229,7 +229,9 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float)
 parser.add_argument("--loss")
 args = parser.parse_args()
-Run.get_context().log("score", args.lr * (2 if args.loss == "wgan" else 1))
+best = args.lr * (2 if args.loss == "wgan" else 1)
+for score in (best, best / 10):
+    Run.get_context().log("score", score)
 """
 
 

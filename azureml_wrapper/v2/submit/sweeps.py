@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.v2.submit.commands import Parts, script_run_config
@@ -55,11 +56,12 @@ def _policy(policy: Policy | None) -> Any:
     return kinds[policy.kind](**policy.settings)
 
 
-def best_of(run: Any, metric: str) -> str:
-    """The best run of a sweep that has ended, with its values, in a sentence."""
+def best_of(run: Any, job: SweepJob) -> str:
+    """The best run of a sweep that has ended, with its best value and what it was given, in a sentence."""
     best = run.get_best_run_by_primary_metric()
     if best is None:
-        return f"No run has logged {metric}."
-    value = best.get_metrics(metric)[metric]
-    shown = value if not isinstance(value, list) else value[-1]
-    return f"Best run {best.id}: {metric} = {shown:g}, with {run.get_hyperparameters().get(best.id)}."
+        return f"No run has logged {job.metric}."
+    logged = best.get_metrics(job.metric)[job.metric]
+    values = [value for value in (logged if isinstance(logged, list) else [logged]) if not math.isnan(value)]
+    value = (max if job.goal == "maximize" else min)(values)
+    return f"Best run {best.id}: {job.metric} = {value:g}, with {run.get_hyperparameters().get(best.id)}."
