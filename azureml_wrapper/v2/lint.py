@@ -12,13 +12,15 @@ from typing import Any
 
 from azureml_wrapper.config import readers
 from azureml_wrapper.config.problems import Problem
-from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, did_you_mean
+from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.reading import Place, Reading
 
 COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE = "compute", "datastore", "environment", "job", "schedule"
 _COMPUTES = ("amlcompute", "computeinstance", "kubernetes", "virtualmachine", "synapsespark")
+# One of them is in every file of `az ml` that is not known by what it describes.
+_KEYS = frozenset({"$schema", "type", "command", "component", "name"})
 _NODE = re.compile(r"[a-z_][a-z0-9_]*")
 _OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
@@ -31,6 +33,8 @@ def lint(file: Path) -> ConfigError | None:
     ]
     if isinstance(reading.document.data, dict):
         _check(reading.top)
+    else:
+        reading.top.fail("it is no file of `az ml`: that is a mapping of keys.", WrongType)
     try:
         reading.finish("file")
     except ConfigError as error:
@@ -64,8 +68,10 @@ def _check(place: Place) -> None:
         _schedule(place)
     elif kind == JOB and isinstance(place.value.get("jobs"), dict):
         _pipeline(place)
-    elif kind == JOB:
+    elif kind == JOB and _KEYS & place.value.keys():
         _job(place)
+    elif kind == JOB:
+        place.fail(f"it is no file of `az ml`: none of {', '.join(sorted(_KEYS))} is in it.")
 
 
 def _cluster(place: Place) -> None:
@@ -90,7 +96,7 @@ def _schedule(place: Place) -> None:
 def _job(place: Place) -> None:
     trial = place.value.get("trial")
     allowed = _declared(place)
-    allowed["search"] = place.value.get("search_space") or {}
+    allowed["search"] = _mapping(place.value.get("search_space"))
     _command(place, allowed)
     if isinstance(trial, dict):
         _command(place.at("trial"), allowed)
@@ -115,8 +121,13 @@ def _declared(place: Place) -> dict[str, Any]:
     found = {}
     for kind, key in (("input", "inputs"), ("output", "outputs")):
         given = place.value.get(key)
-        found[kind] = given if isinstance(given, dict) else {}
+        found[kind] = _mapping(given)
     return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """What is of another kind is azure-ai-ml's to tell."""
+    return value if isinstance(value, dict) else {}
 
 
 def _command(place: Place, declared: Mapping[str, Any]) -> None:
@@ -147,7 +158,7 @@ def _source(found: tuple[Place, Binding], place: Place, node: Place) -> None:
     at, binding = found
     if binding.kind in ("parent input", "parent output"):
         key = "inputs" if binding.kind == "parent input" else "outputs"
-        known = place.value.get(key) or {}
+        known = _mapping(place.value.get(key))
         if binding.name not in known:
             at.fail(f"{at} is {binding}, and the pipeline has no such {key[:-1]}.{_hint(binding.name, known)}")
     elif binding.kind != "job output":
@@ -168,7 +179,7 @@ def _job_output(at: Place, binding: Binding, jobs: Mapping[str, Any], node: Plac
     if isinstance(component, str):
         # What a component of another file or of the workspace has is not known here.
         return
-    known = {**(producer.get("outputs") or {}), **((component or {}).get("outputs") or {})}
+    known = {**_mapping(producer.get("outputs")), **_mapping(_mapping(component).get("outputs"))}
     if binding.name not in known:
         at.fail(f"{at} is {binding}, and {binding.job} has no such output.{_hint(binding.name, known)}")
 

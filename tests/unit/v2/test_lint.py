@@ -108,3 +108,19 @@ def test_an_unknown_input_of_a_trial_is_found(tmp_path):
 )
 def test_a_file_s_noun_follows_from_its_keys(data, kind):
     assert kind_of(data) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it is no file of `az ml`: that is a mapping of keys."),
+        ("- command: python a.py\n", "it is no file of `az ml`: that is a mapping of keys."),
+        (
+            "step1: {type: MpiStep, name: a}\n",
+            "it is no file of `az ml`: none of $schema, command, component, name, type is in it.",
+        ),
+        (PIPELINE.replace("      made: {type: uri_folder}\n", "      - made\n"), "and first has no such output"),
+    ],
+)
+def test_what_is_no_file_of_az_ml_does_not_pass_for_a_right_one(tmp_path, text, told):
+    assert told in (found(tmp_path, text) or "")
