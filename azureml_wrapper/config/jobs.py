@@ -101,7 +101,7 @@ class DatastoreFile(Model):
             names = ("account_name", "container_name", "account_key")
             missing = [name for name, value in zip(names, given, strict=True) if not value]
             raise PydanticCustomError(
-                "value", "{missing} is missing; a new datastore needs all three", {"missing": " and ".join(missing)}
+                "value", "a new datastore needs {missing} as well", {"missing": " and ".join(missing)}
             )
         return self
 

@@ -204,7 +204,8 @@ def explain(model: type[Model], detail: Any, above: KeyPath = ()) -> Problem:
         return Problem(WrongType, path, f"{shown} must be {_wanted(kind, detail)}.")
     if kind in ("string_too_short", "too_short"):
         return Problem(BadValue, path, f"{shown} is empty.")
-    return Problem(BadValue, path, f"{shown}: {detail['msg']}.")
+    # What is wrong with several keys together is told of none of them.
+    return Problem(BadValue, path, f"{shown}: {detail['msg']}." if shown else f"{detail['msg']}.")
 
 
 _WANTED = {

@@ -84,7 +84,9 @@ def test_broken_json_is_told_with_line_and_column(project, name):
 
 def test_a_new_datastore_is_whole(project):
     put(project, datastore={"datastore_name": "d", "account_name": "a"})
-    with pytest.raises(BadValue, match="container_name and account_key is missing"):
+    with pytest.raises(
+        BadValue, match=r"datastore\.json: a new datastore needs container_name and account_key as well\.$"
+    ):
         read()
 
 
