@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.parameters import Parameter, assign
+from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
 from azureml_wrapper.data import get_datastore
 from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.paths import Place, assign_paths, to_sdk
-from azureml_wrapper.resubmission import defaults_of, paths_of
+from azureml_wrapper.resubmission import check_texts, defaults_of, paths_of
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.schedule import BATCH_SECONDS, OnBlobChange, Recurring, next_instants, recurrence_of, utc_now
 
@@ -117,6 +117,9 @@ class RegisteredPipeline:
         interface = self._interface()
         paths = paths_of(interface)
         values = assign(defaults_of(interface), given, set(), paths)
+        if any(map(breaks_json, values.values())):
+            caller = self.pipeline._pipeline_provider._service_caller
+            check_texts(caller, caller.get_graph_async(self.pipeline.graph_id), values)
         return {**values, **to_sdk(self.ws, assign_paths(paths, given))}
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.parameters import Parameter, assign
+from azureml_wrapper.config.parameters import Parameter, assign, breaks_json, check_in_json, in_json
 from azureml_wrapper.errors import BadArgument
 from azureml_wrapper.paths import Place, assign_paths
 
@@ -44,6 +44,7 @@ def resubmit(
         node.regenerate_output = not from_failed
     given, paths = parameters or {}, paths_of(interface)
     values = assign(defaults_of(interface), given, set(), paths)
+    check_texts(caller, graph, values)
     before.parameter_assignments = {**(before.parameter_assignments or {}), **_as_texts(assign_paths(paths, given))}
     asked = PipelineRunCreationInfoWithGraph(
         creation_info=_creation_info(raw, before, interface, values=values, notes=notes),
@@ -53,6 +54,15 @@ def resubmit(
     made = caller.create_unsubmitted_pipeline_run_async(asked, experiment_name=raw.experiment.name)
     caller.submit_saved_pipeline_run_async(made.id)
     return PipelineRun(raw.experiment, made.id)
+
+
+def check_texts(caller: Any, graph: Any, values: Mapping[str, Parameter]) -> None:
+    """Refuse a text that would break a step_config. The steps are asked for only where there is such a text."""
+    texts = {name: value for name, value in values.items() if breaks_json(value)}
+    for module in dict.fromkeys(node.module_id for node in graph.module_nodes) if texts else ():
+        for argument in caller.get_module_async(module).data.structured_interface.arguments or ():
+            for name in in_json(str(argument.value or ""), texts):
+                check_in_json(name, texts[name])
 
 
 def defaults_of(interface: Any) -> dict[str, Parameter]:

@@ -83,6 +83,17 @@ def assign(
     return values
 
 
+def breaks_json(value: Parameter) -> bool:
+    """Whether a value cannot be put into JSON as it is."""
+    return isinstance(value, str) and _NOT_IN_JSON.search(value) is not None
+
+
+def in_json(argument: str, names: Iterable[str]) -> list[str]:
+    """The parameters among `names` that stand in a script's argument, where that is what `render_json` gives."""
+    text = argument if argument.startswith("{") else ""
+    return [name for name in names if re.search(re.escape(_VARIABLE.format(name)) + r"(?![A-Za-z0-9_])", text)]
+
+
 def check_in_json(name: str, value: Parameter) -> None:
     """Refuse a text that would break the JSON that it is put into."""
     wrong = _NOT_IN_JSON.search(value) if isinstance(value, str) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 import requests
@@ -27,6 +28,7 @@ SCRIPT = """
 import argparse, json
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=json.loads)
+parser.add_argument("--word")
 print("lr", parser.parse_args().config["lr"])
 """
 
@@ -50,13 +52,14 @@ def pipeline(workspace, tmp_path):
             "subscription_id": scope.subscription_id,
             "env_name": "register_env",
             "compute_name": "register-cpu",
-            "pipeline_parameters": {"lr": 0.5},
+            "pipeline_parameters": {"lr": 0.5, "word": "a", "word2": "b"},
             "steps": {
                 "show": {
                     "step_name": "show",
                     "script_name": "show.py",
                     "script_directory": str(tmp_path),
-                    "step_config": {"lr": "${{parameters.lr}}"},
+                    "step_config": {"lr": "${{parameters.lr}}", "word": "${{parameters.word}}"},
+                    "arguments": {"--word": "${{parameters.word2}}"},
                 }
             },
         }
@@ -197,15 +200,24 @@ class TestLife:
     @pytest.mark.slow
     def test_triggered_it_runs_with_the_values_given(self, ws, pipeline, name, unique):
         made = pipeline.register(name, "", experiment_name=unique("exp"))
-        assert made.parameters() == {"lr": 0.5}
+        assert made.parameters() == {"lr": 0.5, "word": "a", "word2": "b"}
         run = made.trigger({"lr": "0.25"}).wait()
         assert "lr 0.25" in run.logs()
         assert run.raw.experiment.name == made.experiment_name
         assert "lr 0.5" in find_registered(ws, name).trigger().wait().logs()
 
     def test_a_parameter_that_it_does_not_have_is_told(self, pipeline, name):
-        with pytest.raises(BadParameter, match="There are: lr"):
+        with pytest.raises(BadParameter, match="There are: lr, word"):
             pipeline.register(name, "").trigger({"x": 1})
+
+    def test_a_text_that_would_break_a_step_config_is_refused(self, ws, pipeline, name):
+        made = pipeline.register(name, "")
+        run = made.trigger({"word2": 'in an "argument" it may stand'})
+        again = partial(run.resubmit, True)
+        for begin in (made.trigger, find_registered(ws, name).trigger, again):
+            with pytest.raises(BadParameter, match="word is used in a step_config, where it cannot hold"):
+                begin({"word": "C:\\temp"})
+        run.wait()
 
     @pytest.mark.slow
     def test_a_program_without_the_sdk_runs_it_by_its_url(self, ws, pipeline, name, unique):
