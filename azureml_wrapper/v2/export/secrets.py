@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
 _NAMES = re.compile(
-    r"(?i)(^|[_.\-])(password|passwd|pwd|secret|api_?key|account_?key|access_?key|storage_?key|sas|sas_?token|"
-    r"connection_?string|access_?token|auth_?token)$"
+    r"(?i)(^|[_.\-])(password|passwd|pwd|secret|api_?key|account_?key|access_?key|storage_?key|"
+    r"secret_?key|private_?key|subscription_?key|sas|sas_?token|connection_?string|"
+    r"(access|auth|bearer|refresh|github|hf)_?token)$"
 )
+# Shorter values of variables are words that a config may have by chance.
+_LEAST = 8
 _VALUES = (
     ("a key of a storage account", re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==")),
     ("a connection string", re.compile(r"(?i)(AccountKey|SharedAccessKey|SharedAccessSignature)\s*=\s*[^;\s]{8}")),
@@ -33,6 +37,12 @@ def find(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from find(item, f"{path}[{index}]")
     elif isinstance(value, str):
         yield from ((path, what) for what, pattern in _VALUES if pattern.search(value))
+        yield from ((path, f"the value of the variable {name}") for name in _variables() if os.environ[name] in value)
+
+
+def _variables() -> Iterator[str]:
+    """Those that hold keys, by their names: a config may have their values by `${NAME}`."""
+    return (name for name, value in os.environ.items() if len(value) >= _LEAST and _NAMES.search(name))
 
 
 def refusal(where: str, what: str) -> str:

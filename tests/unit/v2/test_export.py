@@ -242,6 +242,15 @@ def test_a_key_is_never_written(project, config):
     assert not (project / "v2").exists()
 
 
+def test_the_value_of_a_variable_that_holds_a_key_is_never_written(project, monkeypatch):
+    monkeypatch.setenv("SERVICE_SECRET_KEY", "open sesame")
+    with pytest.raises(
+        BadPipeline, match=r"step_config\.key looks like the value of the variable SERVICE_SECRET_KEY"
+    ):
+        pipeline(project, step_config={"key": "say open sesame"}).to_v2(project / "v2")
+    assert not (project / "v2").exists()
+
+
 def test_names_that_only_sound_like_keys_are_no_keys(project):
     pipeline(project, step_config={"tokenizer": "bert", "max_tokens": "12", "key": "column"}).to_v2(project / "v2")
 
