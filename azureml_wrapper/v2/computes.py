@@ -105,8 +105,9 @@ def create(ws: Workspace, compute: Compute) -> str:
     if found is None:
         return _make(ws, compute)
     differences = compute.cluster.differences(found)
+    kept = _kept(compute)
     if not differences:
-        return f"Compute {compute.name!r} exists already, unchanged."
+        return f"Compute {compute.name!r} exists already, unchanged.{kept}"
     fixed = [text for text in differences if text.startswith(("it is", "compute_size", "vm_priority"))]
     if fixed:
         raise AlreadyRegistered(
@@ -121,7 +122,13 @@ def create(ws: Workspace, compute: Compute) -> str:
             max_nodes=cluster.max_nodes,
             idle_seconds_before_scaledown=cluster.idle_seconds,
         )
-    return f"Compute {compute.name!r} changed: {_describe(cluster)}."
+    return f"Compute {compute.name!r} changed: {_describe(cluster)}.{kept}"
+
+
+def _kept(compute: Compute) -> str:
+    """What the file says besides, which SDK v1 does not change of a cluster that is there."""
+    given = [name for name, value in compute.settings.items() if value != {}]
+    return f" Not looked at: {', '.join(given)}, which SDK v1 sets only when it makes a cluster." if given else ""
 
 
 def _make(ws: Workspace, compute: Compute) -> str:
