@@ -16,7 +16,7 @@ from azureml_wrapper.jobs.submission import new_run_id, send
 from azureml_wrapper.messages import say
 from azureml_wrapper.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.snapshot import check_size
+from azureml_wrapper.snapshot import check_sent, check_size
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace
@@ -62,6 +62,8 @@ class Execution:
         self._conda_file = project.conda_file(order.conda_file)
         file = project.compute_file(order.compute)
         self._compute = computes.read_file(file) if file else order.compute or ""
+        for sent in filter(None, (self.script, self.config)):
+            check_sent(project.pipeline, sent)
         check_size(project.pipeline)
         # Known before the run is, so that it can be cancelled at any time.
         self.run_id = new_run_id(self.experiment)
@@ -71,6 +73,9 @@ class Execution:
         """Upload the data, make the compute and the environment ready, and start the run."""
         ws, order = self._workspace.ws, self._order
         store = data.get_datastore(ws, order.datastore_name) if order.datastore_name else ws.get_default_datastore()
+        if isinstance(self._compute, str):
+            # A wrong name is told before gigabytes are uploaded; what a file describes is made after them.
+            computes.compute_target(ws, self._compute)
         if order.should_upload_datasets:
             datasets.upload(self._project, store, order.target, delete=order.delete)
         made = self._configuration(ws, store)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from azureml_wrapper.errors import BadArgument, ConfigNotFound, did_you_mean
+from azureml_wrapper.errors import BadArgument, ConfigNotFound, ScriptNotFound, did_you_mean
 from azureml_wrapper.file_paths import DATA, PIPELINE, RAW, WORKING
-from azureml_wrapper.snapshot import check_script
 
 CONDA_FILE, COMPUTE_FILE = "pptdaml.yaml", "compute.yaml"
 YAML = (".yml", ".yaml")
+LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,15 @@ class Project:
     def script(self, given: str) -> str:
         """A script's path in the pipeline directory, with "/"; `ScriptNotFound` where it is not there."""
         path = self._inner(given)
-        check_script(self.pipeline, path)
+        if not (self.pipeline / path).is_file():
+            raise ScriptNotFound(self._missing("script", path, "*.py", "--script-path"))
         return path
 
     def config(self, given: str) -> str:
         """A config file's path in the pipeline directory; `ConfigNotFound` where it is not there."""
         path = self._inner(given)
         if not (self.pipeline / path).is_file():
-            there = [file.relative_to(self.pipeline).as_posix() for file in self.pipeline.rglob("*.json")]
-            hint = did_you_mean(path, there) or (f" There are: {', '.join(sorted(there)[:5])}." if there else "")
-            raise ConfigNotFound(f"There is no config {path!r} in {self.pipeline}.{hint} Correct --config-path.")
+            raise ConfigNotFound(self._missing("config", path, f"*{PurePosixPath(path).suffix}", "--config-path"))
         return path
 
     def conda_file(self, given: Path | None) -> Path:
@@ -84,6 +83,12 @@ class Project:
         if not (self.pipeline / path).exists() and path.parts[:1] == (PIPELINE,) and (self.folder / path).exists():
             path = path.relative_to(PIPELINE)
         return path.as_posix()
+
+    def _missing(self, what: str, path: str, pattern: str, option: str) -> str:
+        """What to say of a file that is not in the pipeline directory, with the names that come near."""
+        there = sorted(file.relative_to(self.pipeline).as_posix() for file in self.pipeline.rglob(pattern))
+        hint = did_you_mean(path, there) or (f" There are: {', '.join(there[:LISTED])}." if there else "")
+        return f"There is no {what} {path!r} in {self.pipeline}.{hint} Correct {option}."
 
     def _existing(self, file: Path, what: str) -> Path:
         """A file that is named from the current folder, or from the project's."""

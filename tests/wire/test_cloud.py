@@ -13,7 +13,14 @@ from azureml_wrapper.cloud import datasets
 from azureml_wrapper.cloud.computes import compute_target, read_file
 from azureml_wrapper.cloud.execution import Execution, Order
 from azureml_wrapper.cloud.project import Project
-from azureml_wrapper.errors import BadName, MissingInput, SnapshotTooLarge, UnregisteredCompute, UnregisteredDatastore
+from azureml_wrapper.errors import (
+    BadName,
+    MissingInput,
+    ScriptNotFound,
+    SnapshotTooLarge,
+    UnregisteredCompute,
+    UnregisteredDatastore,
+)
 
 pytestmark = pytest.mark.local_only
 
@@ -175,3 +182,15 @@ def test_a_datastore_that_does_not_exist_is_missed_before_anything_is_sent(order
     with pytest.raises(UnregisteredDatastore):
         execution.submit()
     assert execution.submitted() is None
+
+
+def test_a_compute_that_does_not_exist_is_missed_before_data_are_uploaded(order, store):
+    with pytest.raises(UnregisteredCompute):
+        order(compute="nosuchcompute").submit()
+    assert stored(store) == set()
+
+
+def test_a_script_that_would_not_be_sent_is_missed_here(order, project):
+    (project.pipeline / ".amlignore").write_text("my*\n")
+    with pytest.raises(ScriptNotFound, match=r"my script\.py would not be sent: .*amlignore excludes it"):
+        order()

@@ -29,7 +29,7 @@ def test_a_script_is_named_from_the_pipeline_directory(project, given):
 
 
 def test_a_script_that_is_not_there_is_missed(project):
-    with pytest.raises(ScriptNotFound, match=r"image/trane.py"):
+    with pytest.raises(ScriptNotFound, match=r"Did you mean 'image/train\.py'\? Correct --script-path"):
         project.script("image/trane.py")
     for given in ("../x.py", "/etc/x.py"):
         with pytest.raises(BadArgument, match="leads out of"):
