@@ -61,7 +61,7 @@ def _check_folder_argument(name: str) -> str:
 
 def _check_script(name: str) -> str:
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise PydanticCustomError("value", "{name} must lie in script_directory", {"name": repr(name)})
+        raise PydanticCustomError("value", "{name} must lie in the folder that is sent", {"name": repr(name)})
     return name
 
 

@@ -96,7 +96,9 @@ def _read(key: str, value: Any, document: Document, problems: list[Problem]) -> 
     told = {problem.path for problem in unfilled}
     entry, wrong = _validate(key, value)
     files, missing = _files(key, value, document)
-    problems += unfilled + [problem for problem in (*wrong, *missing) if problem.path not in told]
+    problems += unfilled + [problem for problem in wrong if problem.path not in told]
+    told |= {problem.path for problem in wrong}
+    problems += [problem for problem in missing if problem.path not in told]
     return FileStep(entry, *files) if entry is not None and files is not None else None
 
 

@@ -165,6 +165,9 @@ class TestTelling:
         assert "step1.processes_per_node is 4, but a PythonScriptStep is one process; use MpiStep" in told
         assert only(type="PythonScriptStep", node_count=1, processes_per_node=1)
 
+    def test_a_script_outside_is_told_once(self):
+        assert error(script="../train.py").count("../train.py") == 1
+
     def test_two_steps_of_one_name(self):
         with pytest.raises(BadValue, match=r"step2\.name is 'train', as that of step1 is"):
             load_steps({"step1": step(), "step2": step()})
