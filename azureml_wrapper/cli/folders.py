@@ -153,11 +153,11 @@ def _on_each(
     workers: int = PARALLEL,
 ) -> None:
     """Do something with each job; a job with which it fails does not keep it from the others."""
+    folders, problems = _open(select(words))
+    # Not before it is known that there are any: this takes a while.
     from azure.core.exceptions import AzureError
     from azureml.exceptions import AzureMLException
     from msrest.exceptions import ClientException
-
-    folders, problems = _open(select(words))
 
     def attempt(folder: JobFolder) -> Record | None:
         try:
