@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,16 @@ def _code(place: Place) -> Path | None:
     return path.resolve() if path else None
 
 
+def _shell_words(place: Place) -> str | None:
+    """A text of words, quoted as for a shell."""
+    value = text(place)
+    try:
+        shlex.split(value or "")
+    except ValueError as error:
+        place.fail(f"{place} is {value!r}, which cannot be split into words: {error}.")
+    return value
+
+
 _DISTRIBUTION: Keys = {
     "type": Key(
         read=one_of(MPI, PYTORCH, TENSORFLOW), becomes="MpiConfiguration, PyTorchConfiguration, …", needed=True
@@ -108,7 +119,7 @@ _DISTRIBUTION: Keys = {
 _RESOURCES: Keys = {
     "instance_count": Key(read=whole(1), becomes="`node_count`", default=1),
     "shm_size": Key(read=text, becomes="`DockerConfiguration(shm_size=…)`"),
-    "docker_args": Key(read=text, becomes="`DockerConfiguration(arguments=…)`"),
+    "docker_args": Key(read=_shell_words, becomes="`DockerConfiguration(arguments=…)`"),
     "instance_type": Refused("the size of machines is the cluster's; name a cluster of that size as compute"),
     "properties": Refused("SDK v1 has no properties of resources"),
     "locations": Refused("SDK v1 has no serverless compute"),

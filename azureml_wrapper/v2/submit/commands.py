@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -187,7 +188,7 @@ def docker(command: Command) -> Any:
     return DockerConfiguration(
         use_docker=True,
         shm_size=command.shared_memory,
-        arguments=command.docker_arguments.split() if command.docker_arguments else None,
+        arguments=shlex.split(command.docker_arguments) if command.docker_arguments else None,
     )
 
 

@@ -220,6 +220,11 @@ def test_what_is_a_file_or_a_model_in_v2_is_in_a_folder_in_v1(job, given, wanted
         ("compute:", "identity: {type: managed}\ncompute:", "line 5: identity is refused"),
         ("compute:", "resources: {instance_type: x}\ncompute:", "line 5: resources.instance_type is refused"),
         ("compute:", "distribution: {type: ray}\ncompute:", "line 5: distribution.type is 'ray'"),
+        (
+            "compute:",
+            "resources: {docker_args: -e 'A}\ncompute:",
+            "line 5: resources.docker_args is .* No closing quotation",
+        ),
         ("compute:", "limits: {timeout: soon}\ncompute:", "line 5: limits.timeout must be a whole number"),
         ("azureml://datastores/images/paths/faces/", "wasbs://c@a.blob/x", "register the container as a datastore"),
         (

@@ -23,6 +23,11 @@ def test_a_step_has_nodes_variables_a_timeout_and_dockers_settings():
     assert (found.docker.use_docker, found.docker.shm_size, found.docker.arguments) == (True, "4g", ["--ipc", "host"])
 
 
+def test_dockers_arguments_keep_what_stands_in_quotes():
+    found = configured(docker_arguments="-e 'A=b c' --ipc host")
+    assert found.docker.arguments == ["-e", "A=b c", "--ipc", "host"]
+
+
 @pytest.mark.parametrize(
     ("kind", "communicator", "framework"),
     [("mpi", "IntelMpi", "Python"), ("pytorch", "nccl", "PyTorch"), ("tensorflow", "ParameterServer", "TensorFlow")],
