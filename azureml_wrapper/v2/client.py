@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.connection import LOCAL, Scope
+from azureml_wrapper.connection import LOCAL, Scope, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
 from azureml_wrapper.v2.export.documents import PIPELINE
@@ -16,6 +16,11 @@ from azureml_wrapper.v2.export.export import choose, content_of
 
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
+
+_ONLY_V1 = (
+    "The local Azure ML speaks SDK v1. Name a workspace in Azure, without --local and AZUREML_WRAPPER_TARGET=local, "
+    "or run this one without --target v2."
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,7 @@ class Submitted:
 def open_client(scope: Scope, **options: Any) -> Any:
     """An MLClient for a workspace, with DefaultAzureCredential unless `credential` is among the options."""
     if scope.subscription_id == LOCAL:
-        raise BadArgument(
-            "The local Azure ML speaks SDK v1. Put a workspace in Azure into the config, or run this one without "
-            "--target v2."
-        )
+        raise BadArgument(_ONLY_V1)
     credential = options.pop("credential", None) or sdk.module_of("azure.identity").DefaultAzureCredential()
     with sdk.told("MLClient"):
         return sdk.module_of("azure.ai.ml").MLClient(
@@ -71,7 +73,12 @@ def submit(
     """
     values = pipeline.assign(parameters)
     wanted = choose(experiment_name=experiment_name, parameters=values, **choices)
-    client = open_client(pipeline.workspace.scope) if client is None else client
+    if client is None:
+        workspace = pipeline.workspace
+        # Without a connection, which SDK v2 does not need.
+        if choose_target(workspace.scope.subscription_id, workspace._connection.get("target")) == LOCAL:
+            raise BadArgument(_ONLY_V1)
+        client = open_client(workspace.scope)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PIPELINE
         file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")

@@ -221,6 +221,11 @@ def test_the_local_azure_ml_is_not_given_jobs_of_sdk_v2(shell):
     assert "speaks SDK v1" in shell.fails("run", "config.json", "-e", "e", "--target", "v2", code=2)
 
 
+def test_what_is_meant_for_the_local_azure_ml_does_not_go_to_azure(shell):
+    everything(shell.folder, AZURE)
+    assert "without --local" in shell.fails("run", "config.json", "-e", "e", "--target", "v2", "--local", code=2)
+
+
 def test_a_mistake_is_linted_with_file_and_line(shell):
     (shell.folder / "c.yml").write_text("name: c\ntype: amlcompute\nmin_instances: 3\nmax_instances: 1\n")
     told = shell.fails("lint", "c.yml", code=2)
