@@ -1,4 +1,4 @@
-"""As whom Azure is talked to. Only connection.py uses this.
+"""As whom Azure is talked to: for connection.py, and for SDK v2 in v2/client.py.
 
 The order: a service principal of the environment, a managed identity where one is configured, the Azure CLI's login,
 a login in the browser if there is a terminal. AZUREML_WRAPPER_AUTH, or `auth=`, names one of them, and no other is
@@ -85,8 +85,8 @@ def authenticate(wanted: str | None = None) -> Any:
 
     `wanted`, or else AZUREML_WRAPPER_AUTH, names the only way to try: a key of CHOICES, or a class of the SDK.
     """
-    if named := wanted or os.environ.get(AUTH_VARIABLE):
-        return _authenticate_as(named)
+    if name := wanted or os.environ.get(AUTH_VARIABLE):
+        return _authenticate_as(name)
     has_terminal = bool(sys.stdin) and sys.stdin.isatty()
     ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=has_terminal)
     failures = []
@@ -106,8 +106,8 @@ def authenticate(wanted: str | None = None) -> Any:
 
 def plain_tokens(address: str) -> Callable[[], str]:
     """What gives a token for the service at `address`: after `az login` in Azure's public cloud without the SDK."""
-    if named := os.environ.get(AUTH_VARIABLE):
-        ways = [identify(named, os.environ)]
+    if name := os.environ.get(AUTH_VARIABLE):
+        ways = [identify(name, os.environ)]
     else:
         ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
     if ways and ways[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
@@ -136,10 +136,21 @@ def identify(name: str, environment: Mapping[str, str]) -> Identity:
     )
 
 
-def _authenticate_as(name: str) -> Any:
+def named(name: str) -> Identity:
+    """Who logs in by that name on this machine; `LoginFailed` where that cannot be."""
     identity = identify(name, os.environ)
     if identity.kind == "azure cli" and shutil.which("az") is None:
         raise LoginFailed(f"{name!r} needs the Azure CLI, and there is no `az` here. Install it, and run `az login`.")
+    return identity
+
+
+def principal() -> Identity | None:
+    """The service principal of the environment, which comes before every other way in."""
+    return _principal(os.environ)
+
+
+def _authenticate_as(name: str) -> Any:
+    identity = named(name)
     return _AUTHENTICATIONS[identity.kind](identity)
 
 

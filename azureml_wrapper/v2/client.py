@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper import login
 from azureml_wrapper.connection import LOCAL, Scope, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
@@ -48,15 +50,38 @@ class Submitted:
                 raise RunFailed(f"Job {self.name}: {error}") from error
 
 
-def open_client(scope: Scope, **options: Any) -> Any:
-    """An MLClient for a workspace, with DefaultAzureCredential unless `credential` is among the options."""
+def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
+    """An MLClient for a workspace.
+
+    As whom: `credential` among the options; else `auth`, or AZUREML_WRAPPER_AUTH, by the names that login.py knows;
+    else the service principal of the environment; else azure-identity's DefaultAzureCredential.
+    """
     if scope.subscription_id == LOCAL:
         raise BadArgument(_ONLY_V1)
-    credential = options.pop("credential", None) or sdk.module_of("azure.identity").DefaultAzureCredential()
+    credential = options.pop("credential", None) or _credential(auth)
     with sdk.told("MLClient"):
         return sdk.module_of("azure.ai.ml").MLClient(
             credential, scope.subscription_id, scope.resource_group, scope.name, **options
         )
+
+
+def _credential(auth: Any) -> Any:
+    if auth is not None and not isinstance(auth, str):
+        raise BadArgument(
+            f"auth is a {type(auth).__name__}, which is of SDK v1. Give SDK v2 a ready MLClient: submit(…, client=…)."
+        )
+    library = sdk.module_of("azure.identity")
+    name = auth or os.environ.get(login.AUTH_VARIABLE)
+    found = login.named(name) if name else login.principal()
+    if found is None:
+        return library.DefaultAzureCredential()
+    if found.kind == "service principal":
+        return library.ClientSecretCredential(found.tenant, found.client, found.secret)
+    if found.kind == "managed identity":
+        return library.ManagedIdentityCredential(**({"client_id": found.client} if found.client else {}))
+    if found.kind == "browser":
+        return library.InteractiveBrowserCredential(**({"tenant_id": found.tenant} if found.tenant else {}))
+    return library.AzureCliCredential()
 
 
 def submit(
@@ -78,7 +103,7 @@ def submit(
         # Without a connection, which SDK v2 does not need.
         if choose_target(workspace.scope.subscription_id, workspace._connection.get("target")) == LOCAL:
             raise BadArgument(_ONLY_V1)
-        client = open_client(workspace.scope)
+        client = open_client(workspace.scope, auth=workspace._connection["auth"])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PIPELINE
         file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")
