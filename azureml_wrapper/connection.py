@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -287,6 +288,7 @@ def _start(home: Home) -> ServiceInfo:
 
 
 _preparing = threading.Lock()
+_nowhere = logging.NullHandler()
 
 
 def _prepare_sdk(home: Home | None) -> None:
@@ -297,6 +299,9 @@ def _prepare_sdk(home: Home | None) -> None:
     with _preparing:
         info = _start(place)
     _trust(place, info)
+    # Where azure-ai-ml is installed, dataprep first asks azure-identity for a login, and only then the workspace
+    # (azureml/dataprep/api/_aml_auth_resolver.py): what it logs of finding nobody means nothing here.
+    logging.getLogger("azure.identity").addHandler(_nowhere)
 
 
 def _trust(home: Home, info: ServiceInfo) -> None:

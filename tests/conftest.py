@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,9 @@ if not REAL_CONFIG:
     os.environ["AZURE_CONFIG_DIR"] = str(_USER_HOME / ".azure")
 # The SDK's switch for its telemetry, read when it is imported; wire tests import it before the wrapper can set it.
 os.environ["HBI_WORKSPACE_JOB"] = "true"
+# A shell starts what it puts into the background with Ctrl-C ignored, which processes inherit: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):
     os.environ.pop(_name, None)
 
