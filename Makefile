@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # The demo keeps everything here, the SDK's own caches included, so that nothing outside of this folder is touched.
 DEMO := $(CURDIR)/.demo
 IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
-JOBS ?= 2
+# One more than the cores of a small machine: some tests wait for minutes of the clock.
+JOBS ?= 3
 ARGS ?=
 
 .PHONY: help demo stop test check format bench clean

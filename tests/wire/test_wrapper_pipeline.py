@@ -363,7 +363,7 @@ class TestBeforeTheSubmit:
             ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, "Did you mean 'wrapper_env'"),
             ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, "register_env registers one, or `aml env"),
             # Not one of the many that are Azure's own.
-            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, r"There are: (?!.*AzureML-).*wrapper_env"),
+            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, r"There are: (?!.*AzureML-)"),
             ({"compute_name": "wrapper-cpo"}, UnregisteredCompute, "Did you mean 'wrapper-cpu'"),
             ({"input_datasets": {"--x": "no_such_data"}}, UnregisteredDataset, "no dataset 'no_such_data'"),
         ],

@@ -76,7 +76,8 @@ def errors_of(run: PipelineRun) -> dict[str, str]:
 def test_a_pipeline_of_a_killed_service_is_failed_with_the_reason(home, running):
     service = control.find(home)
     (step,) = running.get_steps()
-    assert processes_of(step.id)
+    # A process has its variables a moment after its run is said to run.
+    wait_until(lambda: processes_of(step.id))
     os.kill(service.pid, signal.SIGKILL)
     wait_until(lambda: control.find(home) is None)
     control.start(home)
