@@ -35,6 +35,8 @@ def running(local_workspace, home, tmp_path) -> PipelineRun:
     )
     config.environment = Environment("none-needed")
     config.environment.python.user_managed_dependencies = True
+    # A forked process keeps the environment of its start in /proc, where these tests look.
+    config.environment_variables = {"AZUREML_WRAPPER_WARM": "false"}
     (tmp_path / "sleep.py").write_text(SLEEP)
     (tmp_path / "pass.py").write_text(PASS)
     first, second = (
