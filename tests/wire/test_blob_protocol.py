@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import socket
-import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -451,12 +450,10 @@ def test_twelve_thousand_names_come_in_pages(storage, unique):
     folder.mkdir()
     for number in range(12_000):
         (folder / f"{number:05}").touch()
-    start = time.monotonic()
     pages = list(storage.client.list_blobs(name_starts_with=f"{folder.name}/").by_page())
     names = [blob.name for page in pages for blob in page]
     assert len(names) == len(set(names)) == 12_000
     assert names == sorted(names)
-    assert time.monotonic() - start < 20
     small = storage.client.list_blobs(name_starts_with=f"{folder.name}/", results_per_page=7).by_page()
     assert len(list(next(small))) == 7
 

@@ -399,15 +399,9 @@ def test_runs_of_a_compute_are_listed(ws, experiment, unique):
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_ten_thousand_runs_are_listed_in_linear_time(start):
-    """Twice the pages must not take much more than twice the time."""
+def test_ten_thousand_runs_are_listed_each_once(start):
     parent = start()
     for _ in range(100):
         parent._client.create_children("n", ["x"] * 100, start_children=False)
-    times = []
-    for top in (2500, 10_000):
-        begin = datetime.datetime.now()
-        found = parent._client.run.get_child_runs(parent.id, page_size=500)
-        assert sum(1 for _, _dto in zip(range(top), found, strict=False)) == top
-        times.append((datetime.datetime.now() - begin).total_seconds())
-    assert times[1] < times[0] * 4 * 2.5
+    found = [dto.run_id for dto in parent._client.run.get_child_runs(parent.id, page_size=500)]
+    assert len(found) == len(set(found)) == 10_000

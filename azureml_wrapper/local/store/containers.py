@@ -85,7 +85,7 @@ class ContainerFolder:
     def level(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
         """One level of names, as a listing with the delimiter "/" shows them; folders may be empty."""
         base, start = _split(prefix)
-        for key, entry in self._entries(base):
+        for key, entry in self._entries(base, after):
             if key.startswith(start) and base + key > after:
                 yield base + key, None if key.endswith("/") else entry
 
@@ -94,7 +94,7 @@ class ContainerFolder:
         return next(self._walk(folder, "", ""), None) is not None
 
     def _walk(self, base: str, start: str, after: str) -> Iterator[Entry]:
-        for key, entry in self._entries(base):
+        for key, entry in self._entries(base, after):
             name = base + key
             if not key.startswith(start):
                 continue
@@ -106,13 +106,19 @@ class ContainerFolder:
             elif name > after:
                 yield from self._walk(name, "", "")
 
-    def _entries(self, base: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """A folder's names in Azure's order: a folder sorts as "name/", so that "a-b" comes before "a/b"."""
+    def _entries(self, base: str, after: str) -> list[tuple[str, os.DirEntry[str]]]:
+        """A folder's names in Azure's order: a folder sorts as "name/", so that "a-b" comes before "a/b".
+
+        Most names that come before `after` are left out unseen: each page reads its folder anew.
+        """
         found: dict[str, os.DirEntry[str]] = {}
+        marker = after.removeprefix(base) if after.startswith(base) else ""
         if base.startswith("/"):
             return []
         with suppress(FileNotFoundError, NotADirectoryError, InvalidName), os.scandir(self.folder(base)) as entries:
             for entry in entries:
+                if entry.name < marker and not marker.startswith(entry.name):
+                    continue
                 key = self._key(entry)
                 if key and entry.name.endswith(CONTENT_SUFFIX):
                     found.setdefault(key, entry)

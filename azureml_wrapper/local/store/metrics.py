@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS metric_points (
 # Ids are random: an index that began with them would be written to in 45 places for 45 points, not at its end.
 
 PAGE_SIZE = 10_000
+# Where a page begins: behind this time and, of the points of one time, behind this one.
+Place = tuple[str, int]
+BEGINNING: Place = ("", 0)
 Listener = Callable[[str, str, str], None]
 
 
@@ -114,20 +117,32 @@ class MetricStore:
         run_id: str,
         name: str,
         *,
-        after: tuple[str, int] = ("", 0),
+        after: Place = BEGINNING,
         since: str = "",
         until: str = "~",
-    ) -> tuple[list[Point], tuple[str, int] | None]:
+    ) -> tuple[list[Point], Place | None]:
         """A page of points, and what `after` must be for the next page; None at the end."""
-        rows = self._database.all(
+        rows = self._points((workspace, run_id, name), after, since, until, PAGE_SIZE + 1)
+        shown = rows[:PAGE_SIZE]
+        more = _place(shown[-1]) if len(rows) > PAGE_SIZE else None
+        return [_point(row) for row in shown], more
+
+    def rest(self, workspace: str, run_id: str, name: str, after: Place = BEGINNING) -> tuple[list[Point], Place]:
+        """Every point behind a place, and the place behind the last of them."""
+        rows = self._points((workspace, run_id, name), after)
+        return [_point(row) for row in rows], _place(rows[-1]) if rows else after
+
+    def _points(
+        self, series: tuple[str, str, str], after: Place, since: str = "", until: str = "~", limit: int = -1
+    ) -> list[Row]:
+        # SQLite finds no place in an index by a pair where the time has another bound, too; by that bound it does.
+        since = max(since, after[0])
+        return self._database.all(
             "SELECT points.* FROM metric_points AS points JOIN metrics USING (series)"
             " WHERE workspace = ? AND run_id = ? AND name = ? AND created >= ? AND created <= ?"
             " AND (created, sequence) > (?, ?) ORDER BY created, sequence LIMIT ?",
-            (workspace, run_id, name, since, until, *after, PAGE_SIZE + 1),
+            (*series, since, until, *after, limit),
         )
-        shown = rows[:PAGE_SIZE]
-        more = (shown[-1]["created"], shown[-1]["sequence"]) if len(rows) > PAGE_SIZE else None
-        return [_point(row) for row in shown], more
 
     def latest(self, workspace: str, run_id: str) -> list[tuple[str, Point]]:
         """The last point of every series of a run, by name."""
@@ -168,6 +183,10 @@ class MetricStore:
 
 def _series(row: Row) -> Series:
     return Series(name=row["name"], kind=row["kind"], columns=load(row["columns"]))
+
+
+def _place(row: Row) -> Place:
+    return row["created"], row["sequence"]
 
 
 def _point(row: Row) -> Point:

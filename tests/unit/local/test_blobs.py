@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -14,6 +13,7 @@ from azureml_wrapper.local.domain.storage import Prefix
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
 from azureml_wrapper.local.store.database import Database
+from tests.work import calls
 
 HERE = ("acct", "data")
 
@@ -196,15 +196,21 @@ def test_a_page_in_the_middle_does_not_read_the_folders_before(blobs, monkeypatc
     assert len(read) <= 5
 
 
-def test_twelve_thousand_names_are_paged_fast(blobs):
-    root = blobs.folder(*HERE, "many")
-    for number in range(12_000):
-        (root / f"{number:05}").touch()
-    start, marker, count = time.monotonic(), "", 0
-    while page := blobs.page(*HERE, marker=marker):
-        count, marker = count + len(page), page[-1].name
-    assert count == 12_000
-    assert time.monotonic() - start < 5
+def test_a_name_costs_the_same_in_a_folder_of_any_size(blobs):
+    def page_all(folder):
+        marker, count = "", 0
+        while page := blobs.page(*folder, marker=marker):
+            count, marker = count + len(page), page[-1].name
+        assert count == int(folder[1])
+
+    costs = []
+    for size in (3_000, 12_000):
+        blobs.ensure_container("acct", str(size))
+        root = blobs.folder("acct", str(size), "many")
+        for number in range(size):
+            (root / f"{number:05}").touch()
+        costs.append(calls(lambda folder=("acct", str(size)): page_all(folder)) / size)
+    assert costs[1] < 1.5 * costs[0]
 
 
 # What is known of a blob

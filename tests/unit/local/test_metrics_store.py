@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.metrics import Point, Series, check_series, me
 from azureml_wrapper.local.store import metrics
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
+from tests.work import instructions
 
 SCALAR, LIST, TABLE = "azureml.v1.scalar", "azureml.v1.list", "azureml.v1.table"
 
@@ -168,3 +169,23 @@ def test_what_cannot_be_added_keeps_nothing_else_out():
     assert values(store) == [1, 2.5]
     assert store.get("w", "r", "m").columns == {"m": "double"}
     assert heard == [("w", "r", "m")]
+
+
+def test_a_batch_and_a_page_cost_the_same_however_long_the_series_is(monkeypatch):
+    monkeypatch.setattr(metrics, "PAGE_SIZE", 250)
+    database = Database(":memory:")
+    store = MetricStore(database)
+
+    def cost(action):
+        return instructions(database, action)
+
+    def batch(number):
+        return points(*range(250), at=f"2026-01-01T00:00:00.{number:06d}+00:00")
+
+    writes = [cost(lambda: store.add("w", "r", series(), batch(number))) for number in range(40)]  # noqa: B023
+    reads, pages = [], [([], ("", 0))]
+    while pages[-1][1]:
+        reads.append(cost(lambda: pages.append(store.points("w", "r", "m", after=pages[-1][1]))))
+    assert len(reads) == 40
+    assert max(writes[1:]) < 1.5 * writes[1]
+    assert max(reads) < 1.5 * reads[0]

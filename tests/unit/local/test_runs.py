@@ -15,6 +15,7 @@ from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.query import Query
 from azureml_wrapper.local.store.runs import RunStore
+from tests.work import instructions
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NEWEST_FIRST = Order("starttimeutc", descending=True)
@@ -351,3 +352,17 @@ def test_only_empty_experiments_are_deleted(experiments, store, add):
     add("a", experiment_id=made.experiment_id)
     with pytest.raises(Conflict, match="only an empty experiment"):
         experiments.delete("w", made.experiment_id)
+
+
+def test_a_page_costs_the_same_wherever_it_stands_among_ten_thousand_runs(database, store, add):
+    with database.transaction():
+        for number in range(10_000):
+            add(f"{number}", parent_id="p")
+    costs, token = [], None
+    for _ in range(10):
+        asked = query(after=token, top=1000)
+        found = []
+        costs.append(instructions(database, lambda: found.append(store.page("w", asked, parent_id="p"))))  # noqa: B023
+        token = found[0].continuation
+    assert token is None
+    assert max(costs) < 1.5 * costs[0]

@@ -1,0 +1,42 @@
+"""Work that is counted, not timed: the same figure on every machine, however busy it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from azureml_wrapper.local.store.database import Database
+
+
+def calls(action: Callable[[], Any]) -> int:
+    """How many functions, of Python's and of C's, `action` calls in this thread."""
+    count = 0
+
+    def note(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def instructions(database: Database, action: Callable[[], Any]) -> int:
+    """How many instructions SQLite's virtual machine carries out for `action`."""
+    count = 0
+
+    def note() -> None:
+        nonlocal count
+        count += 1
+
+    database._connection.set_progress_handler(note, 1)
+    try:
+        action()
+    finally:
+        database._connection.set_progress_handler(None, 0)
+    return count
