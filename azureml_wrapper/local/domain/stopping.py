@@ -1,21 +1,79 @@
 """When a sweep ends a run early: the policies of HyperDrive (azureml/train/hyperdrive/policy.py).
 
 An interval is one value of the primary metric. Runs are compared at the same interval: with what the others had
-logged by then.
+logged by then. What is needed of a run's values is kept after each of them, so that a policy costs the same after the
+first value and after the hundred thousandth.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 
-History = Mapping[str, Sequence[float]]
 NONE, BANDIT, MEDIAN, TRUNCATION = "default", "bandit", "medianstopping", "truncationselection"
+
+
+class Scores:
+    """The values of one run: their best, their mean and the last of them after each. NaN counts, but is no value.
+
+    Inside, larger is better: of what is minimized, each value has its sign turned.
+    """
+
+    def __init__(self, values: Iterable[float] = (), *, is_maximized: bool) -> None:
+        self._sign = 1.0 if is_maximized else -1.0
+        self._values: list[float] = []
+        self._best: list[float] = [-math.inf]
+        self._sums: list[float] = [0.0]
+        self._counts: list[int] = [0]
+        for value in values:
+            self.add(value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def add(self, value: float) -> None:
+        is_value = not math.isnan(value)
+        signed = self._sign * value
+        self._values.append(signed)
+        self._best.append(max(self._best[-1], signed) if is_value else self._best[-1])
+        self._sums.append(self._sums[-1] + (signed if is_value else 0.0))
+        self._counts.append(self._counts[-1] + is_value)
+
+    def shown(self, signed: float) -> str:
+        """A value as the script logged it."""
+        return f"{self._sign * signed:g}"
+
+    def best(self, count: int | None = None) -> float | None:
+        """The best of the first `count` values, or of all that there are; None where none is a number."""
+        at = self._until(count)
+        return self._best[at] if self._counts[at] else None
+
+    def best_logged(self) -> float | None:
+        """The best of all values, as the script logged it."""
+        found = self.best()
+        return None if found is None else self._sign * found
+
+    def mean(self, count: int) -> float | None:
+        """The mean of the first `count` values, or of all that there are; None where none is a number."""
+        at = self._until(count)
+        return self._sums[at] / self._counts[at] if self._counts[at] else None
+
+    def value(self, count: int) -> float | None:
+        """The value at the place `count`; None where the run has not come as far, or logged NaN."""
+        if count > len(self._values) or math.isnan(self._values[count - 1]):
+            return None
+        return self._values[count - 1]
+
+    def _until(self, count: int | None) -> int:
+        return len(self._values) if count is None else min(count, len(self._values))
+
+
+History = Mapping[str, Scores]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,40 +85,44 @@ class Policy:
     delay: int = 0
     settings: Mapping[str, float] = field(default_factory=dict)
 
-    def ends(self, run: str, history: History, *, maximize: bool) -> str | None:
-        """Why a run is to be ended, in a sentence; None where it goes on. `history` has each run's values so far."""
-        count = len(history.get(run, ()))
+    def ends(self, run: str, history: History, count: int) -> str | None:
+        """Why a run is to be ended after its value number `count`, in a sentence; None where it goes on."""
         if self.kind == NONE or count == 0 or count < self.delay or count % max(self.interval, 1):
             return None
-        # Smaller is worse from here on.
-        sign = 1.0 if maximize else -1.0
-        values = {name: [sign * value for value in given if not math.isnan(value)] for name, given in history.items()}
-        if not values[run]:
-            return None
         rules = {BANDIT: self._bandit, MEDIAN: self._median, TRUNCATION: self._truncation}
-        return rules[self.kind](run, values, count)
+        return rules[self.kind](history[run], history, count)
 
-    def _bandit(self, run: str, values: Mapping[str, Sequence[float]], count: int) -> str | None:
-        own, best = max(values[run][:count]), max(max(given[:count]) for given in values.values() if given)
+    def _bandit(self, run: Scores, history: History, count: int) -> str | None:
+        if (own := run.best(count)) is None:
+            return None
+        best = max(found for scores in history.values() if (found := scores.best(count)) is not None)
         if (factor := self.settings.get("slack_factor")) is not None:
             # Of a negative value, the slack makes it more negative.
             least = best / (1 + factor) if best >= 0 else best * (1 + factor)
         else:
             least = best - self.settings["slack_amount"]
-        return f"{abs(own):g} is not within the slack of the best run, {abs(best):g}" if own < least else None
+        if own >= least:
+            return None
+        return f"{run.shown(own)} is not within the slack of the best run, {run.shown(best)}"
 
-    def _median(self, run: str, values: Mapping[str, Sequence[float]], count: int) -> str | None:
-        averages = [statistics.fmean(given[:count]) for given in values.values() if given]
-        median, own = statistics.median(averages), max(values[run][:count])
-        return f"{abs(own):g} is worse than the median of the averages, {abs(median):g}" if own < median else None
+    def _median(self, run: Scores, history: History, count: int) -> str | None:
+        if (own := run.best(count)) is None:
+            return None
+        means = [found for scores in history.values() if (found := scores.mean(count)) is not None]
+        median = statistics.median(means)
+        if own >= median:
+            return None
+        return f"{run.shown(own)} is worse than the median of the averages, {run.shown(median)}"
 
-    def _truncation(self, run: str, values: Mapping[str, Sequence[float]], count: int) -> str | None:
+    def _truncation(self, run: Scores, history: History, count: int) -> str | None:
+        if (own := run.value(count)) is None:
+            return None
         # Only runs that have come as far can be compared.
-        at = sorted(given[count - 1] for given in values.values() if len(given) >= count)
-        lowest = math.floor(len(at) * self.settings["truncation_percentage"] / 100)
-        own = values[run][-1]
+        at = sorted(found for scores in history.values() if (found := scores.value(count)) is not None)
         share = self.settings["truncation_percentage"]
-        return f"{abs(own):g} is among the worst {share:g} % at value {count}" if own in at[:lowest] else None
+        if own not in at[: math.floor(len(at) * share / 100)]:
+            return None
+        return f"{run.shown(own)} is among the worst {share:g} % at value {count}"
 
 
 _NEEDED = {

@@ -67,11 +67,6 @@ class Sweep:
     def better(self, value: float, other: float) -> bool:
         return value > other if self.is_maximized else value < other
 
-    def best(self, values: list[float]) -> float | None:
-        """The best of what a run has logged; NaN is nothing."""
-        numbers = [value for value in values if not math.isnan(value)]
-        return (max if self.is_maximized else min)(numbers) if numbers else None
-
 
 class Sweeps(Protocol):
     """Runs sweeps. Whoever wants to know how one ends listens to the run store."""

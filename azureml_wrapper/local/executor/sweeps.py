@@ -7,19 +7,21 @@ after the other, as those of pipelines are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.jobs import Executor
+from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.domain.stopping import Scores
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values, arguments_of
 from azureml_wrapper.local.executor.stepruns import fault_error
 from azureml_wrapper.local.executor.sweeplogs import SweepLogs, child_tag, last_properties
 from azureml_wrapper.local.executor.workqueue import WorkQueue
-from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
 
 LEFT_BEHIND = "The local service ended while the sweep was running; submit it again."
@@ -36,7 +38,8 @@ class _Active:
     started: int = 0
     running: set[str] = field(default_factory=set)
     ends: list[RunStatus] = field(default_factory=list)
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, Scores] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     timer: threading.Timer | None = None
     is_stopping: bool = False
     is_shut_down: bool = False
@@ -147,6 +150,9 @@ class SweepExecutor:
     def _ended(self, active: _Active, run: Run) -> None:
         if run.run_id not in active.running:
             return
+        # From the beginning: several processes of a run may have sent their values out of order.
+        active.history.pop(run.run_id, None)
+        active.places.pop(run.run_id, None)
         self._read_metric(active, run.run_id)
         active.running.discard(run.run_id)
         active.ends.append(run.status)
@@ -156,23 +162,26 @@ class SweepExecutor:
         """End a run that does badly. Several values that came together are judged one after the other."""
         if run_id not in active.running:
             return
-        before = len(active.history.get(run_id, ()))
-        self._read_metric(active, run_id)
-        values = active.history.get(run_id, [])
-        for count in range(before + 1, len(values) + 1):
-            history: Mapping[str, Any] = {**active.history, run_id: values[:count]}
-            reason = active.sweep.policy.ends(run_id, history, maximize=active.sweep.is_maximized)
-            if reason:
+        for count in self._read_metric(active, run_id):
+            if reason := active.sweep.policy.ends(run_id, active.history, count):
                 self._logs.say(
                     active.parent, "POLICY", f"Job {run_id} is ended early: {active.sweep.metric} {reason}."
                 )
                 self._executor.cancel(active.key[0], run_id)
                 return
 
-    def _read_metric(self, active: _Active, run_id: str) -> None:
-        values = numbers(self._metrics, active.key[0], run_id, active.sweep.metric)
-        if values:
-            active.history[run_id] = values
+    def _read_metric(self, active: _Active, run_id: str) -> range:
+        """Read what a run has logged since the last look; the numbers of those values, from 1 on."""
+        name, workspace = active.sweep.metric, active.key[0]
+        if all(series.name != name for series in self._metrics.series(workspace, run_id)):
+            return range(0)
+        points, place = self._metrics.rest(workspace, run_id, name, active.places.get(run_id, BEGINNING))
+        active.places[run_id] = place
+        scores = active.history.setdefault(run_id, Scores(is_maximized=active.sweep.is_maximized))
+        before = len(scores)
+        for value in numbers(points):
+            scores.add(value)
+        return range(before + 1, len(scores) + 1)
 
     def _time_out(self, active: _Active) -> None:
         if not active.is_over:
@@ -193,7 +202,7 @@ class SweepExecutor:
             return
         self._stop_timer(active)
         status, error = self._ending(active)
-        scores = {run: active.sweep.best(values) for run, values in active.history.items()}
+        scores = {run: values.best_logged() for run, values in active.history.items()}
         self._runs.change(*active.key, properties=last_properties(active.sweep, scores))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
         self._runs.advance(*active.key, status, error=error)
@@ -220,12 +229,10 @@ class SweepExecutor:
             active.timer.cancel()
 
 
-def numbers(metrics: MetricStore, workspace_id: str, run_id: str, name: str) -> list[float]:
-    """The numbers that a run has logged under a name, in order."""
-    if all(series.name != name for series in metrics.series(workspace_id, run_id)):
-        return []
-    points, _ = metrics.points(workspace_id, run_id, name)
-    return [value for point in points for value in map(_number, point.data.values()) if value is not None]
+def numbers(points: list[Point]) -> Iterator[float]:
+    """The numbers among the cells of points, in order."""
+    for point in points:
+        yield from (value for value in map(_number, point.data.values()) if value is not None)
 
 
 def _number(value: Any) -> float | None:

@@ -114,7 +114,7 @@ def metrics(store: MetricStore, run: Run) -> list[Metric]:
     """The run's metrics by name."""
     found = []
     for series in store.series(run.workspace_id, run.origin_id):
-        points, _ = store.points(run.workspace_id, run.origin_id, series.name)
+        points, _ = store.rest(run.workspace_id, run.origin_id, series.name)
         found.append(_metric(series, [dict(point.data) for point in points]))
     return found
 

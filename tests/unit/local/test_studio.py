@@ -7,8 +7,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.store import metrics as stored
+from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.studio import views
 from azureml_wrapper.local.studio.pages import html_response
 
@@ -101,6 +104,16 @@ def test_a_curve_goes_from_left_to_right_and_from_low_to_high():
 @pytest.mark.parametrize("values", [[], [1.0], ["a", "b"], [1.0, "NaN"]])
 def test_what_is_no_series_of_numbers_has_no_curve(values):
     assert views.curve(values) is None
+
+
+def test_the_last_of_many_values_is_shown_and_all_are_counted(monkeypatch):
+    monkeypatch.setattr(stored, "PAGE_SIZE", 3)
+    store = stored.MetricStore(Database(":memory:"))
+    for value in range(10):
+        point = Point(point_id=str(value), created=f"2026-01-01T00:00:{value:02d}.000000+00:00", data={"m": value})
+        store.add("w", "r", Series(name="m", kind="azureml.v1.scalar", columns={"m": "int"}), [point])
+    (metric,) = views.metrics(store, make())
+    assert (metric.value, metric.count) == ("9", 10)
 
 
 def test_equal_values_are_a_flat_curve():

@@ -12,6 +12,7 @@ from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, read_sweep
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
+from azureml_wrapper.local.store import metrics
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -84,10 +85,9 @@ class Bench:
         )
         self.sweeps.submit(parent, read_sweep(body))
 
-    def log(self, number, value):
-        point = Point(
-            point_id=f"{number}-{value}-{self.clock.now()}", created=str(self.clock.now()), data={"loss": value}
-        )
+    def log(self, number, value, at=None):
+        at = at or str(self.clock.now())
+        point = Point(point_id=f"{number}-{value}-{at}", created=at, data={"loss": value})
         self.metrics.add(
             W, f"{HD}_{number}", Series(name="loss", kind="azureml.v1.scalar", columns={"loss": "double"}), [point]
         )
@@ -138,6 +138,37 @@ def test_the_values_of_each_run_and_the_best_one_are_the_sweeps(bench):
     assert json.loads(bench.parent.tags[f"_aml_system_{HD}_1"]) == {"--a": 2}
     assert bench.parent.tags["_aml_system_all_jobs_generated"] == "true"
     assert (bench.parent.properties["best_child_run_id"], bench.parent.properties["score"]) == (f"{HD}_1", "0.2")
+
+
+def test_the_best_run_is_found_behind_the_first_page_of_values(bench, monkeypatch):
+    monkeypatch.setattr(metrics, "PAGE_SIZE", 2)
+    bench.begin(values=(1, 2))
+    for number, value in ((0, 0.5), (1, 0.9), (1, 0.8), (1, 0.7), (1, 0.1)):
+        bench.log(number, value)
+    bench.end(0)
+    bench.end(1)
+    assert (bench.parent.properties["best_child_run_id"], bench.parent.properties["score"]) == (f"{HD}_1", "0.1")
+
+
+def test_a_value_that_comes_late_counts_at_the_end(bench):
+    """Several processes of a run send for themselves: what was logged first may arrive last."""
+    bench.begin(values=(1, 2))
+    bench.log(1, 0.4)
+    bench.log(0, 0.5)
+    bench.log(0, 0.2, at="2020-01-01T00:00:00.000000+00:00")
+    bench.end(0)
+    bench.end(1)
+    assert (bench.parent.properties["best_child_run_id"], bench.parent.properties["score"]) == (f"{HD}_0", "0.2")
+
+
+def test_a_value_is_read_once_while_a_run_logs(bench, monkeypatch):
+    bench.begin(values=(1, 2), policy_config={"name": "MedianStopping", "properties": {"evaluation_interval": 1}})
+    read = []
+    rest = bench.metrics.rest
+    monkeypatch.setattr(bench.metrics, "rest", lambda *place: read.append(len((found := rest(*place))[0])) or found)
+    for value in range(10):
+        bench.log(0, value)
+    assert read == [1] * 10
 
 
 def test_a_sweep_without_the_metric_has_no_best_run(bench):

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.stopping import Policy, read_policy
+from azureml_wrapper.local.domain.stopping import Policy, Scores, read_policy
 from azureml_wrapper.local.domain.sweeps import arguments_of, read_sweep
+from tests.work import calls
 
 HD = "HD_1"
 
@@ -103,6 +104,11 @@ def test_what_cannot_be_run_is_refused_by_name(changes, error, message):
 BAD_AND_GOOD = {"good": [0.8, 0.8, 0.8, 0.8], "fair": [0.7, 0.7, 0.7, 0.7], "bad": [0.5, 0.5]}
 
 
+def ended_by(policy, is_maximized):
+    history = {name: Scores(values, is_maximized=is_maximized) for name, values in BAD_AND_GOOD.items()}
+    return [name for name in history if policy.ends(name, history, len(history[name]))]
+
+
 @pytest.mark.parametrize(
     ("policy", "ended"),
     [
@@ -118,22 +124,57 @@ BAD_AND_GOOD = {"good": [0.8, 0.8, 0.8, 0.8], "fair": [0.7, 0.7, 0.7, 0.7], "bad
     ],
 )
 def test_a_policy_ends_what_does_badly(policy, ended):
-    found = [name for name in BAD_AND_GOOD if policy.ends(name, BAD_AND_GOOD, maximize=True)]
+    found = ended_by(policy, is_maximized=True)
     assert found == ended
 
 
 @pytest.mark.parametrize("kind", ["bandit", "medianstopping", "truncationselection"])
 def test_less_is_better_where_the_metric_is_minimized(kind):
     policy = Policy(kind=kind, settings={"slack_factor": 0.2} if kind == "bandit" else {"truncation_percentage": 40})
-    found = [name for name in BAD_AND_GOOD if policy.ends(name, BAD_AND_GOOD, maximize=False)]
+    found = ended_by(policy, is_maximized=False)
     assert "good" in found or kind == "truncationselection"
     assert "bad" not in found
 
 
 def test_a_run_is_compared_with_what_the_others_had_logged_by_then():
     policy = Policy(kind="bandit", settings={"slack_factor": 0.1})
-    history = {"late": [0.5], "early": [0.5, 0.9]}
-    assert policy.ends("late", history, maximize=True) is None
+    history = {"late": Scores([0.5], is_maximized=True), "early": Scores([0.5, 0.9], is_maximized=True)}
+    assert policy.ends("late", history, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("bandit", "-0.5 is not within the slack of the best run, -0.9"),
+        ("medianstopping", "-0.5 is worse than the median of the averages, -0.7"),
+        ("truncationselection", "-0.5 is among the worst 50 % at value 2"),
+    ],
+)
+def test_a_reason_names_the_values_as_they_were_logged_and_nan_is_none_of_them(kind, reason):
+    settings = {"slack_amount": 0.1} if kind == "bandit" else {"truncation_percentage": 50}
+    nan = float("nan")
+    history = {
+        "bad": Scores([nan, -0.5], is_maximized=False),
+        "good": Scores([-0.9, -0.9], is_maximized=False),
+        "lost": Scores([nan, nan], is_maximized=False),
+    }
+    policy = Policy(kind=kind, settings=settings)
+    assert policy.ends("bad", history, 2) == reason
+    assert policy.ends("lost", history, 2) is None
+
+
+def test_the_best_of_a_run_is_the_one_that_was_logged():
+    assert Scores([0.5, float("nan"), 0.25, 0.75], is_maximized=False).best_logged() == 0.25
+    assert Scores([float("nan")], is_maximized=True).best_logged() is None
+
+
+@pytest.mark.parametrize("kind", ["bandit", "medianstopping", "truncationselection"])
+def test_a_policy_costs_the_same_after_any_number_of_values(kind):
+    settings = {"slack_amount": 10} if kind == "bandit" else {"truncation_percentage": 50}
+    history = {name: Scores(range(10_000), is_maximized=True) for name in "ab"}
+    policy = Policy(kind=kind, settings=settings)
+    costs = [calls(lambda: policy.ends("a", history, count)) for count in (100, 10_000)]  # noqa: B023
+    assert costs[0] == costs[1] < 100
 
 
 def test_the_sdks_policies_are_read():
