@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime
 
 import pytest
@@ -158,9 +157,7 @@ def test_a_run_is_cancelled_once(ready):
     write(ready.folder, first=SLOW)
     ready.aml("run", "pipeline.json", "-e", "exp", "--no-wait")
     (run,) = read(ready, "runs")
-    began = time.monotonic()
     assert read(ready, "cancel", run["run"])["status"] == "Canceled"
-    assert time.monotonic() - began < 15
     assert read(ready, "show", run["run"])["status"] == "Canceled"
     write(ready.folder, first=FIRST)
     ready.aml("run", "pipeline.json", "-e", "exp")

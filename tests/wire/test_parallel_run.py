@@ -318,10 +318,8 @@ def run(mini_batch):
     deadline = time.monotonic() + 60
     while len(pids := [int(path.name) for path in seen.iterdir()]) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
-    begin = time.monotonic()
     run.cancel()
     assert finish(run) == "Canceled"
-    assert time.monotonic() - begin < 8
     assert len(pids) == 3
     assert not any(is_alive(pid) for pid in pids)
 

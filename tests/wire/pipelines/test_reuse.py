@@ -146,8 +146,7 @@ class TestReused:
             datetime.fromisoformat(text.replace("Z", "+00:00"))
             for text in (details["startTimeUtc"], step._run_dto["created_utc"], details["endTimeUtc"])
         )
-        assert start == created
-        assert (end - start).total_seconds() < 1
+        assert start == created <= end
         assert step.wait_for_completion(show_output=False) == "Finished"
 
     def test_the_state_of_the_node_tells_of_the_earlier_run(self, complete, make, name):
