@@ -260,7 +260,7 @@ while sum(name.endswith(".here") for name in os.listdir()) < 4:
 
 def test_jobs_run_side_by_side(folder, warm):
     """None ends before all four have begun."""
-    processes = [folder.start(warm, MEET) for _ in range(4)]
+    processes = [folder.start(warm, MEET, name=f"{number}.py") for number in range(4)]
     assert len({process.identity for process in processes}) == 4
     assert [process.wait() for process in processes] == [0] * 4
 
