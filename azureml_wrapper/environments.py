@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from azureml_wrapper.errors import BadArgument, BadValue, ConfigNotFound
 from azureml_wrapper.messages import hushed, say
 
 if TYPE_CHECKING:
-    from azureml.core import Environment, Workspace
+    from azureml.core import Environment, RunConfiguration, Workspace
 
 # What a script needs to log metrics and to read datasets (azureml/core/conda_dependencies.py adds the same where
 # nothing else is asked for).
@@ -133,3 +135,15 @@ def _existing(file: Path) -> Path:
     if not file.is_file():
         raise ConfigNotFound(f"{file} does not exist; it should list the packages of an environment.")
     return file
+
+
+def new_run_configuration() -> RunConfiguration:
+    """A run configuration as the SDK makes it. It reads YAML for milliseconds to do so: copies are made of one."""
+    return copy.deepcopy(_pristine())
+
+
+@cache
+def _pristine() -> RunConfiguration:
+    from azureml.core import RunConfiguration
+
+    return RunConfiguration()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
+from azureml_wrapper.environments import new_run_configuration
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
@@ -335,16 +336,16 @@ class _Builder:
         return arguments + ([OUTPUT_ARGUMENT, self._outputs[step.name]] if wires.has_output else [])
 
     def _run_configuration(self, step: PipelineStep) -> Any:
-        """Steps with the same settings share one: the SDK reads YAML for milliseconds to make it."""
+        """Steps with the same settings share one."""
         key = (self._environment(step), self._is_warm(step))
         if key not in self._run_configurations:
             self._run_configurations[key] = self._new_run_configuration(*key)
         return self._run_configurations[key]
 
     def _new_run_configuration(self, name: str, is_warm: bool) -> Any:
-        from azureml.core.runconfig import DockerConfiguration, RunConfiguration
+        from azureml.core.runconfig import DockerConfiguration
 
-        configuration = RunConfiguration()
+        configuration = new_run_configuration()
         configuration.environment = self._lookup.environments([name])[name]
         # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
         configuration.docker = DockerConfiguration(use_docker=True)

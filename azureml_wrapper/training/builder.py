@@ -15,7 +15,7 @@ from azureml_wrapper.config.steps import (
     StepEntry,
 )
 from azureml_wrapper.config.steps_file import FileStep, StepsFile
-from azureml_wrapper.environments import Packages
+from azureml_wrapper.environments import Packages, new_run_configuration
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.messages import hushed
 
@@ -163,9 +163,9 @@ class StepsBuilder:
         return None if self._last_output is None else self._last_output.as_input("input_data")
 
     def _run_configuration(self, step: FileStep) -> Any:
-        from azureml.core.runconfig import DockerConfiguration, RunConfiguration
+        from azureml.core.runconfig import DockerConfiguration
 
-        configuration = RunConfiguration()
+        configuration = new_run_configuration()
         configuration.environment = define_environment(step)
         configuration.docker = DockerConfiguration(use_docker=True)
         return configuration

@@ -1,10 +1,10 @@
-"""What becomes of the lines of a requirements file."""
+"""Environments: what becomes of the lines of a requirements file, and run configurations to put them in."""
 
 from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.environments import _read_requirements
+from azureml_wrapper.environments import _read_requirements, new_run_configuration
 from azureml_wrapper.errors import BadValue
 
 
@@ -24,3 +24,16 @@ def test_packages_and_what_pip_fetches_elsewhere_are_kept(tmp_path):
     lines = ["numpy==2.0", "-e git+https://example.org/a.git#egg=a", "--extra-index-url https://example.org/simple"]
     file.write_text("\n".join(["# first", "", *lines]) + "  # last\n", encoding="utf-8-sig")
     assert _read_requirements(file) == lines
+
+
+def test_each_run_configuration_is_as_the_sdk_makes_it_and_nobody_elses():
+    from azureml.core import RunConfiguration
+    from azureml.core._serialization_utils import _serialize_to_dict
+
+    expected = _serialize_to_dict(RunConfiguration())
+    first = new_run_configuration()
+    assert _serialize_to_dict(first) == expected
+    first.environment.python.conda_dependencies.add_pip_package("more")
+    first.environment_variables["MORE"] = "1"
+    assert _serialize_to_dict(first) != expected
+    assert _serialize_to_dict(new_run_configuration()) == expected

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.environments import new_run_configuration
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.snapshot import check_size
 from azureml_wrapper.v2 import bindings
@@ -153,9 +154,7 @@ def script_run_config(
 
 def run_configuration(ws: Workspace, command: Command) -> RunConfiguration:
     """The SDK's configuration of a step."""
-    from azureml.core.runconfig import RunConfiguration
-
-    configuration = RunConfiguration()
+    configuration = new_run_configuration()
     if command.environment:
         configuration.environment = provide(ws, command.environment)
     configuration.docker = docker(command)
