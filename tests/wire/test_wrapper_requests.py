@@ -14,10 +14,17 @@ pytestmark = pytest.mark.local_only
 
 
 @pytest.fixture(scope="module")
-def workspace(ws):
+def prepared(ws):
     wrapper = WorkspaceWrapper.from_workspace(ws)
     wrapper.register_env("requests_env", [])
     wrapper.register_compute("requests-cpu")
+
+
+@pytest.fixture
+def workspace(prepared, ws):
+    """Connected already, as configs are: a process connects once."""
+    wrapper = WorkspaceWrapper(ws.name, ws.resource_group, ws.subscription_id)
+    assert wrapper.ws.name == ws.name
     return wrapper
 
 
