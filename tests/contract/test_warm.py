@@ -248,6 +248,13 @@ def test_a_fork_ends_with_all_that_it_started(folder, warm):
     assert _is_gone(child)
 
 
+def test_a_fork_can_be_ended_as_soon_as_it_is_there(folder, warm):
+    for _ in range(20):
+        process = folder.start(warm, "import time; time.sleep(10)")
+        process.end()
+        assert process.wait() == -signal.SIGTERM
+
+
 MEET = """
 import os, time
 open(f"{os.getpid()}.here", "w").close()

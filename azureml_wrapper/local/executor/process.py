@@ -155,12 +155,13 @@ def _signal(pids: Iterator[int], number: signal.Signals) -> int:
 
 def _family(leader: ProcessId, mark: str) -> Iterator[int]:
     """The living processes of a job."""
-    stranger = _Status.read(leader.pid)
-    session = None if stranger and stranger.ticks != leader.ticks else leader.pid
+    now = _Status.read(leader.pid)
+    number = None if now and now.ticks != leader.ticks else leader.pid
     # Who was there before the job is none of its processes.
     for pid in _started_since(leader.ticks):
         status = _Status.read(pid)
-        if status and status.lives and (status.session == session or _has_mark(pid, mark)):
+        # One that was just forked has neither its session nor its mark yet.
+        if status and status.lives and (number in (pid, status.session) or _has_mark(pid, mark)):
             yield pid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /
 def child():
     started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield started
-    started.communicate(b"\n")
+    if started.poll() is None:
+        started.communicate(b"\n")
+    started.stdin.close()
 
 
 def test_those_that_started_later_are_found_and_no_others(child):
@@ -51,3 +54,14 @@ def test_one_whose_file_could_not_be_read_is_looked_at_again(child, monkeypatch)
         patch.setattr(process, "start_ticks", lambda pid: 0)
         process._started_since(0)
     assert child.pid in process._started_since(process.start_ticks(child.pid))
+
+
+def test_a_leader_that_has_no_session_of_its_own_yet_is_ended(child):
+    leader = process.ProcessId(child.pid, process.start_ticks(child.pid))
+    assert process.end_family(leader, "a mark that it does not have")
+    assert child.wait() == -signal.SIGTERM
+
+
+def test_a_process_that_has_the_number_of_a_leader_by_now_is_left_alone(child):
+    assert process.end_family(process.ProcessId(child.pid, process.start_ticks(child.pid) - 1), "a mark")
+    assert child.poll() is None
