@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 # The demo keeps everything here, the SDK's own caches included, so that nothing outside of this folder is touched.
 DEMO := $(CURDIR)/.demo
 IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
-# One more than the cores of a small machine: some tests wait for minutes of the clock.
-JOBS ?= 3
+# More than the cores of a small machine: tests wait for processes and files, some for minutes of the clock. A worker
+# and what it starts take up to 1 GB.
+JOBS ?= 5
 ARGS ?=
 
 .PHONY: help demo stop test check format bench clean

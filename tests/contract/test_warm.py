@@ -332,6 +332,7 @@ NO_MATTER = {
 }
 
 
+@pytest.mark.slow
 def test_what_the_preloaded_modules_read_at_import_is_known():
     done = subprocess.run(
         [sys.executable, "-c", READS, *zygote.PRELOADED], env=VARIABLES, capture_output=True, text=True, check=True
@@ -368,6 +369,7 @@ def test_a_module_of_the_script_that_hides_a_library_makes_it_cold(folder, warm)
     assert folder.run(warm, source) == (0, "mine\n")
 
 
+@pytest.mark.slow
 def test_packages_that_are_installed_meanwhile_are_imported(folder):
     """A folder of packages with one that is preloaded, in which another version of it is installed."""
     site = folder.path.parent / "site"
@@ -412,6 +414,7 @@ def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_c
     starter.close()
 
 
+@pytest.mark.slow
 def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
     monkeypatch.setattr(warm_module, "ORDER_SECONDS", 0.5)
     starter = WarmStarter(idle=0.5)
@@ -442,6 +445,7 @@ def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
     preloaded.close()
 
 
+@pytest.mark.slow
 def test_a_preloaded_process_ends_when_it_is_idle(folder):
     starter = WarmStarter(idle=0.3)
     starter.preload(sys.executable, VARIABLES)

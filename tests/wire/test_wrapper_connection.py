@@ -227,6 +227,7 @@ class TestLocal:
             assert os.environ["REQUESTS_CA_BUNDLE"].startswith(str(tmp_path))
         assert dict(os.environ) == before
 
+    @pytest.mark.slow
     def test_a_home_that_was_deleted_meanwhile_is_connected_again(self, tmp_path, unique):
         name = unique("again")
         with local.service(tmp_path / "home"):

@@ -161,6 +161,7 @@ class TestArguments:
 
 
 class TestRunning:
+    @pytest.mark.slow
     def test_the_original_examples_run(self, workspace, names, scripts, tmp_path, unique):
         new, test = unique("new"), unique("test")
         register(workspace, tmp_path, new, 3)
@@ -243,6 +244,7 @@ class TestRunning:
         run = make(step("a", step_config=escaped), a=show).run(unique("exp"))
         assert json.dumps(config, sort_keys=True) in run.logs()
 
+    @pytest.mark.slow
     def test_datasets_of_any_name_reach_a_script_wrapper(self, make, workspace, tmp_path, unique):
         data = unique("my-data ")
         register(workspace, tmp_path, data, 2)
