@@ -137,6 +137,17 @@ def _existing(file: Path) -> Path:
     return file
 
 
+def step_configuration(environment: Environment) -> RunConfiguration:
+    """A run configuration for a step in an environment."""
+    from azureml.core.runconfig import DockerConfiguration
+
+    configuration = new_run_configuration()
+    configuration.environment = environment
+    # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
+    configuration.docker = DockerConfiguration(use_docker=True)
+    return configuration
+
+
 def new_run_configuration() -> RunConfiguration:
     """A run configuration as the SDK makes it. It reads YAML for milliseconds to do so: copies are made of one."""
     return copy.deepcopy(_pristine())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
-from azureml_wrapper.environments import new_run_configuration
+from azureml_wrapper.environments import step_configuration
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
@@ -343,12 +343,7 @@ class _Builder:
         return self._run_configurations[key]
 
     def _new_run_configuration(self, name: str, is_warm: bool) -> Any:
-        from azureml.core.runconfig import DockerConfiguration
-
-        configuration = new_run_configuration()
-        configuration.environment = self._lookup.environments([name])[name]
-        # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
-        configuration.docker = DockerConfiguration(use_docker=True)
+        configuration = step_configuration(self._lookup.environments([name])[name])
         if not is_warm and self._pipeline.workspace.is_local:
             configuration.environment_variables = {WARM_VARIABLE: "false"}
         return configuration

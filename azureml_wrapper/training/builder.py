@@ -15,7 +15,7 @@ from azureml_wrapper.config.steps import (
     StepEntry,
 )
 from azureml_wrapper.config.steps_file import FileStep, StepsFile
-from azureml_wrapper.environments import Packages, new_run_configuration
+from azureml_wrapper.environments import Packages, step_configuration
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.messages import hushed
 
@@ -83,9 +83,9 @@ class StepsBuilder:
             "compute_target": self._compute,
             "allow_reuse": entry.allow_reuse,
         }
-        if not isinstance(entry, MpiEntry):
-            return PythonScriptStep(runconfig=self._run_configuration(step), **given)
         environment = define_environment(step)
+        if not isinstance(entry, MpiEntry):
+            return PythonScriptStep(runconfig=step_configuration(environment), **given)
         # Its estimator takes this from the environment alone (azureml/train/_estimator_helper.py).
         environment.docker.enabled = True
         return MpiStep(
@@ -161,14 +161,6 @@ class StepsBuilder:
 
     def _previous(self) -> Any:
         return None if self._last_output is None else self._last_output.as_input("input_data")
-
-    def _run_configuration(self, step: FileStep) -> Any:
-        from azureml.core.runconfig import DockerConfiguration
-
-        configuration = new_run_configuration()
-        configuration.environment = define_environment(step)
-        configuration.docker = DockerConfiguration(use_docker=True)
-        return configuration
 
 
 def define_environment(step: FileStep) -> Environment:

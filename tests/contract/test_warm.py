@@ -250,6 +250,7 @@ def test_a_fork_ends_with_all_that_it_started(folder, warm):
 
 def test_a_fork_can_be_ended_as_soon_as_it_is_there(folder, warm):
     for _ in range(20):
+        # Slept to its end only where nothing ends it; the exit code is 0 then.
         process = folder.start(warm, "import time; time.sleep(10)")
         process.end()
         assert process.wait() == -signal.SIGTERM

@@ -155,8 +155,8 @@ def _signal(pids: Iterator[int], number: signal.Signals) -> int:
 
 def _family(leader: ProcessId, mark: str) -> Iterator[int]:
     """The living processes of a job."""
-    now = _Status.read(leader.pid)
-    number = None if now and now.ticks != leader.ticks else leader.pid
+    holder = _Status.read(leader.pid)
+    number = None if holder and holder.ticks != leader.ticks else leader.pid
     # Who was there before the job is none of its processes.
     for pid in _started_since(leader.ticks):
         status = _Status.read(pid)

@@ -18,9 +18,8 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /
 def child():
     started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield started
-    if started.poll() is None:
-        started.communicate(b"\n")
-    started.stdin.close()
+    started.kill()
+    started.communicate()
 
 
 def test_those_that_started_later_are_found_and_no_others(child):
