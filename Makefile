@@ -54,10 +54,11 @@ $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.10 or 3.11 is needed (make PYTHON=/path/to/python3.11)."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# uv is quick, but does not read pip's configuration: where it fails (a company's own index, say), pip does it.
+# uv is quick, but does not read pip's configuration: where it fails (a company's own index, say), pip does it. The
+# system's certificates, which pip trusts, it trusts only where it is told to.
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(1)
 	@touch $@
 endef
