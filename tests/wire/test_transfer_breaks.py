@@ -13,6 +13,7 @@ from azureml.core import Datastore
 from azureml_wrapper.errors import TransferFailed
 from azureml_wrapper.transfer import sync_folder
 from azureml_wrapper.transfer.fetching import PIECE
+from azureml_wrapper.transfer.http import WORKERS
 from azureml_wrapper.transfer.scan import PART
 from azureml_wrapper.transfer.sending import BLOCK
 from tests.wire.cutter import Cutter
@@ -25,6 +26,14 @@ SIZE = 6 * BLOCK + 12345
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
     monkeypatch.setattr("azureml_wrapper.transfer.http.FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """So many that half a file has whole ones, however many are under way at once."""
+    piece = SIZE // (4 * WORKERS)
+    monkeypatch.setattr("azureml_wrapper.transfer.fetching.PIECE", piece)
+    monkeypatch.setattr("azureml_wrapper.transfer.sending.BLOCK", piece)
 
 
 @pytest.fixture
@@ -77,6 +86,7 @@ def test_a_download_goes_on_after_its_connections_broke(store, cutter, large, tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
 def test_an_upload_that_stays_broken_leaves_no_half_blob_and_is_continued(store, cutter, large):
     cutter.cut("up", after=SIZE // 2)
     with pytest.raises(TransferFailed, match=r"connection broke.*Start it again") as failed:
@@ -90,6 +100,7 @@ def test_an_upload_that_stays_broken_leaves_no_half_blob_and_is_continued(store,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
 def test_a_file_that_has_changed_since_the_break_is_not_mixed_with_what_it_was(store, cutter, large):
     cutter.cut("up", after=SIZE // 2)
     with pytest.raises(TransferFailed):
@@ -102,6 +113,7 @@ def test_a_file_that_has_changed_since_the_break_is_not_mixed_with_what_it_was(s
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
 def test_a_download_that_stays_broken_leaves_no_half_file_and_is_continued(store, cutter, large, tmp_path):
     sync_folder(large, store)
     back = tmp_path / "back"
@@ -117,6 +129,7 @@ def test_a_download_that_stays_broken_leaves_no_half_file_and_is_continued(store
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
 def test_pieces_of_an_older_state_are_not_mixed_with_a_newer_one(store, cutter, large, tmp_path):
     sync_folder(large, store)
     cutter.cut("down", after=SIZE // 2)
@@ -131,11 +144,11 @@ def test_pieces_of_an_older_state_are_not_mixed_with_a_newer_one(store, cutter, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pieces")
 def test_pieces_that_were_damaged_on_the_disk_are_noticed_and_fetched_anew(store, cutter, large, tmp_path):
     sync_folder(large, store)
     back = tmp_path / "back"
-    # So late that some pieces are whole, however many are fetched at once.
-    cutter.cut("down", after=SIZE - 100_000)
+    cutter.cut("down", after=SIZE // 2)
     with pytest.raises(TransferFailed):
         sync_folder(back, store, direction="down")
     cutter.heal()
