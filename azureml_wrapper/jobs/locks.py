@@ -12,6 +12,8 @@ from pathlib import Path
 from azureml_wrapper.errors import FolderBusy, FolderClosed
 
 JOB, RESULTS = "job", "results"
+# So long does a command that is refused wait for the word of the one that was an instant faster.
+_WORD = 1.0
 
 
 @contextlib.contextmanager
@@ -31,7 +33,11 @@ def locked(folder: Path, what: str = JOB) -> Iterator[None]:
         if not _take(handle):
             raise FolderBusy(f"Another command works on {folder} ({_holder(file)}). Try again when it has ended.")
         _sign(handle)
-        yield
+        try:
+            yield
+        finally:
+            # Else the next holder would be taken for this one until it has signed.
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -65,7 +71,10 @@ def _sign(handle: int) -> None:
 
 
 def _holder(file: Path) -> str:
+    until = time.monotonic() + _WORD
     try:
-        return file.read_text(encoding="utf-8", errors="replace") or "it has just begun"
+        while not (word := file.read_text(encoding="utf-8", errors="replace")) and time.monotonic() < until:
+            time.sleep(0.01)
     except OSError:
         return "its process cannot be read"
+    return word or "it has just begun"

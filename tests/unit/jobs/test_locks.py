@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -41,6 +43,23 @@ def test_a_process_that_is_killed_leaves_the_folder_free(tmp_path):
         holder.wait()
         with locks.locked(tmp_path):
             pass
+
+
+def test_the_word_of_a_command_that_was_an_instant_faster_is_waited_for(tmp_path):
+    handle = os.open(tmp_path / ".aml_job.lock", os.O_RDWR | os.O_CREAT)
+    assert locks._take(handle)
+    signs = threading.Timer(0.05, locks._sign, [handle])
+    signs.start()
+    with pytest.raises(FolderBusy, match=r"process \d+, since"), locks.locked(tmp_path):
+        pass
+    signs.join()
+    os.close(handle)
+
+
+def test_a_command_that_has_ended_leaves_no_word(tmp_path):
+    with locks.locked(tmp_path):
+        assert (tmp_path / ".aml_job.lock").read_text()
+    assert (tmp_path / ".aml_job.lock").read_text() == ""
 
 
 def test_an_error_leaves_the_folder_free(tmp_path):
