@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 
 COMMANDS = ["", "run", "local", "local up", "local down", "local status", "local reset", "local exec"]
 
@@ -96,10 +96,7 @@ def test_foreground_stays_until_it_is_interrupted(shell):
         command, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        deadline = time.monotonic() + 30
-        while control.find(Home(shell.home)) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert control.find(Home(shell.home)).pid == process.pid
+        assert until(lambda: control.find(Home(shell.home))).pid == process.pid
         assert "runs already" in shell.fails("local", "up", "--foreground", code=1)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)

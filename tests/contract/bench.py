@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import functools
 import sys
-import time
 from pathlib import Path
 
 from azureml_wrapper.local.app import build_context
@@ -20,6 +19,7 @@ from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
+from tests.waiting import SECONDS, until
 
 READY_SECONDS = 60.0
 
@@ -56,7 +56,6 @@ def warm_starter() -> SharedStarter:
 
 
 STARTERS = {"cold": ColdStarter, "warm": warm_starter}
-SECONDS = 20.0
 
 
 class Bench:
@@ -124,13 +123,18 @@ class Bench:
 
     def wait(self, run_id: str, *statuses: str, seconds: float = SECONDS) -> Run:
         """The run, once it has one of the statuses (default: an end)."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+
+        def reached() -> Run | None:
             run = self.get(run_id)
-            if run.status.value in statuses or (not statuses and run.status.is_terminal):
-                return run
-            time.sleep(0.01)
-        raise AssertionError(f"{run_id} is {run.status.value} after {seconds} s:\n{self.log(run_id)}")
+            has_it = run.status.value in statuses or (not statuses and run.status.is_terminal)
+            return run if has_it else None
+
+        def tell() -> str:
+            return f"{run_id} is {self.get(run_id).status.value}:\n{self.log(run_id)}"
+
+        found = until(reached, seconds=seconds, tell=tell)
+        assert found is not None
+        return found
 
     def get(self, run_id: str) -> Run:
         return self.context.runs.get(self.workspace.workspace_id, run_id)
@@ -148,12 +152,8 @@ class Bench:
         return [line for line in self.log(run_id).splitlines() if not line.startswith("[local] ")]
 
     def await_text(self, run_id: str, text: str) -> str:
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            if text in self.log(run_id):
-                return self.log(run_id)
-            time.sleep(0.01)
-        raise AssertionError(self.log(run_id))
+        until(lambda: text in self.log(run_id), tell=lambda: self.log(run_id))
+        return self.log(run_id)
 
     def store_folder(self, path: str) -> Path:
         return self.around.datastore_folder(self.workspace.workspace_id, "workspaceblobstore", path)

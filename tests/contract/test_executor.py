@@ -15,7 +15,8 @@ from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
-from tests.contract.bench import SECONDS, is_alive, message
+from tests.contract.bench import is_alive, message
+from tests.waiting import until
 
 # The life of a job -------------------------------------------------------------------------------------------------
 
@@ -64,10 +65,7 @@ def test_it_is_busy_as_long_as_a_job_is(bench):
     run_id = bench.submit("import time; time.sleep(0.3)")
     assert bench.executor.is_busy()
     bench.wait(run_id)
-    deadline = time.monotonic() + 2
-    while bench.executor.is_busy() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not bench.executor.is_busy()
+    until(lambda: not bench.executor.is_busy())
     assert list(bench.home.jobs.iterdir()) == []
     assert bench.around.jobs.everything() == []
 
@@ -231,10 +229,13 @@ def test_a_snapshot_that_is_not_there_fails_the_run(bench):
     assert message(run) == "Could not find snapshot x."
 
 
-def test_a_failure_that_the_script_asked_for_wins_over_its_exit_code(bench):
-    run_id = bench.submit("import time; time.sleep(0.5)")
+def test_a_failure_that_the_script_asked_for_wins_over_its_exit_code(bench, tmp_path):
+    asked_for = tmp_path / "asked for"
+    source = f"import os, time\nwhile not os.path.exists({str(asked_for)!r}):\n    time.sleep(0.01)"
+    run_id = bench.submit(source)
     asked = {"error": {"code": "UserError", "message": "as I said", "details": []}}
     bench.context.runs.change(bench.workspace.workspace_id, run_id, requested_failure=asked)
+    asked_for.touch()
     run = bench.wait(run_id)
     assert run.status is RunStatus.FAILED
     assert message(run) == "as I said"
@@ -258,15 +259,13 @@ time.sleep(60)
 
 
 def await_pids(bench, run_id, count):
-    deadline = time.monotonic() + SECONDS
-    # A line may be seen before its end is written.
-    while len(printed := _whole_lines(bench, run_id)) < count and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return [int(line) for line in printed]
+    def pids():
+        # A line may be seen before its end is written.
+        whole = bench.log(run_id).split("\n")[:-1]
+        return [int(line) for line in whole if line.isdigit()]
 
-
-def _whole_lines(bench, run_id):
-    return [line for line in bench.log(run_id).split("\n")[:-1] if line.isdigit()]
+    until(lambda: len(pids()) >= count, tell=lambda: bench.log(run_id))
+    return pids()
 
 
 def test_cancel_ends_every_process_within_five_seconds(bench):

@@ -99,5 +99,5 @@ def test_the_service_ends_while_somebody_waits(service):
     thread.join(0.5)
     assert thread.is_alive()
     assert control.stop(service.home)
-    thread.join(2)
+    thread.join(20)
     assert answers == ["Running"]

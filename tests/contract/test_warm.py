@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from azureml_wrapper.local.executor import warm as warm_module
 from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
 from azureml_wrapper.local.executor.variables import preload_variables
 from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, ForkError, Preloaded, WarmStarter
+from tests.waiting import until
 
 READY_SECONDS = 60.0
 VARIABLES = {
@@ -242,7 +242,7 @@ def test_a_fork_ends_with_all_that_it_started(folder, warm):
         "import subprocess, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
     )
     process = folder.start(warm, source)
-    child = int(_await_line(folder.log))
+    child = int(until(lambda: folder.log.exists() and folder.log.read_text().strip()))
     process.end()
     assert process.wait() == -signal.SIGTERM
     assert _is_gone(child)
@@ -300,12 +300,11 @@ def test_orders_that_come_in_one_packet_are_all_carried_out(folder):
     order = {"command": folder.command("pass"), "folder": str(folder.path), "variables": VARIABLES}
     orders = [{**order, "job": number, "log": str(folder.log)} for number in (1, 2)]
     ours.sendall("".join(json.dumps(each) + "\n" for each in orders).encode())
-    ours.settimeout(5)
     told = [json.loads(answers.readline()) for _ in range(4)]
     assert {each["job"] for each in told if "pid" in each} == {1, 2}
     answers.close()
     ours.close()
-    assert process.wait(5) == 0
+    assert process.wait(READY_SECONDS) == 0
 
 
 READS = """
@@ -428,18 +427,15 @@ def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
     os.kill(parent, signal.SIGCONT)
     assert process.wait() == 0
     assert folder.log.read_text() == "[local] Started cold after all: the preloaded process does not answer.\nran\n"
-    deadline = time.monotonic() + 10
-    while starter.why_cold(folder.command(source), folder.path, VARIABLES) is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "nothing is preloaded" in starter.why_cold(folder.command(source), folder.path, VARIABLES)
+    why = until(lambda: starter.why_cold(folder.command(source), folder.path, VARIABLES))
+    assert "nothing is preloaded" in why
     assert (folder.path / "runs.txt").read_text() == "x"
     starter.close()
 
 
 def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
     preloaded = Preloaded(sys.executable, VARIABLES)
-    while not preloaded.is_ready:
-        time.sleep(0.01)
+    until(lambda: preloaded.is_ready)
     assert not preloaded._is_in_use()
     with pytest.raises(ForkError, match="has ended"):
         preloaded.fork({"command": folder.command("open('ran', 'w')"), "folder": str(folder.path)})
@@ -451,11 +447,7 @@ def test_a_preloaded_process_ends_when_it_is_idle(folder):
     starter = WarmStarter(idle=0.3)
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
-    deadline = time.monotonic() + 10
-    command = folder.command("pass")
-    while starter.why_cold(command, folder.path, VARIABLES) is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "nothing is preloaded" in starter.why_cold(command, folder.path, VARIABLES)
+    assert "nothing is preloaded" in until(lambda: starter.why_cold(folder.command("pass"), folder.path, VARIABLES))
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
     starter.close()
@@ -465,12 +457,3 @@ def _is_gone(pid):
     """Or a zombie that nobody has reaped: containers often have no init that does."""
     file = Path(f"/proc/{pid}/stat")
     return not file.exists() or file.read_text().rpartition(")")[2].split()[0] in "ZX"
-
-
-def _await_line(log):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if log.exists() and log.read_text().strip():
-            return json.loads(log.read_text())
-        time.sleep(0.01)
-    raise AssertionError("nothing was printed")

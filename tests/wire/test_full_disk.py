@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml_wrapper.connection import Scope, connect_local, variables_restored
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import HOME_VARIABLE
+from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
 
@@ -143,19 +143,12 @@ def test_a_script_whose_output_fills_the_disk_fails_once_that_can_be_stored(ws, 
     (folder / "main.py").write_text("print('began')\nfor i in range(20000): print('x' * 1000)")
     target = ComputeTarget.create(ws, "one", AmlCompute.provisioning_configuration("Standard_D2_v2", max_nodes=1))
     run = Experiment(ws, "full").submit(ScriptRunConfig(str(folder), "main.py", compute_target=target))
-    wait(lambda: os.statvfs(disk).f_bavail == 0)
+    until(lambda: os.statvfs(disk).f_bavail == 0)
     assert run.get_status() == "Running"
     filler.free()
-    wait(lambda: run.get_status() not in ("Running", "Finalizing"))
+    until(lambda: run.get_status() not in ("Running", "Finalizing"))
     assert run.get_status() == "Failed"
     # The latter where space was freed before the service had anything to store.
     reason = run.get_details()["error"]["error"]["message"]
     assert FULL in reason or "exited with status code" in reason
     assert "began" in run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"]
-
-
-def wait(holds) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

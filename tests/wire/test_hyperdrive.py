@@ -200,7 +200,7 @@ if given.lr > 1:
     # The one that does badly begins when there is something to compare it with.
     while not other.exists():
         time.sleep(0.05)
-for step in range(40):
+for step in range(400):
     run.log("loss", given.lr)
     run.flush()
     if step == 3:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import click
@@ -39,6 +38,7 @@ from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.run import ENDS
+from tests.waiting import until
 
 # Says what it was given, and leaves a file in each of its places.
 SCRIPT = """
@@ -82,14 +82,6 @@ def job(wrapper, tmp_path, unique):
 
 def lines(folder):
     return [line for line in "".join(folder.logs()).splitlines() if not line.startswith("[local]")]
-
-
-def wait_for(check, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.slow
@@ -195,7 +187,7 @@ def test_a_job_is_aborted_and_its_log_read_while_it_grows(job, unique):
         seen += "".join(reader.read())
         return "begun\n" in seen
 
-    wait_for(begun)
+    until(begun)
     assert "".join(reader.read()) == ""
     assert folder.state().last_line == "begun"
     assert folder.state().status == "Running"

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from azureml.core import Environment, Experiment, Run, ScriptRunConfig
@@ -15,6 +14,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml_wrapper.connection import local_environment
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
 
@@ -48,8 +48,7 @@ def run_job(ws, cluster, unique, tmp_path):
             str(tmp_path / "src"), "main.py", compute_target=cluster, environment=Environment(unique("env"))
         )
         submitted = Experiment(ws, unique("exp")).submit(config)
-        while submitted.get_status() not in ("Completed", "Failed", "Canceled"):
-            time.sleep(0.1)
+        until(lambda: submitted.get_status() in ("Completed", "Failed", "Canceled"))
         return submitted
 
     return run

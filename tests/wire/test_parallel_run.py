@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +15,7 @@ from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter
 from azureml.pipeline.steps import ParallelRunConfig, ParallelRunStep, PythonScriptStep
 
 from tests.contract.bench import is_alive
+from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -73,13 +73,11 @@ def run(mini_batch):
 """
 
 
-def finish(run, seconds: float = 90) -> str:
+def finish(run) -> str:
     """The last status of a pipeline's run."""
-    deadline = time.monotonic() + seconds
-    while (status := run.get_status()) not in ("Finished", "Failed", "Canceled"):
-        assert time.monotonic() < deadline, f"{run.id} is {status}"
-        time.sleep(0.1)
-    return status
+    ends = ("Finished", "Failed", "Canceled")
+    until(lambda: run.get_status() in ends, seconds=90, tell=lambda: f"{run.id} is {run.get_status()}")
+    return run.get_status()
 
 
 @pytest.fixture(scope="session")
@@ -222,7 +220,7 @@ def test_as_many_failed_items_as_allowed_are_left_out(score, files, tmp_path):
     ("bad", "why"),
     [
         ("os._exit(7)", "The worker process ended (exit code 7)."),
-        ("time.sleep(60)", "run() took longer than run_invocation_timeout (1 s) and was stopped."),
+        ("time.sleep(60)", "run() took longer than run_invocation_timeout (3 s) and was stopped."),
         (
             "return None",
             "run() has to return a list or a pandas.DataFrame with an element for each item, not NoneType",
@@ -235,7 +233,7 @@ def test_every_way_to_fail_is_counted_and_told(score, files, bad, why):
         BAD.format(bad=bad),
         files.as_named_input("n"),
         mini_batch_size="1",
-        run_invocation_timeout=1,
+        run_invocation_timeout=3,
         run_max_try=2,
     )
     assert why in reason(child)
@@ -315,12 +313,10 @@ def run(mini_batch):
 """
     step, _ = build(source, files.as_named_input("n"), process_count_per_node=3, arguments=["--seen", str(seen)])
     run = Experiment(ws, unique("exp")).submit(Pipeline(ws, [step]))
-    deadline = time.monotonic() + 60
-    while len(pids := [int(path.name) for path in seen.iterdir()]) < 3 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: len(list(seen.iterdir())) == 3, tell=lambda: list(seen.iterdir()))
+    pids = [int(path.name) for path in seen.iterdir()]
     run.cancel()
     assert finish(run) == "Canceled"
-    assert len(pids) == 3
     assert not any(is_alive(pid) for pid in pids)
 
 

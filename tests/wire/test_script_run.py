@@ -6,7 +6,6 @@ import io
 import json
 import re
 import sys
-import time
 
 import pytest
 import requests
@@ -14,6 +13,8 @@ from azureml.core import Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.core.runconfig import DockerConfiguration
 from azureml.exceptions import ActivityFailedException
+
+from tests.waiting import until
 
 PREPARE = "from azureml.core import Run\nrun = Run.get_context()\n"
 
@@ -45,11 +46,9 @@ def submit(ws, cluster, unique, tmp_path):
 
 def finish(run: Run, seconds: float = 60) -> str:
     """The run's last status."""
-    deadline = time.monotonic() + seconds
-    while (status := run.get_status()) not in ("Completed", "Failed", "Canceled"):
-        assert time.monotonic() < deadline, f"{run.id} is {status}"
-        time.sleep(0.05)
-    return status
+    ends = ("Completed", "Failed", "Canceled")
+    until(lambda: run.get_status() in ends, seconds=seconds, tell=lambda: f"{run.id} is {run.get_status()}")
+    return run.get_status()
 
 
 def log(run: Run, tmp_path, name: str = "user_logs/std_log.txt") -> bytes:
@@ -64,10 +63,7 @@ def printed(run: Run, tmp_path) -> list[str]:
 
 
 def await_running(run: Run) -> None:
-    deadline = time.monotonic() + 30
-    while run.get_status() != "Running":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: run.get_status() == "Running", tell=run.get_status)
 
 
 def test_a_script_runs_and_its_run_tells_of_it(submit, tmp_path):

@@ -13,6 +13,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -45,29 +46,14 @@ def running(local_workspace, home, tmp_path) -> tuple[Run, Run, list[int]]:
     run = experiment.submit(source)
     pids = await_pids(home, run)
     waiting = experiment.submit(source)
-    await_status(waiting, "Queued")
+    until(lambda: waiting.get_status() == "Queued", tell=waiting.get_status)
     return run, waiting, pids
 
 
-def await_status(run: Run, status: str) -> None:
-    deadline = time.monotonic() + 30
-    while run.get_status() != status:
-        assert time.monotonic() < deadline, run.get_status()
-        time.sleep(0.05)
-
-
 def await_pids(home: Home, run: Run) -> list[int]:
-    [log] = _await(lambda: list(home.blobs.glob(f"*/azureml/*/dcid.{run.id}/user_logs/*.txt")))
-    line = _await(lambda: [line for line in log.read_text().splitlines() if line.replace(" ", "").isdigit()])
+    [log] = until(lambda: list(home.blobs.glob(f"*/azureml/*/dcid.{run.id}/user_logs/*.txt")))
+    line = until(lambda: [line for line in log.read_text().splitlines() if line.replace(" ", "").isdigit()])
     return [int(word) for word in line[0].split()]
-
-
-def _await(look):
-    deadline = time.monotonic() + 30
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def is_alive(pid: int) -> bool:
@@ -81,7 +67,7 @@ def test_after_a_kill_everything_is_there_and_the_runs_are_failed(local_workspac
     run, waiting, pids = running
     service = control.find(home)
     os.kill(service.pid, signal.SIGKILL)
-    _await(lambda: control.find(home) is None)
+    until(lambda: control.find(home) is None)
     assert control.start(home).pid != service.pid
     for ended in (run, waiting):
         details = ended.get_details()
@@ -116,4 +102,4 @@ def test_a_service_does_not_leave_while_a_run_goes_on(local_workspace, home, tmp
     Experiment(local_workspace, "idle").submit(source)
     time.sleep(3)
     assert control.find(home) == service
-    _await(lambda: control.find(home) is None)
+    until(lambda: control.find(home) is None)

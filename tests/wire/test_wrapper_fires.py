@@ -15,6 +15,7 @@ import requests
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -66,19 +67,11 @@ def service_ahead(home, ahead):
     code = AHEAD.format(seconds=ahead.total_seconds())
     process = subprocess.Popen([sys.executable, "-c", code, "--home", str(home.path)], stderr=subprocess.DEVNULL)
     try:
-        await_one(lambda: control.find(home))
+        until(lambda: control.find(home))
         yield
     finally:
         process.terminate()
         process.wait(20)
-
-
-def await_one(look, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "It did not come."
-        time.sleep(0.05)
-    return found
 
 
 def test_without_a_schedule_it_runs_by_its_url(local_workspace, pipeline):
@@ -93,11 +86,11 @@ def test_every_second_week_it_fires_after_two_weeks_and_once_for_those_it_missed
     made = pipeline.register("nom du pipeline", "courte description du pipeline", "Week", interval=2)
     assert made.schedule.get_last_pipeline_run() is None
     with service_ahead(home, timedelta(days=14, seconds=30)):
-        first = RunWrapper(await_one(made.schedule.get_last_pipeline_run)).wait()
+        first = RunWrapper(until(made.schedule.get_last_pipeline_run)).wait()
         assert first.raw.get_properties()[SCHEDULE_NAME] == NAME
     # Down for half a year, of which it missed twelve.
     with service_ahead(home, timedelta(days=14 * 13, seconds=30)):
-        await_one(lambda: len(made.schedule.get_pipeline_runs()) == 2)
+        until(lambda: len(made.schedule.get_pipeline_runs()) == 2)
         RunWrapper(made.schedule.get_last_pipeline_run()).wait()
         time.sleep(1)
         assert len(made.schedule.get_pipeline_runs()) == 2
@@ -111,7 +104,7 @@ def test_on_a_changed_blob_it_fires_within_seconds(local_workspace, pipeline, tm
     (tmp_path / "new.csv").write_text("a\n1\n")
     # Not into a folder: a schedule sees the folder that it watches, not those within it.
     store.upload_files([str(tmp_path / "new.csv")], show_progress=False)
-    run = RunWrapper(await_one(made.schedule.get_last_pipeline_run)).wait()
+    run = RunWrapper(until(made.schedule.get_last_pipeline_run)).wait()
     assert (run.raw.get_properties()[SCHEDULE_NAME], run.status) == (NAME, "Completed")
 
 
@@ -119,7 +112,7 @@ def test_every_minute_it_fires_a_minute_after_it_was_registered(pipeline):
     """Waits for a real minute."""
     made = pipeline.register("nom du pipeline", "courte description du pipeline", "Minute", interval=1)
     (due,) = made.next_runs(1)
-    run = RunWrapper(await_one(made.schedule.get_last_pipeline_run, seconds=75)).wait()
+    run = RunWrapper(until(made.schedule.get_last_pipeline_run, seconds=75)).wait()
     began = run.raw.get_details()["startTimeUtc"]
     assert began.replace("Z", "+00:00") >= due.isoformat()
     assert run.raw.get_properties()[SCHEDULE_NAME] == NAME

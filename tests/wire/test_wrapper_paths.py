@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from azureml_wrapper import PipelineStep, PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import BadParameter, BadPipeline, BadSchedule, BadValue, UnregisteredDatastore
+from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
 
@@ -97,17 +96,9 @@ def test_the_changed_blob_is_what_the_run_reads(ws, make, folder, unique, tmp_pa
         assert "read b.txt=bb" in triggered.logs()
         (tmp_path / "c.txt").write_text("new")
         ws.get_default_datastore().upload_files([str(tmp_path / "c.txt")], target_path=folder, show_progress=False)
-        assert "read c.txt=new" in RunWrapper(await_run(made.schedule)).wait().logs()
+        assert "read c.txt=new" in RunWrapper(until(made.schedule.get_last_pipeline_run)).wait().logs()
     finally:
         made.disable()
-
-
-def await_run(schedule, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (run := schedule.get_last_pipeline_run()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return run
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from azureml_wrapper.errors import (
     UnregisteredPipeline,
 )
 from azureml_wrapper.publication import find_registered, list_registered
+from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
 
@@ -239,17 +240,8 @@ class TestLife:
     @pytest.mark.slow
     def test_start_now_runs_at_once_with_the_schedules_values(self, ws, pipeline, name):
         made = pipeline.register(name, "", "Day", 1, start_now=True, parameters={"lr": 0.75})
-        run = wait_for(made.schedule.get_last_pipeline_run)
+        run = until(made.schedule.get_last_pipeline_run)
         from azureml_wrapper import RunWrapper
 
         assert "lr 0.75" in RunWrapper(run).wait().logs()
         assert run.experiment.name == name
-
-
-def wait_for(look, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise AssertionError("It did not come.")

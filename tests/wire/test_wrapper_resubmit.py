@@ -11,6 +11,7 @@ from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import BadArgument, BadParameter, RunCanceled, RunFailed
 from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.waiting import REASON, TRY
+from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -180,20 +181,22 @@ def test_and_no_more(make, gate, unique):
 
 def test_a_cancelled_run_leaves_no_child_running(ws, make, unique):
     run = make({"parent": MAKES_CHILDREN}).run(unique("exp"), wait=False)
-    while len(children := list(run.raw.get_children(recursive=True, _rehydrate_runs=False))) < 5:
-        time.sleep(0.1)
+
+    def children():
+        return list(run.raw.get_children(recursive=True, _rehydrate_runs=False))
+
+    def states():
+        return [child.get_status() for child in children()]
+
+    until(lambda: len(children()) == 5)
     run.cancel()
     run.wait(timeout=30)
-    ends = time.monotonic() + 20
-    while {child.get_status() for child in children} != {"Canceled"}:
-        assert time.monotonic() < ends, [child.get_status() for child in children]
-        time.sleep(0.1)
+    until(lambda: states() == ["Canceled"] * 5, tell=states)
 
 
 def test_a_cancelled_run_leaves_no_step_running(ws, make, unique):
     run = make({"left": SLEEP, "right": SLEEP}).run(unique("exp"), wait=False)
-    while not any(step.status == "Running" for step in run.steps.values()):
-        time.sleep(0.1)
+    until(lambda: any(step.status == "Running" for step in run.steps.values()))
     began = time.monotonic()
     RunWrapper(ws.get_run(run.id)).cancel()
     with pytest.raises(RunCanceled):

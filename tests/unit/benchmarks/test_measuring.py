@@ -64,9 +64,9 @@ def test_what_cannot_be_measured_is_tried_once_and_keeps_its_reason(tmp_path):
 
 
 def test_an_entry_that_has_used_up_its_budget_gets_no_further_round(tmp_path):
-    slow = Entry(name="slow", measure=lambda: time.sleep(0.05) or {"seconds": 0.05})
+    slow = Entry(name="slow", measure=lambda: time.sleep(0.5) or {"seconds": 0.5})
     quick = Entry(name="quick", measure=lambda: {"seconds": 0.0})
-    result, _ = measured([slow, quick], tmp_path, rounds=3, budget=0.04)
+    result, _ = measured([slow, quick], tmp_path, rounds=3, budget=0.4)
     assert [len(line.values["seconds"]) for line in result.lines] == [1, 3]
 
 
@@ -79,7 +79,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 
 def test_a_process_is_timed_from_its_start_to_its_end(tmp_path):
     done = python("import time; time.sleep(0.3); print('{\"a\": 1}')", tmp_path)
-    assert 0.3 <= done.seconds < 10
+    assert 0.3 <= done.seconds < 60
     assert done.json() == {"a": 1}
 
 

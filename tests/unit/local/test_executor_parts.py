@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import zipfile
 from io import BytesIO
 
@@ -19,6 +18,7 @@ from azureml_wrapper.local.executor.tickets import StopReason
 from azureml_wrapper.local.executor.transformations import translate
 from azureml_wrapper.local.executor.variables import inherited, withheld
 from azureml_wrapper.local.services.execution import invocation, wire
+from tests.waiting import until
 
 # Globs
 
@@ -76,6 +76,13 @@ def enter(lanes: Lanes, lane: str, limit: int) -> bool:
     return lanes.enter(("w", lane), limit, gave_up=lambda: True)
 
 
+def start(thread: threading.Thread, order: list[str]) -> None:
+    """And wait until it has noted what became of it."""
+    before = len(order)
+    thread.start()
+    until(lambda: len(order) > before)
+
+
 def test_a_compute_and_the_machine_have_their_limits():
     lanes = Lanes(cores=3)
     assert [enter(lanes, "a", 2) for _ in range(3)] == [True, True, False]
@@ -99,12 +106,11 @@ def test_who_waits_longest_is_next_and_somebody_elses_limit_does_not_hold_it_up(
     threads = []
     for name, lane in (("first", "a"), ("second", "a"), ("other", "b")):
         threads.append(threading.Thread(target=wait, args=(name, lane)))
-        threads[-1].start()
-        time.sleep(0.1)
+        start(threads[-1], order)
     assert order == ["first waits", "second waits", "other"]
     lanes.leave(("w", "a"))
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert order[3:] == ["first", "second"]
 
 
@@ -119,12 +125,11 @@ def test_a_job_of_several_nodes_waits_for_all_and_is_not_overtaken():
 
     threads = [threading.Thread(target=wait, args=given) for given in (("both", 2), ("one", 1))]
     for thread in threads:
-        thread.start()
-        time.sleep(0.1)
+        start(thread, order)
     assert order == ["both waits", "one waits"]
     lanes.leave(("w", "a"))
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert order[2:] == ["both", "one"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from azureml.core import Environment, Experiment, Run
@@ -13,6 +12,7 @@ from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter, Pip
 from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
 from azureml.pipeline.steps import PythonScriptStep
 
+from tests.waiting import until
 from tests.wire.pipelines.scripts import APPEND, FAIL, PASS, SHOW, SLEEP, WRITE, said, step_of
 
 pytestmark = pytest.mark.slow
@@ -26,13 +26,6 @@ NAP = """
         time.sleep(0.05)
     sys.exit(not other.exists())
 """
-
-
-def wait_until(condition, seconds: float = 30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 def steps_by_name(run: PipelineRun) -> dict[str, str]:
@@ -247,7 +240,7 @@ def test_a_canceled_pipeline_stops_its_steps(submit, make):
     running, after = make(SLEEP, "running"), make(PASS, "after")
     after.run_after(running)
     run = submit([after])
-    wait_until(lambda: steps_by_name(run).get("running") == "Running")
+    until(lambda: steps_by_name(run).get("running") == "Running")
     run.cancel()
     assert run.wait_for_completion(show_output=False) == "Canceled"
     assert run.get_details()["status"] == "Canceled"
@@ -264,7 +257,7 @@ def test_a_script_can_cancel_its_pipeline(submit, make):
 
 def test_a_step_can_be_canceled_by_itself(submit, make):
     run = submit([make(SLEEP, "running")])
-    wait_until(lambda: steps_by_name(run).get("running") == "Running")
+    until(lambda: steps_by_name(run).get("running") == "Running")
     step_of(run, "running").cancel()
     assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Canceled"
     assert steps_by_name(run) == {"running": "Canceled"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from azureml.pipeline.steps import PythonScriptStep
 
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 from tests.wire.pipelines.scripts import PASS, SLEEP
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
@@ -47,15 +47,8 @@ def running(local_workspace, home, tmp_path) -> PipelineRun:
     )
     second.run_after(first)
     run = Experiment(local_workspace, "ends").submit(Pipeline(local_workspace, steps=[second]))
-    wait_until(lambda: any(step.get_status() == "Running" for step in run.get_steps()))
+    until(lambda: any(step.get_status() == "Running" for step in run.get_steps()))
     return run
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def processes_of(run_id: str) -> list[str]:
@@ -79,9 +72,9 @@ def test_a_pipeline_of_a_killed_service_is_failed_with_the_reason(home, running)
     service = control.find(home)
     (step,) = running.get_steps()
     # A process has its variables a moment after its run is said to run.
-    wait_until(lambda: processes_of(step.id))
+    until(lambda: processes_of(step.id))
     os.kill(service.pid, signal.SIGKILL)
-    wait_until(lambda: control.find(home) is None)
+    until(lambda: control.find(home) is None)
     control.start(home)
     assert processes_of(step.id) == []
     errors = errors_of(running)

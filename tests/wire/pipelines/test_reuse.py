@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from functools import partial
 
@@ -13,6 +12,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.data import OutputFileDatasetConfig
 from azureml.pipeline.core import PipelineParameter, StepRun
 
+from tests.waiting import until
 from tests.wire.pipelines.scripts import APPEND, FAIL, PASS, SHOW, SLEEP, WRITE, step_of
 
 pytestmark = pytest.mark.slow
@@ -45,6 +45,10 @@ SPOIL = """
     with open(sys.argv[2], "w") as file:
         file.write("spoilt")
 """
+
+
+def await_sleep(run):
+    until(lambda: any("asleep" in step.get_stdout_log() for step in run.get_steps()))
 
 
 def reused(run, name: str) -> str | None:
@@ -359,10 +363,7 @@ class TestNeverReused:
     def test_a_canceled_step(self, submit, make, name):
         for _ in range(2):
             run = submit([make(SLEEP, name)])
-            end = time.monotonic() + 30
-            while "asleep" not in "".join(step.get_stdout_log() for step in run.get_steps()):
-                assert time.monotonic() < end
-                time.sleep(0.1)
+            await_sleep(run)
             assert reused(run, name) is None
             run.cancel()
             run.wait_for_completion(show_output=False, raise_on_error=False)

@@ -16,6 +16,7 @@ from azureml.pipeline.steps import PythonScriptStep
 from azureml_wrapper.cli.service import describe
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
+from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -43,8 +44,7 @@ def published(local_workspace, tmp_path):
 def kill(home):
     info = control.find(home)
     os.kill(info.pid, signal.SIGKILL)
-    while control.find(home):
-        time.sleep(0.01)
+    until(lambda: control.find(home) is None)
 
 
 def wait_until(instant):
@@ -52,15 +52,12 @@ def wait_until(instant):
 
 
 def await_count(schedule, count):
-    deadline = time.monotonic() + 20
-    while len(runs := schedule.get_pipeline_runs()) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return runs
+    until(lambda: len(schedule.get_pipeline_runs()) >= count, tell=schedule.get_pipeline_runs)
+    return schedule.get_pipeline_runs()
 
 
 def test_a_kill_between_two_firings_neither_loses_nor_doubles_one(local_workspace, home, published):
-    start = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=4)
+    start = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=8)
     recurrence = ScheduleRecurrence("Minute", 1, start_time=start.replace(tzinfo=None))
     schedule = Schedule.create(local_workspace, "s", published.id, "e", recurrence)
     # While it is due nobody is there.
@@ -92,10 +89,7 @@ def test_the_service_stays_while_a_schedule_is_enabled(local_workspace, home, pu
     assert control.find(home)
     schedule.disable()
     assert "none enabled" in describe(home)["schedules"]
-    deadline = time.monotonic() + 20
-    while control.find(home):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: control.find(home) is None)
 
 
 def test_a_kill_after_an_upload_neither_loses_nor_doubles_its_run(local_workspace, home, published, tmp_path):
