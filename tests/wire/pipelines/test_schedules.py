@@ -203,7 +203,7 @@ def test_a_burst_begins_one_run(ws, publish, create, parameter, folder, tmp_path
         datastore=ws.get_default_datastore(),
         data_path_parameter_name="file",
         path_on_datastore=folder,
-        pipeline_parameters={BATCH_SECONDS: 3},
+        pipeline_parameters={BATCH_SECONDS: 6},
     )
     schedule.update(description="an update keeps it")
     upload(ws, folder, tmp_path, *(f"{count}.txt" for count in range(5)))
