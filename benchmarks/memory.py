@@ -34,7 +34,10 @@ def resident(pid: int) -> int:
 
 
 class PeakMemory:
-    """The most that the families of some processes had at once, sampled ten times a second in a `with` block."""
+    """The most that the families of some processes had at once, sampled ten times a second in a `with` block.
+
+    0 where they had all ended before the first sample.
+    """
 
     def __init__(self, roots: Sequence[int]) -> None:
         self.bytes = 0
@@ -43,6 +46,7 @@ class PeakMemory:
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> PeakMemory:
+        self._look()
         self._thread.start()
         return self
 
@@ -52,5 +56,8 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            everyone = {pid for root in self._roots for pid in family(root)}
-            self.bytes = max(self.bytes, sum(map(resident, everyone)))
+            self._look()
+
+    def _look(self) -> None:
+        everyone = {pid for root in self._roots for pid in family(root)}
+        self.bytes = max(self.bytes, sum(map(resident, everyone)))

@@ -60,7 +60,8 @@ def run(
 ) -> Finished:
     """Run a command to its end. Memory is that of its family and of `with_memory_of`'s; not looked at where None.
 
-    Raises `NotMeasured` at the limit (in seconds; the family is killed), `Failed` for another exit code than 0.
+    Raises `NotMeasured` at the limit (in seconds; the family is killed), and where a process ended before its memory
+    was read; `Failed` for another exit code than 0.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
@@ -92,6 +93,8 @@ def run(
         raise NotMeasured(f"cut off at the limit of {limit:.0f} s")
     if code:
         raise Failed(f"failed with exit code {code}: {error_line(told or output)}", (output + told)[-TAIL:])
+    if memory and not memory.bytes:
+        raise NotMeasured("ended before its memory could be read")
     return Finished(seconds=seconds, peak=memory.bytes if memory else 0, output=output)
 
 

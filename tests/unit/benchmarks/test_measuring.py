@@ -9,7 +9,7 @@ import time
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import environments, results
+from benchmarks import environments, memory, results
 from benchmarks.peers import PEERS
 from benchmarks.peers.loop import Loop
 from benchmarks.peers.metaflow import Metaflow
@@ -81,6 +81,12 @@ def test_a_process_is_timed_from_its_start_to_its_end(tmp_path):
     done = python("import time; time.sleep(0.3); print('{\"a\": 1}')", tmp_path)
     assert 0.3 <= done.seconds < 60
     assert done.json() == {"a": 1}
+
+
+def test_a_process_that_ended_before_its_memory_was_read_has_no_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "resident", lambda pid: 0)
+    with pytest.raises(NotMeasured, match="before its memory"):
+        python("pass", tmp_path, with_memory_of=[])
 
 
 def test_a_process_is_cut_off_at_the_limit_with_all_that_it_started(tmp_path):
