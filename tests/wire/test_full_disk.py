@@ -135,14 +135,27 @@ def test_a_script_folder_is_refused(ws, filler, tmp_path):
     assert run.get_status() == "Completed"
 
 
+# The SDK still has to describe the run when its script begins.
+FLOOD = """
+import os, time
+print("began", flush=True)
+while not os.path.exists({submitted!r}):
+    time.sleep(0.05)
+for _ in range(20000):
+    print("x" * 1000)
+"""
+
+
 @pytest.mark.slow
 def test_a_script_whose_output_fills_the_disk_fails_once_that_can_be_stored(ws, disk, filler, tmp_path):
     filler.path.write_bytes(bytes(2 * 2**20))
     folder = tmp_path / "src"
     folder.mkdir()
-    (folder / "main.py").write_text("print('began')\nfor i in range(20000): print('x' * 1000)")
+    submitted = tmp_path / "submitted"
+    (folder / "main.py").write_text(FLOOD.format(submitted=str(submitted)))
     target = ComputeTarget.create(ws, "one", AmlCompute.provisioning_configuration("Standard_D2_v2", max_nodes=1))
     run = Experiment(ws, "full").submit(ScriptRunConfig(str(folder), "main.py", compute_target=target))
+    submitted.touch()
     until(lambda: os.statvfs(disk).f_bavail == 0)
     assert run.get_status() == "Running"
     filler.free()
