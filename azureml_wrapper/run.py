@@ -208,7 +208,10 @@ class RunWrapper:
         asked = time.monotonic()
         if self._end is None:
             # RFC 7240; answered by local/services/history/waiting.py.
-            self._remember(self._raw._client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"}).status)
+            found = self._raw._client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"})
+            # The SDK's own run is to know it, too, as after its get_status: its tags and properties are those here.
+            self._raw._client.run_dto = found
+            self._remember(found.status)
         if self._end is None and time.monotonic() - asked < seconds:
             # A service that is about to end holds nothing back.
             time.sleep(min(SHORTEST_PAUSE, seconds))

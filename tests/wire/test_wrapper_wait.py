@@ -49,6 +49,15 @@ def test_one_request_waits_for_the_end(ws, started, sent):
     assert len(asked) == 1
 
 
+def test_the_runs_of_the_sdk_know_the_end_that_was_waited_for(ws, started):
+    run = RunWrapper(next(started.experiment.get_runs()))
+    started.tag("late", "yes")
+    started.add_properties({"later": "yes"})
+    started.complete()
+    run.wait()
+    assert (run.raw.status, run.raw.tags["late"], run.raw.properties["later"]) == ("Completed", "yes", "yes")
+
+
 def test_a_timeout_ends_the_waiting_at_its_time(started):
     began = time.monotonic()
     with pytest.raises(RunTimeout, match=r"is Running after 0\.4 s"):
