@@ -12,8 +12,8 @@ from pathlib import Path
 from azureml_wrapper.errors import FolderBusy, FolderClosed
 
 JOB, RESULTS = "job", "results"
-# So long does a command that is refused wait for the word of the one that was an instant faster.
-_WORD = 1.0
+# Without a word of its holder a lock was taken, or is given back, in this very instant: seconds to look again.
+_INSTANT = 5.0
 
 
 @contextlib.contextmanager
@@ -30,8 +30,9 @@ def locked(folder: Path, what: str = JOB) -> Iterator[None]:
     except OSError as error:
         raise FolderClosed(f"{folder} cannot be written to ({error.strerror}). Use another folder.") from error
     try:
-        if not _take(handle):
-            raise FolderBusy(f"Another command works on {folder} ({_holder(file)}). Try again when it has ended.")
+        if not _take_within_an_instant(handle, file):
+            holder = _holder(file) or "it has just begun"
+            raise FolderBusy(f"Another command works on {folder} ({holder}). Try again when it has ended.")
         _sign(handle)
         try:
             yield
@@ -40,6 +41,15 @@ def locked(folder: Path, what: str = JOB) -> Iterator[None]:
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def _take_within_an_instant(handle: int, file: Path) -> bool:
+    until = time.monotonic() + _INSTANT
+    while not _take(handle):
+        if _holder(file) or time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 if sys.platform == "win32":
@@ -71,10 +81,7 @@ def _sign(handle: int) -> None:
 
 
 def _holder(file: Path) -> str:
-    until = time.monotonic() + _WORD
     try:
-        while not (word := file.read_text(encoding="utf-8", errors="replace")) and time.monotonic() < until:
-            time.sleep(0.01)
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "its process cannot be read"
-    return word or "it has just begun"

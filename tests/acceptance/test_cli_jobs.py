@@ -165,7 +165,7 @@ def test_two_commands_at_once_make_one_job(project):
     # One after the other is allowed, at the same instant is not; nobody's run is forgotten.
     assert codes.count(0) == len(record["earlier"])
     refused = [text for code, text in zip(codes, told, strict=True) if code]
-    assert all("Another command works on output/job (" in text for text in refused)
+    assert all("Another command works on output/job (aml submit, process" in text for text in refused)
     runs = json.loads(project.aml("runs", "-e", "twice", "--json").stdout)
     assert {run["run"] for run in runs} == {*record["earlier"], record["run_id"]}
     project.aml("abort", "all")

@@ -56,6 +56,16 @@ def test_the_word_of_a_command_that_was_an_instant_faster_is_waited_for(tmp_path
     os.close(handle)
 
 
+def test_a_folder_that_is_given_back_in_this_instant_is_free(tmp_path):
+    handle = os.open(tmp_path / ".aml_job.lock", os.O_RDWR | os.O_CREAT)
+    assert locks._take(handle)
+    gives_back = threading.Timer(0.05, os.close, [handle])
+    gives_back.start()
+    with locks.locked(tmp_path):
+        pass
+    gives_back.join()
+
+
 def test_a_command_that_has_ended_leaves_no_word(tmp_path):
     with locks.locked(tmp_path):
         assert (tmp_path / ".aml_job.lock").read_text()
