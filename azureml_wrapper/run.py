@@ -208,10 +208,10 @@ class RunWrapper:
         asked = time.monotonic()
         if self._end is None:
             # RFC 7240; answered by local/services/history/waiting.py.
-            found = self._raw._client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"})
             # The SDK's own run is to know it, too, as after its get_status: its tags and properties are those here.
-            self._raw._client.run_dto = found
-            self._remember(found.status)
+            client = self._raw._client
+            client.run_dto = client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"})
+            self._remember(client.run_dto.status)
         if self._end is None and time.monotonic() - asked < seconds:
             # A service that is about to end holds nothing back.
             time.sleep(min(SHORTEST_PAUSE, seconds))

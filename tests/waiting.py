@@ -13,7 +13,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.05
 
 
 def until(
-    look: Callable[[], Found], *, seconds: float = SECONDS, tell: Callable[[], Any] = lambda: "It did not happen"
+    look: Callable[[], Found | None],
+    *,
+    seconds: float = SECONDS,
+    tell: Callable[[], Any] = lambda: "It did not happen",
 ) -> Found:
     """What `look` finds, as soon as that is something; `tell` says on failure how things are instead."""
     end = time.monotonic() + seconds

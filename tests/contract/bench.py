@@ -132,9 +132,7 @@ class Bench:
         def tell() -> str:
             return f"{run_id} is {self.get(run_id).status.value}:\n{self.log(run_id)}"
 
-        found = until(reached, seconds=seconds, tell=tell)
-        assert found is not None
-        return found
+        return until(reached, seconds=seconds, tell=tell)
 
     def get(self, run_id: str) -> Run:
         return self.context.runs.get(self.workspace.workspace_id, run_id)

@@ -79,7 +79,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 
 def test_a_process_is_timed_from_its_start_to_its_end(tmp_path):
     done = python("import time; time.sleep(0.3); print('{\"a\": 1}')", tmp_path)
-    assert 0.3 <= done.seconds < 60
+    assert 0.3 <= done.seconds < 10
     assert done.json() == {"a": 1}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from azureml.pipeline.core import PipelineRun, StepRun
+from azureml.pipeline.core import PipelineRun, Schedule, StepRun
+
+from tests.waiting import until
 
 WRITE = """
     import pathlib, sys
@@ -52,3 +54,9 @@ def said(run: PipelineRun, name: str, word: str):
     lines = step_of(run, name).get_stdout_log().splitlines()
     (line,) = [line for line in lines if line.startswith(f"{word} ")]
     return json.loads(line.removeprefix(f"{word} "))
+
+
+def await_runs(schedule: Schedule, count: int = 1) -> list[PipelineRun]:
+    """The runs that a schedule has begun, once there are so many; the newest first."""
+    until(lambda: len(schedule.get_pipeline_runs()) >= count, tell=schedule.get_pipeline_runs)
+    return schedule.get_pipeline_runs()

@@ -19,8 +19,7 @@ from azureml.pipeline.core import (
     TimeZone,
 )
 
-from tests.waiting import until
-from tests.wire.pipelines.scripts import LIST
+from tests.wire.pipelines.scripts import LIST, await_runs
 from tests.wire.pipelines.test_published import ECHO, said
 
 # Never within a test.
@@ -60,11 +59,6 @@ def parameter(ws, folder):
     """A DataPath parameter, and the step's settings that read it."""
     data = (PipelineParameter("file", DataPath(ws.get_default_datastore(), folder)), DataPathComputeBinding("mount"))
     return {"arguments": [data], "inputs": [data], "source": LIST}
-
-
-def await_runs(schedule, count=1):
-    until(lambda: len(schedule.get_pipeline_runs()) >= count, tell=schedule.get_pipeline_runs)
-    return schedule.get_pipeline_runs()
 
 
 def upload(ws, path, tmp_path, *names):
@@ -250,7 +244,7 @@ def test_a_schedule_of_every_minute_fires_again_after_a_minute(publish, create):
     begun = datetime.now(timezone.utc)
     schedule = create(publish(), ScheduleRecurrence("Minute", 1))
     await_runs(schedule)
-    time.sleep(max(0.0, (begun + timedelta(seconds=50) - datetime.now(timezone.utc)).total_seconds()))
+    time.sleep(max(0.0, (begun + timedelta(seconds=58) - datetime.now(timezone.utc)).total_seconds()))
     assert len(schedule.get_pipeline_runs()) == 1
     second, first = await_runs(schedule, 2)
     schedule.disable()

@@ -17,6 +17,7 @@ from azureml_wrapper.cli.service import describe
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
+from tests.wire.pipelines.scripts import await_runs
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -51,11 +52,6 @@ def wait_until(instant):
     time.sleep(max(0.0, (instant - datetime.now(timezone.utc)).total_seconds()))
 
 
-def await_count(schedule, count):
-    until(lambda: len(schedule.get_pipeline_runs()) >= count, tell=schedule.get_pipeline_runs)
-    return schedule.get_pipeline_runs()
-
-
 def test_a_kill_between_two_firings_neither_loses_nor_doubles_one(local_workspace, home, published):
     start = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=8)
     recurrence = ScheduleRecurrence("Minute", 1, start_time=start.replace(tzinfo=None))
@@ -64,7 +60,7 @@ def test_a_kill_between_two_firings_neither_loses_nor_doubles_one(local_workspac
     kill(home)
     wait_until(start + timedelta(seconds=1))
     control.start(home)
-    await_count(schedule, 1)
+    await_runs(schedule, 1)
     # Killed at once after a firing, and again before the next.
     kill(home)
     control.start(home)
@@ -73,7 +69,7 @@ def test_a_kill_between_two_firings_neither_loses_nor_doubles_one(local_workspac
     time.sleep(2)
     assert len(schedule.get_pipeline_runs()) == 1
     wait_until(start + timedelta(seconds=60))
-    second, first = await_count(schedule, 2)
+    second, first = await_runs(schedule, 2)
     instants = [run.get_properties()["azureml_wrapper.schedule_instant"] for run in (first, second)]
     assert instants == [when.isoformat(timespec="microseconds") for when in (start, start + timedelta(minutes=1))]
 
@@ -102,7 +98,7 @@ def test_a_kill_after_an_upload_neither_loses_nor_doubles_its_run(local_workspac
     # Most likely before it was seen; a kill after that must not make a second run either.
     kill(home)
     control.start(home)
-    await_count(schedule, 1)
+    await_runs(schedule, 1)
     kill(home)
     control.start(home)
     time.sleep(3)
