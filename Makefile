@@ -8,7 +8,7 @@ DEMO := $(CURDIR)/.demo
 IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
 # More than the cores of a small machine: tests wait for processes and files, some for minutes of the clock. A worker
 # and what it starts take up to 1 GB.
-JOBS ?= 5
+JOBS ?= 6
 ARGS ?=
 
 .PHONY: help demo stop test check format bench clean
