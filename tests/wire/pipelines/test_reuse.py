@@ -374,9 +374,10 @@ class TestNeverReused:
             made = OutputFileDatasetConfig("made")
             return [make(WRITE, name, [made, "a"]), make(FAIL, f"{name}-2", [made.as_input("x")])]
 
-        first, second = (submit(steps()) for _ in range(2))
-        for run in (first, second):
-            run.wait_for_completion(show_output=False, raise_on_error=False)
+        first = submit(steps())
+        assert first.wait_for_completion(show_output=False, raise_on_error=False) == "Failed"
+        second = submit(steps())
+        assert second.wait_for_completion(show_output=False, raise_on_error=False) == "Failed"
         assert reused(second, name) == step_of(first, name).id
         assert step_of(second, f"{name}-2").get_status() == "Failed"
 
