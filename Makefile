@@ -8,8 +8,10 @@ DEMO := $(CURDIR)/.demo
 IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
 # More than the cores of a small machine: tests wait for processes and files, some for minutes of the clock. A worker
 # and what it starts take up to 1 GB.
-JOBS ?= 6
+JOBS ?= 4
 ARGS ?=
+# Images of containers often set it. Hundreds of processes would compile the same modules, a seventh of the tests' time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo stop test check format bench clean
 
