@@ -30,8 +30,7 @@ def locked(folder: Path, what: str = JOB) -> Iterator[None]:
     except OSError as error:
         raise FolderClosed(f"{folder} cannot be written to ({error.strerror}). Use another folder.") from error
     try:
-        if not _take_within_an_instant(handle, file):
-            holder = _holder(file) or "it has just begun"
+        if holder := _take_or_name_holder(handle, file):
             raise FolderBusy(f"Another command works on {folder} ({holder}). Try again when it has ended.")
         _sign(handle)
         try:
@@ -43,13 +42,17 @@ def locked(folder: Path, what: str = JOB) -> Iterator[None]:
         os.close(handle)
 
 
-def _take_within_an_instant(handle: int, file: Path) -> bool:
+def _take_or_name_holder(handle: int, file: Path) -> str:
+    """Empty where the lock has been taken, else the word of the command that has it."""
     until = time.monotonic() + _INSTANT
     while not _take(handle):
-        if _holder(file) or time.monotonic() > until:
-            return False
+        if word := _word(file):
+            return word
+        if time.monotonic() > until:
+            return "it has just begun"
+        # Nothing tells of a word or of a lock that is given back; a lock that the system waits for has no time limit.
         time.sleep(0.01)
-    return True
+    return ""
 
 
 if sys.platform == "win32":
@@ -80,7 +83,7 @@ def _sign(handle: int) -> None:
     os.write(handle, f"{command}, process {os.getpid()}, since {time.strftime('%H:%M:%S')}".encode())
 
 
-def _holder(file: Path) -> str:
+def _word(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -94,6 +94,6 @@ def test_what_the_readme_shows_runs(shell):
     assert "{'accuracy': 0.93}" in outputs[1]
     assert "1 passed" in outputs[2]
     assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in outputs[3]
-    assert re.search(r"write Completed\n(.*\n)*.*read Completed", outputs[4])
+    assert re.search(r"write Completed\n([\d:]{8} read \w+\n)*[\d:]{8} read Completed", outputs[4])
     assert "pipeline.yml" in outputs[5]
     assert "3 files: nothing found." in outputs[5]

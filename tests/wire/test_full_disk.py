@@ -135,7 +135,7 @@ def test_a_script_folder_is_refused(ws, filler, tmp_path):
     assert run.get_status() == "Completed"
 
 
-# The SDK still has to describe the run when its script begins.
+# The SDK still has to describe the run when its script begins; a file is how the test tells it that this is done.
 FLOOD = """
 import os, time
 print("began", flush=True)
