@@ -8,18 +8,15 @@ from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
 from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
+from azureml_wrapper.local.executor.cancellation import CancelCascade
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.local import LocalExecutor
-from azureml_wrapper.local.executor.offspring import Offspring
-from azureml_wrapper.local.executor.pipelinelogs import PipelineLogs
 from azureml_wrapper.local.executor.process import ColdStarter, Starter
-from azureml_wrapper.local.executor.recipes import Recipes
-from azureml_wrapper.local.executor.reuse import Reuse
-from azureml_wrapper.local.executor.reusedruns import ReusedRuns
+from azureml_wrapper.local.executor.reuse import Recipes, Reuse, ReusedRuns
+from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns
-from azureml_wrapper.local.executor.surroundings import Surroundings
-from azureml_wrapper.local.executor.sweeplogs import SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
@@ -118,7 +115,7 @@ def build_context(home: Home, port: int) -> Context:
     datasets = DatasetStore(database, clock, ids, workspaces)
     datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs)
     snapshots = SnapshotStore(database, home.snapshots, clock, ids)
-    around = Surroundings(
+    shared = ExecutorContext(
         home=home,
         addresses=addresses,
         tokens=tokens,
@@ -133,44 +130,33 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         blobs=blobs,
     )
-    return _context(around, database, accounts, signatures)
+    return _context(shared, database, accounts, signatures)
 
 
-def _context(around: Surroundings, database: Database, accounts: AccountStore, signatures: Signatures) -> Context:
+def _context(shared: ExecutorContext, database: Database, accounts: AccountStore, signatures: Signatures) -> Context:
     """The rest of the stores, and what runs jobs, pipelines and schedules."""
-    offspring = Offspring(around.runs)
-    executor, pipelines = LocalExecutor(around, starter=_starter()), PipelineStore(database, around.clock, around.ids)
-    pipeline_executor = _pipeline_executor(around, executor, pipelines, ResultStore(database))
-    experiments = ExperimentStore(database, around.clock, around.ids)
-    metrics, environments = MetricStore(database), EnvironmentStore(database, around.clock)
-    children = ScriptRuns(around, environments)
-    sweeps = _sweeps(around, executor, metrics, children)
-    offspring.ask(pipeline_executor.cancel, sweeps.cancel, executor.cancel)
-    stores = _schedule_stores(around, database, experiments, pipelines)
+    cascade = CancelCascade(shared.runs)
+    executor, pipelines = LocalExecutor(shared, starter=_starter()), PipelineStore(database, shared.clock, shared.ids)
+    pipeline_executor = _pipeline_executor(shared, executor, pipelines, ResultStore(database))
+    experiments = ExperimentStore(database, shared.clock, shared.ids)
+    metrics, environments = MetricStore(database), EnvironmentStore(database, shared.clock)
+    children = ScriptRuns(shared, environments)
+    sweeps = _sweeps(shared, executor, metrics, children)
+    cascade.cancel_with(pipeline_executor.cancel, sweeps.cancel, executor.cancel)
+    stores = _schedule_stores(shared, database, experiments, pipelines)
     return Context(
-        home=around.home,
-        addresses=around.addresses,
-        tokens=around.tokens,
-        clock=around.clock,
-        ids=around.ids,
+        **vars(shared),
         resource_groups=ResourceGroupStore(database),
-        deployments=Documents(database, around.clock, "deployment"),
-        workspaces=around.workspaces,
-        computes=around.computes,
-        secrets=SecretStore(database, around.clock, around.tokens.key("secrets")),
+        deployments=Documents(database, shared.clock, "deployment"),
+        secrets=SecretStore(database, shared.clock, shared.tokens.key("secrets")),
         experiments=experiments,
-        runs=around.runs,
         metrics=metrics,
-        artifacts=ArtifactStore(around.blobs, signatures),
-        models=ModelStore(database, around.clock),
-        datasets=around.datasets,
-        snapshots=around.snapshots,
+        artifacts=ArtifactStore(shared.blobs, signatures),
+        models=ModelStore(database, shared.clock),
         environments=environments,
-        blobs=around.blobs,
-        blocks=BlockStore(around.home.blobs, around.blobs, around.clock),
+        blocks=BlockStore(shared.home.blobs, shared.blobs, shared.clock),
         accounts=accounts,
         signatures=signatures,
-        datastores=around.datastores,
         executor=executor,
         pipelines=pipelines,
         pipeline_executor=pipeline_executor,
@@ -179,38 +165,38 @@ def _context(around: Surroundings, database: Database, accounts: AccountStore, s
         submissions=stores.submissions,
         published=stores.published,
         schedules=stores.schedules,
-        scheduler=SchedulerLoop(stores, pipeline_executor, around.clock),
-        waiting=_waiting(around.runs),
+        scheduler=SchedulerLoop(stores, pipeline_executor, shared.clock),
+        waiting=_waiting(shared.runs),
     )
 
 
 def _sweeps(
-    around: Surroundings, executor: LocalExecutor, metrics: MetricStore, children: ScriptRuns
+    shared: ExecutorContext, executor: LocalExecutor, metrics: MetricStore, children: ScriptRuns
 ) -> SweepExecutor:
     return SweepExecutor(
-        executor=executor, runs=around.runs, metrics=metrics, children=children, logs=SweepLogs(around)
+        executor=executor, runs=shared.runs, metrics=metrics, children=children, logs=SweepLogs(shared)
     )
 
 
 def _schedule_stores(
-    around: Surroundings, database: Database, experiments: ExperimentStore, pipelines: PipelineStore
+    shared: ExecutorContext, database: Database, experiments: ExperimentStore, pipelines: PipelineStore
 ) -> Stores:
     return Stores(
         database=database,
         schedules=ScheduleStore(database),
         submissions=SubmissionStore(
             database,
-            runs=around.runs,
+            runs=shared.runs,
             experiments=experiments,
             pipelines=pipelines,
-            clock=around.clock,
-            ids=around.ids,
+            clock=shared.clock,
+            ids=shared.ids,
         ),
-        published=PublishedStore(database, around.clock),
+        published=PublishedStore(database, shared.clock),
         pipelines=pipelines,
-        runs=around.runs,
-        datastores=around.datastores,
-        blobs=around.blobs,
+        runs=shared.runs,
+        datastores=shared.datastores,
+        blobs=shared.blobs,
     )
 
 
@@ -227,19 +213,19 @@ def _starter() -> Starter:
 
 
 def _pipeline_executor(
-    around: Surroundings, executor: LocalExecutor, pipelines: PipelineStore, results: ResultStore
+    shared: ExecutorContext, executor: LocalExecutor, pipelines: PipelineStore, results: ResultStore
 ) -> GraphExecutor:
     return GraphExecutor(
         executor=executor,
-        runs=around.runs,
+        runs=shared.runs,
         pipelines=pipelines,
-        inputs=StepInputs(pipelines, around.datasets, around.workspaces),
-        step_runs=StepRuns(around.runs, around.clock, around.ids),
-        reuse=Reuse(Recipes(around), results, around.runs),
-        reused_runs=ReusedRuns(around),
-        logs=PipelineLogs(around.blobs, around.workspaces, around.clock),
-        clock=around.clock,
-        ids=around.ids,
+        inputs=StepInputs(pipelines, shared.datasets, shared.workspaces),
+        step_runs=StepRuns(shared.runs, shared.clock, shared.ids),
+        reuse=Reuse(Recipes(shared), results, shared.runs),
+        reused_runs=ReusedRuns(shared),
+        logs=PipelineLogs(shared),
+        clock=shared.clock,
+        ids=shared.ids,
     )
 
 

@@ -66,8 +66,8 @@ class Bench:
         self.home, self.make_starter = home, starter
         self.workspace = self.context.workspaces.get("local", "local", "local")
         self.experiment = self.context.experiments.ensure(self.workspace.workspace_id, "e")
-        self.around = self.context.executor._around
-        self.executor = LocalExecutor(self.around, starter=starter(), cores=cores)
+        self.shared = self.context.executor._context
+        self.executor = LocalExecutor(self.shared, starter=starter(), cores=cores)
         self.executor.preload()
         if starter is warm_starter:
             (kind,) = [kind for kind in starter()._preloaded if kind[0] == sys.executable][:1]
@@ -154,7 +154,7 @@ class Bench:
         return self.log(run_id)
 
     def store_folder(self, path: str) -> Path:
-        return self.around.datastore_folder(self.workspace.workspace_id, "workspaceblobstore", path)
+        return self.shared.datastore_folder(self.workspace.workspace_id, "workspaceblobstore", path)
 
     def dataset(self, path: str) -> str:
         return self.context.datasets.save_folder(self.workspace.workspace_id, "workspaceblobstore", path).saved_id

@@ -14,7 +14,7 @@ import pytest
 from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import RunStatus
-from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
+from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
 from tests.contract.bench import is_alive, message
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ def test_it_is_busy_as_long_as_a_job_is(bench):
     bench.wait(run_id)
     until(lambda: not bench.executor.is_busy())
     assert list(bench.home.jobs.iterdir()) == []
-    assert bench.around.jobs.everything() == []
+    assert bench.shared.jobs.everything() == []
 
 
 def test_a_compute_runs_no_more_jobs_than_it_has_nodes(bench):
@@ -323,18 +323,18 @@ def test_closing_ends_the_jobs_and_says_why(bench):
 
 @pytest.mark.parametrize("leader_lives", [True, False])
 def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
-    around, run_id = bench.around, bench.add_run()
+    shared, run_id = bench.shared, bench.add_run()
     bench.context.runs.advance(bench.workspace.workspace_id, run_id, RunStatus.RUNNING)
     log = bench.file(run_id, "user_logs/std_log.txt")
     log.parent.mkdir(parents=True)
     process = ColdStarter().start(
         [sys.executable, "-c", STUBBORN],
         folder=bench.home.jobs,
-        variables={**os.environ, MARK_VARIABLE: "mark"},
+        variables={**os.environ, JOB_KEY_VARIABLE: "mark"},
         log=log,
     )
-    around.jobs.add("mark", bench.workspace.workspace_id, run_id)
-    around.jobs.set_process("mark", process.identity.pid, process.identity.ticks)
+    shared.jobs.add("mark", bench.workspace.workspace_id, run_id)
+    shared.jobs.set_process("mark", process.identity.pid, process.identity.ticks)
     pids = await_pids(bench, run_id, 3)
     if not leader_lives:
         os.kill(process.identity.pid, signal.SIGKILL)
@@ -343,13 +343,13 @@ def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
     assert run.status is RunStatus.FAILED
     assert message(run) == "Execution failed: the local service was killed while the run was going on."
     assert not any(is_alive(pid) for pid in pids)
-    assert around.jobs.everything() == []
+    assert shared.jobs.everything() == []
 
 
 def test_a_process_that_got_the_number_of_a_dead_one_is_left_alone(bench):
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as stranger:
-        bench.around.jobs.add("mark", bench.workspace.workspace_id, bench.add_run())
-        bench.around.jobs.set_process("mark", stranger.pid, 1)
+        bench.shared.jobs.add("mark", bench.workspace.workspace_id, bench.add_run())
+        bench.shared.jobs.set_process("mark", stranger.pid, 1)
         bench.executor.recover()
         assert stranger.poll() is None
         stranger.kill()
@@ -359,7 +359,7 @@ def test_a_queued_run_of_a_killed_service_is_failed_and_a_cancelled_one_canceled
     waiting, canceled = bench.add_run(), bench.add_run()
     bench.context.runs.advance(bench.workspace.workspace_id, canceled, RunStatus.CANCEL_REQUESTED)
     for run_id in (waiting, canceled):
-        bench.around.jobs.add(run_id, bench.workspace.workspace_id, run_id)
+        bench.shared.jobs.add(run_id, bench.workspace.workspace_id, run_id)
     bench.executor.recover()
     assert bench.get(waiting).status is RunStatus.FAILED
     assert bench.get(canceled).status is RunStatus.CANCELED

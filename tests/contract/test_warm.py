@@ -17,7 +17,7 @@ import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor import warm as warm_module
-from azureml_wrapper.local.executor.process import MARK_VARIABLE, ColdStarter
+from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
 from azureml_wrapper.local.executor.variables import preload_variables
 from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, ForkError, Preloaded, WarmStarter
 from tests.waiting import until
@@ -56,7 +56,7 @@ class Folder:
 
     def start(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
         command = self.command(source, *arguments, name=name)
-        marked = {**variables, MARK_VARIABLE: f"mark {self.path}"}
+        marked = {**variables, JOB_KEY_VARIABLE: f"mark {self.path}"}
         return starter.start(command, folder=self.path, variables=marked, log=self.log)
 
     def run(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
@@ -279,7 +279,7 @@ def test_orders_that_come_at_the_same_instant_are_all_carried_out(folder, warm):
 
     def start_and_wait(number):
         log = folder.path.parent / f"{number}.txt"
-        variables = {**VARIABLES, MARK_VARIABLE: f"{folder.path} {number}"}
+        variables = {**VARIABLES, JOB_KEY_VARIABLE: f"{folder.path} {number}"}
         return [warm.start(command, folder=folder.path, variables=variables, log=log).wait() for _ in range(5)]
 
     with ThreadPoolExecutor(8) as pool:

@@ -21,7 +21,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.environments import Choice
-from azureml_wrapper.local.executor.process import MARK_VARIABLE, Starter
+from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
 from azureml_wrapper.local.executor.tickets import Ticket
 
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
@@ -82,7 +82,7 @@ class EnvironmentBuilder:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         commands = _conda(definition, place) if choice.conda else self._pip(choice, place)
-        variables = {**self._variables, **self._settings(), MARK_VARIABLE: ticket.mark}
+        variables = {**self._variables, **self._settings(), JOB_KEY_VARIABLE: ticket.job_key}
         for command in commands:
             with log.open("a") as file:
                 file.write(f"$ {shlex.join(command)}\n")

@@ -25,8 +25,7 @@ from azureml_wrapper.local.domain.pipelines import (
 )
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import output_of
-from azureml_wrapper.local.executor.reuse import Attempt, Reuse
-from azureml_wrapper.local.executor.reusedruns import ReusedRuns
+from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of, stages_of
 from azureml_wrapper.local.executor.steps import Plan

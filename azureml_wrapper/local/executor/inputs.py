@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from azureml_wrapper.local.domain.datasets import SavedDataset, Source
 from azureml_wrapper.local.domain.errors import NotFound, Unsupported
 from azureml_wrapper.local.domain.jobs import JobInput, Mode
-from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.context import ExecutorContext
 
 _WILDCARD = re.compile(r"[*?\[]")
 _WHOLE_FOLDER = re.compile(r"(\*\*|/\*\*/\*|\*\*/\*)?")
@@ -45,8 +45,8 @@ class _Files:
 class InputStager:
     """Stages inputs below a folder of the job's own."""
 
-    def __init__(self, around: Surroundings, workspace_id: str, folder: Path) -> None:
-        self._around, self._workspace_id, self._folder = around, workspace_id, folder
+    def __init__(self, context: ExecutorContext, workspace_id: str, folder: Path) -> None:
+        self._context, self._workspace_id, self._folder = context, workspace_id, folder
 
     def stage(self, job_input: JobInput) -> StagedInput:
         """Make the input ready; a fault where its data is not there or cannot be had."""
@@ -69,13 +69,13 @@ class InputStager:
     def _sources(self, job_input: JobInput) -> list[Source]:
         if job_input.dataset_id is None:
             return [Source(job_input.datastore, job_input.path)]
-        saved = self._around.datasets.saved(self._workspace_id, job_input.dataset_id)
+        saved = self._context.datasets.saved(self._workspace_id, job_input.dataset_id)
         _check_steps(job_input, saved)
-        return self._around.datasets.sources(saved)
+        return self._context.datasets.sources(saved)
 
     def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
-        found = self._around.datastores.get(self._workspace_id, datastore)
-        blobs, place = self._around.blobs, (found.account, found.container)
+        found = self._context.datastores.get(self._workspace_id, datastore)
+        blobs, place = self._context.blobs, (found.account, found.container)
         # A data reference that is mounted names one place: brackets and stars are part of its name.
         is_place = job_input.dataset_id is None and job_input.mode is Mode.MOUNT
         fixed, pattern = (path.strip("/"), "") if is_place else split_pattern(path)

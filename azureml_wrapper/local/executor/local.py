@@ -18,11 +18,11 @@ from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.domain.runs import JSON, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.endings import Ending
-from azureml_wrapper.local.executor.lanes import Lanes, available_cores
 from azureml_wrapper.local.executor.process import ProcessId, Starter, end_family
 from azureml_wrapper.local.executor.session import Session
-from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.slots import ComputeSlots, available_cores
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
 from azureml_wrapper.local.store.jobs import JobRecord
@@ -40,11 +40,11 @@ log = logging.getLogger("azureml_wrapper.local")
 class LocalExecutor:
     """Runs jobs as processes of this machine (domain/jobs.py, Executor)."""
 
-    def __init__(self, around: Surroundings, *, starter: Starter, cores: int | None = None) -> None:
-        self._around = around
+    def __init__(self, context: ExecutorContext, *, starter: Starter, cores: int | None = None) -> None:
+        self._context = context
         self._starter = starter
-        self._builder = EnvironmentBuilder(around.home.environments, self._starter, os.environ)
-        self._lanes = Lanes(cores)
+        self._builder = EnvironmentBuilder(context.home.environments, self._starter, os.environ)
+        self._slots = ComputeSlots(cores)
         self._lock = threading.Lock()
         self._tickets: dict[tuple[str, str], Ticket] = {}
         self._threads: dict[str, threading.Thread] = {}
@@ -53,29 +53,29 @@ class LocalExecutor:
         """Have the service's own interpreter ready for the jobs to come."""
         shell = inherited(os.environ)
         path = interpreter_variables(Path(sys.executable), shell.get("PATH", os.defpath))
-        self._starter.preload(sys.executable, {**shell, **path, **service_variables(self._around)})
+        self._starter.preload(sys.executable, {**shell, **path, **service_variables(self._context)})
 
     def recover(self) -> None:
-        for record in self._around.jobs.everything():
-            if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.mark):
+        for record in self._context.jobs.everything():
+            if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.job_key):
                 log.warning("processes of run %s could not be ended", record.run_id)
             self._fail_left_behind(record)
-            self._around.jobs.remove(record.mark)
-        for folder in self._around.home.jobs.iterdir():
+            self._context.jobs.remove(record.job_key)
+        for folder in self._context.home.jobs.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
 
     def submit(self, job: Job) -> None:
-        ticket = Ticket(job, mark=self._around.ids.guid())
+        ticket = Ticket(job, job_key=self._context.ids.guid())
         key = (job.workspace_id, job.run_id)
         with self._lock:
             if key in self._tickets:
                 raise Conflict(f"Run {job.run_id} has been submitted already.")
             self._tickets[key] = ticket
-        self._around.jobs.add(ticket.mark, *key)
+        self._context.jobs.add(ticket.job_key, *key)
         self._advance(ticket, RunStatus.STARTING)
         thread = threading.Thread(target=self._work, args=(ticket,), name=f"job {job.run_id}", daemon=True)
         with self._lock:
-            self._threads[ticket.mark] = thread
+            self._threads[ticket.job_key] = thread
         thread.start()
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
@@ -101,11 +101,11 @@ class LocalExecutor:
 
     def _stop(self, ticket: Ticket, reason: StopReason) -> None:
         ticket.stop(reason)
-        self._lanes.wake()
+        self._slots.wake()
 
     def _work(self, ticket: Ticket) -> None:
         """From acceptance to the end, in the job's own thread."""
-        session = Session(self._around, ticket, self._starter, self._builder)
+        session = Session(self._context, ticket, self._starter, self._builder)
         # What stays if something happens that nobody thought of: a run must not seem to go on for ever.
         ending = endings.failed(
             "The local service failed; service.log in its home has the details.", code="ServiceError"
@@ -132,25 +132,25 @@ class LocalExecutor:
     @contextmanager
     def _place(self, ticket: Ticket) -> Iterator[None]:
         """A node of the job's compute, for as long as the job runs."""
-        lane, limit = (ticket.job.workspace_id, ticket.job.target.lower()), self._limit(ticket.job)
-        entered = self._lanes.enter(
-            lane,
+        compute, limit = (ticket.job.workspace_id, ticket.job.target.lower()), self._limit(ticket.job)
+        acquired = self._slots.acquire(
+            compute,
             limit,
             nodes=ticket.job.node_count,
             gave_up=lambda: ticket.is_stopped,
             queued=lambda: self._advance(ticket, RunStatus.QUEUED),
         )
-        if not entered:
+        if not acquired:
             raise Stopped
         try:
             yield
         finally:
-            self._lanes.leave(lane, ticket.job.node_count)
+            self._slots.release(compute, ticket.job.node_count)
 
     def _limit(self, job: Job) -> int:
         if job.target.lower() == LOCAL_TARGET:
             return max(available_cores(), job.node_count)
-        compute = self._around.computes.find(job.workspace_id, job.target)
+        compute = self._context.computes.find(job.workspace_id, job.target)
         if compute is None:
             raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
         if job.node_count > compute.max_nodes:
@@ -167,7 +167,7 @@ class LocalExecutor:
             time.sleep(RETRY_SECONDS)
         with self._lock:
             self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
-            self._threads.pop(ticket.mark, None)
+            self._threads.pop(ticket.job_key, None)
 
     def _settle(self, ticket: Ticket, ending: Ending) -> bool:
         """Store how a job ended; False where there is no room for it."""
@@ -179,23 +179,23 @@ class LocalExecutor:
         return True
 
     def _store(self, ticket: Ticket, ending: Ending) -> None:
-        run = self._around.runs.find(ticket.job.workspace_id, ticket.job.run_id)
+        run = self._context.runs.find(ticket.job.workspace_id, ticket.job.run_id)
         if run and run.requested_failure and ending.status is not RunStatus.CANCELED:
             ending = Ending(RunStatus.FAILED, run.requested_failure)
         self._advance(ticket, ending.status, ending.error)
-        self._around.jobs.remove(ticket.mark)
+        self._context.jobs.remove(ticket.job_key)
 
     def _advance(self, ticket: Ticket, status: RunStatus, error: JSON | None = None) -> None:
         try:
-            self._around.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=error)
+            self._context.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=error)
         except Conflict as fault:
             # It was told to stop meanwhile: from there it only comes to an end.
             log.info("%s", fault.message)
 
     def _fail_left_behind(self, record: JobRecord) -> None:
-        run = self._around.runs.find(record.workspace_id, record.run_id)
+        run = self._context.runs.find(record.workspace_id, record.run_id)
         if run is None or run.status.is_terminal:
             return
         was_canceled = run.status is RunStatus.CANCEL_REQUESTED
         ending = endings.CANCELED if was_canceled else endings.failed(f"Execution failed: {LEFT_BEHIND}.")
-        self._around.runs.advance(record.workspace_id, record.run_id, ending.status, error=ending.error)
+        self._context.runs.advance(record.workspace_id, record.run_id, ending.status, error=ending.error)

@@ -12,8 +12,8 @@ from azureml_wrapper.local.domain.datasets import DatasetKind, SavedDataset, fol
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode
 from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.transformations import translate, with_steps
 
 
@@ -33,8 +33,8 @@ class StagedOutput:
 class OutputStager:
     """Gives each output a place, and publishes it at the end."""
 
-    def __init__(self, around: Surroundings, job: Job, folder: Path) -> None:
-        self._around, self._job, self._folder = around, job, folder
+    def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
+        self._context, self._job, self._folder = context, job, folder
 
     def stage(self, output: JobOutput) -> StagedOutput:
         """Make the output's place: the store's own folder in mount mode, else one of the job's.
@@ -46,7 +46,7 @@ class OutputStager:
         path = output.path.replace("{run-id}", self._job.run_id).replace("{output-name}", output.name)
         if output.mode is not Mode.MOUNT:
             place = self._folder / output.name
-            self._around.datastores.get(self._job.workspace_id, output.datastore)
+            self._context.datastores.get(self._job.workspace_id, output.datastore)
         elif output.is_dataset:
             return StagedOutput(output, self._store_folder(output, path), path)
         else:
@@ -60,7 +60,7 @@ class OutputStager:
         output = staged.job_output
         if output.mode is Mode.MOUNT:
             return
-        store = self._around.datastores.get(self._job.workspace_id, output.datastore)
+        store = self._context.datastores.get(self._job.workspace_id, output.datastore)
         files = {name: path for path, name in _below(staged.folder) if _is_wanted(name, output.source_globs)}
         targets = {f"{staged.path.strip('/')}/{name}".strip("/"): path for name, path in files.items()}
         if staged.folder.is_file():
@@ -68,15 +68,15 @@ class OutputStager:
         if not output.overwrite:
             self._check_free(staged, store.account, store.container, targets)
         for name, path in targets.items():
-            with _movable(self._around, path, self._folder) as file:
-                self._around.blobs.put_file(store.account, store.container, name, file)
+            with _movable(self._context, path, self._folder) as file:
+                self._context.blobs.put_file(store.account, store.container, name, file)
 
     def describe(self, staged: StagedOutput) -> JSON:
         """Make the output's dataset, registered where that was asked for; the item of the run's `outputDatasets`."""
         saved = self._save(staged)
         registration = staged.job_output.register_as or {}
         if registration.get("name"):
-            self._around.datasets.register(
+            self._context.datasets.register(
                 self._job.workspace_id,
                 registration["name"],
                 saved,
@@ -90,10 +90,10 @@ class OutputStager:
         }
 
     def _save(self, staged: StagedOutput) -> SavedDataset:
-        datasets, workspace_id = self._around.datasets, self._job.workspace_id
+        datasets, workspace_id = self._context.datasets, self._job.workspace_id
         registration = staged.job_output.register_as or {}
         definition = folder_definition(
-            self._around.workspaces.by_id(workspace_id), staged.job_output.datastore, staged.path
+            self._context.workspaces.by_id(workspace_id), staged.job_output.datastore, staged.path
         )
         kind = DatasetKind.FILE
         if steps := _steps(staged.job_output):
@@ -102,11 +102,11 @@ class OutputStager:
         return datasets.save(workspace_id, kind, definition, fresh=bool(registration.get("name")))
 
     def _store_folder(self, output: JobOutput, path: str) -> Path:
-        return self._around.datastore_folder(self._job.workspace_id, output.datastore, path)
+        return self._context.datastore_folder(self._job.workspace_id, output.datastore, path)
 
     def _check_free(self, staged: StagedOutput, account: str, container: str, names: Iterable[str]) -> None:
         for name in names:
-            if self._around.blobs.stat(account, container, name):
+            if self._context.blobs.stat(account, container, name):
                 raise Conflict(
                     f"Output {staged.name}: {name} exists already in datastore {staged.job_output.datastore}. "
                     "as_upload(overwrite=True) would replace it."
@@ -116,16 +116,16 @@ class OutputStager:
 class FolderCollector:
     """Uploads `outputs/` and `logs/` of the working directory to the run, as Azure does at every end of a run."""
 
-    def __init__(self, around: Surroundings, job: Job, folder: Path) -> None:
-        self._around, self._job, self._folder = around, job, folder
+    def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
+        self._context, self._job, self._folder = context, job, folder
 
     def collect(self) -> list[str]:
         """Upload; what could not be uploaded, a sentence each."""
         problems = list(self._linked_folders())
         for path, name in self._files():
             try:
-                with _movable(self._around, path, self._folder) as file:
-                    self._around.publish(self._job.workspace_id, self._job.run_id, name, file)
+                with _movable(self._context, path, self._folder) as file:
+                    self._context.publish(self._job.workspace_id, self._job.run_id, name, file)
             except (Invalid, OSError) as error:
                 problems.append(f"{name} was not uploaded: {error}")
         return problems
@@ -156,12 +156,12 @@ def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
 
 
 @contextmanager
-def _movable(around: Surroundings, path: Path, folder: Path) -> Iterator[Path]:
+def _movable(context: ExecutorContext, path: Path, folder: Path) -> Iterator[Path]:
     """The file itself, or a copy where it is a link or lies outside `folder`: what is moved must be the job's own."""
     if not path.is_symlink() and path.resolve().is_relative_to(folder.resolve()):
         yield path
         return
-    with around.blobs.receive() as copy:
+    with context.blobs.receive() as copy:
         shutil.copyfile(path, copy)
         yield copy
 

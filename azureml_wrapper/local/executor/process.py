@@ -1,7 +1,7 @@
 """A job's process, and everything that it started.
 
 A job gets a session of its own. Whoever it starts stays in that session, or at least inherits the variable
-`AZUREML_WRAPPER_JOB` with the job's mark; by the two all processes of a job are found, also after the service that
+`AZUREML_WRAPPER_JOB` with the job key; by the two all processes of a job are found, also after the service that
 started them was killed. Linux only: reads /proc.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-MARK_VARIABLE = "AZUREML_WRAPPER_JOB"
+JOB_KEY_VARIABLE = "AZUREML_WRAPPER_JOB"
 # Between the request to end and the kill.
 GRACE_SECONDS = 2.0
 # How long a kill may take to be carried out: a process in the middle of a system call ends after it.
@@ -89,14 +89,14 @@ class ColdStarter:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return ChildProcess(process, variables.get(MARK_VARIABLE, ""))
+        return ChildProcess(process, variables.get(JOB_KEY_VARIABLE, ""))
 
 
 class ChildProcess:
     """A process that the service started itself."""
 
-    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
-        self._process, self._mark = process, mark
+    def __init__(self, process: subprocess.Popen[bytes], job_key: str) -> None:
+        self._process, self._job_key = process, job_key
         self._identity = ProcessId(process.pid, start_ticks(process.pid))
         self._ended = threading.Event()
 
@@ -107,24 +107,24 @@ class ChildProcess:
     def wait(self) -> int:
         # Not reaped before the rest of its group is gone: its number cannot be given to another process so long.
         os.waitid(os.P_PID, self._identity.pid, os.WEXITED | os.WNOWAIT)
-        end_family(self._identity, self._mark, grace=0)
+        end_family(self._identity, self._job_key, grace=0)
         self._ended.set()
         return self._process.wait()
 
     def end(self) -> None:
         if not self._ended.is_set():
-            end_family(self._identity, self._mark)
+            end_family(self._identity, self._job_key)
 
 
-def end_family(leader: ProcessId, mark: str, *, grace: float = GRACE_SECONDS) -> bool:
+def end_family(leader: ProcessId, job_key: str, *, grace: float = GRACE_SECONDS) -> bool:
     """End all processes of a job; False where some are left (they hang in the kernel).
 
     A `leader` whose number was given to another process in the meantime is left alone.
     """
-    if grace and _signal(_family(leader, mark), signal.SIGTERM):
-        _await_end(leader, mark, grace)
+    if grace and _signal(_family(leader, job_key), signal.SIGTERM):
+        _await_end(leader, job_key, grace)
     deadline = time.monotonic() + KILL_SECONDS
-    while _signal(_family(leader, mark), signal.SIGKILL):
+    while _signal(_family(leader, job_key), signal.SIGKILL):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
@@ -137,9 +137,9 @@ def is_alive(process: ProcessId) -> bool:
     return status is not None and status.ticks == process.ticks
 
 
-def _await_end(leader: ProcessId, mark: str, seconds: float) -> None:
+def _await_end(leader: ProcessId, job_key: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(_family(leader, mark)):
+    while time.monotonic() < deadline and any(_family(leader, job_key)):
         time.sleep(_POLL_SECONDS)
 
 
@@ -153,15 +153,15 @@ def _signal(pids: Iterator[int], number: signal.Signals) -> int:
     return sent
 
 
-def _family(leader: ProcessId, mark: str) -> Iterator[int]:
+def _family(leader: ProcessId, job_key: str) -> Iterator[int]:
     """The living processes of a job."""
     holder = _Status.read(leader.pid)
     number = None if holder and holder.ticks != leader.ticks else leader.pid
     # Who was there before the job is none of its processes.
     for pid in _started_since(leader.ticks):
         status = _Status.read(pid)
-        # One that was just forked has neither its session nor its mark yet.
-        if status and status.lives and (number in (pid, status.session) or _has_mark(pid, mark)):
+        # One that was just forked has neither its session nor its job_key yet.
+        if status and status.lives and (number in (pid, status.session) or _has_job_key(pid, job_key)):
             yield pid
 
 
@@ -192,9 +192,9 @@ def _is_own(pid: int) -> bool:
     return False
 
 
-def _has_mark(pid: int, mark: str) -> bool:
-    wanted = f"{MARK_VARIABLE}={mark}".encode()
-    return bool(mark) and wanted in _read(f"{_PROC}/{pid}/environ").split(b"\0")
+def _has_job_key(pid: int, job_key: str) -> bool:
+    wanted = f"{JOB_KEY_VARIABLE}={job_key}".encode()
+    return bool(job_key) and wanted in _read(f"{_PROC}/{pid}/environ").split(b"\0")
 
 
 def _read(path: str) -> bytes:

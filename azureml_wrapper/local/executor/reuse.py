@@ -1,23 +1,38 @@
-"""Decides whether a step has to run, and remembers the runs that later ones may reuse."""
+"""Reuse: decides whether a step has to run, and completes the runs of steps that do not."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from azureml_wrapper.local.domain.errors import NotFound, ServiceFault
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
+from azureml_wrapper.local.domain.datasets import Source
+from azureml_wrapper.local.domain.errors import NotFound, OutOfSpace, ServiceFault
+from azureml_wrapper.local.domain.jobs import Job, JobInput
+from azureml_wrapper.local.domain.pipelines import LOGS
 from azureml_wrapper.local.domain.reuse import (
     ALLOW_REUSE_OFF,
     FIRST_RUN,
+    JSON,
     REGENERATE,
     Recipe,
     changes,
+    files_of,
     outputs_problem,
 )
-from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.executor.recipes import Recipes
+from azureml_wrapper.local.domain.runs import REUSED_RUN, Run, RunStatus
+from azureml_wrapper.local.domain.stepoutputs import resolved_path
+from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.executor import endings
+from azureml_wrapper.local.executor.context import ExecutorContext
+from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern
+from azureml_wrapper.local.executor.session import DRIVER_LOG
 from azureml_wrapper.local.executor.steps import Plan
 from azureml_wrapper.local.store.results import Result, ResultStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -93,3 +108,170 @@ class Reuse:
         code = [self._recipes.code(job.workspace_id, each) for each in (last.recipe, recipe)]
         found = changes(last.recipe, recipe, (code[0], code[1]))
         return "; ".join(found) or f"data changed while run {last.run_id} was reading it"
+
+
+_PARAMETER = "AZUREML_PARAMETER_"
+# What a recipe holds elsewhere.
+_OWN_PARAMETERS = frozenset({"Target", "Script", "Arguments"})
+_OWN_SETTINGS = frozenset(
+    {
+        *("script", "arguments", "target", "environment", "environmentVariables"),
+        *("data", "dataReferences", "outputData"),
+    }
+)
+
+
+class Recipes:
+    """Reads what jobs are made of."""
+
+    def __init__(self, context: ExecutorContext) -> None:
+        self._context = context
+
+    def of(self, plan: Plan, job: Job, made_by: Mapping[str, str]) -> Recipe:
+        """The recipe of a job; `made_by` has the runs that made its inputs. `NotFound` where something is missing."""
+        config = plan.runconfig
+        return Recipe(
+            step=plan.module.name,
+            snapshot_id=job.snapshot_id,
+            code=self._code_hash(job),
+            script=job.script or "",
+            arguments=list(job.arguments),
+            parameters={
+                name.removeprefix(_PARAMETER): value
+                for name, value in plan.variables.items()
+                if name.startswith(_PARAMETER)
+            },
+            environment=_definition(job.environment),
+            variables=dict(config.get("environmentVariables") or {}),
+            settings=_settings(plan),
+            inputs={item.name: self._input(job, item, made_by.get(item.name)) for item in job.inputs},
+            outputs={item.name: dict(vars(item)) for item in job.outputs},
+        )
+
+    def code(self, workspace_id: str, recipe: Recipe) -> dict[str, str]:
+        """The script folder's files: path and hash."""
+        if recipe.snapshot_id is None:
+            return {}
+        files = self._context.snapshots.get(workspace_id, recipe.snapshot_id).files
+        return {path: file.sha256 for path, file in files.items()}
+
+    def outputs(self, job: Job, run_id: str) -> JSON:
+        """The files that lie in the outputs that a run of this job has made."""
+        return {
+            item.name: files_of(self._files(job.workspace_id, Source(item.datastore, resolved_path(item, run_id))))
+            for item in job.outputs
+        }
+
+    def _code_hash(self, job: Job) -> str:
+        return self._context.snapshots.get(job.workspace_id, job.snapshot_id).content_hash if job.snapshot_id else ""
+
+    def _input(self, job: Job, item: JobInput, made_by: str | None) -> JSON:
+        return {
+            "mode": item.mode.value,
+            "path_on_compute": item.path_on_compute,
+            "variable": item.variable,
+            "dataset": item.dataset_id,
+            "datastore": item.datastore,
+            "path": item.path,
+            "made_by": made_by,
+            "files": files_of(
+                entry for source in self._sources(job, item) for entry in self._files(job.workspace_id, source)
+            ),
+        }
+
+    def _sources(self, job: Job, item: JobInput) -> list[Source]:
+        if item.dataset_id is None:
+            return [Source(item.datastore, item.path)]
+        return self._context.datasets.saved(job.workspace_id, item.dataset_id).sources
+
+    def _files(self, workspace_id: str, source: Source) -> Iterator[tuple[str, str]]:
+        """Name and ETag of each file, read in one walk. What lies outside of the datastores is not looked at."""
+        if source.datastore is None:
+            return
+        found = self._context.datastores.get(workspace_id, source.datastore)
+        place, blobs = (found.account, found.container), self._context.blobs
+        fixed, pattern = split_pattern(source.path)
+        single = blobs.stat(*place, fixed) if fixed and not pattern else None
+        start = f"{fixed}/" if fixed else ""
+        matches = glob_expression(pattern) if pattern else None
+        # In one page: each further one would read the folder again.
+        for blob in [single] if single else blobs.page(*place, start, limit=sys.maxsize):
+            if isinstance(blob, Blob) and (matches is None or matches.fullmatch(blob.name.removeprefix(start))):
+                yield blob.name if blob is single else blob.name.removeprefix(start), blob.etag
+
+
+def _definition(environment: Mapping[str, Any]) -> JSON:
+    """An environment without its names: registering it changes them."""
+    kept = {key: value for key, value in environment.items() if key not in ("name", "version", "assetId")}
+    python = kept.get("python")
+    if isinstance(python, Mapping) and isinstance(python.get("condaDependencies"), Mapping):
+        conda = {key: value for key, value in python["condaDependencies"].items() if key != "name"}
+        kept["python"] = {**python, "condaDependencies": conda}
+    return kept
+
+
+def _settings(plan: Plan) -> JSON:
+    """The compute and all other settings of a run."""
+    scripts = {name for name, item in plan.module.parameters.items() if item.get("SetEnvironmentVariable")}
+    parameters = {name: value for name, value in plan.parameters.items() if name not in scripts | _OWN_PARAMETERS}
+    config = {name: value for name, value in plan.runconfig.items() if name not in _OWN_SETTINGS}
+    return {"compute": plan.target, **parameters, "runconfig": config}
+
+
+class ReusedRuns:
+    """Completes runs with what others have made."""
+
+    def __init__(self, context: ExecutorContext) -> None:
+        self._context = context
+
+    def complete(self, run: Run, origin: Run) -> None:
+        """Give the run the properties, files and datasets of `origin`, and end it. Its metrics are read there."""
+        self._context.runs.change(
+            run.workspace_id,
+            run.run_id,
+            started=run.created,
+            properties=properties_of(origin),
+            input_datasets=origin.input_datasets,
+            output_datasets=origin.output_datasets,
+        )
+        try:
+            self._link_files(run, origin)
+            self._write_log(run, origin)
+        except OSError as error:
+            raise OutOfSpace(f"The files of run {origin.run_id} cannot be shown: {error}.") from error
+        self._context.runs.advance(run.workspace_id, run.run_id, RunStatus.COMPLETED)
+
+    def _link_files(self, run: Run, origin: Run) -> None:
+        """Show the files of the earlier run, but for the logs, which each run has of its own."""
+        account = self._context.workspaces.by_id(run.workspace_id).storage_account
+        root, own = of_run(origin.run_id).root, {*LOGS, endings.LOG, DRIVER_LOG}
+        for name in self._context.blobs.names(account, CONTAINER, root):
+            path = name.removeprefix(root)
+            if path not in own:
+                os.link(self._context.blobs.path(account, CONTAINER, name), self._file(run, path))
+
+    def _write_log(self, run: Run, origin: Run) -> None:
+        before, log = self._file(origin, DRIVER_LOG), self._file(run, endings.LOG)
+        with log.open("wb") as file:
+            file.write(f"{endings.OWN_LINE}Reused from run {origin.run_id}: nothing ran. Its log:\n".encode())
+            if before.exists():
+                with before.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+        os.link(log, self._file(run, DRIVER_LOG))
+
+    def _file(self, run: Run, path: str) -> Path:
+        return self._context.artifact(run.workspace_id, run.run_id, path)
+
+
+def properties_of(origin: Run) -> dict[str, str]:
+    """What the run of a reused step says of the earlier run, in the names that Microsoft's clients read."""
+    pipeline = origin.parent_id or ""
+    return {
+        "azureml.isreused": "true",
+        REUSED_RUN: origin.run_id,
+        "azureml.reusednodeid": origin.properties.get("azureml.nodeid", ""),
+        # The SDK reads the first (azureml/pipeline/core/run.py, StepRun._from_dto), newer clients the second.
+        "azureml.reusedpipeline": pipeline,
+        "azureml.reusedpipelinerunid": pipeline,
+        "azureml.rootpipelinerunid": origin.properties.get("azureml.rootpipelinerunid", pipeline),
+    }

@@ -16,13 +16,13 @@ from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.distributed import RankStarter, free_port
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
-from azureml_wrapper.local.executor.process import MARK_VARIABLE, Process, Starter
+from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
 from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage, unknown_references
-from azureml_wrapper.local.executor.surroundings import Surroundings
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import (
     inherited,
@@ -40,10 +40,12 @@ DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 class Session:
     """Prepares a job, runs it, and takes care of what it leaves."""
 
-    def __init__(self, around: Surroundings, ticket: Ticket, starter: Starter, builder: EnvironmentBuilder) -> None:
-        self._around, self._ticket, self._job = around, ticket, ticket.job
+    def __init__(
+        self, context: ExecutorContext, ticket: Ticket, starter: Starter, builder: EnvironmentBuilder
+    ) -> None:
+        self._context, self._ticket, self._job = context, ticket, ticket.job
         self._starter, self._builder = starter, builder
-        self._folder = around.home.jobs / ticket.mark
+        self._folder = context.home.jobs / ticket.job_key
         self._interpreter = Path()
 
     @cached_property
@@ -74,7 +76,7 @@ class Session:
         with suppress(OSError), self._log.open("ab") as file:
             file.writelines(f"{endings.OWN_LINE}{line}\n".encode() for line in text.splitlines())
 
-    def _say_first(self, text: str) -> None:
+    def _prepend_log(self, text: str) -> None:
         """Put a line above what was said so far; the script has not begun."""
         said = self._log.read_bytes()
         self._log.write_bytes(f"[local] {text}\n".encode() + said)
@@ -99,10 +101,10 @@ class Session:
     def run(self, timed_out: Callable[[], None]) -> Ending:
         """Run the script to its end, publish what it made; `timed_out` is called when its time is over."""
         self._ticket.check()
-        staged = stage(self._around, self._job, self._folder)
+        staged = stage(self._context, self._job, self._folder)
         for note in staged.notes():
             self.say(note)
-        self._around.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
+        self._context.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
         self._advance(RunStatus.RUNNING)
         with self._limit(timed_out):
             ending = self._execute(staged)
@@ -130,7 +132,7 @@ class Session:
         variables = self._variables(staged)
         command = command_line(self._job, staged, self._interpreter, variables)
         self.say("\n".join(unknown_references(self._job, variables)))
-        self._say_first(self._launch.explain(command, folder=staged.working_directory, variables=variables))
+        self._prepend_log(self._launch.explain(command, folder=staged.working_directory, variables=variables))
         if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
             raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")
 
@@ -142,7 +144,7 @@ class Session:
                 command, folder=staged.working_directory, variables=variables, log=self._launch_log
             )
             try:
-                self._around.jobs.set_process(self._ticket.mark, process.identity.pid, process.identity.ticks)
+                self._context.jobs.set_process(self._ticket.job_key, process.identity.pid, process.identity.ticks)
             except ServiceFault:
                 # A process that nobody would find again must not go on.
                 process.end()
@@ -169,11 +171,11 @@ class Session:
 
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
         """Upload the run's folders however it ended, and its outputs if it ended well."""
-        for problem in FolderCollector(self._around, self._job, staged.working_directory).collect():
+        for problem in FolderCollector(self._context, self._job, staged.working_directory).collect():
             self.say(problem)
         if ending is not endings.COMPLETED:
             return ending
-        outputs = OutputStager(self._around, self._job, self._folder)
+        outputs = OutputStager(self._context, self._job, self._folder)
         try:
             for output in staged.outputs:
                 outputs.publish(output)
@@ -181,12 +183,12 @@ class Session:
         except ServiceFault as fault:
             self.say(fault.message)
             return endings.failed(fault.message)
-        self._around.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
+        self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
         return ending
 
     def _variables(self, staged: Staged) -> Mapping[str, str]:
-        workspace = self._around.workspaces.by_id(self._job.workspace_id)
-        run = self._around.runs.get(self._job.workspace_id, self._job.run_id)
+        workspace = self._context.workspaces.by_id(self._job.workspace_id)
+        run = self._context.runs.get(self._job.workspace_id, self._job.run_id)
         shell = inherited(os.environ)
         given = {
             **shell,
@@ -197,10 +199,10 @@ class Session:
         return {
             **given,
             **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), shims),
-            **job_variables(self._around, workspace, run),
+            **job_variables(self._context, workspace, run),
             **data_variables(staged),
             **self._rank_variables(),
-            MARK_VARIABLE: self._ticket.mark,
+            JOB_KEY_VARIABLE: self._ticket.job_key,
         }
 
     def _rank_variables(self) -> Mapping[str, str]:
@@ -211,18 +213,18 @@ class Session:
     def _tell_differences(self) -> None:
         for note in self._job.notes:
             self.say(note)
-        compute = self._around.computes.find(self._job.workspace_id, self._job.target)
+        compute = self._context.computes.find(self._job.workspace_id, self._job.target)
         for difference in compute.differences if compute else ():
             self.say(difference)
         if hidden := withheld(os.environ):
             self.say(f"Not passed on from the shell, because they look like secrets: {', '.join(hidden)}.")
 
     def _artifact(self, path: str) -> Path:
-        return self._around.artifact(self._job.workspace_id, self._job.run_id, path)
+        return self._context.artifact(self._job.workspace_id, self._job.run_id, path)
 
     def _advance(self, status: RunStatus) -> None:
         try:
-            self._around.runs.advance(self._job.workspace_id, self._job.run_id, status)
+            self._context.runs.advance(self._job.workspace_id, self._job.run_id, status)
         except Conflict:
             # Told to stop meanwhile, or canceled before it was finalizing: the end tells the rest.
             return

@@ -1,6 +1,6 @@
 """A job's working directory: the snapshot, the inputs, the outputs, and the command line over them.
 
-<home>/jobs/<mark>/wd        the snapshot, where the script runs
+<home>/jobs/<job_key>/wd        the snapshot, where the script runs
                   /inputs    copies and folders of links
                   /outputs   what is published when the script ends
                   /bin       `python` of a shell command
@@ -20,9 +20,9 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.jobs import Job, Mode
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor import launcher
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import InputStager, StagedInput
 from azureml_wrapper.local.executor.outputs import OutputStager, StagedOutput
-from azureml_wrapper.local.executor.surroundings import Surroundings
 
 _INPUT, _OUTPUT, _REFERENCE = "DatasetConsumptionConfig:", "DatasetOutputConfig:", "AZUREML_DATAREFERENCE_"
 _VARIABLE = re.compile(r"\$((?:AZUREML_DATAREFERENCE|AML_PARAMETER)_\w+)")
@@ -88,14 +88,14 @@ class Staged:
                 yield f"Output {output.name} is at {output.folder}, not at {output.job_output.path_on_compute}."
 
 
-def stage(around: Surroundings, job: Job, folder: Path) -> Staged:
+def stage(context: ExecutorContext, job: Job, folder: Path) -> Staged:
     """Fill a new folder; a fault where the snapshot, an input or an output cannot be had."""
     working_directory = folder / "wd"
     working_directory.mkdir(parents=True)
     if job.snapshot_id:
-        around.snapshots.restore(job.workspace_id, job.snapshot_id, working_directory)
-    inputs = InputStager(around, job.workspace_id, folder / "inputs")
-    outputs = OutputStager(around, job, folder / "outputs")
+        context.snapshots.restore(job.workspace_id, job.snapshot_id, working_directory)
+    inputs = InputStager(context, job.workspace_id, folder / "inputs")
+    outputs = OutputStager(context, job, folder / "outputs")
     staged = Staged(
         folder=folder,
         inputs=tuple(inputs.stage(item) for item in job.inputs),

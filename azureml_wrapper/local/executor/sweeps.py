@@ -6,8 +6,9 @@ after the other, as those of pipelines are.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,8 +19,8 @@ from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
 from azureml_wrapper.local.domain.stopping import Scores
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values, arguments_of
+from azureml_wrapper.local.executor.runlogs import SweepLogs
 from azureml_wrapper.local.executor.stepruns import fault_error
-from azureml_wrapper.local.executor.sweeplogs import SweepLogs, child_tag, last_properties
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
@@ -131,7 +132,7 @@ class SweepExecutor:
         config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *arguments_of(values)]}
         active.started += 1
         active.running.add(run_id)
-        self._runs.change(*active.key, tags=child_tag(run_id, values))
+        self._runs.change(*active.key, tags=_child_tag(run_id, values))
         try:
             run, job = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
             self._runs.add(run)
@@ -203,7 +204,7 @@ class SweepExecutor:
         self._stop_timer(active)
         status, error = self._ending(active)
         scores = {run: values.best_logged() for run, values in active.history.items()}
-        self._runs.change(*active.key, properties=last_properties(active.sweep, scores))
+        self._runs.change(*active.key, properties=_last_properties(active.sweep, scores))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
         self._runs.advance(*active.key, status, error=error)
 
@@ -245,3 +246,25 @@ def _number(value: Any) -> float | None:
 
 def _key(run: Run) -> tuple[str, str]:
     return run.workspace_id, run.run_id
+
+
+def _child_tag(run_id: str, values: Values) -> dict[str, str]:
+    """Where `HyperDriveRun.get_hyperparameters` looks."""
+    return {f"_aml_system_{run_id}": json.dumps(values)}
+
+
+def _last_properties(sweep: Sweep, scores: Mapping[str, float | None]) -> dict[str, str]:
+    """The best run, where one has logged the metric."""
+    best: str | None = None
+    top = 0.0
+    for run_id, score in scores.items():
+        if score is not None and (best is None or sweep.better(score, top)):
+            best, top = run_id, score
+    if best is None:
+        return {}
+    return {
+        "score": str(top),
+        "best_child_run_id": best,
+        "best_metric_status": "Succeeded",
+        "best_data_container_id": f"dcid.{best}",
+    }

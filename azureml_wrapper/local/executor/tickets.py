@@ -25,8 +25,8 @@ class Stopped(Exception):
 class Ticket:
     """One job. Whatever process runs for it is stopped with it."""
 
-    def __init__(self, job: Job, mark: str) -> None:
-        self.job, self.mark = job, mark
+    def __init__(self, job: Job, job_key: str) -> None:
+        self.job, self.job_key = job, job_key
         self.reason: StopReason | None = None
         self._lock = threading.Lock()
         self._process: Process | None = None

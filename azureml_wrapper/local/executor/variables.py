@@ -20,7 +20,7 @@ from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.secrets import is_secret_name
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.executor.surroundings import Surroundings
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import RUN_LIFETIME
 
@@ -52,10 +52,10 @@ def withheld(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environment if is_secret_name(name) and not _REPLACED.fullmatch(name.upper()))
 
 
-def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[str, str]:
+def job_variables(context: ExecutorContext, workspace: Workspace, run: Run) -> dict[str, str]:
     """The variables with which the SDK finds its run (azureml/core/run.py, get_context) and may write to it."""
-    token = around.tokens.run(workspace.workspace_id, run.run_id)
-    base = around.addresses.base
+    token = context.tokens.run(workspace.workspace_id, run.run_id)
+    base = context.addresses.base
     return {
         "AZUREML_ARM_SUBSCRIPTION": workspace.subscription,
         "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
@@ -68,28 +68,28 @@ def job_variables(around: Surroundings, workspace: Workspace, run: Run) -> dict[
         "AZUREML_RUN_ID": run.run_id,
         "AZUREML_ROOT_RUN_ID": run.root_id or run.run_id,
         "AZUREML_RUN_TOKEN": token,
-        "AZUREML_RUN_TOKEN_EXPIRY": azure_time(around.clock.now() + timedelta(seconds=RUN_LIFETIME)) or "",
+        "AZUREML_RUN_TOKEN_EXPIRY": azure_time(context.clock.now() + timedelta(seconds=RUN_LIFETIME)) or "",
         "AZUREML_SERVICE_ENDPOINT": base,
         "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": base,
-        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": around.addresses.discovery,
-        "AZUREML_CR_AZUREML_CONTEXT": _context(around, workspace, run, token),
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": context.addresses.discovery,
+        "AZUREML_CR_AZUREML_CONTEXT": _context(context, workspace, run, token),
         # With these azureml-mlflow logs to the job's own run (azureml/mlflow/_internal/service_context_loader.py).
-        "MLFLOW_TRACKING_URI": f"azureml://127.0.0.1:{around.addresses.port}/mlflow/v1.0{workspace.scope}",
+        "MLFLOW_TRACKING_URI": f"azureml://127.0.0.1:{context.addresses.port}/mlflow/v1.0{workspace.scope}",
         "MLFLOW_TRACKING_TOKEN": token,
         "MLFLOW_EXPERIMENT_ID": run.experiment_id,
         "MLFLOW_EXPERIMENT_NAME": run.experiment,
         "MLFLOW_RUN_ID": run.run_id,
-        **service_variables(around),
+        **service_variables(context),
     }
 
 
-def service_variables(around: Surroundings) -> dict[str, str]:
+def service_variables(context: ExecutorContext) -> dict[str, str]:
     """The variables that are the same in every job of the service."""
     return {
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         # The SDK keeps the cloud's addresses in a file of this folder: Azure's there, ours here.
-        "AZURE_CONFIG_DIR": str(around.home.path / "azure"),
-        "REQUESTS_CA_BUNDLE": str(trust_bundle(around.home, os.environ)),
+        "AZURE_CONFIG_DIR": str(context.home.path / "azure"),
+        "REQUESTS_CA_BUNDLE": str(trust_bundle(context.home, os.environ)),
         **without_proxy(os.environ),
         # Switches the SDK's telemetry off: nothing leaves the machine.
         "HBI_WORKSPACE_JOB": "true",
@@ -128,20 +128,20 @@ def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
     return home.write_trust(content)
 
 
-def _context(around: Surroundings, workspace: Workspace, run: Run, token: str) -> str:
+def _context(context: ExecutorContext, workspace: Workspace, run: Run, token: str) -> str:
     content: dict[str, Any] = {
         "subscription_id": workspace.subscription,
         "resource_group": workspace.resource_group,
         "workspace_name": workspace.name,
         "workspace_id": workspace.workspace_id,
-        "service_endpoint": around.addresses.base,
-        "discovery_endpoint": around.addresses.discovery,
+        "service_endpoint": context.addresses.base,
+        "discovery_endpoint": context.addresses.discovery,
         "experiment_name": run.experiment,
         "experiment_id": run.experiment_id,
         "root_run_id": run.root_id or run.run_id,
         "run_id": run.run_id,
         "run_token": token,
-        "run_history_service_endpoint": around.addresses.base,
+        "run_history_service_endpoint": context.addresses.base,
         "data_container_id": run.container_id,
         "run_uuid": run.uuid,
     }

@@ -23,7 +23,7 @@ from typing import Any
 
 from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor.process import (
-    MARK_VARIABLE,
+    JOB_KEY_VARIABLE,
     ColdStarter,
     Process,
     ProcessId,
@@ -201,9 +201,9 @@ class Preloaded:
             if child:
                 child.note(message)
         if child and child.is_given_up:
-            self._bury(child, message)
+            self._discard_late_child(child, message)
 
-    def _bury(self, child: _Child, message: Mapping[str, Any]) -> None:
+    def _discard_late_child(self, child: _Child, message: Mapping[str, Any]) -> None:
         """End a child that came too late: its job was started cold meanwhile."""
         if child.pid and "pid" in message:
             os.kill(child.pid, signal.SIGKILL)
@@ -228,9 +228,9 @@ class Preloaded:
 class WarmProcess:
     """A job that was forked."""
 
-    def __init__(self, preloaded: Preloaded, child: _Child, mark: str) -> None:
+    def __init__(self, preloaded: Preloaded, child: _Child, job_key: str) -> None:
         assert child.pid is not None  # noqa: S101 - fork() has seen to it
-        self._preloaded, self._child, self._mark = preloaded, child, mark
+        self._preloaded, self._child, self._job_key = preloaded, child, job_key
         self._identity = ProcessId(child.pid, start_ticks(child.pid))
 
     @property
@@ -239,14 +239,14 @@ class WarmProcess:
 
     def wait(self) -> int:
         self._child.ended.wait()
-        end_family(self._identity, self._mark, grace=0)
+        end_family(self._identity, self._job_key, grace=0)
         code = self._preloaded.reap(self._child)
         # Only a kill takes the zygote away under its children, and then theirs too (see end_family above).
         return -9 if code is None else code
 
     def end(self) -> None:
         if not self._child.ended.is_set():
-            end_family(self._identity, self._mark)
+            end_family(self._identity, self._job_key)
 
 
 class WarmStarter:
@@ -314,7 +314,7 @@ class WarmStarter:
 
     def _fork(self, preloaded: Preloaded, order: dict[str, Any]) -> Process:
         child = preloaded.fork(order)
-        return WarmProcess(preloaded, child, order["variables"].get(MARK_VARIABLE, ""))
+        return WarmProcess(preloaded, child, order["variables"].get(JOB_KEY_VARIABLE, ""))
 
     def close(self) -> None:
         """End every preloaded process."""

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import PipelineExecutor
 from azureml_wrapper.local.domain.schedules import Scheduler
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
-from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.store.accounts import AccountStore
 from azureml_wrapper.local.store.artifacts import ArtifactStore
-from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
-from azureml_wrapper.local.store.computes import ComputeStore
-from azureml_wrapper.local.store.datasets import DatasetStore
-from azureml_wrapper.local.store.datastores import DatastoreStore
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
@@ -27,43 +21,29 @@ from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.published import PublishedStore
-from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.signatures import Signatures
-from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
-from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
-from azureml_wrapper.local.tokens import Identity, Tokens
+from azureml_wrapper.local.store.workspaces import ResourceGroupStore
+from azureml_wrapper.local.tokens import Identity
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
-    """Everything that the services share."""
+class Context(ExecutorContext):
+    """Everything that the services share: what the executors have, the other stores, and the executors themselves."""
 
-    home: Home
-    addresses: Addresses
-    tokens: Tokens
-    clock: Clock
-    ids: Ids
     resource_groups: ResourceGroupStore
     deployments: Documents
-    workspaces: WorkspaceStore
-    computes: ComputeStore
     secrets: SecretStore
     experiments: ExperimentStore
-    runs: RunStore
     metrics: MetricStore
     artifacts: ArtifactStore
     models: ModelStore
-    datasets: DatasetStore
-    snapshots: SnapshotStore
     environments: EnvironmentStore
-    blobs: BlobStore
     blocks: BlockStore
     accounts: AccountStore
     signatures: Signatures
-    datastores: DatastoreStore
     executor: Executor
     pipelines: PipelineStore
     pipeline_executor: PipelineExecutor

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 class JobRecord:
     """A job that waits or runs. `pid` and `ticks` (its start, since boot) are known once its process runs."""
 
-    mark: str
+    job_key: str
     workspace_id: str
     run_id: str
     pid: int | None = None
@@ -35,15 +35,15 @@ class JobStore:
         self._database = database
         database.ensure(SCHEMA)
 
-    def add(self, mark: str, workspace: str, run_id: str) -> None:
-        """Note a job that was accepted; `mark` is a name that no other job has."""
-        self._database.execute("INSERT INTO jobs VALUES (?, ?, ?, NULL, NULL)", (mark, workspace, run_id))
+    def add(self, job_key: str, workspace: str, run_id: str) -> None:
+        """Note a job that was accepted; `job_key` is a name that no other job has."""
+        self._database.execute("INSERT INTO jobs VALUES (?, ?, ?, NULL, NULL)", (job_key, workspace, run_id))
 
-    def set_process(self, mark: str, pid: int, ticks: int) -> None:
-        self._database.execute("UPDATE jobs SET pid = ?, ticks = ? WHERE mark = ?", (pid, ticks, mark))
+    def set_process(self, job_key: str, pid: int, ticks: int) -> None:
+        self._database.execute("UPDATE jobs SET pid = ?, ticks = ? WHERE mark = ?", (pid, ticks, job_key))
 
-    def remove(self, mark: str) -> None:
-        self._database.execute("DELETE FROM jobs WHERE mark = ?", (mark,))
+    def remove(self, job_key: str) -> None:
+        self._database.execute("DELETE FROM jobs WHERE mark = ?", (job_key,))
 
     def everything(self) -> list[JobRecord]:
         return [_record(row) for row in self._database.all("SELECT * FROM jobs ORDER BY rowid")]
@@ -51,5 +51,5 @@ class JobStore:
 
 def _record(row: Row) -> JobRecord:
     return JobRecord(
-        mark=row["mark"], workspace_id=row["workspace"], run_id=row["run_id"], pid=row["pid"], ticks=row["ticks"]
+        job_key=row["mark"], workspace_id=row["workspace"], run_id=row["run_id"], pid=row["pid"], ticks=row["ticks"]
     )

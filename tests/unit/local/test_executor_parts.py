@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.lanes import Lanes
+from azureml_wrapper.local.executor.slots import ComputeSlots
 from azureml_wrapper.local.executor.tickets import StopReason
 from azureml_wrapper.local.executor.transformations import translate
 from azureml_wrapper.local.executor.variables import inherited, withheld
@@ -69,11 +69,11 @@ def test_withheld_secrets_are_named_but_for_those_that_are_replaced_anyway():
     assert withheld(SHELL) == ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OPENAI_API_KEY", "my_password"]
 
 
-# Lanes
+# ComputeSlots
 
 
-def enter(lanes: Lanes, lane: str, limit: int) -> bool:
-    return lanes.enter(("w", lane), limit, gave_up=lambda: True)
+def acquire(slots: ComputeSlots, compute: str, limit: int) -> bool:
+    return slots.acquire(("w", compute), limit, gave_up=lambda: True)
 
 
 def start(thread: threading.Thread, order: list[str]) -> None:
@@ -84,50 +84,50 @@ def start(thread: threading.Thread, order: list[str]) -> None:
 
 
 def test_a_compute_and_the_machine_have_their_limits():
-    lanes = Lanes(cores=3)
-    assert [enter(lanes, "a", 2) for _ in range(3)] == [True, True, False]
-    assert [enter(lanes, "b", 9) for _ in range(2)] == [True, False]
+    slots = ComputeSlots(cores=3)
+    assert [acquire(slots, "a", 2) for _ in range(3)] == [True, True, False]
+    assert [acquire(slots, "b", 9) for _ in range(2)] == [True, False]
     # The first job of a compute gets in whatever the others do.
-    assert enter(lanes, "c", 1)
-    lanes.leave(("w", "a"))
-    lanes.leave(("w", "c"))
-    assert enter(lanes, "b", 9)
+    assert acquire(slots, "c", 1)
+    slots.release(("w", "a"))
+    slots.release(("w", "c"))
+    assert acquire(slots, "b", 9)
 
 
 def test_who_waits_longest_is_next_and_somebody_elses_limit_does_not_hold_it_up():
-    lanes, order = Lanes(cores=9), []
-    assert enter(lanes, "a", 1)
+    slots, order = ComputeSlots(cores=9), []
+    assert acquire(slots, "a", 1)
 
-    def wait(name: str, lane: str) -> None:
-        lanes.enter(("w", lane), 1, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
+    def wait(name: str, compute: str) -> None:
+        slots.acquire(("w", compute), 1, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
         order.append(name)
-        lanes.leave(("w", lane))
+        slots.release(("w", compute))
 
     threads = []
-    for name, lane in (("first", "a"), ("second", "a"), ("other", "b")):
-        threads.append(threading.Thread(target=wait, args=(name, lane)))
+    for name, compute in (("first", "a"), ("second", "a"), ("other", "b")):
+        threads.append(threading.Thread(target=wait, args=(name, compute)))
         start(threads[-1], order)
     assert order == ["first waits", "second waits", "other"]
-    lanes.leave(("w", "a"))
+    slots.release(("w", "a"))
     for thread in threads:
         thread.join(60)
     assert order[3:] == ["first", "second"]
 
 
 def test_a_job_of_several_nodes_waits_for_all_and_is_not_overtaken():
-    lanes, order = Lanes(cores=9), []
-    assert enter(lanes, "a", 2)
+    slots, order = ComputeSlots(cores=9), []
+    assert acquire(slots, "a", 2)
 
     def wait(name: str, nodes: int) -> None:
-        lanes.enter(("w", "a"), 2, nodes=nodes, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
+        slots.acquire(("w", "a"), 2, nodes=nodes, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
         order.append(name)
-        lanes.leave(("w", "a"), nodes)
+        slots.release(("w", "a"), nodes)
 
     threads = [threading.Thread(target=wait, args=given) for given in (("both", 2), ("one", 1))]
     for thread in threads:
         start(thread, order)
     assert order == ["both waits", "one waits"]
-    lanes.leave(("w", "a"))
+    slots.release(("w", "a"))
     for thread in threads:
         thread.join(60)
     assert order[2:] == ["both", "one"]

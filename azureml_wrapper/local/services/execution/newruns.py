@@ -19,7 +19,7 @@ RUN_TYPE = "azureml.scriptrun"
 
 
 class Stores(Protocol):
-    """What is looked at: a Context has all of it, and so have the surroundings of the executor."""
+    """What is looked at: a Context has all of it, and so has an ExecutorContext."""
 
     @property
     def addresses(self) -> Addresses: ...

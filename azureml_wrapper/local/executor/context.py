@@ -1,4 +1,4 @@
-"""What the executor works with. Filled in by app.py."""
+"""What executors work with: the stores and the rest of the service. Filled in by app.py."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from azureml_wrapper.local.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """The stores and the rest of the service, as far as jobs need them."""
+class ExecutorContext:
+    """The part of the service that jobs need. The services' Context extends it."""
 
     home: Home
     addresses: Addresses
@@ -39,7 +39,7 @@ class Surroundings:
     blobs: BlobStore
 
     def artifact(self, workspace_id: str, run_id: str, path: str) -> Path:
-        """The file of a run's artifact, to be written in place (logs grow), with its folder made."""
+        """The file of a run's artifact, to be written in place (logs grow); creates its folder."""
         account = self.workspaces.by_id(workspace_id).storage_account
         self.blobs.ensure_container(account, CONTAINER)
         file = self.blobs.path(account, CONTAINER, of_run(run_id).name(path))
@@ -47,11 +47,11 @@ class Surroundings:
         return file
 
     def publish(self, workspace_id: str, run_id: str, path: str, source: Path) -> None:
-        """Make a file an artifact of a run: it is moved."""
+        """Move a file to a run's artifacts."""
         account = self.workspaces.by_id(workspace_id).storage_account
         self.blobs.put_file(account, CONTAINER, of_run(run_id).name(path), source)
 
     def datastore_folder(self, workspace_id: str, datastore: str, path: str) -> Path:
-        """The folder of a datastore's path, made where it is missing."""
+        """The folder of a datastore's path; creates it if it is missing."""
         found = self.datastores.get(workspace_id, datastore)
         return self.blobs.folder(found.account, found.container, path)
