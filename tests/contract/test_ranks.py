@@ -11,6 +11,7 @@ import time
 import pytest
 
 from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.executor import distributed
 from tests.contract.bench import Bench, is_alive, message
 from tests.contract.test_executor import STUBBORN
 from tests.programs import need_mpirun
@@ -148,11 +149,13 @@ def test_more_nodes_than_a_cluster_can_have_fail_the_run(ranks):
     assert message(run).startswith("The job asks for 5 nodes, and the cluster cpu has 4 at most (max_nodes).")
 
 
-def test_mpirun_that_is_missing_is_named_with_its_package(bench, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_a_missing_mpirun_is_reported_with_the_package_to_install(bench, monkeypatch):
+    # The PATH of a step begins with the folder of its interpreter, where the package installs mpirun.
+    monkeypatch.setattr(distributed, "MPIRUN", "mpirun-not-installed")
     run = bench.run(communicator="OpenMpi", node_count=2)
     assert run.status is RunStatus.FAILED
-    assert "there is no mpirun on this machine" in message(run)
+    assert "mpirun was not found" in message(run)
+    assert "`pip install 'azureml_wrapper[mpi]'`" in message(run)
     assert "`sudo apt-get install openmpi-bin`" in message(run)
 
 

@@ -18,6 +18,7 @@ from azureml_wrapper.cli.main import aml
 from azureml_wrapper.errors import BadPipeline, MissingKey, RunFailed
 from azureml_wrapper.training.builder import define_environment
 from azureml_wrapper.training.resources import set_up_datastore
+from tests.programs import need_mpirun
 
 pytestmark = pytest.mark.local_only
 
@@ -232,6 +233,7 @@ def test_steps_that_name_no_reference_read_their_own_places(project, ws):
 
 @pytest.mark.slow
 def test_an_mpi_step_runs_as_many_processes_as_it_says(project, ws, unique):
+    need_mpirun()
     (project / "train" / "rank.py").write_text(
         "import os; print('RANK', os.environ['OMPI_COMM_WORLD_RANK'], 'of', os.environ['OMPI_COMM_WORLD_SIZE'])"
     )

@@ -11,6 +11,7 @@ import pytest
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.v2 import computes, environments, read
 from azureml_wrapper.v2.submit.jobs import submit
+from tests.programs import need_mpirun
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
 PACKAGES = ["pandas", "numpy"]
@@ -80,6 +81,7 @@ def step(name: str, kind: str = "PythonScriptStep", **more: object) -> dict[str,
 @pytest.mark.slow
 @pytest.mark.local_only
 def test_a_pipeline_configuration_file_gives_the_same_files_in_the_same_order(tmp_path, ws, unique, monkeypatch):
+    need_mpirun()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AML_COMPUTE_CLUSTER_NAME", "train-cluster")
     (tmp_path / "src").mkdir()

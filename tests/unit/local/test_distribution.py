@@ -6,6 +6,7 @@ import pytest
 
 from azureml_wrapper.local.domain.distribution import Distribution, Launcher, distribution, processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.executor import distributed
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,18 @@ def test_pytorch_ranks_are_told_their_place_and_the_first_ones_address():
 
 def test_a_job_of_one_process_is_told_nothing():
     assert Distribution().variables(0, 1) == {}
+
+
+def program(folder):
+    """An mpirun in a folder of its own."""
+    folder.mkdir()
+    (folder / "mpirun").touch(mode=0o755)
+    return folder / "mpirun"
+
+
+def test_mpirun_is_found_on_the_steps_path_and_then_next_to_the_interpreter(monkeypatch, tmp_path):
+    of_step, beside = program(tmp_path / "step"), program(tmp_path / "beside")
+    monkeypatch.setattr(distributed, "BESIDE", beside.parent)
+    starter = distributed.RankStarter(distribution("OpenMpi", 2, 1), tmp_path, [])
+    for path, found in ((of_step.parent, of_step), (tmp_path / "empty", beside)):
+        assert f"through {found}" in starter.explain([], folder=tmp_path, variables={"PATH": str(path)})
