@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from azureml_wrapper.job import JobWrapper as JobWrapper
     from azureml_wrapper.jobs.folder import JobFolder as JobFolder
     from azureml_wrapper.pipeline import PipelineWrapper as PipelineWrapper
+    from azureml_wrapper.pipeline_files.train_pipeline import BasePipeline as BasePipeline
+    from azureml_wrapper.pipeline_files.train_pipeline import TrainPipeline as TrainPipeline
     from azureml_wrapper.run import RunWrapper as RunWrapper
     from azureml_wrapper.script import ScriptWrapper as ScriptWrapper
     from azureml_wrapper.step import PipelineStep as PipelineStep
-    from azureml_wrapper.training.base import BasePipeline as BasePipeline
-    from azureml_wrapper.training.base import TrainPipeline as TrainPipeline
     from azureml_wrapper.workspace import WorkspaceWrapper as WorkspaceWrapper
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BasePipeline": "training.base",
+    "BasePipeline": "pipeline_files.train_pipeline",
     "JobFolder": "jobs.folder",
     "JobWrapper": "job",
     "PipelineStep": "step",
     "PipelineWrapper": "pipeline",
     "RunWrapper": "run",
     "ScriptWrapper": "script",
-    "TrainPipeline": "training.base",
+    "TrainPipeline": "pipeline_files.train_pipeline",
     "WorkspaceWrapper": "workspace",
 }
 __all__ = [

@@ -9,19 +9,19 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.connection import LOCAL
+from azureml_wrapper.assets.names import check_experiment_name
+from azureml_wrapper.connection.target import LOCAL
 from azureml_wrapper.errors import ConnectionFailed, FolderTaken
 from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.names import check_experiment_name
-from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.snapshot import check_script, check_sent, check_size
+from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
+from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_size
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig
 
-    from azureml_wrapper.config.jobs import JobConfig
+    from azureml_wrapper.config.job_models import JobConfig
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.jobs.record import JobRecord
 
@@ -40,7 +40,7 @@ class JobWrapper:
     def __init__(
         self, ws_name: str, resource_group: str, subscription_id: str, script_name: str, **fields: Any
     ) -> None:
-        from azureml_wrapper.config.jobs import JobConfig
+        from azureml_wrapper.config.job_models import JobConfig
         from azureml_wrapper.config.loader import check
 
         options = {name: fields.pop(name) for name in ("auth", "target", "workspace", "location") if name in fields}
@@ -54,7 +54,7 @@ class JobWrapper:
 
         `script_directory` is relative to the file's folder. `options` are those of WorkspaceWrapper.
         """
-        from azureml_wrapper.config.jobs import JobConfig
+        from azureml_wrapper.config.job_models import JobConfig
         from azureml_wrapper.config.loader import load
 
         found, document = load(JobConfig, config)

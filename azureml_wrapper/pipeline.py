@@ -7,21 +7,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.environments import step_configuration
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name, check_pipeline_name
 from azureml_wrapper.config.parameters import Parameter, assign, to_text
-from azureml_wrapper.environments import step_configuration
 from azureml_wrapper.errors import BadArgument, BadPipeline
-from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import as_experiment_name, check_experiment_name, check_pipeline_name
-from azureml_wrapper.paths import PathBuilder, assign_paths, path_parameters, to_sdk
-from azureml_wrapper.publication import Order, RegisteredPipeline, check_plan, publish
+from azureml_wrapper.pipelines.datastore_paths import PathBuilder, assign_paths, path_parameters, to_sdk
+from azureml_wrapper.pipelines.wiring import OUTPUT_ARGUMENT, Wires, wire
+from azureml_wrapper.publishing.publication import Order, RegisteredPipeline, check_plan, publish
+from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
-from azureml_wrapper.sending import send_in_one_request
-from azureml_wrapper.snapshot import check_script, check_size
+from azureml_wrapper.runs.waiting import see_through, within
+from azureml_wrapper.snapshots.script_folder import check_script, check_size
+from azureml_wrapper.snapshots.upload import send_in_one_request
 from azureml_wrapper.step import PipelineStep
-from azureml_wrapper.waiting import see_through, within
-from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires, wire
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ class PipelineWrapper:
         """
         from azureml_wrapper.config.loader import load, read_document
         from azureml_wrapper.config.models import PipelineConfig
-        from azureml_wrapper.config.steps_file import is_steps_file
+        from azureml_wrapper.pipeline_files.steps_file import is_steps_file
 
         read = read_document(config)
         if is_steps_file(read.data):
-            from azureml_wrapper.training.pipeline import StepsPipeline
+            from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
 
             return StepsPipeline.of(read, **options)
         if options.pop("ws_config", None) is not None:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.names import folder_name
 from azureml_wrapper.errors import MissingInput, RunCanceled, RunFailed, RunTimeout, did_you_mean
-from azureml_wrapper.failure import Failure, find_traceback
-from azureml_wrapper.names import folder_name
+from azureml_wrapper.runs.failure import Failure, find_traceback
 from azureml_wrapper.workspace import PathLike
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class RunWrapper:
         parameters: Mapping[str, Any] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> RunWrapper:
-        from azureml_wrapper.resubmission import resubmit
+        from azureml_wrapper.runs.resubmission import resubmit
 
         return RunWrapper(resubmit(self.raw, from_failed=from_failed, parameters=parameters, notes=notes or {}))
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.errors import BadArgument, BadData, MissingInput, did_you_mean
-from azureml_wrapper.names import input_name
 
 if TYPE_CHECKING:
     from pandas import DataFrame

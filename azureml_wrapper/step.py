@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, used
 from azureml_wrapper.errors import BadPipeline
-from azureml_wrapper.lookup import Lookup
-from azureml_wrapper.names import input_name
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:

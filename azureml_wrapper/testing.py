@@ -27,7 +27,9 @@ def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     where the datastores of a workspace are, and knows it by its name. A test that reads data from a workspace of a
     fixed name, the same as another test's, would wait for the service of that other test.
     """
-    from azureml_wrapper.connection import TRUST_VARIABLE, Scope, connect, variables_restored
+    from azureml_wrapper.connection.connections import connect
+    from azureml_wrapper.connection.local import TRUST_VARIABLE, variables_restored
+    from azureml_wrapper.connection.target import Scope
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
 

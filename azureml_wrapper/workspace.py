@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper import computes, data, environments
-from azureml_wrapper.connection import LOCAL, Scope, connect
+from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
+from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.target import LOCAL, Scope
 from azureml_wrapper.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ PathLike = str | os.PathLike[str]
 class WorkspaceWrapper:
     """A workspace in Azure, or on the local Azure ML where `subscription_id` is "local".
 
-    Nothing is connected before `.ws` is first used. `auth` is an authentication object of the SDK, or "cli" for that
-    of `az login`, "browser", "managed-identity" or "service-principal" (else login.py chooses), `target` "local" or
-    "azure" (else `subscription_id` says), `workspace` a connected Workspace to use instead. A workspace that does not
-    exist is created in the Azure region `location`.
+    Nothing is connected before `.ws` is first used. `auth` is an authentication object of the SDK, or "cli" (the
+    login of `az`), "browser", "managed-identity" or "service-principal"; by default the first that works. `target` is
+    "local" or "azure"; by default `subscription_id` decides. `workspace` is a connected Workspace to use instead. A
+    workspace that does not exist is created in the Azure region `location`.
     """
 
     def __init__(
@@ -113,11 +114,11 @@ class WorkspaceWrapper:
 
         `BadName` where the name has other characters than small letters, digits and "_": Azure ML refuses those.
         """
-        return data.register_blob_datastore(self.ws, name, container_name, storage_name, storage_key)
+        return datastores.register_blob_datastore(self.ws, name, container_name, storage_name, storage_key)
 
     def unregister_blob_datastore(self, name: str) -> None:
         """Forget a datastore; the data in it stay. `UnregisteredDatastore` where there is none of that name."""
-        data.get_datastore(self.ws, name).unregister()
+        datastores.get_datastore(self.ws, name).unregister()
 
     def register_csv(
         self,
@@ -135,13 +136,13 @@ class WorkspaceWrapper:
         `<dataset_name>.csv`. Other content or other settings make a new version. `multi_line` allows line breaks
         within quotes. Raises `BadData` for an empty file and for one with another delimiter or encoding.
         """
-        how = data.Csv(delimiter=delimiter, encoding=encoding, multi_line=multi_line)
-        return data.register_csv(self.ws, datastore_name, dataset_name, Path(source) if source else None, how)
+        how = csv_datasets.Csv(delimiter=delimiter, encoding=encoding, multi_line=multi_line)
+        return csv_datasets.register_csv(self.ws, datastore_name, dataset_name, Path(source) if source else None, how)
 
     def register_compute(
         self,
         name: str,
-        compute_size: str = computes.DEFAULT_SIZE,
+        compute_size: str = compute_targets.DEFAULT_SIZE,
         compute_min_nodes: int = 0,
         compute_max_nodes: int = 1,
         *,
@@ -152,14 +153,14 @@ class WorkspaceWrapper:
 
         `vm_priority` is "dedicated" or "lowpriority". `AlreadyRegistered` where it exists with other settings.
         """
-        wanted = computes.Cluster(
+        wanted = compute_targets.Cluster(
             vm_size=compute_size,
             min_nodes=compute_min_nodes,
             max_nodes=compute_max_nodes,
             vm_priority=vm_priority,
             idle_seconds=idle_seconds,
         )
-        return computes.register_compute(self.ws, name, wanted)
+        return compute_targets.register_compute(self.ws, name, wanted)
 
     def sync_folder(
         self,
@@ -180,7 +181,7 @@ class WorkspaceWrapper:
         """
         from azureml_wrapper.transfer import sync_folder
 
-        datastore = data.get_datastore(self.ws, datastore_name)
+        datastore = datastores.get_datastore(self.ws, datastore_name)
         return sync_folder(
             local, datastore, target=target, direction=direction, delete=delete, show_progress=show_progress
         )

@@ -11,13 +11,13 @@ import click
 from azureml_wrapper.cli import pipelines
 from azureml_wrapper.cli.streaming import stream
 from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.runs.waiting import wait_or_cancel
 from azureml_wrapper.v2 import computes, datastores, environments, read
 from azureml_wrapper.v2.pipelines import PipelineJob
 from azureml_wrapper.v2.read import Job
 from azureml_wrapper.v2.submit.jobs import submit
 from azureml_wrapper.v2.submit.sweeps import best_of
 from azureml_wrapper.v2.sweeps import SweepJob
-from azureml_wrapper.waiting import wait_or_cancel
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -13,9 +13,9 @@ import click
 
 from azureml_wrapper.cli.options import open_workspace
 from azureml_wrapper.cli.streaming import stream
-from azureml_wrapper.cloud.execution import Execution, Order
-from azureml_wrapper.cloud.project import Project
 from azureml_wrapper.errors import RunCanceled, RunTimeout
+from azureml_wrapper.projects.execution import Execution, Order
+from azureml_wrapper.projects.project import Project
 from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.transfer import download_run_files
 

@@ -15,9 +15,9 @@ import click
 from azureml_wrapper.cli.output import Record, message, show_json, show_records
 from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
-from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.selection import names_jobs, select
 from azureml_wrapper.jobs.states import State
+from azureml_wrapper.runs.logs import LogReader
 
 DAMAGED = "Damaged"
 # Of the last line of a log, a terminal shows so much.

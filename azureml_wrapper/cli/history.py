@@ -15,9 +15,9 @@ from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.cli.pipelines import parse_values, watch
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.messages import hushed
-from azureml_wrapper.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.run import CANCELED, ENDS
-from azureml_wrapper.waiting import wait_or_cancel
+from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
+from azureml_wrapper.runs.waiting import wait_or_cancel
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -22,7 +22,7 @@ from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
 from azureml_wrapper.cli.schedules import schedules
 from azureml_wrapper.cli.starting import init, schema
 from azureml_wrapper.cli.sync import sync
-from azureml_wrapper.login import AUTH_VARIABLE, CHOICES
+from azureml_wrapper.connection.credentials import AUTH_VARIABLE, CHOICES
 
 TRACEBACK_VARIABLE = "AML_TRACEBACK"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, KINDS
+from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, KINDS
 
 if TYPE_CHECKING:
     from azureml_wrapper.v2.export.export import Export

@@ -14,11 +14,11 @@ from rich.console import Console
 from azureml_wrapper import PipelineWrapper, RunWrapper
 from azureml_wrapper.cli.progress import Lines, Progress, Table
 from azureml_wrapper.config.loader import read_document
-from azureml_wrapper.config.steps_file import is_steps_file
+from azureml_wrapper.pipeline_files.steps_file import is_steps_file
+from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
+from azureml_wrapper.pipeline_files.train_pipeline import tell_ids
 from azureml_wrapper.run import ENDS
-from azureml_wrapper.training.base import tell_ids
-from azureml_wrapper.training.pipeline import StepsPipeline
-from azureml_wrapper.waiting import see_through
+from azureml_wrapper.runs.waiting import see_through
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 3.0  # seconds between two looks at a run; each is half as long again as the one before
 

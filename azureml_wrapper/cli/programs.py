@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from azureml_wrapper.connection import TARGET_VARIABLE, Scope, connect_local, local_environment
+from azureml_wrapper.connection.local import connect_local, local_environment
+from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import HOME_VARIABLE, Home, ServiceInfo
 from azureml_wrapper.local.tokens import Tokens

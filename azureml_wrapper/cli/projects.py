@@ -10,18 +10,19 @@ from typing import Any
 
 import click
 
+from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.cli.output import show_json
 from azureml_wrapper.cli.pipelines import parse_values
-from azureml_wrapper.config.jobs import JobConfig
+from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import FolderTaken, ScriptNotFound, did_you_mean
 from azureml_wrapper.job import JobWrapper, check_place, refuse_taken
-from azureml_wrapper.jobs import ignored, preparation
+from azureml_wrapper.jobs import preparation
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.settings import Settings, read_settings
-from azureml_wrapper.names import check_experiment_name
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.snapshot import describe_size
+from azureml_wrapper.snapshots import ignore_file
+from azureml_wrapper.snapshots.script_folder import describe_size
 from azureml_wrapper.workspace import WorkspaceWrapper
 
 ENTRY_SCRIPTS = ("aml_main.py", "tools/azureml/aml_main.py")
@@ -139,7 +140,7 @@ def _inside(directory: Path, file: Path) -> str:
 def _check(order: Order, workspace: WorkspaceWrapper, folder: Path) -> None:
     """Tell what is wrong with the job and its files before anybody is connected."""
     job = JobWrapper._of(check(JobConfig, {**order.job, "env_name": "not chosen yet"}), workspace)
-    click.echo(ignored.protect(job.script_directory, order.settings.private, folder), nl=False)
+    click.echo(ignore_file.protect(job.script_directory, order.settings.private, folder), nl=False)
     job.check()
 
 

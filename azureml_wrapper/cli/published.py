@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from azureml_wrapper.cli.options import json_option, no_wait_option, open_workspace, set_option, workspace_options
-from azureml_wrapper.schedule import DEFAULT_POLLING_MINUTES, KINDS
+from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, KINDS
 
 
 @click.command()
@@ -65,7 +65,7 @@ def trigger(
 ) -> None:
     """Run the published pipeline NAME, in its newest version."""
     from azureml_wrapper.cli import history, pipelines
-    from azureml_wrapper.publication import find_registered
+    from azureml_wrapper.publishing.publication import find_registered
 
     found = find_registered(open_workspace(config, locally).ws, name)
     history.follow(found.trigger(pipelines.parse_values(given), experiment=experiment), **how)

@@ -8,8 +8,8 @@ import click
 
 from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
-from azureml_wrapper.publication import ACTIVE, RegisteredPipeline, list_registered
-from azureml_wrapper.schedule import describe, next_instants, recurrence_of, show_instant, utc_now
+from azureml_wrapper.publishing.publication import ACTIVE, RegisteredPipeline, list_registered
+from azureml_wrapper.publishing.schedule import describe, next_instants, recurrence_of, show_instant, utc_now
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -43,7 +43,7 @@ def open_scope(
 ) -> WorkspaceWrapper:
     """The workspace of the options; what they do not name is that of the config, on the local service "local"."""
     from azureml_wrapper import WorkspaceWrapper
-    from azureml_wrapper.connection import LOCAL, TARGET_VARIABLE
+    from azureml_wrapper.connection.target import LOCAL, TARGET_VARIABLE
 
     is_local = locally or os.environ.get(TARGET_VARIABLE) == LOCAL or subscription == LOCAL
     given = dict(zip(_KEYS, (subscription, resource_group, workspace_name), strict=True))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from azureml_wrapper.connection import Access, Scope
-from azureml_wrapper.jobs.client import Client
-from azureml_wrapper.jobs.logs import LogReader
+from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.run import ENDS, RunWrapper
+from azureml_wrapper.runs.history_client import Client
+from azureml_wrapper.runs.logs import LogReader
 
 FIRST_PAUSE, LAST_PAUSE = 0.3, 5.0  # seconds between two looks; each is half as long again as the one before
 

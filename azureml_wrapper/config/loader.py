@@ -178,7 +178,7 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
             data = {**data, "steps": dict(enumerate(data["steps"]))}
     elif model is WorkspaceConfig:
         # The config of a pipeline, of a step or of a job says which workspace, too.
-        from azureml_wrapper.config.jobs import JobConfig
+        from azureml_wrapper.config.job_models import JobConfig
 
         others = {*PipelineConfig.model_fields, *StepConfig.model_fields, *JobConfig.model_fields}
         elsewhere = others - model.model_fields.keys()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import NoSuchJob, RunFailed, UnregisteredRun
 from azureml_wrapper.jobs import locks
-from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.record import RECORD, JobRecord, known_last_line, read_record, remember_last_line
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, State, client_of, states
+from azureml_wrapper.runs.logs import LogReader
 from azureml_wrapper.workspace import PathLike
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.jobs import DatastoreFile, EnvironmentFile
-from azureml_wrapper.data import find_datastore, get_datastore, register_blob_datastore
-from azureml_wrapper.environments import Packages, find_environment, register_environment
+from azureml_wrapper.assets.datastores import find_datastore, get_datastore, register_blob_datastore
+from azureml_wrapper.assets.environments import Packages, find_environment, register_environment
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
 from azureml_wrapper.errors import BadData, LoginFailed, MissingInput, did_you_mean
-from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from azureml_wrapper.connection import Scope
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadRecord
 
 RECORD = "aml_job.json"

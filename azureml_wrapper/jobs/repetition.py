@@ -10,7 +10,7 @@ from azureml_wrapper.jobs.states import GONE, State
 from azureml_wrapper.run import RunWrapper
 
 if TYPE_CHECKING:
-    from azureml_wrapper.config.jobs import JobConfig
+    from azureml_wrapper.config.job_models import JobConfig
     from azureml_wrapper.jobs.folder import JobFolder
 
 
@@ -55,7 +55,7 @@ def _variables(folder: JobFolder, state: State) -> dict[str, str] | None:
 
 def asked(folder: JobFolder, overrides: Mapping[str, Any]) -> JobConfig:
     """The config of a job folder's job, with other values for some keys."""
-    from azureml_wrapper.config.jobs import JobConfig
+    from azureml_wrapper.config.job_models import JobConfig
     from azureml_wrapper.config.loader import check
 
     given = folder.record.asked

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.names import folder_name
 from azureml_wrapper.jobs import locks
-from azureml_wrapper.names import folder_name
 from azureml_wrapper.transfer import TransferReport, download_run_files, sync_folder
 from azureml_wrapper.transfer.report import size_text
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.config import readers
-from azureml_wrapper.config.jobs import ComputeFile, DatastoreFile, EnvironmentFile
+from azureml_wrapper.config.job_models import ComputeFile, DatastoreFile, EnvironmentFile
 from azureml_wrapper.config.loader import find, load
 from azureml_wrapper.config.models import WorkspaceConfig
-from azureml_wrapper.connection import Scope
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadValue, ConfigNotFound
 
 FOLDER = ".azureml"

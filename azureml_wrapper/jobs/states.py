@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from azureml_wrapper.connection import access
+from azureml_wrapper.connection.connections import access
 from azureml_wrapper.errors import ConnectionFailed
-from azureml_wrapper.jobs.client import BATCH, PARALLEL, Client
 from azureml_wrapper.jobs.record import JobRecord
 from azureml_wrapper.run import ENDS, SCRIPT_LOG_FOLDERS, script_logs
+from azureml_wrapper.runs.history_client import BATCH, PARALLEL, Client
 
 GONE = "Gone"
 UNKNOWN = "Unknown"

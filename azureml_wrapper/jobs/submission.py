@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.jobs import JobConfig
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.parameters import to_text
-from azureml_wrapper.lookup import Lookup
 
 if TYPE_CHECKING:
     from azureml.core import Run, ScriptRunConfig, Workspace
@@ -122,7 +122,7 @@ def new_run_id(experiment: str) -> str:
 
 def datastore_of(ws: Workspace, config: JobConfig) -> Any:
     """The job's datastore; the workspace's default one where the config names none."""
-    from azureml_wrapper.data import get_datastore
+    from azureml_wrapper.assets.datastores import get_datastore
 
     return get_datastore(ws, config.datastore_name) if config.datastore_name else ws.get_default_datastore()
 

@@ -24,7 +24,8 @@ __all__ = ["service", "start", "stop", "workspace"]
 
 def workspace(name: str = "local") -> Workspace:
     """The workspace of that name, on the service of the home folder; both are made where they are missing."""
-    from azureml_wrapper.connection import LOCAL, Scope, connect
+    from azureml_wrapper.connection.connections import connect
+    from azureml_wrapper.connection.target import LOCAL, Scope
 
     return connect(Scope(LOCAL, LOCAL, name), target=LOCAL)
 
@@ -54,7 +55,7 @@ def service(home: Path | str) -> Iterator[ServiceInfo]:
     """
     import os
 
-    from azureml_wrapper.connection import variables_restored
+    from azureml_wrapper.connection.local import variables_restored
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import HOME_VARIABLE
 

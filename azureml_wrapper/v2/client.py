@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper import login
-from azureml_wrapper.connection import LOCAL, Scope, choose_target
+from azureml_wrapper.connection import credentials
+from azureml_wrapper.connection.target import LOCAL, Scope, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
 from azureml_wrapper.v2.export.documents import PIPELINE
@@ -53,7 +53,8 @@ class Submitted:
 def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
     """An MLClient for a workspace.
 
-    As whom: `credential` among the options; else `auth`, or AZUREML_WRAPPER_AUTH, by the names that login.py knows;
+    As whom: `credential` among the options; else `auth`, or AZUREML_WRAPPER_AUTH, by the names that the
+    credentials know;
     else the service principal of the environment; else azure-identity's DefaultAzureCredential.
     """
     if scope.subscription_id == LOCAL:
@@ -71,8 +72,8 @@ def _credential(auth: Any) -> Any:
             f"auth is a {type(auth).__name__}, which is of SDK v1. Give SDK v2 a ready MLClient: submit(…, client=…)."
         )
     library = sdk.module_of("azure.identity")
-    name = auth or os.environ.get(login.AUTH_VARIABLE)
-    found = login.named(name) if name else login.principal()
+    name = auth or os.environ.get(credentials.AUTH_VARIABLE)
+    found = credentials.named(name) if name else credentials.principal()
     if found is None:
         return library.DefaultAzureCredential()
     if found.kind == "service principal":

@@ -7,9 +7,9 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.computes import Cluster, find_compute
+from azureml_wrapper.assets.compute_targets import Cluster, find_compute
+from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.names import check_compute_name
 from azureml_wrapper.v2.reading import SCHEMA, Key, Keys, Place, Refused, one_of, read_keys, text, texts, truth, whole
 
 if TYPE_CHECKING:

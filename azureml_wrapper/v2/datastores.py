@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from azureml_wrapper.data import find_datastore
+from azureml_wrapper.assets.datastores import find_datastore
+from azureml_wrapper.assets.names import check_datastore_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.names import check_datastore_name
 from azureml_wrapper.v2.reading import SCHEMA, Key, Keys, Noted, Place, one_of, read_keys, text
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from azureml_wrapper.assets.environments import find_environment
 from azureml_wrapper.config import readers
-from azureml_wrapper.environments import find_environment
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
 from azureml_wrapper.messages import hushed
 from azureml_wrapper.v2.reading import (

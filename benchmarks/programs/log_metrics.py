@@ -7,7 +7,8 @@ import json
 import sys
 import time
 
-from azureml_wrapper.connection import Scope, connect
+from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.target import Scope
 
 
 def begin(how):

@@ -42,7 +42,8 @@ def wrapped_register():
 
 
 def connect():
-    from azureml_wrapper.connection import Scope, connect
+    from azureml_wrapper.connection.connections import connect
+    from azureml_wrapper.connection.target import Scope
 
     return connect(Scope("local", "bench", "bench"))
 

@@ -4,7 +4,8 @@ import json
 import sys
 import time
 
-from azureml_wrapper.connection import Scope, connect
+from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.target import Scope
 
 ws = connect(Scope("local", "bench", "bench"))
 run = ws.get_run(sys.argv[1])

@@ -16,7 +16,8 @@ DATASTORE, TABLE = "workspaceblobstore", "table"
 
 
 def connect():
-    from azureml_wrapper.connection import Scope, connect
+    from azureml_wrapper.connection.connections import connect
+    from azureml_wrapper.connection.target import Scope
 
     return connect(Scope("local", "bench", "bench"))
 

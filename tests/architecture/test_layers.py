@@ -12,7 +12,7 @@ from tests.architecture.source import FILES, PACKAGE, module_name, place, tree
 
 LOCAL = "azureml_wrapper.local"
 # Who starts the service and finds it: within functions, so that nobody pays for it who stays in Azure.
-STARTING = {"azureml_wrapper/connection.py", "azureml_wrapper/testing.py", "azureml_wrapper/cli/local.py"}
+STARTING = {"azureml_wrapper/connection/local.py", "azureml_wrapper/testing.py", "azureml_wrapper/cli/local.py"}
 # What `aml local` does; cli/local.py imports these within its commands.
 COMMANDS = {"azureml_wrapper/cli/service.py", "azureml_wrapper/cli/programs.py"}
 

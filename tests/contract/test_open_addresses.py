@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from azureml_wrapper.connection import local_environment
+from azureml_wrapper.connection.local import local_environment
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.connection import TARGET_VARIABLE, choose_target
+from azureml_wrapper.connection.target import TARGET_VARIABLE, choose_target
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.data import Csv
+from azureml_wrapper.assets.csv_datasets import Csv
 from azureml_wrapper.errors import BadData
 
 

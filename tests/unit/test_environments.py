@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.environments import _read_requirements, new_run_configuration
+from azureml_wrapper.assets.environments import _read_requirements, new_run_configuration
 from azureml_wrapper.errors import BadValue
 
 

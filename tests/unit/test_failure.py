@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.failure import Failure, find_traceback
+from azureml_wrapper.runs.failure import Failure, find_traceback
 
 SHORT = """Traceback (most recent call last):
   File "train.py", line 3, in <module>

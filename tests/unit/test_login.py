@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from azureml_wrapper import login
+from azureml_wrapper.connection import credentials
+from azureml_wrapper.connection.credentials import CliTokens, Identity, choose
 from azureml_wrapper.errors import LoginFailed
-from azureml_wrapper.login import CliTokens, Identity, choose
 
 OURS = {
     "AZUREML_SERVICE_PRINCIPAL_ID": "id",
@@ -110,17 +110,17 @@ class TestCli:
     def test_where_every_way_fails_each_is_told(self, az, monkeypatch):
         for name in [*OURS, *AZURES, "MSI_ENDPOINT", "IDENTITY_ENDPOINT"]:
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(login.sys, "stdin", None)
+        monkeypatch.setattr(credentials.sys, "stdin", None)
         az("echo 'not logged in' >&2; exit 1")
         with pytest.raises(LoginFailed, match=r"(?s)az login.*auth=.*azure cli: .*not logged in"):
-            login.authenticate()
+            credentials.authenticate()
 
     def test_a_plain_token_needs_no_sdk_in_azures_public_cloud(self, az, monkeypatch):
         for name in [*OURS, *AZURES, "MSI_ENDPOINT", "IDENTITY_ENDPOINT", "AZUREML_WRAPPER_AUTH"]:
             monkeypatch.delenv(name, raising=False)
         az('echo "{\\"accessToken\\": \\"for $6\\"}"')
         program = (
-            "import sys; from azureml_wrapper.login import plain_tokens;"
+            "import sys; from azureml_wrapper.connection.credentials import plain_tokens;"
             "print(plain_tokens('https://eastus.api.azureml.ms')(), 'azureml.core' in sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
@@ -132,20 +132,20 @@ class TestNamed:
 
     @pytest.mark.parametrize("name", ["cli", "AzureCliAuthentication"])
     def test_the_azure_cli_goes_before_a_service_principal_where_it_is_named(self, name):
-        assert login.identify(name, OURS) == Identity("azure cli")
+        assert credentials.identify(name, OURS) == Identity("azure cli")
 
     def test_a_service_principal_that_is_named_and_not_there_is_told(self):
         with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_ID"):
-            login.identify("service-principal", {})
+            credentials.identify("service-principal", {})
 
     def test_a_name_that_is_none_is_told_with_those_that_are(self):
         with pytest.raises(LoginFailed, match="Did you mean 'AzureCliAuthentication'"):
-            login.identify("AzureCLIAuthentification", {})
+            credentials.identify("AzureCLIAuthentification", {})
 
     def test_the_variable_is_read_and_the_argument_wins(self, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.setenv(login.AUTH_VARIABLE, "service-principal")
+        monkeypatch.setenv(credentials.AUTH_VARIABLE, "service-principal")
         with pytest.raises(LoginFailed, match="service-principal"):
-            login.authenticate()
+            credentials.authenticate()
         with pytest.raises(LoginFailed, match="there is no `az` here"):
-            login.authenticate("cli")
+            credentials.authenticate("cli")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.errors import BadName
-from azureml_wrapper.names import (
+from azureml_wrapper.assets.names import (
     check_compute_name,
     check_datastore_name,
     check_experiment_name,
@@ -13,6 +12,7 @@ from azureml_wrapper.names import (
     folder_name,
     input_name,
 )
+from azureml_wrapper.errors import BadName
 
 
 @pytest.mark.parametrize("name", ["workspaceblobstore", "test_datastore", "a1"])

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from azureml_wrapper.errors import BadSchedule
-from azureml_wrapper.recurrence import windows_zones
-from azureml_wrapper.schedule import (
+from azureml_wrapper.publishing.schedule import (
     BATCH_SECONDS,
     OnBlobChange,
     Recurring,
@@ -17,6 +16,7 @@ from azureml_wrapper.schedule import (
     plan,
     windows_name,
 )
+from azureml_wrapper.recurrence import windows_zones
 
 # A Saturday.
 NOW = datetime(2026, 1, 31, 10, 20, 30, 999, tzinfo=timezone.utc)

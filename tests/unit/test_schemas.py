@@ -8,8 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from azureml_wrapper import schemas
-from azureml_wrapper.cli import templates
+from azureml_wrapper.cli import json_schemas, templates
 from azureml_wrapper.cli.starting import STARTS
 from tests.acceptance.conftest import ROOT
 
@@ -17,18 +16,20 @@ URL = "https://raw.githubusercontent.com/VincentCoulombe/azureml_wrapper/main/az
 
 
 def problems(kind, data):
-    validator = Draft202012Validator(json.loads(schemas.file_of(kind).read_text()))
+    validator = Draft202012Validator(json.loads(json_schemas.file_of(kind).read_text()))
     return [error.json_path for error in validator.iter_errors(data)]
 
 
-@pytest.mark.parametrize("kind", schemas.KINDS)
+@pytest.mark.parametrize("kind", json_schemas.KINDS)
 def test_the_files_are_what_the_models_say(kind):
-    assert schemas.file_of(kind).read_text() == schemas.as_text(kind), "run python -m azureml_wrapper.schemas"
-    Draft202012Validator.check_schema(schemas.generate(kind))
+    assert json_schemas.file_of(kind).read_text() == json_schemas.as_text(kind), (
+        "run python -m azureml_wrapper.cli.json_schemas"
+    )
+    Draft202012Validator.check_schema(json_schemas.generate(kind))
 
 
 def test_there_is_a_file_for_each_kind_and_no_other():
-    assert templates.schema_kinds() == sorted(schemas.KINDS)
+    assert templates.schema_kinds() == sorted(json_schemas.KINDS)
 
 
 @pytest.mark.parametrize("kind", STARTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.errors import ScriptNotFound, SnapshotTooLarge
-from azureml_wrapper.snapshot import check_script, check_size
+from azureml_wrapper.snapshots.script_folder import check_script, check_size
 
 MEGABYTE = 1024 * 1024
 

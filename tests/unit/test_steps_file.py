@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from azureml_wrapper import PipelineWrapper
-from azureml_wrapper.config.steps_file import is_steps_file, load_steps
 from azureml_wrapper.errors import BadArgument, BadValue, ConfigError, ConfigSyntax, MissingKey
+from azureml_wrapper.pipeline_files.steps_file import is_steps_file, load_steps
 
 # As the documentation of these files has it: not JSON, because of the dots.
 TEMPLATE = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.config.variables import Blob, ClusterVariables, Variables
 from azureml_wrapper.errors import BadValue, MissingKey
+from azureml_wrapper.pipeline_files.variables import Blob, ClusterVariables, Variables
 
 BLOB = {"BLOB_ACCOUNT_NAME": "acc", "BLOB_CONTAINER_NAME": "box", "BLOB_ACCOUNT_KEY": "hunter2"}
 CLUSTER = "AML_COMPUTE_CLUSTER_"

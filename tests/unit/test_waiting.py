@@ -7,7 +7,7 @@ import time
 import pytest
 
 from azureml_wrapper.errors import RunCanceled, RunFailed, RunTimeout
-from azureml_wrapper.waiting import REASON, TRY, see_through, wait_or_cancel, within
+from azureml_wrapper.runs.waiting import REASON, TRY, see_through, wait_or_cancel, within
 
 
 class Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.errors import BadPipeline
-from azureml_wrapper.wiring import Wires, wire
+from azureml_wrapper.pipelines.wiring import Wires, wire
 
 
 def test_a_chain_passes_folders_on():

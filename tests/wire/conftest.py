@@ -20,8 +20,9 @@ def find_workspace(file):
     from azureml.core import Workspace
 
     from azureml_wrapper import WorkspaceWrapper
-    from azureml_wrapper.connection import Scope, choose_target, connect_local
-    from azureml_wrapper.login import authenticate
+    from azureml_wrapper.connection.credentials import authenticate
+    from azureml_wrapper.connection.local import connect_local
+    from azureml_wrapper.connection.target import Scope, choose_target
 
     scope = WorkspaceWrapper.from_config(file).scope if file else Scope("local", "local", "local")
     if choose_target(scope.subscription_id) == "local":

@@ -9,10 +9,6 @@ import pytest
 from azureml.core import Datastore
 
 from azureml_wrapper import WorkspaceWrapper
-from azureml_wrapper.cloud import datasets
-from azureml_wrapper.cloud.computes import compute_target, read_file
-from azureml_wrapper.cloud.execution import Execution, Order
-from azureml_wrapper.cloud.project import Project
 from azureml_wrapper.errors import (
     BadName,
     MissingInput,
@@ -21,6 +17,10 @@ from azureml_wrapper.errors import (
     UnregisteredCompute,
     UnregisteredDatastore,
 )
+from azureml_wrapper.projects import project_data
+from azureml_wrapper.projects.compute_file import compute_target, read_file
+from azureml_wrapper.projects.execution import Execution, Order
+from azureml_wrapper.projects.project import Project
 
 pytestmark = pytest.mark.local_only
 
@@ -103,26 +103,26 @@ def test_a_compute_may_be_named_and_is_missed_with_near_names(ws, project):
 
 def test_raw_and_working_are_uploaded_and_nothing_else(project, store, capsys):
     (project.folder / "data_blobs" / "notes.txt").write_text("mine")
-    datasets.upload(project, store, "data_blobs")
+    project_data.upload(project, store, "data_blobs")
     assert stored(store) == {"data_blobs/raw/a.txt", "data_blobs/working/images/b.txt"}
     assert "data_blobs/raw: 1 uploaded" in capsys.readouterr().out
-    datasets.upload(project, store, "data_blobs")
+    project_data.upload(project, store, "data_blobs")
     assert "data_blobs/raw: 1 unchanged; 0 bytes" in capsys.readouterr().out
 
 
 def test_what_is_gone_stays_in_the_storage_unless_it_is_asked_for(project, store):
     (project.folder / "data_blobs" / "raw" / "c.txt").write_text("3")
-    datasets.upload(project, store, "d")
+    project_data.upload(project, store, "d")
     (project.folder / "data_blobs" / "raw" / "a.txt").unlink()
-    datasets.upload(project, store, "d")
+    project_data.upload(project, store, "d")
     assert "d/raw/a.txt" in stored(store)
-    datasets.upload(project, store, "d", delete=True)
+    project_data.upload(project, store, "d", delete=True)
     assert stored(store) == {"d/raw/c.txt", "d/working/images/b.txt"}
 
 
 def test_a_project_without_data_is_told(tmp_path, store, capsys):
     (tmp_path / "pipeline").mkdir()
-    datasets.upload(Project.at(tmp_path), store, "d")
+    project_data.upload(Project.at(tmp_path), store, "d")
     assert "no data to upload" in capsys.readouterr().out
     assert stored(store) == set()
 
@@ -133,17 +133,17 @@ def test_a_project_without_data_is_told(tmp_path, store, capsys):
 )
 @pytest.mark.parametrize("mode", ["mount", "download"])
 def test_a_required_folder_and_a_required_file_are_told_apart(ws, project, store, path, told, mode):
-    datasets.upload(project, store, "d")
-    consumed, found = datasets.required(ws, store, "d", path, mode=mode)
+    project_data.upload(project, store, "d")
+    consumed, found = project_data.required(ws, store, "d", path, mode=mode)
     assert (consumed.mechanism, found) == (mode, told)
 
 
 def test_data_that_are_not_in_the_storage_are_missed_with_near_names(ws, project, store):
-    datasets.upload(project, store, "d")
+    project_data.upload(project, store, "d")
     with pytest.raises(MissingInput, match=r"Did you mean 'working/images'\?.*--should-upload-datasets True"):
-        datasets.required(ws, store, "d", "working/image", mode="mount")
+        project_data.required(ws, store, "d", "working/image", mode="mount")
     with pytest.raises(MissingInput, match="Correct --required-datasets-path"):
-        datasets.required(ws, store, "d", "working/images/c", mode="mount")
+        project_data.required(ws, store, "d", "working/images/c", mode="mount")
 
 
 # Orders

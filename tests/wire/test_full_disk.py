@@ -12,7 +12,8 @@ from azureml._vendor.azure_storage.blob._shared.response_handlers import HttpRes
 from azureml.core import Dataset, Experiment, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 
-from azureml_wrapper.connection import Scope, connect_local, variables_restored
+from azureml_wrapper.connection.local import connect_local, variables_restored
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import HOME_VARIABLE
 from tests.waiting import until

@@ -15,8 +15,9 @@ from azureml.core import Experiment
 
 from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
 from azureml_wrapper.cli import folders
-from azureml_wrapper.config.jobs import DatastoreFile, EnvironmentFile
-from azureml_wrapper.connection import LOCAL, local_environment
+from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
+from azureml_wrapper.connection.local import local_environment
+from azureml_wrapper.connection.target import LOCAL
 from azureml_wrapper.errors import (
     BadArgument,
     BadData,
@@ -31,13 +32,13 @@ from azureml_wrapper.errors import (
 )
 from azureml_wrapper.job import kept
 from azureml_wrapper.jobs.folder import states_of
-from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environment
 from azureml_wrapper.jobs.record import JobRecord, read_record
 from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.run import ENDS
+from azureml_wrapper.runs.logs import LogReader
 from tests.waiting import until
 
 # Says what it was given, and leaves a file in each of its places.

@@ -11,7 +11,7 @@ import pytest
 from azureml.core import Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 
-from azureml_wrapper.connection import local_environment
+from azureml_wrapper.connection.local import local_environment
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
@@ -108,7 +108,8 @@ def test_a_job_does_not_write_to_the_run_of_another(ws, run_job, unique, tmp_pat
 
 # MLflow keeps its tracking address for the whole process, so each program is a process of its own.
 WITH_WRAPPER = """
-from azureml_wrapper.connection import Scope, connect
+from azureml_wrapper.connection.target import Scope
+from azureml_wrapper.connection.connections import connect
 ws = connect(Scope(*json.loads(sys.argv[1])), target="local")
 """
 WITH_SDK = """

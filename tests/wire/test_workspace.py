@@ -12,7 +12,8 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.exceptions import ProjectSystemException, UserErrorException, WorkspaceException
 from msrestazure.azure_exceptions import CloudError
 
-from azureml_wrapper.connection import Scope, connect_local, local_authentication
+from azureml_wrapper.connection.local import connect_local, local_authentication
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.local.home import Home
 

@@ -21,8 +21,12 @@ from azureml.data import OutputFileDatasetConfig
 from azureml.pipeline.core import Pipeline
 from azureml.pipeline.steps import PythonScriptStep
 
-from azureml_wrapper import PipelineWrapper, WorkspaceWrapper, connection, local
-from azureml_wrapper.connection import Scope, connect, connect_azure, local_authentication, local_environment
+from azureml_wrapper import PipelineWrapper, WorkspaceWrapper, local
+from azureml_wrapper.connection import connections, sdk_workspace
+from azureml_wrapper.connection.azure import connect_azure
+from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.local import connect_local, local_authentication, local_environment
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadName, ConnectionFailed, LoginFailed
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
@@ -97,7 +101,7 @@ class TestCreating:
 
     def test_a_workspace_of_a_name_that_azure_refuses_is_not_asked_for(self):
         with pytest.raises(BadName, match="no workspace 'a b'"):
-            connection.connect_local(connection.Scope("local", "group", "a b"))
+            connect_local(Scope("local", "group", "a b"))
 
     def test_a_workspace_that_does_not_exist_is_created_once(self, unique, capsys):
         scope, auth = Scope("local", "rg", unique("ws")), local_authentication("local")
@@ -144,12 +148,12 @@ class TestCreating:
             error = RuntimeError("Workspace not found.")
             error.__context__ = RuntimeError()
             error.__context__.response = Answer(text)
-            return connection._says_missing(error)
+            return sdk_workspace._says_missing(error)
 
         assert says_missing('{"error": {"code": "ResourceNotFound", "message": "…"}}')
         assert not says_missing("<html>The proxy knows no such page</html>")
         assert not says_missing("[]")
-        assert not connection._says_missing(RuntimeError("Workspace not found."))
+        assert not sdk_workspace._says_missing(RuntimeError("Workspace not found."))
 
 
 class TestAsWhom:
@@ -260,7 +264,7 @@ def test_the_wrapper_asks_no_more_than_the_raw_sdk(ws, unique, tmp_path, request
             (tmp_path / kind / f"{name}.py").write_text(f"# {kind} {unique()}\n{WRITE}")
 
     def fresh():
-        monkeypatch.setattr(connection, "_connections", {})
+        monkeypatch.setattr(connections, "_connections", {})
         requests.clear()
 
     def wrapped_pipeline(kind):

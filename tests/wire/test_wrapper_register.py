@@ -19,7 +19,7 @@ from azureml_wrapper.errors import (
     UnregisteredDatastore,
     UnregisteredPipeline,
 )
-from azureml_wrapper.publication import find_registered, list_registered
+from azureml_wrapper.publishing.publication import find_registered, list_registered
 from tests.waiting import until
 
 pytestmark = pytest.mark.local_only

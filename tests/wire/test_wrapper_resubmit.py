@@ -9,8 +9,8 @@ from azureml.pipeline.core import PipelineRun
 
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import BadArgument, BadParameter, RunCanceled, RunFailed
-from azureml_wrapper.resubmission import RESUBMITTED_FROM
-from azureml_wrapper.waiting import REASON, TRY
+from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
+from azureml_wrapper.runs.waiting import REASON, TRY
 from tests.waiting import until
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]

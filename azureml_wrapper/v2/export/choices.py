@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from azureml_wrapper import environments
-from azureml_wrapper.computes import Cluster
-from azureml_wrapper.environments import Packages
+from azureml_wrapper.assets import environments
+from azureml_wrapper.assets.compute_targets import Cluster
+from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.errors import BadArgument, BadSchedule, did_you_mean
-from azureml_wrapper.schedule import OnBlobChange, Recurring, Wanted, plan
+from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring, Wanted, plan
 
 REFUSE, POLL, EVENT_GRID = "refuse", "poll", "event-grid"
 BLOB_CHANGES = (REFUSE, POLL, EVENT_GRID)

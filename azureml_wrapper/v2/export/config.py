@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.computes import Cluster
+from azureml_wrapper.assets.compute_targets import Cluster
+from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.config.parameters import PLACEHOLDER
-from azureml_wrapper.environments import Packages
 from azureml_wrapper.errors import BadPipeline
-from azureml_wrapper.snapshot import check_script
+from azureml_wrapper.snapshots.script_folder import check_script
 from azureml_wrapper.v2.export import documents, secrets
 from azureml_wrapper.v2.export.choices import Choices
 from azureml_wrapper.v2.export.content import CONFIG, Content

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from azureml_wrapper.computes import Cluster
+from azureml_wrapper.assets.compute_targets import Cluster
+from azureml_wrapper.assets.environments import SDK_PACKAGE, Packages, _existing, _read_requirements
+from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.config.parameters import to_text
 from azureml_wrapper.config.readers import CoreLoader
-from azureml_wrapper.environments import SDK_PACKAGE, Packages, _existing, _read_requirements
-from azureml_wrapper.names import input_name
+from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring
 from azureml_wrapper.recurrence import WEEK_DAYS
-from azureml_wrapper.schedule import OnBlobChange, Recurring
 from azureml_wrapper.v2.export.choices import POLL, Choices
 from azureml_wrapper.v2.export.names import as_node, free, node_names
 from azureml_wrapper.v2.export.nodes import FOLDER, TABLE, Surroundings, node_of, path_input

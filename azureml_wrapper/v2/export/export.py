@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.training.pipeline import StepsPipeline
+from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
 from azureml_wrapper.v2.export import config, steps_file
 from azureml_wrapper.v2.export.choices import REFUSE, Choices, cluster_of, packages_of, schedule_of
 from azureml_wrapper.v2.export.content import Content

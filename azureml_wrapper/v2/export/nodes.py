@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter
+from azureml_wrapper.pipelines.wiring import OUTPUT_ARGUMENT, Wires
 from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.export.choices import Choices
 from azureml_wrapper.v2.export.names import free
 from azureml_wrapper.v2.export.quoting import quote_argument, quote_json
 from azureml_wrapper.v2.export.texts import BREAK, Command
-from azureml_wrapper.wiring import OUTPUT_ARGUMENT, Wires
 
 if TYPE_CHECKING:
     from azureml_wrapper.config.models import PathInput

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from azureml_wrapper.schedule import OnBlobChange, Recurring
+from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring
 from azureml_wrapper.v2.export.choices import EVENT_GRID, POLL, Choices
 from azureml_wrapper.v2.export.documents import DEFAULT_IMAGE, DEFAULT_PYTHON, computes_of, environments_of
 

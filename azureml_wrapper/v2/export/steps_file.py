@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.computes import Cluster
-from azureml_wrapper.config.steps import ParallelRunEntry
-from azureml_wrapper.config.steps_file import FileStep
-from azureml_wrapper.config.variables import DEFAULT_SKU, ClusterVariables, Variables
-from azureml_wrapper.environments import Packages
+from azureml_wrapper.assets.compute_targets import Cluster
+from azureml_wrapper.assets.environments import Packages
+from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import BadArgument, BadPipeline
-from azureml_wrapper.names import check_compute_name
-from azureml_wrapper.training.builder import datastore_names
+from azureml_wrapper.pipeline_files.builder import datastore_names
+from azureml_wrapper.pipeline_files.entries import ParallelRunEntry
+from azureml_wrapper.pipeline_files.steps_file import FileStep
+from azureml_wrapper.pipeline_files.variables import DEFAULT_SKU, ClusterVariables, Variables
 from azureml_wrapper.v2.export import documents, secrets
 from azureml_wrapper.v2.export.choices import Choices
 from azureml_wrapper.v2.export.content import CONFIG, Content
@@ -23,7 +23,7 @@ from azureml_wrapper.v2.export.steps_nodes import Link, Nodes, links
 from azureml_wrapper.v2.export.texts import to_json, to_yaml
 
 if TYPE_CHECKING:
-    from azureml_wrapper.training.pipeline import StepsPipeline
+    from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
 
 
 def content_of(pipeline: StepsPipeline, folder: Path, choices: Choices) -> Content:
@@ -72,7 +72,7 @@ def _environment(step: FileStep, choices: Choices) -> dict[str, Any]:
 
 
 def _cluster(wanted: ClusterVariables, steps: Sequence[FileStep]) -> Cluster:
-    """As it would be made where it is not there (training/resources.py)."""
+    """As it would be made where it is not there (pipeline_files/resources.py)."""
     most = max(step.entry.node_count for step in steps) if wanted.max_nodes is None else wanted.max_nodes
     return Cluster(vm_size=wanted.sku or DEFAULT_SKU, min_nodes=min(wanted.min_nodes or 0, most), max_nodes=most)
 

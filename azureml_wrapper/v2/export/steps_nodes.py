@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config.steps import INPUT_ARGUMENT, OUTPUT_ARGUMENT, MpiEntry, ParallelRunEntry
-from azureml_wrapper.config.steps_file import FileStep
+from azureml_wrapper.pipeline_files.entries import INPUT_ARGUMENT, OUTPUT_ARGUMENT, MpiEntry, ParallelRunEntry
+from azureml_wrapper.pipeline_files.steps_file import FileStep
 from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.export.names import free, node_names
 from azureml_wrapper.v2.export.nodes import FILE, FOLDER, place_of, relative

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.environments import new_run_configuration
-from azureml_wrapper.lookup import Lookup
-from azureml_wrapper.snapshot import check_size
+from azureml_wrapper.assets.environments import new_run_configuration
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.snapshots.script_folder import check_size
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.commands import Script, Word

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.data import _blob, find_dataset, get_datastore
+from azureml_wrapper.assets.csv_datasets import find_dataset
+from azureml_wrapper.assets.datastores import blob_client, get_datastore
 from azureml_wrapper.errors import BadValue, UnregisteredDataset, did_you_mean
 from azureml_wrapper.messages import hushed, say
 from azureml_wrapper.v2.data import DIRECT, DOWNLOAD, TABLE, UPLOAD, WRITABLE, DataInput, Output, StorePath
@@ -124,12 +125,14 @@ class Data:
         datastore = self.ws.get_default_datastore()
         target = f"{UPLOADS}/{_digest(path)}/{path.name}"
         # Written last, so that an upload that broke off is done again.
-        done = _blob(datastore, f"{UPLOADS}/{_digest(path)}.complete")
+        done = blob_client(datastore, f"{UPLOADS}/{_digest(path)}.complete")
         if not done.exists():
             say(f"Uploading {path} to {datastore.name}.")
             for file, name in _files(path):
                 with file.open("rb") as content:
-                    _blob(datastore, f"{target}/{name}" if name else target).upload_blob(content, overwrite=True)
+                    blob_client(datastore, f"{target}/{name}" if name else target).upload_blob(
+                        content, overwrite=True
+                    )
             done.upload_blob(b"", overwrite=True)
         return datastore, target
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.errors import BadValue
-from azureml_wrapper.lookup import Lookup
-from azureml_wrapper.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.v2.data import DOWNLOAD, DataInput, Literal
 from azureml_wrapper.v2.jobs import CommandJob, Header

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from azureml_wrapper.cli.programs import configured_scope, parse_scope
-from azureml_wrapper.connection import Scope
+from azureml_wrapper.connection.target import Scope
 
 
 def write(file, name):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.cloud.computes import read_file
-from azureml_wrapper.cloud.project import Project, datasets_path
-from azureml_wrapper.computes import Cluster
+from azureml_wrapper.assets.compute_targets import Cluster
 from azureml_wrapper.errors import BadArgument, BadName, ConfigError, ConfigNotFound, ScriptNotFound
+from azureml_wrapper.projects.compute_file import read_file
+from azureml_wrapper.projects.project import Project, datasets_path
 
 CONDA = "name: x\ndependencies:\n  - python=3.10\n"
 

@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from azureml_wrapper.connection import Access, Scope
+from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
-from azureml_wrapper.jobs import logs
-from azureml_wrapper.jobs.client import Client
-from azureml_wrapper.jobs.logs import LogReader
 from azureml_wrapper.jobs.states import TAIL, last_line
+from azureml_wrapper.runs import logs
+from azureml_wrapper.runs.history_client import Client
+from azureml_wrapper.runs.logs import LogReader
 from azureml_wrapper.transfer import http
 
 RUN = "me_1_ab"

@@ -9,14 +9,14 @@ import pytest
 
 from azureml_wrapper import JobWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.projects import parse_overrides
-from azureml_wrapper.config.jobs import JobConfig
+from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
 from azureml_wrapper.job import check_place
-from azureml_wrapper.jobs.ignored import is_sent, protect
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.states import _instant
 from azureml_wrapper.jobs.submission import output_path
-from azureml_wrapper.snapshot import describe_size
+from azureml_wrapper.snapshots.ignore_file import is_sent, protect
+from azureml_wrapper.snapshots.script_folder import describe_size
 
 FIELDS = {
     "ws_name": "w",

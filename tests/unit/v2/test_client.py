@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from azureml_wrapper.connection.credentials import AUTH_VARIABLE, MANAGED_VARIABLES, PRINCIPAL_VARIABLES
 from azureml_wrapper.errors import BadArgument, LoginFailed
-from azureml_wrapper.login import AUTH_VARIABLE, MANAGED_VARIABLES, PRINCIPAL_VARIABLES
 from azureml_wrapper.v2.client import _credential
 
 

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from azureml_wrapper.computes import Cluster
+from azureml_wrapper.assets.compute_targets import Cluster
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, SeveralProblems, WrongType
 from azureml_wrapper.v2 import read
 from azureml_wrapper.v2.references import Reference

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from azureml_wrapper.computes import DEFAULT_SIZE, Cluster, find_compute
+from azureml_wrapper.assets.compute_targets import DEFAULT_SIZE, Cluster, find_compute
+from azureml_wrapper.assets.lookup import Lookup
+from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.config.loader import load
 from azureml_wrapper.config.models import Model, Text
 from azureml_wrapper.config.readers import read
-from azureml_wrapper.lookup import Lookup
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import check_compute_name
 from azureml_wrapper.v2.computes import Compute, create
 from azureml_wrapper.v2.read import read_compute
 

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.steps_file import load_steps
-from azureml_wrapper.config.variables import Variables
+from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import check_experiment_name
+from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
+from azureml_wrapper.pipeline_files.steps_file import load_steps
+from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline, open_workspace
+from azureml_wrapper.pipeline_files.variables import Variables
 from azureml_wrapper.run import ENDS, RunWrapper
-from azureml_wrapper.training.pipeline import StepsPipeline, open_workspace
-from azureml_wrapper.training.resources import set_up_compute, set_up_datastore
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

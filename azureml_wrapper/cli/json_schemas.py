@@ -1,7 +1,7 @@
 """JSON schemas of the configs, for editors: generated from the models, and kept in `config/schemas`.
 
-`python -m azureml_wrapper.schemas` writes them anew. Editors know less than the models: what one value means
-for another, and which files are there, is told when a config is loaded.
+`python -m azureml_wrapper.cli.json_schemas` writes them anew. Editors know less than the models: how values depend on
+each other, and which files exist, is checked when a config is loaded.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from azureml_wrapper.cloud import computes
-from azureml_wrapper.config import jobs, models
+from azureml_wrapper.config import job_models, models
 from azureml_wrapper.config.loader import SCHEMA_KEY
-from azureml_wrapper.config.steps import MpiEntry, ParallelRunEntry, PythonScriptEntry
+from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
+from azureml_wrapper.projects import compute_file
 
-FOLDER = Path(__file__).parent / "config" / "schemas"
+FOLDER = Path(__file__).parents[1] / "config" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What a text may be where a number or a truth value is wanted: it comes from the environment.
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
@@ -68,12 +68,12 @@ _SCHEMAS: dict[str, Callable[[], Schema]] = {
     "pipeline": _of_pipeline,
     "steps": _of_steps,
     "step": lambda: _of_workspace_model(models.StepConfig),
-    "job": lambda: _of_workspace_model(jobs.JobConfig),
+    "job": lambda: _of_workspace_model(job_models.JobConfig),
     "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
-    "compute": lambda: _of_model(computes.ComputeFile),
-    "compute_target": lambda: _of_model(jobs.ComputeFile),
-    "datastore": lambda: _of_model(jobs.DatastoreFile),
-    "environment": lambda: _of_model(jobs.EnvironmentFile),
+    "compute": lambda: _of_model(compute_file.ComputeFile),
+    "compute_target": lambda: _of_model(job_models.ComputeFile),
+    "datastore": lambda: _of_model(job_models.DatastoreFile),
+    "environment": lambda: _of_model(job_models.EnvironmentFile),
 }
 KINDS = tuple(_SCHEMAS)
 

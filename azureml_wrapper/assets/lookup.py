@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.computes import find_compute
-from azureml_wrapper.data import find_dataset
-from azureml_wrapper.environments import find_environment
+from azureml_wrapper.assets.compute_targets import find_compute
+from azureml_wrapper.assets.csv_datasets import find_dataset
+from azureml_wrapper.assets.environments import find_environment
 from azureml_wrapper.errors import (
     NotRegistered,
     UnregisteredCompute,

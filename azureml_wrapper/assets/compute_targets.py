@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
 from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.names import check_compute_name
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

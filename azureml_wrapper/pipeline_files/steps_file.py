@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from azureml_wrapper.config.loader import SCHEMA_KEY, Config, explain, fill_in, read_document
 from azureml_wrapper.config.problems import Problem, show_path, tell
 from azureml_wrapper.config.readers import Document, KeyPath
-from azureml_wrapper.config.steps import TYPES, MpiEntry, ParallelRunEntry, PythonScriptEntry, StepEntry
 from azureml_wrapper.errors import BadValue, MissingKey, WrongType, did_you_mean
+from azureml_wrapper.pipeline_files.entries import TYPES, MpiEntry, ParallelRunEntry, PythonScriptEntry, StepEntry
 
 NOUN = "pipeline"
 # A config of the other kind has these, and no mapping of steps at its top.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 
-from azureml_wrapper.jobs.client import Client
 from azureml_wrapper.jobs.states import log_files
+from azureml_wrapper.runs.history_client import Client
 
 # Read at once, in bytes.
 BLOCK = 2**20

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json, check_in_json, in_json
 from azureml_wrapper.errors import BadArgument
-from azureml_wrapper.paths import Place, assign_paths
+from azureml_wrapper.pipelines.datastore_paths import Place, assign_paths
 
 if TYPE_CHECKING:
     from azureml.core import Run

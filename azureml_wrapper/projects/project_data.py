@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.cloud.project import Project
 from azureml_wrapper.errors import MissingInput, did_you_mean
 from azureml_wrapper.file_paths import DATA, INPUT, RAW, WORKING
 from azureml_wrapper.messages import say
+from azureml_wrapper.projects.project import Project
 from azureml_wrapper.transfer import sync_folder
 
 if TYPE_CHECKING:

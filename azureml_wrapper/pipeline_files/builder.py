@@ -7,17 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.steps import (
+from azureml_wrapper.assets.environments import Packages, step_configuration
+from azureml_wrapper.errors import BadPipeline
+from azureml_wrapper.messages import hushed
+from azureml_wrapper.pipeline_files.entries import (
     INPUT_ARGUMENT,
     OUTPUT_ARGUMENT,
     MpiEntry,
     ParallelRunEntry,
     StepEntry,
 )
-from azureml_wrapper.config.steps_file import FileStep, StepsFile
-from azureml_wrapper.environments import Packages, step_configuration
-from azureml_wrapper.errors import BadPipeline
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.pipeline_files.steps_file import FileStep, StepsFile
 
 if TYPE_CHECKING:
     from azureml.core import Environment, Workspace

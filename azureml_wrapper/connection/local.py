@@ -1,8 +1,4 @@
-"""Which Azure ML answers, and as whom: the only module that sets authentication and addresses.
-
-A config with `subscription_id: "local"`, the variable AZUREML_WRAPPER_TARGET=local or an explicit `target="local"`
-means the local Azure ML; everything else is Azure. Both give a real `azureml.core.Workspace`.
-"""
+"""Finds the local Azure ML, starts it if it does not run, and makes this process and its SDK trust it."""
 
 from __future__ import annotations
 
@@ -14,113 +10,25 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import ConnectionFailed, LoginFailed
-from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.names import check_new_workspace_name
+from azureml_wrapper.assets.names import check_new_workspace_name
+from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of
+from azureml_wrapper.connection.target import LOCAL, Access, Scope
+from azureml_wrapper.errors import ConnectionFailed
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
     from azureml_wrapper.local.home import Home, ServiceInfo
 
-LOCAL = "local"
-TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
 # Where `Workspace.get_mlflow_tracking_uri` finds MLflow's service (azureml/mlflow/__init__.py). Discovery has one
 # address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 # The file of certificates that requests, and so the SDK, trusts.
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
-Target = Literal["azure", "local"]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The three names of a workspace, as every config has them."""
-
-    subscription_id: str
-    resource_group: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Access:
-    """How the services of a workspace are asked without the SDK, whose import takes longer than most answers."""
-
-    address: str
-    token: Callable[[], str] = field(repr=False)
-
-
-_connections: dict[tuple[Any, ...], Workspace] = {}
-_connecting = threading.RLock()
-
-
-def connect(scope: Scope, *, auth: Any = None, target: str | None = None, location: str = "eastus") -> Workspace:
-    """The workspace of that name, connected once per process; created where it does not exist.
-
-    `auth` is an authentication object of the SDK, or the name of one as login.py knows them; for Azure only.
-    Raises `ConnectionFailed` or `LoginFailed`.
-    """
-    where = choose_target(scope.subscription_id, target)
-    key = (scope, where, auth if isinstance(auth, str) else id(auth), *(_local_address() if where == LOCAL else ()))
-    with _connecting:
-        if key not in _connections:
-            _connections[key] = connect_local(scope) if where == LOCAL else connect_azure(scope, auth, location)
-        return _connections[key]
-
-
-def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> Workspace:
-    """The workspace in Azure; it is created where Azure itself says that it does not exist."""
-    # Of a connection to the local service before this one.
-    if "//127.0.0.1:" in os.environ.get(MLFLOW_VARIABLE, ""):
-        del os.environ[MLFLOW_VARIABLE]
-    if auth is None or isinstance(auth, str):
-        from azureml_wrapper.login import authenticate
-
-        auth = authenticate(auth)
-    found = _get(scope, auth)
-    if found is not None:
-        return found
-    from azureml.core import Workspace
-
-    check_new_workspace_name(scope.name)
-    say(f"Workspace {scope.name} does not exist; it is created in {location}. This takes a minute or two.")
-    with _translated(scope):
-        return Workspace.create(**_names(scope, auth), location=location, create_resource_group=True, exist_ok=True)
-
-
-def choose_target(subscription_id: str, target: str | None = None) -> Target:
-    """ "local" or "azure": the explicit argument wins, then AZUREML_WRAPPER_TARGET, then the subscription."""
-    chosen = target or os.environ.get(TARGET_VARIABLE) or (LOCAL if subscription_id == LOCAL else "azure")
-    if chosen not in ("azure", "local"):
-        raise ValueError(f"target is {chosen!r}; allowed are 'azure' and 'local'.")
-    return "local" if chosen == "local" else "azure"
-
-
-def access(scope: Scope, *, target: str | None, address: str) -> Access:
-    """The services of a workspace that was connected before: `address` is where they were then.
-
-    The local service is started where it does not run, and may be on another port by now. In Azure the SDK comes in
-    only where nobody is logged in by `az`. Raises `LoginFailed`.
-    """
-    if choose_target(scope.subscription_id, target) != LOCAL:
-        from azureml_wrapper.login import plain_tokens
-
-        return Access(address, plain_tokens(address))
-    from azureml_wrapper.local import control
-    from azureml_wrapper.local.home import Home
-    from azureml_wrapper.local.tokens import Tokens
-
-    # Not by way of `_start`, which imports the SDK.
-    home = Home()
-    info = control.start(home)
-    _trust(home, info)
-    token = Tokens(info.secret).user(subscription=scope.subscription_id)
-    return Access(_addresses(info).base, lambda: token)
 
 
 def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
@@ -148,7 +56,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
 def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True) -> Workspace:
     """The workspace on the local service, which is started where it does not run."""
     auth = local_authentication(scope.subscription_id, home)
-    found = _get(scope, auth)
+    found = get_workspace(scope, auth)
     if found is not None:
         return found
     if not create:
@@ -159,7 +67,8 @@ def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True
     with warnings.catch_warnings():
         # That the resource group is made as well; here it is no more than a name.
         warnings.simplefilter("ignore", UserWarning)
-        return Workspace.create(**_names(scope, auth), location=LOCAL, create_resource_group=True, show_output=False)
+        names = names_of(scope, auth)
+        return Workspace.create(**names, location=LOCAL, create_resource_group=True, show_output=False)
 
 
 def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
@@ -196,79 +105,26 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     return auth
 
 
-def _names(scope: Scope, auth: Any) -> dict[str, Any]:
-    return {
-        "name": scope.name,
-        "subscription_id": scope.subscription_id,
-        "resource_group": scope.resource_group,
-        "auth": auth,
-    }
-
-
-def _get(scope: Scope, auth: Any) -> Workspace | None:
-    """The workspace, or None where Azure says that there is none; everything else that goes wrong is raised."""
-    from azureml.core import Workspace
-    from azureml.exceptions import ProjectSystemException
-
-    with _translated(scope):
-        try:
-            with hushed():
-                workspace = Workspace.get(**_names(scope, auth))
-        except ProjectSystemException as error:
-            if _says_missing(error):
-                return None
-            raise
-        # Where ARM cannot be reached, the SDK goes on with nothing (azureml/_project/_commands.py, get_workspace).
-        if workspace._workspace_autorest_object is None:
-            raise ConnectionFailed(
-                f"Azure did not answer about workspace {scope.name}. Check the network and the proxy."
-            )
-        return workspace
-
-
-def _says_missing(error: BaseException) -> bool:
-    """Whether ARM's answer was a 404 of its own, not that of a proxy on the way.
-
-    The SDK says "Workspace not found." for every 404 (azureml/_base_sdk_common/common.py, resource_error_handling).
-    """
-    answer = getattr(error.__context__, "response", None)
-    if answer is None or answer.status_code != 404:
-        return False
-    try:
-        return bool(answer.json()["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-@contextlib.contextmanager
-def _translated(scope: Scope) -> Iterator[None]:
-    """What the SDK and its libraries raise about logins and networks becomes one of our two errors."""
-    import requests
-    from azure.core.exceptions import AzureError, ClientAuthenticationError
-    from azureml.exceptions import AuthenticationException, AzureMLException
-    from msrest.exceptions import ClientException
-
-    place = f"workspace {scope.name} of subscription {scope.subscription_id}"
-    try:
-        yield
-    except (AuthenticationException, ClientAuthenticationError) as error:
-        raise LoginFailed(f"Azure refuses the login to {place}: {_first_lines(error)}") from error
-    except (AzureMLException, AzureError, ClientException, requests.RequestException) as error:
-        raise ConnectionFailed(f"Cannot connect to {place}: {_first_lines(error)}") from error
-
-
-def _first_lines(error: Exception) -> str:
-    """An SDK error's own words, without the JSON that it prints after them."""
-    text = str(getattr(error, "message", None) or error).strip()
-    return "\n".join(text.splitlines()[:5])
-
-
-def _local_address() -> tuple[Any, ...]:
+def local_address() -> tuple[Any, ...]:
     """A service that came back on another port is another service to the SDK, which keeps addresses."""
     from azureml_wrapper.local.home import Home
 
     home = Home()
     return home.path, _start(home).port
+
+
+def access_local(scope: Scope) -> Access:
+    """The services of a workspace on the local service, which is started if it does not run; imports no SDK."""
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+    from azureml_wrapper.local.tokens import Tokens
+
+    # Not by way of `_start`, which imports the SDK.
+    home = Home()
+    info = control.start(home)
+    _trust(home, info)
+    token = Tokens(info.secret).user(subscription=scope.subscription_id)
+    return Access(_addresses(info).base, lambda: token)
 
 
 def _start(home: Home) -> ServiceInfo:

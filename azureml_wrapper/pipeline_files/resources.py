@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.computes import Cluster, find_compute, register_compute
-from azureml_wrapper.config.steps import StepEntry
-from azureml_wrapper.config.variables import DEFAULT_SKU, ClusterVariables, Variables
-from azureml_wrapper.data import find_datastore
+from azureml_wrapper.assets.compute_targets import Cluster, find_compute, register_compute
+from azureml_wrapper.assets.datastores import find_datastore
+from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import check_compute_name
+from azureml_wrapper.pipeline_files.entries import StepEntry
+from azureml_wrapper.pipeline_files.variables import DEFAULT_SKU, ClusterVariables, Variables
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.config.steps_file import StepsFile, load_steps
-from azureml_wrapper.config.variables import Variables
-from azureml_wrapper.connection import LOCAL, choose_target
+from azureml_wrapper.connection.target import LOCAL, choose_target
 from azureml_wrapper.errors import ConfigNotFound
 from azureml_wrapper.pipeline import PipelineWrapper
-from azureml_wrapper.training.builder import StepsBuilder, datastore_names
-from azureml_wrapper.training.resources import set_up_compute, set_up_datastore
+from azureml_wrapper.pipeline_files.builder import StepsBuilder, datastore_names
+from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
+from azureml_wrapper.pipeline_files.steps_file import StepsFile, load_steps
+from azureml_wrapper.pipeline_files.variables import Variables
 from azureml_wrapper.workspace import WorkspaceWrapper
 
 if TYPE_CHECKING:

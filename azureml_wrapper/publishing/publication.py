@@ -9,15 +9,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.assets.datastores import get_datastore
+from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
-from azureml_wrapper.data import get_datastore
 from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import as_experiment_name, check_experiment_name
-from azureml_wrapper.paths import Place, assign_paths, to_sdk
-from azureml_wrapper.resubmission import check_texts, defaults_of, paths_of
+from azureml_wrapper.pipelines.datastore_paths import Place, assign_paths, to_sdk
+from azureml_wrapper.publishing.schedule import (
+    BATCH_SECONDS,
+    OnBlobChange,
+    Recurring,
+    next_instants,
+    recurrence_of,
+    utc_now,
+)
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.schedule import BATCH_SECONDS, OnBlobChange, Recurring, next_instants, recurrence_of, utc_now
+from azureml_wrapper.runs.resubmission import check_texts, defaults_of, paths_of
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -1,4 +1,4 @@
-"""Datastores and CSV files: what `register_blob_datastore` and `register_csv` do."""
+"""CSV files as tabular datasets: what `register_csv` does."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean
+from azureml_wrapper.assets.datastores import blob_client, get_datastore
+from azureml_wrapper.errors import BadData
 from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.names import check_datastore_name
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -69,63 +69,6 @@ def _has_line_breaks(text: str, delimiter: str) -> bool:
     # The last row of a sample may be cut within its quotes.
     complete = list(rows)[:-1]
     return any("\n" in cell or "\r" in cell for row in complete for cell in row)
-
-
-def get_datastore(ws: Workspace, name: str) -> Any:
-    """The datastore; `UnregisteredDatastore` with near names where there is none."""
-    found = find_datastore(ws, name)
-    if found is None:
-        known = list(ws.datastores)
-        raise UnregisteredDatastore(
-            f"Workspace {ws.name} has no datastore {name!r}.{did_you_mean(name, known)} "
-            f"There are: {', '.join(known)}."
-        )
-    return found
-
-
-def find_datastore(ws: Workspace, name: str) -> Any:
-    """The datastore of that name, or None."""
-    from azureml.core import Datastore
-    from azureml.exceptions import UserErrorException
-
-    check_datastore_name(name)
-    try:
-        with hushed():
-            return Datastore.get(ws, name)
-    except UserErrorException as error:
-        # The service's words; the SDK has no class of its own for it.
-        if "Could not find datastore" not in str(error):
-            raise
-        return None
-
-
-def register_blob_datastore(ws: Workspace, name: str, container: str, account: str, key: str) -> Any:
-    """The datastore of that name; `AlreadyRegistered` where it exists with another container, account or key."""
-    from azureml.core import Datastore
-
-    # Asked first, for the SDK logs an error where it is there.
-    found = find_datastore(ws, name)
-    if found is None:
-        return Datastore.register_azure_blob_container(
-            ws, datastore_name=name, container_name=container, account_name=account, account_key=key
-        )
-    differing = [
-        what
-        for what, there, wanted in (
-            ("type", getattr(found, "datastore_type", None), "AzureBlob"),
-            ("container", getattr(found, "container_name", None), container),
-            ("account", getattr(found, "account_name", None), account),
-            ("access key", getattr(found, "account_key", None), key),
-        )
-        if there != wanted
-    ]
-    if differing:
-        raise AlreadyRegistered(
-            f"Datastore {name!r} is registered with another {' and another '.join(differing)}; datastores have no "
-            "versions. Use another name, or call unregister_blob_datastore first."
-        )
-    say(f"Datastore {name!r} is registered already, unchanged.")
-    return found
 
 
 def register_csv(
@@ -193,7 +136,7 @@ def _check_stored(datastore: Any, file: str, how: Csv) -> None:
     """Look at the beginning of a file in a datastore."""
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-    blob = _blob(datastore, file)
+    blob = blob_client(datastore, file)
     name = f"{file} of datastore {datastore.name!r}"
     try:
         answer = blob.download_blob(offset=0, length=SAMPLE_BYTES)
@@ -210,22 +153,15 @@ def _check_stored(datastore: Any, file: str, how: Csv) -> None:
 
 def _upload(datastore: Any, source: Path, file: str) -> None:
     with source.open("rb") as content:
-        _blob(datastore, file).upload_blob(content, overwrite=True)
+        blob_client(datastore, file).upload_blob(content, overwrite=True)
 
 
 def _is_there(datastore: Any, file: str, source: Path | None) -> bool:
     """Whether the uploaded file is still in the datastore; one that came there otherwise is not looked at."""
     if source is None:
         return True
-    blob = _blob(datastore, file)
+    blob = blob_client(datastore, file)
     return bool(blob.exists() and blob.get_blob_properties().size == source.stat().st_size)
-
-
-def _blob(datastore: Any, file: str) -> Any:
-    service = getattr(datastore, "blob_service", None)
-    if service is None:
-        raise BadData(f"Datastore {datastore.name!r} is no blob container; register_csv reads and writes only those.")
-    return service.get_blob_client(datastore.container_name, file)
 
 
 def _digest(content: bytes) -> str:

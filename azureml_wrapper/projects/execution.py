@@ -7,16 +7,16 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper import data
-from azureml_wrapper.cloud import computes, datasets
-from azureml_wrapper.cloud.project import Project, datasets_path
-from azureml_wrapper.environments import Packages, register_environment
+from azureml_wrapper.assets import datastores
+from azureml_wrapper.assets.environments import Packages, register_environment
+from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.file_paths import DATA, DATASETS_VARIABLE, INPUT, SCRIPT_VARIABLE
 from azureml_wrapper.jobs.submission import new_run_id, send
 from azureml_wrapper.messages import say
-from azureml_wrapper.names import as_experiment_name, check_experiment_name
+from azureml_wrapper.projects import compute_file, project_data
+from azureml_wrapper.projects.project import Project, datasets_path
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.snapshot import check_sent, check_size
+from azureml_wrapper.snapshots.script_folder import check_sent, check_size
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace
@@ -61,7 +61,7 @@ class Execution:
         self.experiment = check_experiment_name(name)
         self._conda_file = project.conda_file(order.conda_file)
         file = project.compute_file(order.compute)
-        self._compute = computes.read_file(file) if file else order.compute or ""
+        self._compute = compute_file.read_file(file) if file else order.compute or ""
         for sent in filter(None, (self.script, self.config)):
             check_sent(project.pipeline, sent)
         check_size(project.pipeline)
@@ -72,12 +72,14 @@ class Execution:
     def submit(self) -> RunWrapper:
         """Upload the data, make the compute and the environment ready, and start the run."""
         ws, order = self._workspace.ws, self._order
-        store = data.get_datastore(ws, order.datastore_name) if order.datastore_name else ws.get_default_datastore()
+        store = (
+            datastores.get_datastore(ws, order.datastore_name) if order.datastore_name else ws.get_default_datastore()
+        )
         if isinstance(self._compute, str):
             # A wrong name is told before gigabytes are uploaded; what a file describes is made after them.
-            computes.compute_target(ws, self._compute)
+            compute_file.compute_target(ws, self._compute)
         if order.should_upload_datasets:
-            datasets.upload(self._project, store, order.target, delete=order.delete)
+            project_data.upload(self._project, store, order.target, delete=order.delete)
         made = self._configuration(ws, store)
         self._is_sent = True
         return RunWrapper(send(ws, self.experiment, made, run_id=self.run_id, tags={}))
@@ -101,7 +103,7 @@ class Execution:
 
         variables, inputs = {SCRIPT_VARIABLE: self.script}, {}
         if self._order.required_datasets_path:
-            inputs[INPUT], variables[DATASETS_VARIABLE] = datasets.required(
+            inputs[INPUT], variables[DATASETS_VARIABLE] = project_data.required(
                 ws, store, self._order.target, self.required, mode=self._order.mode
             )
             say(f"{DATA}/{variables[DATASETS_VARIABLE]} comes to the job by {self._order.mode}.")
@@ -109,7 +111,7 @@ class Execution:
             source_directory=str(self._project.pipeline),
             script=self.script,
             arguments=[*([self.config] if self.config else []), *self._order.arguments],
-            compute_target=computes.compute_target(ws, self._compute),
+            compute_target=compute_file.compute_target(ws, self._compute),
             environment=self._environment(ws),
             docker_runtime_config=DockerConfiguration(use_docker=True),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.data import get_datastore
+from azureml_wrapper.assets.datastores import get_datastore
 from azureml_wrapper.errors import BadParameter, BadPipeline
 
 if TYPE_CHECKING:

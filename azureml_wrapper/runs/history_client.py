@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from azureml_wrapper.connection import Access, Scope
+from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
 from azureml_wrapper.transfer.http import Answer, Broken, Http, Refusal
 

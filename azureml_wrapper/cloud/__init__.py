@@ -1,1 +1,0 @@
-"""A project in one command: its data, compute, environment and scripts to the cloud, and a script run there."""

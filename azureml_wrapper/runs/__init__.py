@@ -1,0 +1,1 @@
+"""Runs that were submitted: waiting for them, why they failed, their logs, and submitting them again."""
