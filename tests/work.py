@@ -40,3 +40,14 @@ def instructions(database: Database, action: Callable[[], Any]) -> int:
     finally:
         database._connection.set_progress_handler(None, 0)
     return count
+
+
+def statements(database: Database, action: Callable[[], Any]) -> list[str]:
+    """The SQL that `action` runs, with the values in it."""
+    found: list[str] = []
+    database._connection.set_trace_callback(found.append)
+    try:
+        action()
+    finally:
+        database._connection.set_trace_callback(None)
+    return found

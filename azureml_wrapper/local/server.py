@@ -28,6 +28,7 @@ from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.store.migrations import NewerDatabase
 from azureml_wrapper.local.tls import server_context
 
 TLS_HANDSHAKE = 0x16
@@ -166,7 +167,10 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         listener = listen(home, port)
         number: int = listener.getsockname()[1]
         home.write_port(number)
-        context = build_context(home, number)
+        try:
+            context = build_context(home, number)
+        except NewerDatabase as error:
+            raise SystemExit(str(error)) from error
         application = build_application(context)
         context.executor.recover()
         context.pipeline_executor.recover()

@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,15 @@ def test_a_started_service_is_found_and_stopped(home):
     assert control.find(home) is None
     with pytest.raises(requests.ConnectionError):
         requests.get(url(info, "/subscriptions"), timeout=30)
+
+
+def test_a_home_of_a_later_version_is_refused_with_what_to_do(home):
+    home.create()
+    with closing(sqlite3.connect(home.database)) as database:
+        database.execute("PRAGMA user_version = 1000")
+    with pytest.raises(control.ServiceError, match="has version 1000, but this azureml_wrapper reads"):
+        control.start(home)
+    assert "Traceback" not in home.log_file.read_text()
 
 
 def test_processes_that_start_at_the_same_instant_get_one_service(home):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from azureml_wrapper.local.domain.distribution import Distribution, distribution
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.runs import Run
 
 # The file systems' own limit for one name, in bytes.
 NAME_LIMIT = 255
@@ -145,6 +146,15 @@ def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job that is about to be submitted, its run, which is not stored yet, and that run's definition."""
+
+    run: Run
+    definition: dict[str, Any]
+    job: Job
 
 
 class Executor(Protocol):

@@ -20,7 +20,10 @@ class SystemManaged(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class RunPatch:
-    """Changes of a run; `fields` are plain fields of `Run` by name, tags and properties are merged."""
+    """Changes of a run; `fields` are plain fields of `Run` by name, tags and properties are merged.
+
+    `definition` replaces the run's definition, which is stored apart from the run.
+    """
 
     parent_id: str | None = None
     status: RunStatus | None = None
@@ -29,6 +32,7 @@ class RunPatch:
     input_datasets: list[JSON] = field(default_factory=list)
     output_datasets: list[JSON] = field(default_factory=list)
     extra: JSON = field(default_factory=dict)
+    definition: JSON | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:

@@ -83,7 +83,7 @@ class Run:
     """One run of any kind: script, pipeline, step, interactive or child.
 
     `error` and the items of `warnings` have run history's own form (shared between `details` and the run record).
-    `definition` is the run definition as `get_details()` shows it. `requested_failure` is the error with which the
+    Its definition is kept apart (`RunStore.definition`). `requested_failure` is the error with which the
     script of a managed run called `run.fail()`: such a run ends Failed with it, whatever its exit code is. `extra`
     holds what clients write and read back and the service does not look at (`EXTRA_FIELDS`). `params` are what MLflow
     has logged as parameters.
@@ -117,7 +117,6 @@ class Run:
     error: JSON | None = None
     requested_failure: JSON | None = None
     warnings: list[JSON] = field(default_factory=list)
-    definition: JSON | None = None
     input_datasets: list[JSON] = field(default_factory=list)
     output_datasets: list[JSON] = field(default_factory=list)
     extra: JSON = field(default_factory=dict)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.stopping import Policy, read_policy
 
@@ -87,8 +87,8 @@ class Sweeps(Protocol):
 class Children(Protocol):
     """Makes runs of scripts."""
 
-    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> tuple[Run, Job]:
-        """The run of a configuration, not stored yet, and its job; a fault where it cannot be run."""
+    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> NewJob:
+        """The job of a configuration; a fault if it cannot be run."""
 
 
 def arguments_of(values: Values) -> list[str]:

@@ -56,7 +56,7 @@ class StepRuns:
 
     def describe(self, run: Run, job: Job, config: JSON) -> None:
         """Store the run definition of the job."""
-        self._runs.change(run.workspace_id, run.run_id, definition=definition_of(job, config))
+        self._runs.define(run.workspace_id, run.run_id, definition_of(job, config))
 
 
 def _properties(parent: Run, plan: Plan) -> dict[str, str]:

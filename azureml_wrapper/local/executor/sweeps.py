@@ -134,8 +134,8 @@ class SweepExecutor:
         active.running.add(run_id)
         self._runs.change(*active.key, tags=_child_tag(run_id, values))
         try:
-            run, job = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
-            self._runs.add(run)
+            made = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
+            self._runs.add(made.run, made.definition)
         except ServiceFault as fault:
             # There is no run that could tell: its id is taken, or its snapshot has gone meanwhile.
             self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be made: {fault.message}")
@@ -144,9 +144,9 @@ class SweepExecutor:
             return
         self._logs.say(active.parent, "SCHEDULER", f"Scheduled job, id='{run_id}'")
         try:
-            self._executor.submit(job)
+            self._executor.submit(made.job)
         except ServiceFault as fault:
-            self._runs.advance(*_key(run), RunStatus.FAILED, error=fault_error(fault, "hyperdrive"))
+            self._runs.advance(*_key(made.run), RunStatus.FAILED, error=fault_error(fault, "hyperdrive"))
 
     def _ended(self, active: _Active, run: Run) -> None:
         if run.run_id not in active.running:

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import OutOfSpace
+from azureml_wrapper.local.store.migrations import migrate
 
 Row = sqlite3.Row
 Values = Sequence[Any] | dict[str, Any]
 
 
 class Database:
-    """SQL for the stores; `path` may be ":memory:" in unit tests."""
+    """SQL for the stores. Opening a file brings it to today's version first (migrations.py).
+
+    `path` may be ":memory:" in unit tests. Raises `NewerDatabase` if a later version wrote the file.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self._lock = threading.RLock()
@@ -29,6 +33,7 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
             self._connection.execute(f"PRAGMA {pragma}")
+        migrate(self._connection, str(path))
 
     def ensure(self, schema: str) -> None:
         """Create a store's tables where they are missing; called by each store when it is made."""

@@ -11,11 +11,11 @@ from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.odata import Order, parse_filter
 from azureml_wrapper.local.domain.patches import RunPatch, amend
 from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.database import Database, dump
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.query import Query
 from azureml_wrapper.local.store.runs import RunStore
-from tests.work import instructions
+from tests.work import instructions, statements
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NEWEST_FIRST = Order("starttimeutc", descending=True)
@@ -51,9 +51,9 @@ def store(database, clock):
 def add(store, clock):
     """`add("a", parent_id=…)`: a stored run of the workspace `w` and the experiment `e`."""
 
-    def make(run_id, **fields):
+    def make(run_id, *, definition=None, **fields):
         values = {"workspace_id": "w", "experiment": "e", "experiment_id": "e", "created": clock.now(), **fields}
-        return store.add(Run(run_id=run_id, **values))
+        return store.add(Run(run_id=run_id, **values), definition)
 
     return make
 
@@ -133,13 +133,34 @@ def test_interactive_runs_are_not_managed(add):
 def test_a_run_is_stored_whole(store, add):
     run = add(
         "a",
-        tags={"k": "ü"},
         definition={"script": "x.py"},
+        tags={"k": "ü"},
         warnings=[{"message": "w"}],
         run_type_v2={"traits": ["t"]},
         extra={"options": {}},
     )
     assert store.get("w", "a") == run
+    assert store.definition("w", "a") == {"script": "x.py"}
+
+
+def test_a_definition_is_written_once_and_read_only_when_asked_for(database, store, add):
+    """It is two thirds of a run, and a step's run is written eight times and read thirteen times."""
+
+    def live():
+        store.define("w", "a", {"script": "marked.py"})
+        for status in (RunStatus.PREPARING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.FINALIZING):
+            store.advance("w", "a", status)
+        store.change("w", "a", tags={"k": "v"})
+        store.advance("w", "a", RunStatus.COMPLETED)
+
+    add("a")
+    assert len([sql for sql in statements(database, live) if "marked.py" in sql]) == 1
+    assert "marked.py" not in dump(database.all("SELECT body FROM runs")[0]["body"])
+
+
+def test_a_run_without_a_definition_has_none(store, add):
+    add("a")
+    assert store.definition("w", "a") is None
 
 
 def test_an_id_is_used_once_in_a_workspace(add):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.jobs import Job, NewJob
 from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, read_sweep
@@ -45,9 +45,9 @@ class Children:
             parent_id=parent.run_id,
             run_type="azureml.scriptrun",
         )
-        return run, Job(
-            workspace_id=W, run_id=run_id, target="c", snapshot_id=snapshot_id, arguments=tuple(config["arguments"])
-        )
+        arguments = tuple(config["arguments"])
+        job = Job(workspace_id=W, run_id=run_id, target="c", snapshot_id=snapshot_id, arguments=arguments)
+        return NewJob(run=run, definition=config, job=job)
 
 
 class Bench:
@@ -225,8 +225,8 @@ def test_a_run_that_does_badly_is_ended_when_it_logs(bench):
 
 
 def test_a_run_that_cannot_be_made_counts_as_a_failed_one(bench):
-    taken, _ = Children().make(bench.runs.add(replace(SOME, run_id="other")), f"{HD}_0", {"arguments": []}, None)
-    bench.runs.add(taken)
+    taken = Children().make(bench.runs.add(replace(SOME, run_id="other")), f"{HD}_0", {"arguments": []}, None)
+    bench.runs.add(taken.run)
     bench.begin(values=(1, 2))
     assert bench.begun == ["1"]
     bench.end(1)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict
+from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
-from azureml_wrapper.local.domain.runs import Experiment, Run
+from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.execution import invocation, wire
-from azureml_wrapper.local.services.execution.newruns import address, new_run
+from azureml_wrapper.local.services.execution.newruns import address, new_job
 
 # The words that the SDK puts into the address where nobody chose an id.
 _NO_ID = ("", "None")
@@ -21,22 +22,20 @@ _NO_ID = ("", "None")
 def submit(context: Context, request: Request) -> Response:
     """Run a script of a snapshot."""
     submission = wire.read_submission(request.json_object())
-    run = _new_run(context, request, submission)
-    job = wire.job(submission, request.workspace_id, run.run_id)
+    made = _new_job(context, request, submission)
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
-    context.runs.add(run)
-    context.executor.submit(job)
-    return json_response({"runId": run.run_id})
+    context.runs.add(made.run, made.definition)
+    context.executor.submit(made.job)
+    return json_response({"runId": made.run.run_id})
 
 
 def prepare_local(context: Context, request: Request) -> Response:
     """A run on the machine of the user: answer with what the SDK starts there."""
     body = invocation.read_definition(request.headers.get("content-type", ""), request.body)
     submission = wire.read_submission(body)
-    run = _new_run(context, request, submission)
-    wire.job(submission, request.workspace_id, run.run_id)
-    context.runs.add(run)
+    made = _new_job(context, request, submission)
+    run = context.runs.add(made.run, made.definition)
     address = f"{_address(context, request, run.experiment, run.run_id)}/start"
     token = context.tokens.run(request.workspace_id, run.run_id)
     return Response(invocation.archive(address, token, submission.config), media_type="application/zip")
@@ -63,13 +62,13 @@ def cancel(context: Context, request: Request) -> Response:
     return json_response({"runId": run.run_id})
 
 
-def _new_run(context: Context, request: Request, submission: wire.Submission) -> Run:
+def _new_job(context: Context, request: Request, submission: wire.Submission) -> NewJob:
     experiment = _experiment(context, request)
     run_id = _run_id(context, request, experiment)
     if submission.parent_id:
         context.runs.get(request.workspace_id, submission.parent_id)
         context.guard_run(request.identity, request.workspace_id, submission.parent_id)
-    return new_run(
+    return new_job(
         context,
         context.environments,
         workspace=request.workspace,

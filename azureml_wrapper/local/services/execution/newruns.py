@@ -7,7 +7,7 @@ from typing import Protocol
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, azure_time
 from azureml_wrapper.local.domain.environments import normalise
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.services.execution import wire
@@ -33,7 +33,7 @@ class Stores(Protocol):
     def workspaces(self) -> WorkspaceStore: ...
 
 
-def new_run(
+def new_job(
     stores: Stores,
     environments: EnvironmentStore,
     *,
@@ -41,11 +41,11 @@ def new_run(
     experiment: Experiment,
     run_id: str,
     submission: wire.Submission,
-) -> Run:
-    """The run, not stored yet."""
+) -> NewJob:
+    """The run of a submission, not stored yet, with its definition and its job."""
     workspace_id = workspace.workspace_id
     version = _environment_version(stores, environments, workspace_id, submission.config)
-    return Run(
+    run = Run(
         workspace_id=workspace_id,
         run_id=run_id,
         experiment=experiment.name,
@@ -58,8 +58,9 @@ def new_run(
         uuid=stores.ids.guid(),
         cancel_uri=f"{address(stores, workspace, experiment.name, run_id)}/cancel",
         properties=wire.properties(submission, _snapshot_properties(stores, workspace_id, submission)),
-        definition=wire.definition(submission.config, workspace, version),
     )
+    definition = wire.definition(submission.config, workspace, version)
+    return NewJob(run=run, definition=definition, job=wire.job(submission, workspace_id, run_id))
 
 
 def address(stores: Stores, workspace: Workspace, experiment: str, run_id: str) -> str:
@@ -73,14 +74,14 @@ class ScriptRuns:
     def __init__(self, stores: Stores, environments: EnvironmentStore) -> None:
         self._stores, self._environments = stores, environments
 
-    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> tuple[Run, Job]:
-        """The run of a configuration, and its job; a fault where the local service cannot run it."""
+    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> NewJob:
+        """The job of a configuration; a fault if the local service cannot run it."""
         workspace = self._stores.workspaces.by_id(parent.workspace_id)
         submission = wire.read_submission(
             {"configuration": config, "snapshotId": snapshot_id, "parentRunId": parent.run_id}
         )
         experiment = Experiment(experiment_id=parent.experiment_id, name=parent.experiment, created=parent.created)
-        run = new_run(
+        return new_job(
             self._stores,
             self._environments,
             workspace=workspace,
@@ -88,7 +89,6 @@ class ScriptRuns:
             run_id=run_id,
             submission=submission,
         )
-        return run, wire.job(submission, parent.workspace_id, run_id)
 
 
 def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Submission) -> dict[str, str]:

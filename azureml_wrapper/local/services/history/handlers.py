@@ -113,7 +113,10 @@ def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run
         raise Invalid(f"Run {run_id} has the parent {found.parent_id}; it cannot be moved to {patch.parent_id}.")
     if found.is_managed and patch.status not in (None, found.status):
         raise SystemManaged()
-    return _advanced(context, context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch)), patch)
+    changed = context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch))
+    if patch.definition is not None:
+        context.runs.define(request.workspace_id, run_id, patch.definition)
+    return _advanced(context, changed, patch)
 
 
 def _create(context: Context, request: Request, run_id: str, patch: RunPatch) -> Run:
@@ -122,7 +125,7 @@ def _create(context: Context, request: Request, run_id: str, patch: RunPatch) ->
         context.guard_run(request.identity, request.workspace_id, patch.parent_id)
         context.runs.get(request.workspace_id, patch.parent_id)
     run = _blank(context, request, run_id, patch.parent_id)
-    return _advanced(context, context.runs.add(amend(run, patch)), patch)
+    return _advanced(context, context.runs.add(amend(run, patch), patch.definition), patch)
 
 
 def _advanced(context: Context, run: Run, patch: RunPatch) -> Run:
@@ -161,4 +164,5 @@ def _details(context: Context, request: Request, run: Run) -> Response:
     place = of_run(run.run_id)
     paths = [path for folder in LOG_FOLDERS for path in context.artifacts.paths(request.workspace, place, folder)]
     logs = {path: context.artifacts.url(request.workspace, place, path) for path in paths}
-    return json_response(wire.details(run, logs))
+    definition = context.runs.definition(request.workspace_id, run.run_id)
+    return json_response(wire.details(run, definition, logs))

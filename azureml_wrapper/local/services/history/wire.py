@@ -30,7 +30,6 @@ _PLAIN_FIELDS = {
     "scriptName": "script",
     "runType": "run_type",
     "runTypeV2": "run_type_v2",
-    "runDefinition": "definition",
 }
 
 
@@ -88,7 +87,7 @@ def _identity(record: Run) -> JSON:
     }
 
 
-def details(record: Run, log_files: Mapping[str, str]) -> JSON:
+def details(record: Run, definition: JSON | None, log_files: Mapping[str, str]) -> JSON:
     """What `get_details()` shows, in Azure's order; the SDK leaves out what is null."""
     return {
         "runId": record.run_id,
@@ -103,7 +102,7 @@ def details(record: Run, log_files: Mapping[str, str]) -> JSON:
         "properties": record.properties,
         "inputDatasets": record.input_datasets,
         "outputDatasets": record.output_datasets,
-        "runDefinition": record.definition,
+        "runDefinition": definition,
         "logFiles": dict(log_files),
         "submittedBy": record.submitted_by or "local",
     }
@@ -140,12 +139,13 @@ def read_patch(body: JSON) -> RunPatch:
         input_datasets=object_list(body.get("inputDatasets"), "inputDatasets"),
         output_datasets=object_list(body.get("outputDatasets"), "outputDatasets"),
         extra={name: body[name] for name in EXTRA_FIELDS if body.get(name) is not None},
+        definition=an_object(body, "runDefinition") if body.get("runDefinition") is not None else None,
         fields=fields,
     )
 
 
 def _plain(body: JSON, name: str) -> Any:
-    if name in ("runTypeV2", "runDefinition"):
+    if name == "runTypeV2":
         return an_object(body, name)
     return bool(body[name]) if name == "hidden" else text(body, name)
 
