@@ -28,23 +28,23 @@ from azureml_wrapper.local.services.arm import routes as arm
 from azureml_wrapper.local.services.artifact import routes as artifact
 from azureml_wrapper.local.services.blob import routes as blob
 from azureml_wrapper.local.services.compute import routes as compute
-from azureml_wrapper.local.services.content import routes as content
+from azureml_wrapper.local.services.content import handlers as content
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.credential import routes as credential
+from azureml_wrapper.local.services.credential import handlers as credential
 from azureml_wrapper.local.services.dataset import routes as dataset
-from azureml_wrapper.local.services.datastore import routes as datastore
-from azureml_wrapper.local.services.discovery import routes as discovery
+from azureml_wrapper.local.services.datastore import handlers as datastore
+from azureml_wrapper.local.services.discovery import handlers as discovery
 from azureml_wrapper.local.services.environment import routes as environment
 from azureml_wrapper.local.services.execution import routes as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
-from azureml_wrapper.local.services.experiment import routes as experiment
+from azureml_wrapper.local.services.experiment import handlers as experiment
 from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.hyperdrive import routes as hyperdrive
-from azureml_wrapper.local.services.metric import routes as metric
+from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import routes as mlflow
-from azureml_wrapper.local.services.model import routes as model
+from azureml_wrapper.local.services.model import handlers as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
-from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.accounts import AccountStore, Signatures
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
@@ -64,11 +64,10 @@ from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.secrets import SecretStore
-from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
-from azureml_wrapper.local.studio import routes as studio
+from azureml_wrapper.local.studio import handlers as studio
 from azureml_wrapper.local.tokens import Tokens
 
 # What a bearer token opens. COVERAGE.md is made from this tuple.

@@ -38,7 +38,8 @@ def text() -> str:
 
 def _section(service: ModuleType) -> str:
     table = ["| method | path | what |", "| --- | --- | --- |", *_rows(service.ROUTES)]
-    head = [f"## {service.__name__.split('.')[-2]}", "", _first_line(service), ""]
+    package = sys.modules[service.__package__ or ""]
+    head = [f"## {package.__name__.rpartition('.')[2]}", "", _first_line(package), ""]
     return "\n".join([*head, *(table if service.ROUTES else ["Nothing yet."]), ""])
 
 

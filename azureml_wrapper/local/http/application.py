@@ -33,8 +33,7 @@ from azureml_wrapper.local.domain.errors import (
     Unsupported,
 )
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.http.envelope import error_response
-from azureml_wrapper.local.http.messages import Request
+from azureml_wrapper.local.http.messages import Request, error_response
 from azureml_wrapper.local.http.routing import Match, Router
 from azureml_wrapper.local.tokens import BadToken, Identity, Tokens
 

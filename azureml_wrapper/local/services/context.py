@@ -11,7 +11,7 @@ from azureml_wrapper.local.domain.schedules import Scheduler
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.http.waiting import Waiting
-from azureml_wrapper.local.store.accounts import AccountStore
+from azureml_wrapper.local.store.accounts import AccountStore, Signatures
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blocks import BlockStore
 from azureml_wrapper.local.store.documents import Documents
@@ -23,7 +23,6 @@ from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.secrets import SecretStore
-from azureml_wrapper.local.store.signatures import Signatures
 from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore
 from azureml_wrapper.local.tokens import Identity

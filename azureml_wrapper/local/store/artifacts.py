@@ -9,9 +9,9 @@ from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.store.accounts import Signatures
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.query import Page
-from azureml_wrapper.local.store.signatures import Signatures
 
 PAGE_SIZE = 1000
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 
 def blob_of(name: str, status: os.stat_result) -> Blob:
@@ -40,3 +44,93 @@ def file_time(nanoseconds: int) -> datetime:
 def _instant(seconds: int) -> datetime:
     """Files that came together have the same second: a page of a listing asks for thousands."""
     return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes; blocks are shared until one side is written to, where the file system can (btrfs, XFS)."""
+    if not hasattr(os, "copy_file_range"):
+        shutil.copyfile(source, target)
+        return
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        left = os.fstat(reader.fileno()).st_size
+        try:
+            while left > 0 and (done := os.copy_file_range(reader.fileno(), writer.fileno(), left)):
+                left -= done
+        except OSError:
+            # Between file systems, or on one that has no such call. A full disk fails again.
+            shutil.copyfile(source, target)
+
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS blob_notes (
+    account   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    etag      TEXT NOT NULL,
+    created   TEXT NOT NULL,
+    body      TEXT NOT NULL,
+    PRIMARY KEY (account, container, name, etag)
+) WITHOUT ROWID;
+"""
+_ASK_AT_ONCE = 500
+
+
+class BlobNotes:
+    """A note for each blob that has more to say than its file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def add(self, account: str, container: str, blob: Blob) -> None:
+        body = {
+            "headers": dict(blob.headers),
+            "metadata": dict(blob.metadata),
+            "md5": blob.md5,
+            "kind": blob.kind,
+            "blocks": blob.blocks,
+        }
+        self._database.execute(
+            "INSERT OR REPLACE INTO blob_notes VALUES (?, ?, ?, ?, ?, ?)",
+            (account, container, blob.name, blob.etag, blob.created.isoformat(), dump(body)),
+        )
+
+    def forget(self, account: str, container: str, name: str, *, but: str = "") -> None:
+        """Drop the notes of all ETags of the blob except `but`."""
+        self._database.execute(
+            "DELETE FROM blob_notes WHERE account = ? AND container = ? AND name = ? AND etag <> ?",
+            (account, container, name, but),
+        )
+
+    def forget_container(self, account: str, container: str) -> None:
+        self._database.execute("DELETE FROM blob_notes WHERE account = ? AND container = ?", (account, container))
+
+    def fill(self, account: str, container: str, blobs: Sequence[Blob]) -> list[Blob]:
+        """The blobs, each with its note where it has one."""
+        notes: dict[tuple[str, str], Row] = {}
+        for start in range(0, len(blobs), _ASK_AT_ONCE):
+            rows = self._rows(account, container, [blob.name for blob in blobs[start : start + _ASK_AT_ONCE]])
+            notes.update({(row["name"], row["etag"]): row for row in rows})
+        return [_noted(blob, notes.get((blob.name, blob.etag))) for blob in blobs]
+
+    def _rows(self, account: str, container: str, names: Sequence[str]) -> Iterable[Row]:
+        marks = ", ".join("?" * len(names))
+        return self._database.all(
+            f"SELECT * FROM blob_notes WHERE account = ? AND container = ? AND name IN ({marks})",  # noqa: S608
+            (account, container, *names),
+        )
+
+
+def _noted(blob: Blob, note: Row | None) -> Blob:
+    if note is None:
+        return blob
+    body = load(note["body"])
+    return replace(
+        blob,
+        created=datetime.fromisoformat(note["created"]),
+        headers=body["headers"],
+        metadata=body["metadata"],
+        md5=body["md5"],
+        kind=body["kind"],
+        blocks=tuple((block, size) for block, size in body["blocks"]),
+    )

@@ -29,8 +29,7 @@ from azureml_wrapper.local.domain.storage import (
     check_account_name,
     check_container_name,
 )
-from azureml_wrapper.local.store.blobfiles import blob_of, file_time, folder_etag, own_properties
-from azureml_wrapper.local.store.blobnotes import BlobNotes
+from azureml_wrapper.local.store.blobfiles import BlobNotes, blob_of, file_time, folder_etag, own_properties
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry
 from azureml_wrapper.local.store.database import Database
 

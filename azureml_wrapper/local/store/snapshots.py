@@ -17,7 +17,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
-from azureml_wrapper.local.store.copying import copy_file
+from azureml_wrapper.local.store.blobfiles import copy_file
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 SCHEMA = """

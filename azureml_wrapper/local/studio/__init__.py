@@ -1,0 +1,1 @@
+"""The web pages. Their addresses hold the key that opens them, and are those of azureml/core/_portal.py."""

@@ -11,6 +11,7 @@ from functools import wraps
 from azureml_wrapper.local.domain.errors import NotFound, ServiceFault, Unauthenticated
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, file_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.studio import files, views
 from azureml_wrapper.local.studio.pages import html_response
@@ -133,3 +134,14 @@ def _workspace(context: Context, request: Request) -> Workspace:
     if found is None:
         raise NotFound(f"wsid {given!r} names no workspace.")
     return context.workspaces.get(*found.groups())
+
+
+ROUTES = (
+    Route("GET", "/studio/{key}", show_workspace, public=True),
+    Route("GET", "/studio/{key}/runs", show_runs, public=True),
+    Route("GET", "/studio/{key}/runs/{run}", show_run, public=True),
+    Route("GET", "/studio/{key}/runs/{run}/files/{path:rest}", show_file, public=True),
+    Route("GET", "/studio/{key}/experiments/id/{experiment}", show_experiment, public=True),
+    Route("GET", "/studio/{key}/experiments/{experiment}", show_experiment, public=True),
+    Route("GET", "/studio/{key}/{path:rest}", show_nothing, public=True),
+)

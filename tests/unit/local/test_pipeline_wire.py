@@ -22,7 +22,7 @@ from azureml_wrapper.local.domain.pipelines import (
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
 from azureml_wrapper.local.domain.storage import Datastore
-from azureml_wrapper.local.http.envelope import error_response
+from azureml_wrapper.local.http.messages import error_response
 from azureml_wrapper.local.services.pipelines import wire
 from azureml_wrapper.local.store.documents import Document
 

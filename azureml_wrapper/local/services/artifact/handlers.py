@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path
+from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
 from azureml_wrapper.local.http.bodies import object_list, text
@@ -25,7 +25,7 @@ def list_artifacts(context: Context, request: Request) -> Response:
 
 def list_contents(context: Context, request: Request) -> Response:
     """Files below a folder, each with an address to read it at; no file is no error."""
-    return json_response(contents(context, request, _page(context, request)))
+    return json_response(_contents(context, request, _page(context, request)))
 
 
 def get_artifact(context: Context, request: Request) -> Response:
@@ -34,7 +34,7 @@ def get_artifact(context: Context, request: Request) -> Response:
 
 def get_content(context: Context, request: Request) -> Response:
     found = context.artifacts.get(request.workspace, _place(request), request["path"])
-    return json_response(content(context, request, found))
+    return json_response(_content(context, request, found))
 
 
 def get_write_address(context: Context, request: Request) -> Response:
@@ -50,7 +50,7 @@ def get_write_address(context: Context, request: Request) -> Response:
 def create_artifacts(context: Context, request: Request) -> Response:
     if request.query.get("datastorename"):
         raise Unsupported("The local service keeps artifacts in its own store only; leave datastore_name out.")
-    return announce(context, request, _place(request))
+    return _announce(context, request, _place(request))
 
 
 def delete_artifact(context: Context, request: Request) -> Response:
@@ -83,7 +83,7 @@ def upload(context: Context, request: Request) -> Response:
     return json_response(wire.artifact(stored))
 
 
-def announce(context: Context, request: Request, place: Place) -> Response:
+def _announce(context: Context, request: Request, place: Place) -> Response:
     """Check that files may be uploaded, and give the addresses to upload them at."""
     items = object_list(request.json_object().get("paths"), "paths", BATCH_LIMIT)
     paths = [text(item, "path") or "" for item in items]
@@ -102,13 +102,13 @@ def announce(context: Context, request: Request, place: Place) -> Response:
     return json_response(answer)
 
 
-def content(context: Context, request: Request, artifact: Artifact) -> wire.JSON:
+def _content(context: Context, request: Request, artifact: Artifact) -> wire.JSON:
     address = context.artifacts.url(request.workspace, artifact.place, artifact.path)
     return wire.content(artifact.place, artifact.path, address)
 
 
-def contents(context: Context, request: Request, found: Page[Artifact]) -> wire.JSON:
-    return wire.page(found, lambda artifact: content(context, request, artifact))
+def _contents(context: Context, request: Request, found: Page[Artifact]) -> wire.JSON:
+    return wire.page(found, lambda artifact: _content(context, request, artifact))
 
 
 def _page(context: Context, request: Request) -> Page[Artifact]:
@@ -120,3 +120,37 @@ def _page(context: Context, request: Request) -> Page[Artifact]:
 
 def _place(request: Request) -> Place:
     return Place(request["origin"], request["container"])
+
+
+def list_run_artifacts(context: Context, request: Request) -> Response:
+    return json_response(wire.page(_page_of_run(context, request)))
+
+
+def list_run_contents(context: Context, request: Request) -> Response:
+    return json_response(_contents(context, request, _page_of_run(context, request)))
+
+
+def get_run_content(context: Context, request: Request) -> Response:
+    return json_response(_content(context, request, _find_of_run(context, request)))
+
+
+def get_run_address(context: Context, request: Request) -> Response:
+    return json_response(_content(context, request, _find_of_run(context, request))["contentUri"])
+
+
+def create_run_artifacts(context: Context, request: Request) -> Response:
+    return _announce(context, request, of_run(context.runs.get(request.workspace_id, request["run_id"]).run_id))
+
+
+def _find_of_run(context: Context, request: Request) -> Artifact:
+    return context.artifacts.get(request.workspace, of_run(request["run_id"]), _path_of_run(request))
+
+
+def _page_of_run(context: Context, request: Request) -> Page[Artifact]:
+    place, prefix = of_run(request["run_id"]), _path_of_run(request)
+    return context.artifacts.page(request.workspace, place, prefix, request.query.get("continuationtoken", ""))
+
+
+def _path_of_run(request: Request) -> str:
+    """The SDK has it in the address, azureml-mlflow behind it."""
+    return request.parameters.get("path") or request.query.get("path", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
-from azureml_wrapper.local.services.artifact import handlers, runs
+from azureml_wrapper.local.services.artifact import handlers
 
 _ALL = "/artifact/v2.0{workspace_scope}/artifacts"
 _PLACE = "{origin}/{container}"
@@ -13,16 +13,16 @@ _FILE = "{origin}/{container}/{path:rest}"
 def _of_run(parent: str) -> tuple[Route, ...]:
     artifacts = f"/history/v1.0{{workspace_scope}}/{parent}/runs/{{run_id}}/artifacts"
     return (
-        Route("GET", artifacts, runs.list_artifacts),
-        Route("GET", f"{artifacts}/path/{{path:rest}}", runs.list_artifacts),
-        Route("GET", f"{artifacts}/contentinfo/{{path:rest}}", runs.get_content),
-        Route("GET", f"{artifacts}/artifacturi/{{path:rest}}", runs.get_address),
-        Route("GET", f"{artifacts}/prefix/contentinfo/{{path:rest}}", runs.list_contents),
-        Route("GET", f"{artifacts}/path", runs.list_artifacts),
-        Route("GET", f"{artifacts}/contentinfo", runs.get_content),
-        Route("GET", f"{artifacts}/artifacturi", runs.get_address),
-        Route("GET", f"{artifacts}/prefix/contentinfo", runs.list_contents),
-        Route("POST", f"{artifacts}/batch/metadata", runs.create_artifacts),
+        Route("GET", artifacts, handlers.list_run_artifacts),
+        Route("GET", f"{artifacts}/path/{{path:rest}}", handlers.list_run_artifacts),
+        Route("GET", f"{artifacts}/contentinfo/{{path:rest}}", handlers.get_run_content),
+        Route("GET", f"{artifacts}/artifacturi/{{path:rest}}", handlers.get_run_address),
+        Route("GET", f"{artifacts}/prefix/contentinfo/{{path:rest}}", handlers.list_run_contents),
+        Route("GET", f"{artifacts}/path", handlers.list_run_artifacts),
+        Route("GET", f"{artifacts}/contentinfo", handlers.get_run_content),
+        Route("GET", f"{artifacts}/artifacturi", handlers.get_run_address),
+        Route("GET", f"{artifacts}/prefix/contentinfo", handlers.list_run_contents),
+        Route("POST", f"{artifacts}/batch/metadata", handlers.create_run_artifacts),
     )
 
 

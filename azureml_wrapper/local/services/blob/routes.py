@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.http.application import Door
 from azureml_wrapper.local.http.routing import Route, Router
-from azureml_wrapper.local.services.blob import blocks, containers, handlers, wire
+from azureml_wrapper.local.services.blob import containers, handlers, wire
 from azureml_wrapper.local.services.blob.access import authenticator
 from azureml_wrapper.local.services.context import Context
 
@@ -26,9 +26,9 @@ ROUTES = (
     Route("HEAD", _BLOB, handlers.head_blob, {"comp": None}),
     Route("PUT", _BLOB, handlers.put_blob, {"comp": None, "restype": None}, streams=True),
     Route("DELETE", _BLOB, handlers.delete_blob, {"comp": None, "restype": None}),
-    Route("PUT", _BLOB, blocks.put_block, {"comp": "block"}, streams=True),
-    Route("PUT", _BLOB, blocks.put_block_list, {"comp": "blocklist"}),
-    Route("GET", _BLOB, blocks.get_block_list, {"comp": "blocklist"}),
+    Route("PUT", _BLOB, handlers.put_block, {"comp": "block"}, streams=True),
+    Route("PUT", _BLOB, handlers.put_block_list, {"comp": "blocklist"}),
+    Route("GET", _BLOB, handlers.get_block_list, {"comp": "blocklist"}),
     Route("PUT", _BLOB, handlers.append_block, {"comp": "appendblock"}, streams=True),
     *(Route(method, _BLOB, handlers.head_blob, {"comp": "metadata"}) for method in ("GET", "HEAD")),
     Route("PUT", _BLOB, handlers.set_metadata, {"comp": "metadata"}),

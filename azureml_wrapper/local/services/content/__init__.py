@@ -1,0 +1,1 @@
+"""Snapshots of script folders (contract: azureml/_restclient/snapshots_client.py)."""

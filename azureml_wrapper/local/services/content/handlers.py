@@ -12,6 +12,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.snapshots import check_snapshot_id, read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.content import wire
 from azureml_wrapper.local.services.context import Context
 
@@ -96,3 +97,16 @@ def _account(request: Request) -> str:
 
 def _container(request: Request) -> str:
     return f"snapshots-{request.workspace_id}"
+
+
+_V1 = "/content/v1.0{workspace_scope}/snapshots"
+_V2 = "/content/v2.0{workspace_scope}/snapshots"
+
+ROUTES = (
+    Route("GET", _V1 + "/latest/metadata", get_latest),
+    Route("GET", _V1 + "/{snapshot_id}/metadata", get_snapshot),
+    Route("POST", _V2 + "/getblob", get_upload_addresses),
+    Route("POST", _V2 + "/archive", take_archive, streams=True),
+    Route("POST", _V2 + "/{snapshot_id}", create_snapshot),
+    Route("POST", _V2 + "/{snapshot_id}/zip", zip_snapshot, reads=True),
+)

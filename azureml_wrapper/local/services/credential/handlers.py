@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.secrets import check_secret
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.credential import wire
 
@@ -53,3 +54,16 @@ def delete_secret(context: Context, request: Request) -> Response:
     """Delete one secret."""
     context.secrets.delete(request.workspace_id, request["secret"])
     return empty()
+
+
+ALL = "/credential/v2.0{workspace_scope}/secrets"
+
+ROUTES = (
+    Route("PUT", ALL, put_secret),
+    Route("GET", ALL, list_secrets),
+    Route("PUT", ALL + ":putbatch", put_secrets),
+    Route("POST", ALL + ":getbatch", get_secrets, reads=True),
+    Route("POST", ALL + ":deletebatch", delete_secrets),
+    Route("GET", ALL + "/{secret}", get_secret),
+    Route("DELETE", ALL + "/{secret}", delete_secret),
+)

@@ -1,0 +1,1 @@
+"""Datasets, their versions, and the addresses of their data."""

@@ -6,6 +6,7 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.datastore import wire
 
@@ -65,3 +66,16 @@ def _count(request: Request) -> int:
     if not is_number(text):
         raise Invalid(f"count {text[:80]!r} is not a number.")
     return min(int(text) or PAGE, PAGE)
+
+
+_BASE = "/datastore/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("GET", f"{_BASE}/datastores", list_datastores),
+    Route("POST", f"{_BASE}/datastores", create_datastore),
+    Route("GET", f"{_BASE}/datastores/{{name}}", get_datastore),
+    Route("PUT", f"{_BASE}/datastores/{{name}}", update_datastore),
+    Route("DELETE", f"{_BASE}/datastores/{{name}}", delete_datastore),
+    Route("GET", f"{_BASE}/default", get_default),
+    Route("PUT", f"{_BASE}/default/{{name}}", set_default),
+)

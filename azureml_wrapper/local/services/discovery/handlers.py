@@ -1,33 +1,113 @@
-"""Clients send no token here, so each address holds a key that only this home's clients know."""
+"""Operations that need no token. Each address holds a key instead, which only clients of this home know."""
 
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
+from typing import Any
 
+from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.errors import Unauthenticated
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.discovery import wire
+from azureml_wrapper.local.tokens import USER_LIFETIME
+
+# The keys of azureml/_restclient/service_context.py and azureml/_base_sdk_common/service_discovery.py.
+SERVICE_NAMES = (
+    "api",
+    "catalog",
+    "cert",
+    "experimentation",
+    "gallery",
+    "history",
+    "hyperdrive",
+    "inferencing",
+    "mlflow",
+    "modelmanagement",
+    "notebooks",
+    "onboarding",
+    "pipelines",
+    "workspaceproxy",
+)
+
+
+def services(addresses: Addresses) -> dict[str, str]:
+    """Service name → base address."""
+    return {
+        **dict.fromkeys(SERVICE_NAMES, addresses.base),
+        "discovery": addresses.discovery,
+        "studio": addresses.studio,
+    }
+
+
+def cloud(addresses: Addresses) -> dict[str, Any]:
+    """One cloud, in the form of ARM's `/metadata/endpoints?api-version=2019-05-01`.
+
+    It is called AzureCloud because `Workspace.get` asks for that name by default.
+    """
+    base = addresses.base
+    return {
+        "name": "AzureCloud",
+        "portal": addresses.studio,
+        "resourceManager": addresses.arm,
+        "authentication": {
+            "loginEndpoint": addresses.arm,
+            "audiences": [addresses.arm],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "suffixes": {
+            "storage": addresses.storage_endpoint,
+            "keyVaultDns": "vault.local",
+            "sqlServerHostname": "sql.local",
+            "azureDataLakeStoreFileSystem": "adls.local",
+            "azureDataLakeAnalyticsCatalogAndJob": "adla.local",
+            "acrLoginServer": "acr.local",
+        },
+        **dict.fromkeys(("sqlManagement", "batch", "gallery", "graphAudience", "vmImageAliasDoc", "media"), base),
+        "activeDirectoryDataLake": base,
+    }
+
+
+def msi_token(token: str, now: datetime) -> dict[str, str]:
+    """A managed identity's token (MsiAuthentication of azureml/core/authentication.py)."""
+    start = int(now.timestamp())
+    return {
+        "access_token": token,
+        "token_type": "Bearer",
+        "resource": "azureml",
+        "expires_in": str(USER_LIFETIME),
+        "expires_on": str(start + USER_LIFETIME),
+        "not_before": str(start),
+    }
 
 
 def get_services(context: Context, request: Request) -> Response:
     """The addresses of all services."""
     _check_key(request, context.addresses.open_key)
-    return json_response(wire.services(context.addresses))
+    return json_response(services(context.addresses))
 
 
 def get_cloud(context: Context, request: Request) -> Response:
     """The addresses of the cloud: ARM, storage, login."""
     _check_key(request, context.addresses.open_key)
-    return json_response([wire.cloud(context.addresses)])
+    return json_response([cloud(context.addresses)])
 
 
 def get_token(context: Context, request: Request) -> Response:
     """A token of the user, for programs that bring no authentication of their own."""
     _check_key(request, context.addresses.key)
-    return json_response(wire.msi_token(context.tokens.user(), context.clock.now()))
+    return json_response(msi_token(context.tokens.user(), context.clock.now()))
 
 
 def _check_key(request: Request, key: str) -> None:
     if not hmac.compare_digest(request["key"].encode(), key.encode()):
         raise Unauthenticated(f"{request.path.split('/')[1]}: the key in the address is not this service's.")
+
+
+ROUTES = (
+    Route("GET", "/discovery/{key}", get_services, public=True),
+    Route("GET", "/metadata/{key}/endpoints", get_cloud, public=True),
+    Route("POST", "/msi/{key}/token", get_token, public=True),
+)

@@ -1,0 +1,1 @@
+"""Single runs: `Experiment.submit(ScriptRunConfig)`, and how to cancel them."""

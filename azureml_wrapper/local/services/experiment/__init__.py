@@ -1,0 +1,1 @@
+"""Experiments, a part of run history. Their runs are the history service's."""

@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.patches import amend_experiment
 from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.http.bodies import text, text_list, text_map
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.experiment import wire
 
@@ -68,3 +69,16 @@ def _updated(experiment: Experiment, body: dict[str, Any], now: datetime) -> Exp
 
 def _without(experiment: Experiment, names: list[str]) -> Experiment:
     return replace(experiment, tags={key: value for key, value in experiment.tags.items() if key not in names})
+
+
+_HISTORY = "/history/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("POST", f"{_HISTORY}/experiments:query", query_experiments, reads=True),
+    Route("GET", f"{_HISTORY}/experiments/{{experiment}}", get_experiment),
+    Route("POST", f"{_HISTORY}/experiments/{{experiment}}", create_experiment),
+    Route("GET", f"{_HISTORY}/experimentids/{{experiment_id}}", get_experiment_by_id),
+    Route("PATCH", f"{_HISTORY}/experimentids/{{experiment_id}}", update_experiment),
+    Route("DELETE", f"{_HISTORY}/experimentids/{{experiment_id}}", delete_experiment),
+    Route("POST", f"{_HISTORY}/experimentids/{{experiment_id}}/tags:delete", delete_tags),
+)

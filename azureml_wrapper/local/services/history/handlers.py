@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import re
 from datetime import timedelta
+
+from starlette.concurrency import run_in_threadpool
 
 from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
@@ -166,3 +171,33 @@ def _details(context: Context, request: Request, run: Run) -> Response:
     logs = {path: context.artifacts.url(request.workspace, place, path) for path in paths}
     definition = context.runs.definition(request.workspace_id, run.run_id)
     return json_response(wire.details(run, definition, logs))
+
+
+# The SDK gives an answer 100 seconds to come.
+LONGEST_SECONDS = 60.0
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([^,;]*)", re.IGNORECASE)
+
+
+async def await_end(context: Context, request: Request) -> None:
+    """Wait as long as the client would, or until the run of the address has ended."""
+    seconds = read_wait(request.headers.get("prefer", ""))
+    if seconds <= 0:
+        return
+    run = (request.workspace_id, request["run_id"])
+    with context.waiting.entry(run) as end:
+        # Looked at after the entry: an end that comes in between is not missed. What is unknown, the handler tells.
+        found = await run_in_threadpool(context.runs.find, *run)
+        if found and not found.status.is_terminal:
+            await asyncio.wait([end], timeout=seconds)
+
+
+def read_wait(header: str) -> float:
+    """The seconds of a `Prefer` header, 0 where it names none, cut to `LONGEST_SECONDS`."""
+    found = _WAIT.search(header)
+    if found is None:
+        return 0.0
+    try:
+        seconds = float(found[1].strip().strip('"'))
+    except ValueError as error:
+        raise Invalid(f"Prefer: wait={found[1]} is not a number of seconds.") from error
+    return min(seconds, LONGEST_SECONDS) if math.isfinite(seconds) else LONGEST_SECONDS

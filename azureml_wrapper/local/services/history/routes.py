@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
-from azureml_wrapper.local.services.history import events, handlers, waiting
+from azureml_wrapper.local.services.history import events, handlers
 
 _HISTORY = "/history/v1.0{workspace_scope}"
 
@@ -16,7 +16,7 @@ def _of_experiment(parent: str) -> tuple[Route, ...]:
         Route("GET", f"{runs}/runcounts", handlers.count_runs),
         Route("PATCH", f"{runs}/batch/runs", handlers.patch_runs),
         Route("POST", f"{runs}/batch/events", events.post_events),
-        Route("GET", run, handlers.get_run, awaits=waiting.await_end),
+        Route("GET", run, handlers.get_run, awaits=handlers.await_end),
         Route("PATCH", run, handlers.patch_run),
         Route("GET", f"{run}/details", handlers.get_details),
         Route("GET", f"{run}/children", handlers.list_children),
@@ -29,7 +29,7 @@ def _of_experiment(parent: str) -> tuple[Route, ...]:
 ROUTES = (
     *_of_experiment("experiments/{experiment}"),
     *_of_experiment("experimentids/{experiment_id}"),
-    Route("GET", f"{_HISTORY}/runs/{{run_id}}", handlers.get_workspace_run, awaits=waiting.await_end),
+    Route("GET", f"{_HISTORY}/runs/{{run_id}}", handlers.get_workspace_run, awaits=handlers.await_end),
     Route("GET", f"{_HISTORY}/runs/{{run_id}}/details", handlers.get_workspace_details),
     Route("GET", f"{_HISTORY}/computes/{{compute}}/runs", handlers.list_by_compute),
 )

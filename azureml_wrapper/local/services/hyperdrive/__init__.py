@@ -1,0 +1,1 @@
+"""Sweeps (contract: azureml/train/restclients/hyperdrive/rest_client.py)."""

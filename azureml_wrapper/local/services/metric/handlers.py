@@ -7,6 +7,7 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series
 from azureml_wrapper.local.http.bodies import JSON, object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.metric import wire
 
@@ -68,3 +69,15 @@ def _read(dto: JSON, now: str, new_id: str) -> tuple[Series, list[Point]] | Serv
     except ServiceFault as fault:
         return fault
     return series, points
+
+
+_RUN = "/metric/v2.0{workspace_scope}/runs/{run_id}"
+_HISTORY = "/history/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("POST", f"{_RUN}/batch", log_metrics),
+    Route("POST", f"{_RUN}/list", list_metrics, reads=True),
+    Route("POST", f"{_RUN}/full", get_metric, reads=True),
+    Route("GET", f"{_HISTORY}/experiments/{{experiment}}/runs/{{run_id}}/metricsingest/wait", wait),
+    Route("GET", f"{_HISTORY}/experimentids/{{experiment_id}}/runs/{{run_id}}/metricsingest/wait", wait),
+)

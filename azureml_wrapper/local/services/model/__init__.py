@@ -1,0 +1,1 @@
+"""Registered models, and the assets that name their files."""

@@ -6,6 +6,7 @@ from azureml_wrapper.local.domain.models import patch_model as patched
 from azureml_wrapper.local.domain.models import split_model_id
 from azureml_wrapper.local.http.bodies import object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.model import wire
 
@@ -40,3 +41,34 @@ def patch_model(context: Context, request: Request) -> Response:
 def delete_model(context: Context, request: Request) -> Response:
     context.models.delete(request.workspace_id, *split_model_id(request["model_id"]))
     return empty()
+
+
+def create_asset(context: Context, request: Request) -> Response:
+    body = wire.read_asset(request.json_object())
+    asset_id = context.ids.guid().replace("-", "")
+    return json_response(wire.asset(context.models.add_asset(request.workspace_id, asset_id, body)))
+
+
+def get_asset(context: Context, request: Request) -> Response:
+    return json_response(wire.asset(context.models.get_asset(request.workspace_id, request["asset_id"])))
+
+
+def list_assets(context: Context, request: Request) -> Response:
+    found = context.models.assets(
+        request.workspace_id, run_id=request.query.get("runid"), name=request.query.get("name")
+    )
+    return json_response({"value": [wire.asset(asset) for asset in found]})
+
+
+_ALL = "/modelmanagement/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("POST", f"{_ALL}/models", register_model),
+    Route("GET", f"{_ALL}/models", list_models),
+    Route("GET", f"{_ALL}/models/{{model_id}}", get_model),
+    Route("PATCH", f"{_ALL}/models/{{model_id}}", patch_model),
+    Route("DELETE", f"{_ALL}/models/{{model_id}}", delete_model),
+    Route("POST", f"{_ALL}/assets", create_asset),
+    Route("GET", f"{_ALL}/assets", list_assets),
+    Route("GET", f"{_ALL}/assets/{{asset_id}}", get_asset),
+)

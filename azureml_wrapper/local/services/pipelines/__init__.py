@@ -1,0 +1,1 @@
+"""Pipelines: their parts, runs, publications, endpoints and schedules. Drafts are not served."""
