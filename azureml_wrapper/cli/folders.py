@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.cli.output import Record, message, show_json, show_records
 from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
@@ -62,8 +63,6 @@ def abort(words: Sequence[str], *, timeout: float, as_json: bool) -> None:
 
 def resubmit(words: Sequence[str], *, as_json: bool, **how: Any) -> None:
     """Submit jobs again; what follows the folders among the words are KEYs and VALUEs."""
-    from azureml_wrapper.cli.projects import parse_overrides
-
     folders = list(itertools.takewhile(names_jobs, words)) or list(words[:1])
     overrides = parse_overrides(words[len(folders) :])
     # A submit with the scripts of now silences the SDK's prints, which is not done by several threads.

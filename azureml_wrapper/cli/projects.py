@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from azureml_wrapper.assets.names import check_experiment_name
+from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.cli.output import show_json
 from azureml_wrapper.cli.pipelines import parse_values
 from azureml_wrapper.config.job_models import JobConfig
@@ -88,19 +89,6 @@ def submit(order: Order, *, force: bool, as_json: bool) -> None:
     _tell(run, folder, as_json=as_json)
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, str]:
-    """The pairs `KEY VALUE` at the end of a command line; an option that nobody knows is told as such."""
-    for key in words[::2]:
-        if key.startswith("-"):
-            options = [name for option in _options() for name in option.opts]
-            raise click.UsageError(
-                f"There is no option {key}.{did_you_mean(key, options)} What stands after the options is KEY VALUE."
-            )
-    if len(words) % 2:
-        raise click.UsageError(f"{words[-1]!r} is a KEY without a VALUE; give pairs: SOLVER.IMS_PER_BATCH 8.")
-    return dict(zip(words[::2], words[1::2], strict=True))
-
-
 def _check_needed(**given: str | None) -> None:
     """A usage error for options that have to be there; told after unknown ones, which may be these, misspelt."""
     missing = [f"--{name}" for name, value in given.items() if not value]
@@ -109,12 +97,6 @@ def _check_needed(**given: str | None) -> None:
 
 
 _SETTINGS = ("workspace", "compute_target", "datastore", "environment")
-
-
-def _options() -> Iterable[click.Parameter]:
-    from azureml_wrapper.cli.jobs import submit as command
-
-    return command.params
 
 
 def _entry_script(directory: Path) -> str:

@@ -94,7 +94,7 @@ class TestBeforeAnybodyIsAsked:
 
     def test_what_is_typed_wrong_is_told(self, bare):
         assert "Did you mean '--exp_name'" in bare.fails("submit", "--output_dir", "x", "--exp_nme", "me", code=2)
-        assert "KEY without a VALUE" in bare.fails(*submit("output/job", "LR"), code=2)
+        assert "has no VALUE" in bare.fails(*submit("output/job", "LR"), code=2)
         (bare.folder / "train.yaml").write_text("a: 1")
         missing = bare.fails(*submit("output/job", "--config_file", "trian.yaml"), code=2)
         assert "no config file trian.yaml. Did you mean 'train.yaml'" in missing

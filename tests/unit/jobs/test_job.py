@@ -8,7 +8,7 @@ import click
 import pytest
 
 from azureml_wrapper import JobWrapper, WorkspaceWrapper
-from azureml_wrapper.cli.projects import parse_overrides
+from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
 from azureml_wrapper.job import check_place
@@ -180,11 +180,11 @@ class TestCommandLine:
         }
 
     def test_a_key_without_a_value_is_told(self):
-        with pytest.raises(click.UsageError, match="'LR' is a KEY without a VALUE"):
+        with pytest.raises(click.UsageError, match="KEY 'LR' has no VALUE"):
             parse_overrides(["A", "1", "LR"])
 
     def test_an_option_that_nobody_knows_is_not_taken_for_a_key(self):
-        with pytest.raises(click.UsageError, match=r"no option --exp_nme\. Did you mean '--exp_name'"):
+        with pytest.raises(click.UsageError, match=r"Unknown option --exp_nme\. Did you mean '--exp_name'"):
             parse_overrides(["--exp_nme", "me"])
 
 
