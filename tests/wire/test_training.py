@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from azureml.core import Datastore, Experiment
 from azureml.core.compute import ComputeTarget
+from azureml.core.conda_dependencies import CondaDependencies
 from azureml.pipeline.core import Pipeline
 from click.testing import CliRunner
 
@@ -329,8 +330,11 @@ class TestSteps:
         first, second = map(define_environment, pipeline.file.steps)
         assert first.name == "first_one_environment"
         assert first.docker.base_image == "pytorch/pytorch"
-        assert list(first.python.conda_dependencies.pip_packages) == ["numpy==1.26.4", "scipy", "azureml-defaults"]
-        assert list(second.python.conda_dependencies.pip_packages) == ["azureml-defaults"]
+        # Some releases of the SDK pin what they add to every environment (azureml-defaults).
+        added = list(CondaDependencies.create().pip_packages)
+        assert [package.partition("~=")[0] for package in added] == ["azureml-defaults"]
+        assert list(first.python.conda_dependencies.pip_packages) == ["numpy==1.26.4", "scipy", *added]
+        assert list(second.python.conda_dependencies.pip_packages) == added
 
 
 @pytest.mark.slow
