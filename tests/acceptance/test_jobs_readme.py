@@ -53,7 +53,7 @@ def submit(shell, name, *words):
     return shell.run(*command, "--input_dir", "tables", "--output_dir", f"output/{name}", *words).stdout
 
 
-def test_the_page_of_the_tools_is_played(unprepared):
+def test_the_readme_of_the_example_runs(unprepared):
     """Every command of examples/jobs/README.md, in order: what it prints, and what it leaves."""
     shell = unprepared
     lines = [line for block in read(shell.folder / "README.md") for line in block.text.splitlines()]
@@ -96,12 +96,12 @@ def test_the_page_of_the_tools_is_played(unprepared):
     assert shell.run("bash", "-euc", alias).stdout == shell.aml("status", "all").stdout
 
 
-def test_what_the_readme_shows_of_jobs_runs(project):
-    """The block of README.md, line by line, in the example."""
-    [block] = [block.text for block in read(ROOT / "README.md") if "aml submit" in block.text]
+def test_what_the_page_of_jobs_shows_runs(project):
+    """The block of docs/jobs.md, line by line, in the example."""
+    [block] = [block.text for block in read(ROOT / "docs" / "jobs.md") if "aml submit" in block.text]
     source = project.folder / "tools" / "azureml" / "aml_main.py"
     (project.folder / "aml_main.py").write_text(source.read_text())
-    # README.md speaks of a project whose data is at the datastore's root.
+    # The page describes a project whose data is at the datastore's root.
     config = project.folder / "configs" / "penguins.yaml"
     config.write_text(config.read_text().replace("penguins.csv", "tables/penguins.csv"))
     outputs = [project.run("bash", "-euc", line).stdout for line in block.splitlines()]
