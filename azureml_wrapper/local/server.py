@@ -41,7 +41,11 @@ log = logging.getLogger("azureml_wrapper.local")
 
 
 class OneServer(uvicorn.Server):
-    """uvicorn, with one listening socket that speaks http and https, and an end when nobody needs it."""
+    """uvicorn with one listening socket that speaks both http and https.
+
+    It overrides and reads what uvicorn does not document: tests/contract/test_uvicorn.py has all of it, and setup.py
+    allows the versions that pass.
+    """
 
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, tls: ssl.SSLContext, waiting: Waiting
@@ -104,6 +108,22 @@ class OneServer(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made
+
+
+def settings(application: Any) -> uvicorn.Config:
+    """How uvicorn serves an ASGI application for us: httptools' protocol, and nothing that it would do by itself."""
+    return uvicorn.Config(
+        application,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        http="httptools",
+        ws="none",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=5,
+    )
 
 
 async def _peek(connection: socket.socket) -> bytes:
@@ -189,19 +209,7 @@ async def _run(
     idle: float,
     ready: IO[str] | None,
 ) -> None:
-    config = uvicorn.Config(
-        application,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        http="httptools",
-        ws="none",
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=5,
-    )
-    server = OneServer(config, listener, server_context(context.home), context.waiting)
+    server = OneServer(settings(application), listener, server_context(context.home), context.waiting)
     context.home.write_service(info)
     if ready:
         ready.write("ready\n")

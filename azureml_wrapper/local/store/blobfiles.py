@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from azureml_wrapper.local.domain.clock import stored_time
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
@@ -127,7 +128,7 @@ def _noted(blob: Blob, note: Row | None) -> Blob:
     body = load(note["body"])
     return replace(
         blob,
-        created=datetime.fromisoformat(note["created"]),
+        created=stored_time(note["created"]),
         headers=body["headers"],
         metadata=body["metadata"],
         md5=body["md5"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.computes import Compute, Priority, check_compute
 from azureml_wrapper.local.domain.errors import Invalid, NotFound
 from azureml_wrapper.local.store.database import Database
@@ -66,5 +66,5 @@ def _body(compute: Compute) -> dict[str, Any]:
 
 def _compute(document: Document) -> Compute:
     body = document.body
-    times = {name: parse_time(body[name]) for name in ("created", "modified")}
+    times = {name: stored_time(body[name]) for name in ("created", "modified")}
     return Compute(**{**body, **times, "priority": Priority(body["priority"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.datasets import (
     DatasetKind,
     DatasetVersion,
@@ -262,7 +262,7 @@ def _saved(row: Row) -> SavedDataset:
         kind=DatasetKind(row["kind"]),
         definition=row["definition"],
         properties=load(row["properties"]),
-        created=parse_time(row["saved_created"]),  # type: ignore[arg-type] # NOT NULL in the schema
+        created=stored_time(row["saved_created"]),
     )
 
 
@@ -274,6 +274,6 @@ def _version(row: Row) -> DatasetVersion:
         saved=_saved(row),
         description=row["description"],
         tags=load(row["tags"]),
-        created=parse_time(row["created"]),  # type: ignore[arg-type] # NOT NULL in the schema
-        modified=parse_time(row["modified"]),  # type: ignore[arg-type] # NOT NULL in the schema
+        created=stored_time(row["created"]),
+        modified=stored_time(row["modified"]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.limits import check_experiment_name
 from azureml_wrapper.local.domain.runs import Experiment
@@ -131,8 +131,8 @@ def _experiment(row: Row) -> Experiment:
     return Experiment(
         experiment_id=row["experiment_id"],
         name=row["name"],
-        created=parse_time(row["created"]),  # type: ignore[arg-type] # NOT NULL in the schema
+        created=stored_time(row["created"]),
         description=row["description"],
         tags=load(row["tags"]),
-        archived=parse_time(row["archived"]),
+        archived=stored_time(row["archived"]),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.graphs import JSON, Graph, read_graph
 from azureml_wrapper.local.domain.modules import Module, read_module
@@ -163,7 +163,7 @@ def _run(row: Row) -> PipelineRun:
     fields.update({name: row[name] for name in _COLUMNS})
     fields.update(
         workspace_id=row["workspace"],
-        created=parse_time(row["created"]),
+        created=stored_time(row["created"]),
         assigned=Values(**fields["assigned"]),
         is_submitted=bool(row["is_submitted"]),
     )

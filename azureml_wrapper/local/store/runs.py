@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, check_transition
 from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
@@ -287,6 +287,6 @@ def _values(run: Run) -> dict[str, Any]:
 
 def _run(row: Row) -> Run:
     fields = {name: row[name] for name in _COLUMNS}
-    fields.update({name: parse_time(row[name]) for name in _TIMES})
+    fields.update({name: stored_time(row[name]) for name in _TIMES})
     fields.update(load(row["body"]), status=RunStatus(row["status"]), workspace_id=row["workspace"])
     return Run(**fields)

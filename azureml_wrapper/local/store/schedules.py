@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from azureml_wrapper.local.domain.clock import offset_time, parse_time
+from azureml_wrapper.local.domain.clock import offset_time, stored_time
 from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.schedules import Schedule, read_schedule
 from azureml_wrapper.local.store.database import Database, Row, dump, load
@@ -142,18 +142,14 @@ class ScheduleStore:
 
 
 def _schedule(row: Row) -> Schedule:
-    created, modified, anchor = (parse_time(row[name]) for name in ("created", "modified", "anchor"))
-    assert created is not None  # noqa: S101 - NOT NULL in the schema
-    assert modified is not None  # noqa: S101
-    assert anchor is not None  # noqa: S101
     return read_schedule(
         load(row["body"]),
         workspace_id=row["workspace"],
         schedule_id=row["schedule_id"],
         is_active=bool(row["is_active"]),
-        created=created,
-        modified=modified,
-        anchor=anchor,
-        next_fire=parse_time(row["next_fire"]),
-        last_fire=parse_time(row["last_fire"]),
+        created=stored_time(row["created"]),
+        modified=stored_time(row["modified"]),
+        anchor=stored_time(row["anchor"]),
+        next_fire=stored_time(row["next_fire"]),
+        last_fire=stored_time(row["last_fire"]),
     )

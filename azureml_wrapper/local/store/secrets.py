@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from azureml_wrapper.local.domain.clock import Clock, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.secrets import Secret, check_secret
 from azureml_wrapper.local.store.database import Database, Row
@@ -68,9 +68,6 @@ class SecretStore:
     def _secret(self, row: Row) -> Secret:
         from cryptography.fernet import InvalidToken
 
-        created, modified = parse_time(row["created"]), parse_time(row["modified"])
-        assert created is not None  # noqa: S101 - NOT NULL in the schema
-        assert modified is not None  # noqa: S101
         try:
             value = self._cipher().decrypt(row["value"]).decode()
         except InvalidToken as error:
@@ -79,7 +76,11 @@ class SecretStore:
                 "set it again."
             ) from error
         return Secret(
-            name=row["name"], value=value, content_type=row["content_type"], created=created, modified=modified
+            name=row["name"],
+            value=value,
+            content_type=row["content_type"],
+            created=stored_time(row["created"]),
+            modified=stored_time(row["modified"]),
         )
 
     def _cipher(self) -> Fernet:

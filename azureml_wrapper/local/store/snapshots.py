@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, parse_time
+from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
 from azureml_wrapper.local.store.blobfiles import copy_file
@@ -232,5 +232,5 @@ def _snapshot(row: Row) -> Snapshot:
         files=files,
         parent_id=row["parent_id"],
         properties=load(row["properties"]),
-        created=parse_time(row["created"]),
+        created=stored_time(row["created"]),
     )

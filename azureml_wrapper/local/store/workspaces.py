@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from azureml_wrapper.local.domain.clock import offset_time, parse_time
+from azureml_wrapper.local.domain.clock import offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.workspaces import (
     ResourceGroup,
@@ -173,6 +173,4 @@ def _values(workspace: Workspace) -> dict[str, str]:
 
 
 def _workspace(row: Row) -> Workspace:
-    created = parse_time(row["created"])
-    assert created is not None  # noqa: S101 - NOT NULL in the schema
-    return Workspace(**{**dict(row), "created": created, "tags": load(row["tags"])})
+    return Workspace(**{**dict(row), "created": stored_time(row["created"]), "tags": load(row["tags"])})

@@ -215,6 +215,8 @@ def test_runs_come_newest_first_and_waiting_ones_count_as_new(store, add):
         ('(Tags/k ne "v")', []),
         ("(Tags/' OR 1=1 -- eq null)", []),
         ("CreatedUtc gt 2026-01-01T00:00:02Z", ["c"]),
+        # .NET writes seven decimals.
+        ("CreatedUtc gt 2026-01-01T02:00:02.0000000+02:00", ["c"]),
         ("(RunTypeV2/Orchestrator eq External)", ["c"]),
         ("(RunTypeV2/Traits/fast ne null) or (RunTypeV2/Traits/fast eq null)", ["c"]),
     ],
@@ -231,6 +233,7 @@ def test_filters_choose_runs(store, add, text, expected):
     [
         ("Colour eq blue", "Cannot filter by 'colour'"),
         ("CreatedUtc ge yesterday", "'yesterday' is not a time"),
+        ("CreatedUtc ge 0001-01-01T00:00:00+14:00", "is not a time"),
         ("Status ge null", "has no meaning"),
         ("RunTypeV2/Traits/x eq y", "only be compared with null"),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import parse_time
+from azureml_wrapper.local.domain.clock import stored_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
@@ -65,7 +65,7 @@ def metric(name: str, point: Point) -> JSON | None:
     value = next(iter(point.data.values()), None) if len(point.data) == 1 else None
     if isinstance(value, bool) or not (isinstance(value, (int, float)) or value in ("NaN", "Infinity", "-Infinity")):
         return None
-    created = parse_time(point.created)
+    created = stored_time(point.created)
     return {"key": name, "value": value, "timestamp": _milliseconds(created), "step": point.step or 0}
 
 
