@@ -26,7 +26,6 @@ OF_EXTRAS = {"azureml_wrapper/testing.py": {"pytest"}}
 NOT_IMPORTED = {
     "azureml-dataprep": "the SDK reads datasets with it, and does not depend on it",
     "httptools": "uvicorn parses HTTP with it where it is installed",
-    "python-dateutil": "pandas and the SDK need it; recurrence is tested against it",
     "tzdata": "zoneinfo reads it",
 }
 # The last version with a known CVE that concerns this use, or with one that scanners report.
