@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_experiment_name
-from azureml_wrapper.connection.target import LOCAL
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL
 from azureml_wrapper.errors import ConnectionFailed, FolderTaken
 from azureml_wrapper.messages import hushed, say
 from azureml_wrapper.run import RunWrapper
@@ -19,7 +19,7 @@ from azureml_wrapper.snapshots.script_folder import check_script, check_sent, ch
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
-    from azureml.core import ScriptRunConfig
+    from azureml.core import ScriptRunConfig, Workspace
 
     from azureml_wrapper.config.job_models import JobConfig
     from azureml_wrapper.config.loader import Config
@@ -49,10 +49,18 @@ class JobWrapper:
         self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
 
     @classmethod
-    def from_config(cls, config: Config = None, **options: Any) -> JobWrapper:
+    def from_config(
+        cls,
+        config: Config = None,
+        *,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
+    ) -> JobWrapper:
         """The job of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
 
-        `script_directory` is relative to the file's folder. `options` are those of WorkspaceWrapper.
+        `script_directory` is relative to the file's folder. The keywords are those of WorkspaceWrapper.
         """
         from azureml_wrapper.config.job_models import JobConfig
         from azureml_wrapper.config.loader import load
@@ -61,7 +69,9 @@ class JobWrapper:
         if document.path is not None:
             folder = document.folder / (found.script_directory or ".")
             found = found.model_copy(update={"script_directory": folder})
-        return cls._of(found, WorkspaceWrapper(found.ws_name, found.resource_group, found.subscription_id, **options))
+        names = (found.ws_name, found.resource_group, found.subscription_id)
+        opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
+        return cls._of(found, opened)
 
     @classmethod
     def _of(cls, fields: JobConfig, workspace: WorkspaceWrapper) -> JobWrapper:

@@ -7,16 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.assets.environments import step_configuration
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name, check_pipeline_name
-from azureml_wrapper.config.parameters import Parameter, assign, to_text
+from azureml_wrapper.config.parameters import Parameter, assign
+from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.messages import say
-from azureml_wrapper.pipelines.datastore_paths import PathBuilder, assign_paths, path_parameters, to_sdk
-from azureml_wrapper.pipelines.wiring import OUTPUT_ARGUMENT, Wires, wire
-from azureml_wrapper.publishing.publication import Order, RegisteredPipeline, check_plan, publish
-from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, Wanted, plan, utc_now
+from azureml_wrapper.pipelines.datastore_paths import assign_paths, path_parameters, to_sdk
+from azureml_wrapper.pipelines.sdk_v1 import Builder, as_parameter
+from azureml_wrapper.pipelines.wiring import wire
+from azureml_wrapper.publishing.publication import Publication, RegisteredPipeline, check_plan, publish
+from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, Schedule, utc_now
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.runs.waiting import see_through, within
 from azureml_wrapper.snapshots.script_folder import check_script, check_size
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.v2.export.export import Export
 
-OUTPUT_NAME = "output_folder"
-# Read by the local Azure ML in a job's variables (local/executor/warm.py); users of the SDK alone may set it, too.
-WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
-
 
 class PipelineWrapper:
     """A pipeline of steps. Making one asks Azure nothing.
@@ -43,8 +40,8 @@ class PipelineWrapper:
     last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
     steps that do not read from each other run in parallel. `pipeline_parameters` (name -> default) are what each run
     may change; steps use them as `${{parameters.NAME}}`. `warm=False` lets the local Azure ML start each step in a
-    new process, where the step does not say otherwise; in Azure it has no effect. `options` are those of
-    WorkspaceWrapper.
+    new process, where the step does not say otherwise; in Azure it has no effect. `auth`, `target`, `workspace` and
+    `location` are those of WorkspaceWrapper.
     """
 
     def __init__(
@@ -58,9 +55,14 @@ class PipelineWrapper:
         *,
         pipeline_parameters: Mapping[str, Parameter] | None = None,
         warm: bool = True,
-        **options: Any,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
     ) -> None:
-        self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
+        self.workspace = WorkspaceWrapper(
+            ws_name, resource_group, subscription_id, auth=auth, target=target, workspace=workspace, location=location
+        )
         for key, value in (("env_name", env_name), ("compute_name", compute_name)):
             if not isinstance(value, str) or not value:
                 raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
@@ -77,11 +79,23 @@ class PipelineWrapper:
         self.experiment: Experiment | None = None
 
     @classmethod
-    def from_config(cls, config: Config = None, **options: Any) -> PipelineWrapper:
+    def from_config(
+        cls,
+        config: Config = None,
+        *,
+        ws_config: Config = None,
+        pipeline_parameters: Mapping[str, Parameter] | None = None,
+        warm: bool | None = None,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
+    ) -> PipelineWrapper:
         """The pipeline of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
 
         `steps` is a mapping of step configs, in order, or a list. A `script_directory` is relative to the file's
-        folder. `options` are those of WorkspaceWrapper. A pipeline configuration file, which is a mapping of steps
+        folder. `pipeline_parameters` and `warm` replace those of the config; `auth`, `target`, `workspace` and
+        `location` are those of WorkspaceWrapper. A pipeline configuration file, which is a mapping of steps
         and nothing else, is read as well; its workspace is that of `ws_config`, or of the nearest
         .azureml/config.json. See docs/pipeline-files.md.
         """
@@ -93,16 +107,26 @@ class PipelineWrapper:
         if is_steps_file(read.data):
             from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
 
-            return StepsPipeline.of(read, **options)
-        if options.pop("ws_config", None) is not None:
+            return StepsPipeline.of(read, ws_config, auth=auth, target=target, workspace=workspace, location=location)
+        if ws_config is not None:
             raise BadArgument("ws_config is for pipeline configuration files; this config names a workspace itself.")
         found, document = load(PipelineConfig, read)
-        workspace = WorkspaceWrapper(found.ws_name, found.resource_group, found.subscription_id, **options)
-        folder = document.folder if document.path else None
-        steps = [PipelineStep._of(fields, workspace, folder) for fields in found.named_steps()]
         names = (found.ws_name, found.resource_group, found.subscription_id)
-        options = {"pipeline_parameters": found.pipeline_parameters, "warm": found.warm, **options}
-        return cls(*names, found.env_name, found.compute_name, steps, **options)
+        opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
+        folder = document.folder if document.path else None
+        steps = [PipelineStep._of(fields, opened, folder) for fields in found.named_steps()]
+        return cls(
+            *names,
+            found.env_name,
+            found.compute_name,
+            steps,
+            pipeline_parameters=found.pipeline_parameters if pipeline_parameters is None else pipeline_parameters,
+            warm=found.warm if warm is None else warm,
+            auth=auth,
+            target=target,
+            workspace=workspace,
+            location=location,
+        )
 
     @property
     def pipeline(self) -> Pipeline:
@@ -150,7 +174,7 @@ class PipelineWrapper:
         from azureml.core import Experiment
 
         check_experiment_name(experiment_name)
-        values, paths = self.assign(parameters), assign_paths(self.path_parameters, parameters or {})
+        values, paths = self._assign(parameters), assign_paths(self.path_parameters, parameters or {})
         # Built anew each time: a Pipeline of the SDK that is submitted again runs the scripts as they were before.
         self._pipeline = self.build()
         self.experiment = Experiment(self.workspace.ws, experiment_name)
@@ -168,7 +192,7 @@ class PipelineWrapper:
         self,
         name: str,
         description: str,
-        schedule: str | None = None,
+        schedule: str | Schedule | None = None,
         interval: int | None = None,
         datastore_name: str | None = None,
         *,
@@ -187,21 +211,46 @@ class PipelineWrapper:
         start_now: bool = False,
         continue_on_step_failure: bool = False,
     ) -> RegisteredPipeline:
-        """Publish the pipeline, and let it run by itself where a `schedule` is given.
+        """Publish the pipeline under a name, and run it by itself if a schedule is given.
 
-        `schedule` is "Minute", "Hour", "Day", "Week" or "Month", with an `interval`: it first fires an interval from
-        now, or at `start_time`, or at once with `start_now`; `hours`, `minutes` and `week_days` pin it to the clock
-        of `time_zone` (an IANA or a Windows name; else UTC). Or it is "On_blob_change", with a `datastore_name`: it
-        looks every `polling_interval` minutes for blobs of `path_on_datastore` that are new or changed, and begins
-        a run for each, on the local Azure ML one for all of `batch_seconds`.
+        Registering a name again makes its next version and replaces its schedule. Everything is checked before
+        anything is published.
 
-        `version` is the next one unless given. Scheduled runs belong to `experiment_name` (else that of the last run,
-        else the pipeline's name) and have these `parameters`. Registering a name again replaces its schedule.
-        Everything is checked before anything is published: raises `BadSchedule` and `BadParameter` (ValueErrors),
-        `UnregisteredDatastore` (a NameError), and what `build` raises.
+        Args:
+            name: Name of the published pipeline; any characters.
+            description: What the pipeline is for.
+            schedule: "Minute", "Hour", "Day", "Week", "Month" or "On_blob_change", with the keywords of `Schedule`
+                below; or a `Schedule`, which has them. Default: run only when triggered.
+            interval: Number of minutes, hours, days, weeks or months from one run to the next, an integer ≥ 1.
+            datastore_name: Blob datastore that "On_blob_change" watches.
+            experiment_name: Experiment of scheduled runs. Default: that of the last `run`, else the pipeline's name.
+            version: Default: the next number, from "1".
+            parameters: Values of the scheduled runs for `pipeline_parameters`. Default: the pipeline's defaults.
+            path_on_datastore: Folder to watch. Default: the whole container.
+            polling_interval: Minutes between two checks for changed blobs.
+            data_path_parameter: Parameter of an input path that receives the path of the changed blob.
+            batch_seconds: Start one run for all blobs that change within this many seconds, instead of one per blob.
+                Only on the local Azure ML.
+            start_time: First run, as a datetime without offset or as "2030-12-31T08:30:00", in `time_zone`.
+                Default: one interval from now.
+            time_zone: IANA name ("Europe/Paris") or Windows name. Default: UTC.
+            hours: Hours of the day to run at, 0 to 23. Only for "Day" and "Week".
+            minutes: Minutes of the hour to run at, 0 to 59. Only for "Day" and "Week".
+            week_days: Names of the days to run on, such as "Monday". Only for "Week".
+            start_now: Also run once as soon as the schedule exists.
+            continue_on_step_failure: Still run steps that do not need a failed one.
+
+        Returns:
+            The published pipeline, with `endpoint`, `next_runs()`, `trigger()`, `disable()`.
+
+        Raises:
+            BadSchedule: The schedule is invalid (a ValueError).
+            BadParameter: A parameter is unknown, or its value has the wrong type (a ValueError).
+            UnregisteredDatastore: The workspace does not have the datastore (a NameError).
+            WrapperError: Whatever `build` raises.
         """
-        wanted = Wanted(
-            schedule=schedule,
+        asked = Schedule.of(
+            schedule,
             interval=interval,
             datastore_name=datastore_name,
             path_on_datastore=path_on_datastore,
@@ -215,37 +264,76 @@ class PipelineWrapper:
             week_days=week_days,
             start_now=start_now,
         )
-        order = Order(
+        publication = Publication(
             name=check_pipeline_name(name),
             description=description,
-            plan=plan(wanted, utc_now()),
+            plan=asked.plan(utc_now()) if asked else None,
             experiment=self._experiment_for(experiment_name, name),
-            parameters=self.assign(parameters),
+            parameters=self._assign(parameters),
             paths=assign_paths(self.path_parameters, parameters or {}),
             version=version,
             continue_on_step_failure=continue_on_step_failure,
         )
         if self.retries:
-            say(f"The retries of {', '.join(self.retries)} count in run() only: Azure ML v1 has none for other runs.")
+            say("Retries apply only to run(); Azure ML v1 does not retry scheduled runs.")
         ws = self.workspace.ws
-        check_plan(ws, order.plan, self.path_parameters, is_local=self.workspace.is_local)
+        check_plan(ws, publication.plan, self.path_parameters, is_local=self.workspace.is_local)
         self._pipeline = self.build()
-        return publish(ws, self._pipeline, order)
+        return publish(ws, self._pipeline, publication)
 
-    def to_v2(self, directory: PathLike, *, force: bool = False, **choices: Any) -> Export:
-        """Write the pipeline as SDK v2's YAML (`az ml`) into a folder; asks Azure nothing and imports no SDK.
+    def to_v2(
+        self,
+        directory: PathLike,
+        *,
+        force: bool = False,
+        environment: Mapping[str, Any] | None = None,
+        compute: Mapping[str, Any] | None = None,
+        schedule: Schedule | Mapping[str, Any] | None = None,
+        blob_change: str = "refuse",
+        file_datasets: Sequence[str] = (),
+        shim: bool = True,
+        name: str | None = None,
+        experiment_name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Export:
+        """Write the pipeline as YAML of SDK v2 (`az ml`). Sends no request and imports no SDK.
 
-        What the config does not say may be given: `environment` has keywords of `register_env`, `compute` of
-        `register_compute`, `schedule` of `register`; `name` is the schedule's, `experiment_name` the job's. SDK v2
-        has no On_blob_change: `blob_change` is "refuse", "poll" (a run every polling_interval minutes) or
-        "event-grid" (no schedule). `file_datasets` are those of files; others are tables. `shim=False` does not
-        fill `run.input_datasets` for them. REPORT.md says what needs a hand. Writing again changes no byte
-        without cause. Raises `FolderTaken` for files that no export has written, unless `force`; `BadPipeline`
-        for keys in values.
+        Args:
+            directory: Folder to write to. Exporting again changes only files whose content changes.
+            force: Overwrite files that no export has written.
+            environment: What the environment consists of, as keywords of `register_env`.
+            compute: Settings of the cluster, as keywords of `register_compute`.
+            schedule: When the pipeline runs: a `Schedule`, or keywords of `register`.
+            blob_change: What to do with "On_blob_change", which SDK v2 does not have: "refuse", "poll" (run every
+                polling_interval minutes) or "event-grid" (write no schedule).
+            file_datasets: Names of the datasets that are file datasets; all others are tabular.
+            shim: Fill `run.input_datasets` in the scripts.
+            name: Name of the schedule.
+            experiment_name: Experiment of the job.
+            parameters: Values for `pipeline_parameters`.
+
+        Returns:
+            What was written. REPORT.md in the folder lists what you need to change by hand.
+
+        Raises:
+            FolderTaken: The folder has files that no export has written, and `force` is False.
+            BadPipeline: The values contain keys or other secrets.
+            BadSchedule: The schedule is invalid, or "On_blob_change" is to be refused.
         """
         from azureml_wrapper.v2.export.export import choose, export
 
-        return export(self, Path(directory), choose(**choices), force=force)
+        choices = choose(
+            environment=environment,
+            compute=compute,
+            schedule=schedule,
+            blob_change=blob_change,
+            file_datasets=file_datasets,
+            shim=shim,
+            name=name,
+            experiment_name=experiment_name,
+            parameters=parameters,
+        )
+        return export(self, Path(directory), choices, force=force)
 
     @property
     def retries(self) -> dict[str, int]:
@@ -257,7 +345,7 @@ class PipelineWrapper:
             return check_experiment_name(given)
         return str(self.experiment.name) if self.experiment else as_experiment_name(name)
 
-    def assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
+    def _assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         """The values as the SDK takes them; `BadParameter` says which are allowed."""
         in_config = {name for step in self.steps for name in step.parameters_in_config}
         values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
@@ -265,7 +353,7 @@ class PipelineWrapper:
 
     def _sdk_steps(self, ws: Workspace) -> Any:
         """A list of the SDK's steps, or its StepSequence."""
-        return _Builder(self, Lookup(ws)).build()
+        return Builder(self, Lookup(ws)).build()
 
     def _check_folders(self) -> None:
         for step in self.steps:
@@ -277,111 +365,10 @@ class PipelineWrapper:
         return f"PipelineWrapper([{', '.join(step.name for step in self.steps)}])"
 
 
-class _Builder:
-    """The SDK's steps of one build."""
-
-    def __init__(self, pipeline: PipelineWrapper, lookup: Lookup) -> None:
-        self._pipeline = pipeline
-        self._lookup = lookup
-        self._outputs: dict[str, Any] = {}
-        self._parameters: dict[str, Any] = {}
-        self._paths = PathBuilder(lookup.ws)
-        self._run_configurations: dict[tuple[str, bool], Any] = {}
-
-    def build(self) -> list[Any]:
-        from azureml.data import OutputFileDatasetConfig
-        from azureml.pipeline.core import PipelineParameter
-
-        given = self._pipeline.pipeline_parameters.items()
-        self._parameters = {name: PipelineParameter(name, as_parameter(value)) for name, value in given}
-        steps = self._pipeline.steps
-        self._lookup.check(
-            datasets=[name for step in steps for name in step.input_datasets.values()],
-            environments=map(self._environment, steps),
-            computes=map(self._compute, steps),
-        )
-        pairs = list(zip(steps, self._pipeline._wires, strict=True))
-        self._outputs = {step.name: OutputFileDatasetConfig(OUTPUT_NAME) for step, wires in pairs if wires.has_output}
-        return [self._step(step, wires) for step, wires in pairs]
-
-    def _step(self, step: PipelineStep, wires: Wires) -> Any:
-        from azureml.pipeline.steps import PythonScriptStep
-
-        compute = self._lookup.computes([self._compute(step)])[self._compute(step)]
-        paths = self._path_inputs(step)
-        return PythonScriptStep(
-            name=step.name,
-            script_name=step.script_name,
-            source_directory=str(step.script_directory),
-            arguments=step.build_arguments(self._lookup, self._pipeline.pipeline_parameters)
-            + [part for pair in paths.items() for part in pair]
-            + self._folders(step, wires),
-            inputs=list(paths.values()),
-            params={name: self._parameters[name] for name in sorted(step.parameters)},
-            compute_target=compute,
-            runconfig=self._run_configuration(step),
-            allow_reuse=step.allow_reuse,
-        )
-
-    def _path_inputs(self, step: PipelineStep) -> dict[str, Any]:
-        names = _path_names(step)
-        return {argument: self._paths.build(given, names[argument]) for argument, given in step.input_paths.items()}
-
-    def _folders(self, step: PipelineStep, wires: Wires) -> list[Any]:
-        taken = {*step._input_names().values(), *_path_names(step).values(), OUTPUT_NAME}
-        arguments: list[Any] = []
-        for argument, producer in wires.inputs.items():
-            name = _free_name(argument, taken)
-            arguments += [argument, self._outputs[producer].as_input(name)]
-        return arguments + ([OUTPUT_ARGUMENT, self._outputs[step.name]] if wires.has_output else [])
-
-    def _run_configuration(self, step: PipelineStep) -> Any:
-        """Steps with the same settings share one."""
-        key = (self._environment(step), self._is_warm(step))
-        if key not in self._run_configurations:
-            self._run_configurations[key] = self._new_run_configuration(*key)
-        return self._run_configurations[key]
-
-    def _new_run_configuration(self, name: str, is_warm: bool) -> Any:
-        configuration = step_configuration(self._lookup.environments([name])[name])
-        if not is_warm and self._pipeline.workspace.is_local:
-            configuration.environment_variables = {WARM_VARIABLE: "false"}
-        return configuration
-
-    def _is_warm(self, step: PipelineStep) -> bool:
-        return self._pipeline.warm if step.warm is None else step.warm
-
-    def _environment(self, step: PipelineStep) -> str:
-        return step.env_name or self._pipeline.env_name
-
-    def _compute(self, step: PipelineStep) -> str:
-        return step.compute_name or self._pipeline.compute_name
-
-
-def _free_name(argument: str, taken: set[str]) -> str:
-    """The input's name, the same at each build: a random one, as the SDK gives, would prevent reuse."""
-    name = argument.strip("-").replace("-", "_")
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
-
-
-def _path_names(step: PipelineStep) -> dict[str, str]:
-    """Argument -> the name of the input that holds its path."""
-    taken = {*step._input_names().values(), OUTPUT_NAME}
-    return {argument: _free_name(argument, taken) for argument in step.input_paths}
-
-
-def as_parameter(value: Parameter) -> Parameter:
-    """A value as Azure ML is to put it into JSON: it would write True where JSON has true."""
-    return to_text(value) if isinstance(value, bool) else value
-
-
 def _check_parameters(given: Mapping[str, Parameter], steps: Sequence[PipelineStep]) -> dict[str, Parameter]:
     from azureml_wrapper.config.loader import check_parameters
 
-    return check_parameters(given, {step.name: step.fields_with_parameters for step in steps})
+    return check_parameters(given, {step.name: step._fields_with_parameters for step in steps})
 
 
 def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[PipelineStep]:

@@ -1,4 +1,4 @@
-"""When a recurring schedule fires: pure, for the wrapper's preview and for the local service's scheduler alike.
+"""When a recurring schedule runs: pure, for the wrapper's preview and for the local service's scheduler alike.
 
 The rules are those of azureml.pipeline.core.schedule.ScheduleRecurrence; what its documentation leaves open is
 written down in docs/assumptions.md ("Schedules").
@@ -24,7 +24,7 @@ _RETIRED_WINDOWS_ZONES = {
 
 
 class Frequency(str, Enum):
-    """The SDK's five words."""
+    """The SDK's five frequencies."""
 
     MINUTE = "Minute"
     HOUR = "Hour"
@@ -41,8 +41,8 @@ class Recurrence:
     """A recurring schedule.
 
     `start` is a wall-clock time in `zone`, without an offset. `hours` and `minutes` are for Day and Week, `week_days`
-    (Monday is 0) for Week only; where they are empty, those of `start` are taken. Raises `ValueError` for what the
-    SDK refuses.
+    (Monday is 0) for Week only; if they are empty, those of `start` apply. Raises `ValueError` for what the SDK
+    refuses.
     """
 
     frequency: Frequency
@@ -55,25 +55,25 @@ class Recurrence:
 
     def __post_init__(self) -> None:
         if self.interval < 1:
-            raise ValueError(f"interval is {self.interval}; it must be a whole number from 1 on.")
+            raise ValueError(f"interval must be an integer ≥ 1; got {self.interval}.")
         if self.start.tzinfo is not None:
             raise ValueError(f"start_time {self.start.isoformat()} has an offset; give it in time_zone instead.")
         by_day = self.frequency in (Frequency.DAY, Frequency.WEEK)
         if (self.hours or self.minutes) and not by_day:
-            raise ValueError(f"hours and minutes go with Day and Week, not with {self.frequency.value}.")
+            raise ValueError(f"hours and minutes require Day or Week; got {self.frequency.value}.")
         if self.week_days and self.frequency is not Frequency.WEEK:
-            raise ValueError(f"week_days go with Week, not with {self.frequency.value}.")
+            raise ValueError(f"week_days require Week; got {self.frequency.value}.")
         _check_range("hours", self.hours, 23)
         _check_range("minutes", self.minutes, 59)
         _check_range("week_days", self.week_days, 6)
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the times of a day or the days of a week are given; then `start` itself does not count."""
+        """Whether times of the day or days of the week are given; then `start` itself is not a run."""
         return bool(self.hours or self.minutes or self.week_days)
 
     def after(self, instant: datetime) -> Iterator[datetime]:
-        """The instants (in UTC) at which the schedule fires, for ever, strictly after `instant`."""
+        """The times (in UTC) at which the schedule runs, without end, strictly after `instant`."""
         if self.frequency in _ELAPSED:
             yield from self._elapsed(instant)
             return
@@ -94,7 +94,7 @@ class Recurrence:
             yield start + count * step
 
     def _walls(self, instant: datetime) -> Iterator[datetime]:
-        """Wall-clock times in order, from shortly before `instant` on."""
+        """Wall-clock times in order, from shortly before `instant`."""
         first = max(self.start, instant.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=1))
         for day in self._days(first.date()):
             for moment in self._times():
@@ -125,7 +125,7 @@ class Recurrence:
                 yield begin + timedelta(days=day)
 
     def _each_month(self, first: date) -> Iterator[date]:
-        """The day of `start`, or the month's last where it is shorter; never drifting towards shorter days."""
+        """The day of `start`, or the last of a shorter month; never drifting towards shorter months."""
         begin = self.start.year * 12 + self.start.month - 1
         passed = max(0, (first.year * 12 + first.month - 1 - begin) // self.interval)
         for count in itertools.count(passed):
@@ -145,8 +145,8 @@ class Recurrence:
 def localize(wall: datetime, zone: tzinfo) -> datetime:
     """The instant (UTC) of a wall-clock time.
 
-    A time that a change to summer time skips becomes the same span after the gap (02:30 → 03:30); of one that comes
-    twice, the first counts.
+    A time that summer time skips moves by the length of the gap (02:30 → 03:30); of a time that occurs twice, the
+    first counts.
     """
     return wall.replace(tzinfo=zone, fold=0).astimezone(timezone.utc)
 
@@ -154,14 +154,14 @@ def localize(wall: datetime, zone: tzinfo) -> datetime:
 def find_zone(name: str | None) -> tzinfo:
     """The zone of an IANA name ("Europe/Paris") or of a Windows name ("Romance Standard Time"); None is UTC.
 
-    Raises `ValueError` with near names where there is no such zone.
+    Raises `ValueError` with similar names for an unknown zone.
     """
     if name is None or name.upper() == "UTC":
         return timezone.utc
     windows = windows_zones()
     known = windows.get(name, name)
     if known not in available_timezones():
-        raise ValueError(f"time_zone {name!r} is not known.{_near(name, {*windows, *available_timezones()})}")
+        raise ValueError(f"Unknown time_zone {name!r}.{_near(name, {*windows, *available_timezones()})}")
     return ZoneInfo(known)
 
 
@@ -175,11 +175,11 @@ def windows_zones() -> dict[str, str]:
 def _check_range(name: str, values: tuple[int, ...], highest: int) -> None:
     wrong = [value for value in values if not 0 <= value <= highest]
     if wrong:
-        raise ValueError(f"{name} holds {wrong[0]}; allowed are 0 to {highest}.")
+        raise ValueError(f"{name} must be 0 to {highest}; got {wrong[0]}.")
 
 
 def _near(name: str, known: set[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, sorted(known), n=3)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else " Give an IANA or a Windows name."
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else " Use an IANA name or a Windows name."

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, used
+from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
+    from azureml.core import Workspace
+
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.config.models import PathInput, StepFields
 
@@ -29,7 +32,7 @@ class PipelineStep:
     of the pipeline. A run that is waited for tries a failed step `retries` times again.
     With `warm=False`, the local Azure ML runs the script in a new process instead of one that was forked with the SDK
     imported; in Azure it has no effect. None is what the pipeline says.
-    `options` are those of WorkspaceWrapper: auth, target, workspace, location.
+    `auth`, `target`, `workspace` and `location` are those of WorkspaceWrapper.
     """
 
     def __init__(
@@ -51,7 +54,10 @@ class PipelineStep:
         retries: int = 0,
         input_paths: Mapping[str, Mapping[str, str]] | None = None,
         warm: bool | None = None,
-        **options: Any,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
     ) -> None:
         from azureml_wrapper.config.loader import check
         from azureml_wrapper.config.models import StepConfig
@@ -75,20 +81,31 @@ class PipelineStep:
             "warm": warm,
         }
         self._fields: StepFields = check(StepConfig, given)
-        self.workspace = WorkspaceWrapper(ws_name, resource_group, subscription_id, **options)
+        self.workspace = WorkspaceWrapper(
+            ws_name, resource_group, subscription_id, auth=auth, target=target, workspace=workspace, location=location
+        )
 
     @classmethod
-    def from_config(cls, config: Config = None, **options: Any) -> PipelineStep:
+    def from_config(
+        cls,
+        config: Config = None,
+        *,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
+    ) -> PipelineStep:
         """The step of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
 
-        `script_directory` is relative to the file's folder. `options` are those of WorkspaceWrapper.
+        `script_directory` is relative to the file's folder. The keywords are those of WorkspaceWrapper.
         """
         from azureml_wrapper.config.loader import load
         from azureml_wrapper.config.models import StepConfig
 
         found, document = load(StepConfig, config)
-        workspace = WorkspaceWrapper(found.ws_name, found.resource_group, found.subscription_id, **options)
-        return cls._of(found, workspace, document.folder if document.path else None)
+        names = (found.ws_name, found.resource_group, found.subscription_id)
+        opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
+        return cls._of(found, opened, document.folder if document.path else None)
 
     @classmethod
     def _of(cls, fields: StepFields, workspace: WorkspaceWrapper, folder: Path | None) -> PipelineStep:
@@ -156,7 +173,7 @@ class PipelineStep:
         return self._fields.warm
 
     @property
-    def fields_with_parameters(self) -> dict[str, Any]:
+    def _fields_with_parameters(self) -> dict[str, Any]:
         return {"step_config": self.config, "arguments": self._fields.arguments}
 
     @property
@@ -175,9 +192,9 @@ class PipelineStep:
 
         `UnregisteredDataset`, a NameError, names the datasets that the workspace does not have.
         """
-        return self.build_arguments(Lookup(self.workspace.ws), {})
+        return self._build_arguments(Lookup(self.workspace.ws), {})
 
-    def build_arguments(self, lookup: Lookup, defaults: Mapping[str, Parameter]) -> list[Any]:
+    def _build_arguments(self, lookup: Lookup, defaults: Mapping[str, Parameter]) -> list[Any]:
         """The arguments, with datasets from a lookup that other steps may share, and places for the parameters."""
         arguments: list[Any] = [] if self.config is None else ["--config", render_json(self.config, defaults)]
         for argument, value in (self._fields.arguments or {}).items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
 from azureml_wrapper.connection.connections import connect
-from azureml_wrapper.connection.target import LOCAL, Scope
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope
 from azureml_wrapper.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class WorkspaceWrapper:
         auth: Any = None,
         target: str | None = None,
         workspace: Workspace | None = None,
-        location: str = "eastus",
+        location: str = DEFAULT_LOCATION,
     ) -> None:
         for key, value in (
             ("ws_name", ws_name),
@@ -55,17 +55,31 @@ class WorkspaceWrapper:
         self._workspace = workspace
 
     @classmethod
-    def from_config(cls, config: Config = None, **options: Any) -> WorkspaceWrapper:
-        """The workspace that a dict, a .json or .yml file, or the nearest .azureml/config.json names.
+    def from_config(
+        cls,
+        config: Config = None,
+        *,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
+    ) -> WorkspaceWrapper:
+        """Open the workspace that a config names.
 
-        The config of a pipeline or of a step will do, too. `options` are the constructor's keywords. Raises
-        `ConfigError`, which tells all problems at once.
+        Args:
+            config: A mapping, the path of a .json or .yml file, or None for the nearest `.azureml/config.json`. The
+                config of a pipeline or of a step works as well.
+            auth: See the class, as for the other keywords.
+
+        Raises:
+            ConfigError: The config is missing or invalid. The message lists all problems.
         """
         from azureml_wrapper.config.loader import load
         from azureml_wrapper.config.models import WorkspaceConfig
 
         found, _ = load(WorkspaceConfig, config)
-        return cls(found.ws_name, found.resource_group, found.subscription_id, **options)
+        names = (found.ws_name, found.resource_group, found.subscription_id)
+        return cls(*names, auth=auth, target=target, workspace=workspace, location=location)
 
     @classmethod
     def from_workspace(cls, workspace: Workspace) -> WorkspaceWrapper:

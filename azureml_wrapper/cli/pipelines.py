@@ -48,7 +48,7 @@ def parse_values(given: Iterable[str]) -> dict[str, str]:
 
 def check(pipeline: PipelineWrapper, values: Mapping[str, str]) -> None:
     """Build the pipeline, let the SDK validate it, and list its steps."""
-    pipeline.assign(values)
+    pipeline._assign(values)
     problems = pipeline.pipeline.validate()
     if problems:
         raise click.ClickException("\n".join(str(problem) for problem in problems))

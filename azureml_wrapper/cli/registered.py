@@ -9,7 +9,7 @@ import click
 from azureml_wrapper.cli.output import Record, show_json, show_records
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
 from azureml_wrapper.publishing.publication import ACTIVE, RegisteredPipeline, list_registered
-from azureml_wrapper.publishing.schedule import describe, next_instants, recurrence_of, show_instant, utc_now
+from azureml_wrapper.publishing.schedule import describe, next_times, recurrence_of, show_time, utc_now
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -25,7 +25,7 @@ def show_one(made: RegisteredPipeline, *, as_json: bool) -> None:
     if record["schedule"]:
         click.echo(f"Runs {record['schedule']}")
     for instant in made.next_runs(3):
-        click.echo(f"  {show_instant(instant)}")
+        click.echo(f"  {show_time(instant)}")
 
 
 def show_all(ws: Workspace, *, everything: bool, as_json: bool) -> None:
@@ -106,8 +106,8 @@ def _pipeline(each: RegisteredPipeline) -> Record:
 def _schedule(schedule: Schedule, count: int, as_json: bool) -> Record:
     now = utc_now()
     recurrence = recurrence_of(schedule, now)
-    instants = next_instants(recurrence, count, now) if recurrence and schedule.status == ACTIVE else []
-    following: list[Any] = [instant.isoformat() if as_json else show_instant(instant) for instant in instants]
+    instants = next_times(recurrence, count, now) if recurrence and schedule.status == ACTIVE else []
+    following: list[Any] = [instant.isoformat() if as_json else show_time(instant) for instant in instants]
     return {
         "name": schedule.name,
         "when": describe(schedule),

@@ -9,14 +9,14 @@ from azureml_wrapper.assets.names import check_new_workspace_name
 from azureml_wrapper.connection.credentials import authenticate
 from azureml_wrapper.connection.local import MLFLOW_VARIABLE
 from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
-from azureml_wrapper.connection.target import Scope
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, Scope
 from azureml_wrapper.messages import say
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
 
-def connect_azure(scope: Scope, auth: Any = None, location: str = "eastus") -> Workspace:
+def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATION) -> Workspace:
     """The workspace in Azure; it is created where Azure itself says that it does not exist."""
     # Of a connection to the local service before this one.
     if "//127.0.0.1:" in os.environ.get(MLFLOW_VARIABLE, ""):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.connection.azure import connect_azure
 from azureml_wrapper.connection.credentials import plain_tokens
 from azureml_wrapper.connection.local import access_local, connect_local, local_address
-from azureml_wrapper.connection.target import LOCAL, Access, Scope, choose_target
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -17,7 +17,9 @@ _connections: dict[tuple[Any, ...], Workspace] = {}
 _connecting = threading.RLock()
 
 
-def connect(scope: Scope, *, auth: Any = None, target: str | None = None, location: str = "eastus") -> Workspace:
+def connect(
+    scope: Scope, *, auth: Any = None, target: str | None = None, location: str = DEFAULT_LOCATION
+) -> Workspace:
     """The workspace of that name, connected once per process; created where it does not exist.
 
     `auth` is an authentication object of the SDK, or the name of one as credentials.py knows them; for Azure only.

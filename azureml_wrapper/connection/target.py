@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 LOCAL = "local"
+# The Azure region of a workspace that has to be created.
+DEFAULT_LOCATION = "eastus"
 TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
 Target = Literal["azure", "local"]
 

@@ -34,10 +34,10 @@ class StepsPipeline(PipelineWrapper):
         self.steps = list(file.steps)  # type: ignore[arg-type] # of a step, lists and checks want what FileStep has
 
     @classmethod
-    def of(cls, source: Config | Document, ws_config: Config = None, **options: Any) -> StepsPipeline:
+    def of(cls, source: Config | Document, ws_config: Config = None, **connection: Any) -> StepsPipeline:
         """Of a dict, a file or what was read of one; `ConfigError` tells all that is wrong with it."""
         file = load_steps(source)
-        return cls(file, open_workspace(ws_config, **options))
+        return cls(file, open_workspace(ws_config, **connection))
 
     def build_steps(self) -> list[Any]:
         """The SDK's steps; what they need of the cluster and the datastores is made where it is not there."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_experiment_name
+from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.messages import say
 from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
 from azureml_wrapper.pipeline_files.steps_file import load_steps
@@ -32,13 +33,24 @@ class BasePipeline(ABC):
     """What pipelines of a configuration file share: the workspace, the file's steps, the run.
 
     `pipeline_config` is a .json or .yml file (or a dict); `ws_config` names the workspace, by default the nearest
-    .azureml/config.json does. `options` are those of WorkspaceWrapper: auth, target, workspace. A subclass says in
+    .azureml/config.json does. The keywords are those of WorkspaceWrapper. A subclass says in
     `construct_pipeline` what becomes of the steps. Raises `ConfigError`, which tells all that is wrong with the file.
     """
 
-    def __init__(self, pipeline_config: Config, ws_config: Config = None, **options: Any) -> None:
+    def __init__(
+        self,
+        pipeline_config: Config,
+        ws_config: Config = None,
+        *,
+        auth: Any = None,
+        target: str | None = None,
+        workspace: Workspace | None = None,
+        location: str = DEFAULT_LOCATION,
+    ) -> None:
         self.file = load_steps(pipeline_config)
-        self.workspace: WorkspaceWrapper = open_workspace(ws_config, **options)
+        self.workspace: WorkspaceWrapper = open_workspace(
+            ws_config, auth=auth, target=target, workspace=workspace, location=location
+        )
         self.variables = Variables(self.file.document.folder)
         self.pipeline: Pipeline | None = None
 

@@ -1,4 +1,4 @@
-"""Published pipelines: one registered by name, with its versions, its schedule, and runs of it."""
+"""Published pipelines: registered by name, with their versions, their schedule and their runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from azureml_wrapper.publishing.schedule import (
     BATCH_SECONDS,
     OnBlobChange,
     Recurring,
-    next_instants,
+    next_times,
     recurrence_of,
     utc_now,
 )
@@ -28,15 +28,16 @@ from azureml_wrapper.runs.resubmission import check_texts, defaults_of, paths_of
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
-    from azureml.pipeline.core import Pipeline, PublishedPipeline, Schedule
+    from azureml.pipeline.core import Pipeline, PublishedPipeline
+    from azureml.pipeline.core import Schedule as SdkSchedule
 
 Plan = Recurring | OnBlobChange | None
 ACTIVE = "Active"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What `PipelineWrapper.register` was asked for, checked."""
+class Publication:
+    """What `PipelineWrapper.register` publishes, checked."""
 
     name: str
     description: str
@@ -50,17 +51,23 @@ class Order:
     def __post_init__(self) -> None:
         for key, value in (("description", self.description), ("version", self.version)):
             if value is not None and not isinstance(value, str):
-                raise BadArgument(f"{key} must be a text, not {value!r}.")
+                raise BadArgument(f"{key} must be a string; got {value!r}.")
 
 
 class RegisteredPipeline:
-    """A published pipeline and the schedule that runs it, if any; both are the SDK's own objects."""
+    """A published pipeline and the schedule that runs it, if any.
+
+    Attributes:
+        pipeline: The SDK's PublishedPipeline.
+        schedule: The SDK's Schedule; None without one.
+        experiment_name: Experiment of the runs that `trigger` starts, unless another one is given.
+    """
 
     def __init__(
         self,
         ws: Workspace,
         pipeline: PublishedPipeline,
-        schedule: Schedule | None = None,
+        schedule: SdkSchedule | None = None,
         *,
         experiment: str | None = None,
         plan: Plan = None,
@@ -71,45 +78,63 @@ class RegisteredPipeline:
 
     @property
     def name(self) -> str:
+        """The name it was registered under."""
         return str(self.pipeline.name)
 
     @property
     def version(self) -> str:
+        """The version of this name."""
         return str(self.pipeline.version)
 
     @property
     def endpoint(self) -> str:
-        """The URL that runs the pipeline: POST with a bearer token, `ExperimentName` and `ParameterAssignments`."""
+        """The URL that runs the pipeline: POST `ExperimentName` and `ParameterAssignments` with a bearer token."""
         return str(self.pipeline.endpoint)
 
     def next_runs(self, count: int = 5) -> list[datetime]:
-        """The next instants of the schedule, in its zone; none without one, or where it waits for blobs."""
+        """Return the next times at which the schedule runs, in its time zone.
+
+        Args:
+            count: Number of times to return.
+
+        Returns:
+            The times; none without an active schedule, or if it watches blobs.
+        """
         if self.schedule is None or self.schedule.status != ACTIVE:
             return []
         now = utc_now()
         made = self._plan.recurrence if isinstance(self._plan, Recurring) else recurrence_of(self.schedule, now)
-        return next_instants(made, count, now) if made else []
+        return next_times(made, count, now) if made else []
 
     def disable(self) -> None:
-        """Stop the schedule, then close the endpoint; nothing runs any more. Runs that have begun go on."""
-        # In this order: Azure does not disable a pipeline that a schedule runs.
+        """Disable the schedule and the endpoint. Runs that have started continue."""
+        # In this order: Azure refuses to disable a pipeline that has an active schedule.
         if self.schedule is not None:
             self.schedule.disable()
         self.pipeline.disable()
 
     def enable(self) -> None:
-        """Open the endpoint, and let the schedule go on."""
+        """Enable the endpoint and the schedule again."""
         self.pipeline.enable()
         if self.schedule is not None:
             self.schedule.enable()
 
     def parameters(self) -> dict[str, Parameter]:
-        """Name -> default, as they were published; a path on a datastore is "datastore/path"."""
+        """Return the parameters and their defaults, as published; a path on a datastore is "datastore/path"."""
         interface = self._interface()
         return {**defaults_of(interface), **{name: str(place) for name, place in paths_of(interface).items()}}
 
     def trigger(self, parameters: Mapping[str, Any] | None = None, *, experiment: str | None = None) -> RunWrapper:
-        """Run it now, and return the run at once; `BadParameter` says which parameters there are."""
+        """Start a run now, and return it at once.
+
+        Args:
+            parameters: Values by parameter name. Default: the published ones.
+            experiment: Experiment of the run. Default: `experiment_name`.
+
+        Raises:
+            BadParameter: A parameter is unknown, or its value has the wrong type. The message lists the parameters.
+            BadName: The experiment name is invalid.
+        """
         check_experiment_name(name := experiment or self.experiment_name)
         values = self._values(parameters) if parameters else {}
         # The SDK prints what it does.
@@ -133,46 +158,52 @@ class RegisteredPipeline:
         return f"RegisteredPipeline({self.name!r}, version {self.version}, {self.pipeline.status})"
 
 
-def publish(ws: Workspace, pipeline: Pipeline, order: Order) -> RegisteredPipeline:
-    """Publish a pipeline of the SDK; its version is the next one of its name unless given."""
-    # Over the pipeline's own connection, as below: PublishedPipeline.list makes another, which asks for data types.
+def publish(ws: Workspace, pipeline: Pipeline, publication: Publication) -> RegisteredPipeline:
+    """Publish a pipeline of the SDK and replace the schedule of its name."""
+    # Over the pipeline's own connection, as below: PublishedPipeline.list opens another one.
     listed = _connection(pipeline).published_pipeline_provider.get_all(active_only=False)
-    earlier = [each for each in listed if each.name == order.name]
-    version = order.version if order.version is not None else next_version(each.version for each in earlier)
+    earlier = [each for each in listed if each.name == publication.name]
+    version = publication.version
+    if version is None:
+        version = next_version(each.version for each in earlier)
     with contextlib.redirect_stdout(io.StringIO()):
-        published = pipeline.publish(order.name, order.description, version, order.continue_on_step_failure)
-    before = _schedules_of(ws, pipeline, order.name, {each.id for each in earlier})
-    schedule = _replace_schedule(ws, published, order, before)
-    return RegisteredPipeline(ws, published, schedule, experiment=order.experiment, plan=order.plan)
+        published = pipeline.publish(
+            publication.name, publication.description, version, publication.continue_on_step_failure
+        )
+    before = _schedules_of(ws, pipeline, publication.name, {each.id for each in earlier})
+    schedule = _replace_schedule(ws, published, publication, before)
+    return RegisteredPipeline(ws, published, schedule, experiment=publication.experiment, plan=publication.plan)
 
 
 def next_version(taken: Iterable[str | None]) -> str:
-    """One more than the highest number among the versions; "1" for the first."""
+    """The highest number among the versions, plus one; "1" for the first."""
     numbers = [int(version) for version in taken if version and version.isdecimal()]
     return str(max(numbers, default=0) + 1)
 
 
 def check_plan(ws: Workspace, plan: Plan, paths: Iterable[str], *, is_local: bool) -> None:
-    """Refuse what the workspace or the pipeline does not have, or cannot do, before anything is published."""
+    """Raise `BadSchedule` or `UnregisteredDatastore` for a plan that the pipeline or the workspace cannot follow."""
     if not isinstance(plan, OnBlobChange):
         return
     if plan.data_path_parameter is not None and plan.data_path_parameter not in paths:
         raise BadSchedule(
-            f"data_path_parameter is {plan.data_path_parameter!r}; allowed are the parameters of the steps' "
-            f"input_paths: {', '.join(paths) or 'none is there'}."
+            f"Unknown data_path_parameter {plan.data_path_parameter!r}; expected a parameter of the steps' "
+            f"input_paths: {', '.join(paths) or 'none is defined'}."
         )
     datastore = get_datastore(ws, plan.datastore_name)
     if datastore.datastore_type != "AzureBlob":
-        raise BadSchedule(f"{plan.datastore_name} is a datastore of type {datastore.datastore_type}, not AzureBlob.")
+        raise BadSchedule(
+            f"Datastore {plan.datastore_name} must be of type AzureBlob; got {datastore.datastore_type}."
+        )
     if BATCH_SECONDS in plan.parameters and not is_local:
-        raise BadSchedule("batch_seconds is for the local Azure ML only: Azure begins a run for each changed blob.")
+        raise BadSchedule("batch_seconds requires the local Azure ML: Azure starts one run per changed blob.")
 
 
 def _connection(pipeline: Pipeline) -> Any:
     return pipeline._graph_context.workflow_provider
 
 
-def _schedules_of(ws: Workspace, pipeline: Pipeline, name: str, versions: Collection[str]) -> list[Schedule]:
+def _schedules_of(ws: Workspace, pipeline: Pipeline, name: str, versions: Collection[str]) -> list[SdkSchedule]:
     """The schedules of earlier versions."""
     from azureml.pipeline.core import Schedule
 
@@ -183,19 +214,19 @@ def _schedules_of(ws: Workspace, pipeline: Pipeline, name: str, versions: Collec
 
 
 def _replace_schedule(
-    ws: Workspace, published: PublishedPipeline, order: Order, before: Sequence[Schedule]
-) -> Schedule | None:
-    """The new schedule; those of earlier versions are disabled once it is there, so that one is never missed."""
-    made = _create(ws, published, order) if order.plan else None
+    ws: Workspace, published: PublishedPipeline, publication: Publication, before: Sequence[SdkSchedule]
+) -> SdkSchedule | None:
+    """Create the new schedule, then disable those of earlier versions, so that no run is missed in between."""
+    made = _create(ws, published, publication) if publication.plan else None
     for schedule in before:
         schedule.disable()
     if before and made is None:
-        say(f"The schedule of {order.name} is disabled, for it was registered without one.")
+        say(f"Disabled the previous schedule of {publication.name}, because none was given.")
     return made
 
 
 def find_registered(ws: Workspace, name: str) -> RegisteredPipeline:
-    """The newest active version of a published pipeline; `UnregisteredPipeline` where there is none."""
+    """The newest active version of a published pipeline; `UnregisteredPipeline` if it has none."""
     active = list_registered(ws)
     found = [each for each in active if each.name == name]
     if not found:
@@ -205,9 +236,9 @@ def find_registered(ws: Workspace, name: str) -> RegisteredPipeline:
                 "with the SDK (PublishedPipeline.enable)."
             )
         known = sorted({each.name for each in active})
-        hint = did_you_mean(name, known) or f" There are: {', '.join(known) or 'none'}."
+        hint = did_you_mean(name, known) or f" Published: {', '.join(known) or 'none'}."
         raise UnregisteredPipeline(f"Workspace {ws.name} has no published pipeline {name!r}.{hint}")
-    return max(found, key=lambda each: _order(each.version))
+    return max(found, key=lambda each: _rank(each.version))
 
 
 def list_registered(ws: Workspace, *, active_only: bool = True) -> list[RegisteredPipeline]:
@@ -217,13 +248,13 @@ def list_registered(ws: Workspace, *, active_only: bool = True) -> list[Register
     schedules = {schedule.pipeline_id: schedule for schedule in Schedule.list(ws)}
     published = PublishedPipeline.list(ws, active_only=active_only)
     found = [RegisteredPipeline(ws, each, schedules.get(each.id)) for each in published]
-    return sorted(found, key=lambda each: (each.name, _order(each.version)))
+    return sorted(found, key=lambda each: (each.name, _rank(each.version)))
 
 
-def _create(ws: Workspace, published: PublishedPipeline, order: Order) -> Schedule:
+def _create(ws: Workspace, published: PublishedPipeline, publication: Publication) -> SdkSchedule:
     from azureml.pipeline.core import Schedule
 
-    asked = order.plan
+    asked = publication.plan
     if isinstance(asked, OnBlobChange):
         when = {
             "datastore": get_datastore(ws, asked.datastore_name),
@@ -234,18 +265,18 @@ def _create(ws: Workspace, published: PublishedPipeline, order: Order) -> Schedu
         extra = asked.parameters
     else:
         when, extra = {"recurrence": asked.to_sdk() if asked else None}, {}
-    parameters = {**order.parameters, **extra, **to_sdk(ws, order.paths)}
+    parameters = {**publication.parameters, **extra, **to_sdk(ws, publication.paths)}
     return Schedule.create(
         ws,
-        order.name,
+        publication.name,
         published.id,
-        order.experiment,
-        description=order.description,
+        publication.experiment,
+        description=publication.description,
         pipeline_parameters=parameters or None,
-        continue_on_step_failure=order.continue_on_step_failure,
+        continue_on_step_failure=publication.continue_on_step_failure,
         **when,
     )
 
 
-def _order(version: str) -> tuple[int, str]:
+def _rank(version: str) -> tuple[int, str]:
     return (int(version) if version.isdecimal() else -1, version)

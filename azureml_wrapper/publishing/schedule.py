@@ -1,11 +1,10 @@
-"""Schedules: what may be asked for, checked before anything is sent, and when it fires."""
+"""When a registered pipeline runs by itself: checked before anything is sent, and the times at which it runs."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from azureml_wrapper.errors import BadSchedule, did_you_mean
 from azureml_wrapper.recurrence import WEEK_DAYS, Frequency, Recurrence, find_zone, windows_zones
 
 if TYPE_CHECKING:
-    from azureml.pipeline.core.schedule import Schedule, ScheduleRecurrence
+    from azureml.pipeline.core.schedule import Schedule as SdkSchedule
+    from azureml.pipeline.core.schedule import ScheduleRecurrence
 
 ON_BLOB_CHANGE = "On_blob_change"
 FREQUENCIES = tuple(frequency.value for frequency in Frequency)
@@ -21,6 +21,7 @@ KINDS = (*FREQUENCIES, ON_BLOB_CHANGE)
 DEFAULT_POLLING_MINUTES = 5
 MAX_POLLING_MINUTES = 1_000_000
 MAX_PATH_LENGTH = 1024
+MAX_BATCH_SECONDS = 86_400
 # The local service's name for a setting that Azure ML does not have, among a schedule's parameters.
 BATCH_SECONDS = "azureml_wrapper.batch_seconds"
 
@@ -30,41 +31,197 @@ _SPANS = {
     Frequency.DAY: timedelta(days=1),
     Frequency.WEEK: timedelta(weeks=1),
 }
-_RECURRING = ("start_time", "time_zone", "hours", "minutes", "week_days", "start_now")
+_RECURRING = ("interval", "start_time", "time_zone", "hours", "minutes", "week_days", "start_now")
 _WATCHING = ("datastore_name", "path_on_datastore", "polling_interval", "data_path_parameter", "batch_seconds")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The arguments of `PipelineWrapper.register` that say when the pipeline is to run."""
+@dataclass(frozen=True)
+class Schedule:
+    """When a registered pipeline runs by itself; `PipelineWrapper.register` takes one.
 
-    schedule: str | None = None
+        Schedule("Week", interval=2, week_days="Monday", hours=8, time_zone="Europe/Paris")
+        Schedule("On_blob_change", datastore_name="uploads", path_on_datastore="incoming")
+
+    A recurring schedule first runs one interval from now; at `start_time` if that is given; at once with `start_now`.
+
+    Args:
+        frequency: "Minute", "Hour", "Day", "Week" or "Month"; or "On_blob_change", to run when blobs change.
+        interval: Number of minutes, hours, days, weeks or months from one run to the next, an integer ≥ 1. Required,
+            except for "On_blob_change".
+        start_time: First run, as a datetime without offset or as "2030-12-31T08:30:00", in `time_zone`.
+        time_zone: IANA name ("Europe/Paris") or Windows name ("Romance Standard Time"). Default: UTC.
+        hours: Hours of the day to run at, 0 to 23; one or several. Only for "Day" and "Week".
+        minutes: Minutes of the hour to run at, 0 to 59; one or several. Only for "Day" and "Week".
+        week_days: Names of the days to run on, "Monday" to "Sunday"; one or several. Only for "Week".
+        start_now: Also run once as soon as the schedule exists.
+        datastore_name: Blob datastore to watch. Required for "On_blob_change".
+        path_on_datastore: Folder of the datastore to watch. Default: the whole container.
+        polling_interval: Minutes between two checks for changed blobs, 1 to 1,000,000. Default: 5.
+        data_path_parameter: Pipeline parameter that receives the path of the changed blob; the `parameter` of one of
+            the steps' `input_paths`.
+        batch_seconds: Start one run for all blobs that change within this many seconds, up to 86,400. Only on the
+            local Azure ML; Azure starts one run per blob.
+
+    Raises:
+        BadSchedule: A value is invalid, or does not go with the frequency. The message lists what is allowed.
+    """
+
+    frequency: str
+    _: KW_ONLY
     interval: int | None = None
-    datastore_name: str | None = None
-    path_on_datastore: str | None = None
-    polling_interval: int = DEFAULT_POLLING_MINUTES
-    data_path_parameter: str | None = None
-    batch_seconds: float | None = None
     start_time: datetime | str | None = None
     time_zone: str | None = None
     hours: int | Sequence[int] | None = None
     minutes: int | Sequence[int] | None = None
     week_days: str | Sequence[str] | None = None
     start_now: bool = False
+    datastore_name: str | None = None
+    path_on_datastore: str | None = None
+    polling_interval: int = DEFAULT_POLLING_MINUTES
+    data_path_parameter: str | None = None
+    batch_seconds: float | None = None
 
-    def is_given(self, name: str) -> bool:
-        return bool(getattr(self, name) != type(self).__dataclass_fields__[name].default)
+    @classmethod
+    def of(cls, schedule: str | Schedule | None, **details: Any) -> Schedule | None:
+        """Return the schedule that `PipelineWrapper.register` was given, as an object or as its parts.
+
+        Args:
+            schedule: A frequency, a `Schedule`, or None for no schedule.
+            details: The keywords of `Schedule`. Only a frequency takes any; those with their default value are
+                ignored.
+
+        Raises:
+            BadSchedule: The schedule is invalid, or there are details without a frequency.
+        """
+        given = {name: value for name, value in details.items() if value != _DEFAULTS[name]}
+        if isinstance(schedule, str):
+            return cls(schedule, **given)
+        if schedule is not None and not isinstance(schedule, Schedule):
+            raise BadSchedule(f"schedule must be a Schedule or one of {', '.join(KINDS)}; got {schedule!r}.")
+        if given and schedule is None:
+            raise BadSchedule(f"{next(iter(given))} requires schedule=…, one of {', '.join(KINDS)}.")
+        if given:
+            raise BadSchedule(f"{next(iter(given))} conflicts with schedule={schedule!r}. Set it in the Schedule.")
+        return schedule
+
+    def __post_init__(self) -> None:
+        if self.frequency not in KINDS:
+            hint = did_you_mean(str(self.frequency), KINDS)
+            raise BadSchedule(f"Unknown schedule {self.frequency!r}; expected one of {', '.join(KINDS)}.{hint}")
+        if self.frequency == ON_BLOB_CHANGE:
+            self._refuse(_RECURRING, f"one of {', '.join(FREQUENCIES)}")
+            self._check_watching()
+        else:
+            self._refuse(_WATCHING, ON_BLOB_CHANGE)
+            self._check_recurring()
+
+    def plan(self, now: datetime) -> Recurring | OnBlobChange:
+        """Return what Azure ML is asked for; `BadSchedule` if the runs lie beyond the year 9999."""
+        if self.frequency != ON_BLOB_CHANGE:
+            return self._recurring(now)
+        return OnBlobChange(
+            datastore_name=str(self.datastore_name),
+            path_on_datastore=_folder(self.path_on_datastore),
+            polling_interval=self.polling_interval,
+            data_path_parameter=self.data_path_parameter,
+            parameters={} if self.batch_seconds is None else {BATCH_SECONDS: f"{self.batch_seconds:g}"},
+        )
+
+    def _refuse(self, names: Iterable[str], frequency: str) -> None:
+        for name in names:
+            if self._has(name):
+                raise BadSchedule(f"{name} requires {frequency}; the schedule is {self.frequency!r}.")
+
+    def _has(self, name: str) -> bool:
+        return bool(getattr(self, name) != _DEFAULTS[name])
+
+    def _check_watching(self) -> None:
+        if not self.datastore_name:
+            raise BadSchedule(f"{ON_BLOB_CHANGE} requires datastore_name, the blob datastore to watch.")
+        _check_integer("polling_interval", self.polling_interval)
+        if self.polling_interval > MAX_POLLING_MINUTES:
+            raise BadSchedule(f"polling_interval must be at most {MAX_POLLING_MINUTES}; got {self.polling_interval}.")
+        _folder(self.path_on_datastore)
+        batch = self.batch_seconds
+        is_number = isinstance(batch, (int, float)) and not isinstance(batch, bool)
+        if batch is not None and not (is_number and 0 < batch <= MAX_BATCH_SECONDS):
+            raise BadSchedule(f"batch_seconds must be a number > 0, at most {MAX_BATCH_SECONDS}; got {batch!r}.")
+
+    def _check_recurring(self) -> None:
+        if self.interval is None:
+            raise BadSchedule(f"{self.frequency} requires interval: run every how many {self.frequency.lower()}s.")
+        _check_integer("interval", self.interval)
+        if not isinstance(self.start_now, bool):
+            raise BadSchedule(f"start_now must be True or False; got {self.start_now!r}.")
+        if self.start_now and self.start_time is not None:
+            raise BadSchedule("start_now conflicts with start_time. Use one of them.")
+        windows_name(self.time_zone)
+        # Any time will do: the rest does not depend on when it is now.
+        self._recurrence(datetime(2000, 1, 1) if self.start_time is None else parse_start(self.start_time))
+
+    def _recurring(self, now: datetime) -> Recurring:
+        local = now.astimezone(find_zone(self.time_zone)).replace(tzinfo=None)
+        recurrence = self._recurrence(self._start(local))
+        try:
+            # The second run has to be known when the first one starts.
+            next_times(recurrence, 2, now)
+        except (ValueError, OverflowError) as error:
+            start = recurrence.start.isoformat()
+            raise BadSchedule(
+                f"interval {recurrence.interval} from {start} exceeds the year 9999. Use a smaller interval or an "
+                "earlier start_time."
+            ) from error
+        zone_name = windows_name(self.time_zone)
+        return Recurring(recurrence=recurrence, zone_name=zone_name, starts_now=self.start_now)
+
+    def _recurrence(self, start: datetime) -> Recurrence:
+        try:
+            return Recurrence(
+                frequency=Frequency(self.frequency),
+                interval=int(self.interval or 1),
+                start=start,
+                zone=find_zone(self.time_zone),
+                hours=_integers("hours", self.hours),
+                minutes=_integers("minutes", self.minutes),
+                week_days=_days(self.week_days),
+            )
+        except ValueError as error:
+            raise BadSchedule(str(error)) from error
+
+    def _start(self, now: datetime) -> datetime:
+        """The start; if none is given, one that makes the first run fall where a second one would.
+
+        Without a start, Azure ML runs at once (Azure/MachineLearningNotebooks #1369); from a start in the past, it
+        counts. A start one month from now cannot be given: from the 31st on, it would be the 30th for ever.
+        """
+        if self.start_time is not None:
+            return parse_start(self.start_time)
+        now = now.replace(microsecond=0)
+        span = _SPANS.get(Frequency(self.frequency))
+        is_pinned = any(map(self._has, ("hours", "minutes", "week_days")))
+        if self.start_now or is_pinned or span is None or self.interval is None:
+            return now
+        try:
+            return now + self.interval * span
+        except OverflowError:
+            raise BadSchedule(f"interval {self.interval} puts the first run beyond the year 9999.") from None
+
+
+_DEFAULTS = {each.name: each.default for each in fields(Schedule) if each.name != "frequency"}
+# The keywords of a Schedule, which `register` takes one by one as well.
+DETAILS = tuple(_DEFAULTS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recurring:
-    """Runs again and again. With `starts_now`, Azure ML is told no start, and so begins at once."""
+    """A schedule that runs again and again; with `starts_now`, also at once, because Azure ML gets no start."""
 
     recurrence: Recurrence
     zone_name: str
     starts_now: bool = False
 
     def to_sdk(self) -> ScheduleRecurrence:
+        """The SDK's recurrence."""
         from azureml.pipeline.core.schedule import ScheduleRecurrence, TimeZone
 
         wanted = self.recurrence
@@ -81,7 +238,7 @@ class Recurring:
 
 @dataclass(frozen=True, kw_only=True)
 class OnBlobChange:
-    """Runs where a blob of a container is new or changed; looks every `polling_interval` minutes."""
+    """A schedule that runs when a blob of a container is new or changed; checks every `polling_interval` minutes."""
 
     datastore_name: str
     path_on_datastore: str | None = None
@@ -90,36 +247,21 @@ class OnBlobChange:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def plan(wanted: Wanted, now: datetime) -> Recurring | OnBlobChange | None:
-    """What to tell Azure ML; None for no schedule. `BadSchedule`, a ValueError, lists what is allowed."""
-    if wanted.schedule is None:
-        _refuse(wanted, ("interval", *_RECURRING, *_WATCHING), f"a schedule, one of {', '.join(KINDS)}")
-        return None
-    if wanted.schedule not in KINDS:
-        hint = did_you_mean(str(wanted.schedule), KINDS)
-        raise BadSchedule(f"schedule is {wanted.schedule!r}; allowed are {', '.join(KINDS)}.{hint}")
-    if wanted.schedule == ON_BLOB_CHANGE:
-        _refuse(wanted, ("interval", *_RECURRING), f"one of {', '.join(FREQUENCIES)}")
-        return _watching(wanted)
-    _refuse(wanted, _WATCHING, ON_BLOB_CHANGE)
-    return _recurring(wanted, now)
+def next_times(recurrence: Recurrence, count: int, now: datetime) -> list[datetime]:
+    """The next times after `now`, in the schedule's own zone."""
+    return [time.astimezone(recurrence.zone) for time in itertools.islice(recurrence.after(now), count)]
 
 
-def next_instants(recurrence: Recurrence, count: int, now: datetime) -> list[datetime]:
-    """The next instants after `now`, in the schedule's own zone."""
-    return [instant.astimezone(recurrence.zone) for instant in itertools.islice(recurrence.after(now), count)]
+def recurrence_of(schedule: SdkSchedule, now: datetime) -> Recurrence | None:
+    """The recurrence of a schedule of the SDK; None if it watches blobs.
 
-
-def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
-    """The recurrence of a schedule of the SDK; None for one that waits for blobs.
-
-    One without a start time counts from its making, which takes a request to find out.
+    Without a start time, it counts from its creation, which takes a request to find out.
     """
     given = schedule.recurrence
     if given is None:
         return None
     zone = find_zone(given.time_zone.value if given.time_zone else None)
-    start = _parse_start(given.start_time) if given.start_time else _made_at(schedule) or now
+    start = parse_start(given.start_time) if given.start_time else _created(schedule) or now
     return Recurrence(
         frequency=Frequency(given.frequency),
         interval=int(given.interval),
@@ -131,18 +273,18 @@ def recurrence_of(schedule: Schedule, now: datetime) -> Recurrence | None:
     )
 
 
-def _made_at(schedule: Schedule) -> datetime | None:
-    """The SDK reads it, and keeps it to itself."""
-    made = schedule._schedule_provider._service_caller.get_schedule_async(schedule.id).created_date
-    return _parse_start(made) if made else None
+def _created(schedule: SdkSchedule) -> datetime | None:
+    """The SDK reads the date, but does not show it."""
+    created = schedule._schedule_provider._service_caller.get_schedule_async(schedule.id).created_date
+    return parse_start(created) if created else None
 
 
-def describe(schedule: Schedule) -> str:
-    """When a schedule of the SDK fires, in words."""
+def describe(schedule: SdkSchedule) -> str:
+    """When a schedule of the SDK runs, in words."""
     given = schedule.recurrence
     if given is None:
         place = "/".join(part for part in (schedule.datastore_name, schedule.path_on_datastore) if part)
-        return f"when blobs of {place} change, looking every {schedule.polling_interval} min"
+        return f"when blobs of {place} change, checked every {schedule.polling_interval} min"
     number = int(given.interval)
     pace = f"every {given.frequency.lower()}" if number == 1 else f"every {number} {given.frequency.lower()}s"
     days = f" on {', '.join(given.week_days)}" if given.week_days else ""
@@ -153,14 +295,14 @@ def describe(schedule: Schedule) -> str:
 
 
 def windows_name(zone: str | None) -> str:
-    """The name that Azure ML has for a time zone; `BadSchedule` where there is none, with near names."""
+    """Azure ML's name for a time zone; `BadSchedule` with similar names if it has none."""
     from tzlocal.windows_tz import tz_win
 
     known = windows_zones()
     if zone is None:
         return "UTC"
     if not isinstance(zone, str):
-        raise BadSchedule(f"time_zone is {zone!r}; allowed are IANA names (Europe/Paris) and Windows names.")
+        raise BadSchedule(f"time_zone must be an IANA name (Europe/Paris) or a Windows name; got {zone!r}.")
     if zone in known:
         return zone
     if zone.upper() in ("UTC", "GMT"):
@@ -169,128 +311,51 @@ def windows_name(zone: str | None) -> str:
     try:
         find_zone(zone)
     except ValueError as error:
-        raise BadSchedule(f"{error} Allowed are IANA names (Europe/Paris) and Windows names.") from error
+        raise BadSchedule(f"{error} Use an IANA name (Europe/Paris) or a Windows name.") from error
     name = tz_win.get(zone)
     if name not in known:
-        raise BadSchedule(f"Azure ML has no name for the time_zone {zone!r}. Use one with the same clock, or 'UTC'.")
+        raise BadSchedule(f"Azure ML does not know the time_zone {zone!r}. Use one with the same clock, or 'UTC'.")
     return str(name)
 
 
-def _refuse(wanted: Wanted, names: Iterable[str], partner: str) -> None:
-    given = [name for name in names if wanted.is_given(name)]
-    if given:
-        raise BadSchedule(f"{given[0]} goes with {partner}; schedule is {wanted.schedule!r}.")
-
-
-def _watching(wanted: Wanted) -> OnBlobChange:
-    if not wanted.datastore_name:
-        raise BadSchedule(f"{ON_BLOB_CHANGE} needs a datastore_name: the blob container to watch.")
-    _whole("polling_interval", wanted.polling_interval, "minutes")
-    if wanted.polling_interval > MAX_POLLING_MINUTES:
-        raise BadSchedule(f"polling_interval is {wanted.polling_interval}; at most {MAX_POLLING_MINUTES} minutes.")
-    batch = wanted.batch_seconds
-    is_number = isinstance(batch, (int, float)) and not isinstance(batch, bool)
-    if batch is not None and not (is_number and 0 < batch <= 86_400):
-        raise BadSchedule(f"batch_seconds is {batch!r}; allowed are numbers over 0, up to 86400.")
-    return OnBlobChange(
-        datastore_name=wanted.datastore_name,
-        path_on_datastore=_path(wanted.path_on_datastore),
-        polling_interval=wanted.polling_interval,
-        data_path_parameter=wanted.data_path_parameter,
-        parameters={} if batch is None else {BATCH_SECONDS: f"{batch:g}"},
-    )
-
-
-def _recurring(wanted: Wanted, now: datetime) -> Recurring:
-    if wanted.interval is None:
-        raise BadSchedule(f"{wanted.schedule} needs an interval: every how many of them, from 1 on.")
-    _whole("interval", wanted.interval, "from 1 on")
-    if not isinstance(wanted.start_now, bool):
-        raise BadSchedule(f"start_now is {wanted.start_now!r}; allowed are True and False.")
-    if wanted.start_now and wanted.start_time is not None:
-        raise BadSchedule("start_now begins at once, so that there can be no start_time.")
-    zone_name = windows_name(wanted.time_zone)
-    zone = find_zone(wanted.time_zone)
-    try:
-        recurrence = Recurrence(
-            frequency=Frequency(wanted.schedule),
-            interval=wanted.interval,
-            start=_start(wanted, now.astimezone(zone).replace(tzinfo=None)),
-            zone=zone,
-            hours=_numbers("hours", wanted.hours),
-            minutes=_numbers("minutes", wanted.minutes),
-            week_days=_days(wanted.week_days),
-        )
-    except ValueError as error:
-        raise BadSchedule(str(error)) from error
-    _check_countable(recurrence, now)
-    return Recurring(recurrence=recurrence, zone_name=zone_name, starts_now=wanted.start_now)
-
-
-def _check_countable(recurrence: Recurrence, now: datetime) -> None:
-    """The second instant has to be known when the first one fires."""
-    try:
-        next_instants(recurrence, 2, now)
-    except (ValueError, OverflowError) as error:
-        raise BadSchedule(
-            f"interval {recurrence.interval} from {recurrence.start.isoformat()} on goes beyond the year 9999: "
-            "use a smaller interval or an earlier start_time."
-        ) from error
-
-
-def _path(path: object) -> str | None:
-    """The folder, as Azure's storage names it: without a "/" before or behind; None for the container itself."""
+def _folder(path: object) -> str | None:
+    """The folder, as Azure's storage names it: without a "/" at either end; None for the container itself."""
     if path is None:
         return None
     if not isinstance(path, str):
-        raise BadSchedule(f"path_on_datastore is {path!r}; give a text, the folder to watch.")
+        raise BadSchedule(f"path_on_datastore must be a string, the folder to watch; got {path!r}.")
     inside = path.strip("/")
     if inside and {"", ".", ".."} & set(inside.split("/")):
-        raise BadSchedule(f"path_on_datastore is {path!r}; its parts must be names of folders, not '', '.' or '..'.")
+        raise BadSchedule(f"Invalid path_on_datastore {path!r}: its parts must be folder names, not '', '.' or '..'.")
     if len(inside) > MAX_PATH_LENGTH:
-        raise BadSchedule(f"path_on_datastore has {len(inside)} characters; allowed are at most {MAX_PATH_LENGTH}.")
+        raise BadSchedule(f"path_on_datastore has {len(inside)} characters; at most {MAX_PATH_LENGTH} are allowed.")
     return inside or None
 
 
-def _start(wanted: Wanted, now: datetime) -> datetime:
-    """The start; where none is given, one that makes the first run fall where a second one would.
-
-    Azure ML fires at once where it is told none (Azure/MachineLearningNotebooks #1369), and counts from a start that
-    is past. A month from now cannot be told as a start: from the 31st on it would be the 30th for ever.
-    """
-    if wanted.start_time is not None:
-        return _parse_start(wanted.start_time)
-    now = now.replace(microsecond=0)
-    span = _SPANS.get(Frequency(wanted.schedule))
-    pinned = any(wanted.is_given(name) for name in ("hours", "minutes", "week_days"))
-    if wanted.start_now or pinned or span is None or wanted.interval is None:
-        return now
-    try:
-        return now + wanted.interval * span
-    except OverflowError:
-        raise BadSchedule(f"interval is {wanted.interval}; the first run would be beyond the year 9999.") from None
-
-
-def _parse_start(given: Any) -> datetime:
+def parse_start(given: Any) -> datetime:
+    """A datetime, or a string in ISO 8601, to the second; .NET writes seven decimals."""
     if isinstance(given, datetime):
         return given
+    from dateutil.parser import isoparse
+
     try:
-        # Python 3.10 reads neither "Z" nor seven decimals, which .NET writes.
-        return datetime.fromisoformat(re.sub(r"\.\d+", "", str(given).strip()).replace("Z", "+00:00"))
+        return isoparse(str(given).strip()).replace(microsecond=0)
     except ValueError:
-        raise BadSchedule(f"start_time is {given!r}; write it as 2030-12-31T08:30:00, or give a datetime.") from None
+        raise BadSchedule(
+            f"Invalid start_time {given!r}. Use a datetime, or a string such as 2030-12-31T08:30:00."
+        ) from None
 
 
-def _whole(name: str, value: object, unit: str) -> None:
+def _check_integer(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadSchedule(f"{name} is {value!r}; allowed are whole numbers ({unit}), 1 at the least.")
+        raise BadSchedule(f"{name} must be an integer ≥ 1; got {value!r}.")
 
 
-def _numbers(name: str, given: int | Sequence[int] | None) -> tuple[int, ...]:
+def _integers(name: str, given: int | Sequence[int] | None) -> tuple[int, ...]:
     numbers = () if given is None else tuple(given) if isinstance(given, Iterable) else (given,)
     wrong = [number for number in numbers if not isinstance(number, int) or isinstance(number, bool)]
     if wrong:
-        raise BadSchedule(f"{name} holds {wrong[0]!r}; allowed are whole numbers.")
+        raise BadSchedule(f"{name} must be integers; got {wrong[0]!r}.")
     return numbers
 
 
@@ -301,14 +366,15 @@ def _days(given: str | Sequence[str] | None) -> tuple[int, ...]:
     known = {day.lower(): number for number, day in enumerate(WEEK_DAYS)}
     wrong = [name for name in names if str(name).lower() not in known]
     if wrong:
-        raise BadSchedule(f"week_days holds {wrong[0]!r}; allowed are {', '.join(WEEK_DAYS)}.")
+        raise BadSchedule(f"Unknown week day {wrong[0]!r} in week_days; expected {', '.join(WEEK_DAYS)}.")
     return tuple(known[name.lower()] for name in names)
 
 
 def utc_now() -> datetime:
+    """Now, in UTC."""
     return datetime.now(timezone.utc)
 
 
-def show_instant(instant: datetime) -> str:
-    """For people: the day of the week, the time, and how far it is from UTC."""
-    return instant.strftime("%a %Y-%m-%d %H:%M:%S %z")
+def show_time(time: datetime) -> str:
+    """A time for people to read, with the day of the week and the offset from UTC."""
+    return time.strftime("%a %Y-%m-%d %H:%M:%S %z")

@@ -97,7 +97,7 @@ def submit(
 
     Raises `BadValue` for what azure-ai-ml refuses, `ConnectionFailed` for what the service does.
     """
-    values = pipeline.assign(parameters)
+    values = pipeline._assign(parameters)
     wanted = choose(experiment_name=experiment_name, parameters=values, **choices)
     if client is None:
         workspace = pipeline.workspace
@@ -115,7 +115,7 @@ def submit(
 
 def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[str, Any]) -> None:
     """Load the job with azure-ai-ml; nothing is sent."""
-    wanted = choose(experiment_name=experiment_name, parameters=pipeline.assign(parameters))
+    wanted = choose(experiment_name=experiment_name, parameters=pipeline._assign(parameters))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PIPELINE
         file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")

@@ -76,6 +76,26 @@ def test_what_is_given_by_position_stays_where_it_is(owner, name):
     assert [parameter for parameter in by_position if parameter != "self"] == POSITIONS[owner, name]
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "given"),
+    [
+        ("WorkspaceWrapper", "__init__", SCOPE),
+        ("WorkspaceWrapper", "from_config", []),
+        ("PipelineStep", "__init__", [*SCOPE, *STEP]),
+        ("PipelineStep", "from_config", []),
+        ("PipelineWrapper", "__init__", [*SCOPE, "env", "cpu", "steps"]),
+        ("PipelineWrapper", "from_config", []),
+        ("PipelineWrapper", "to_v2", ["folder"]),
+        ("JobWrapper", "from_config", []),
+        ("TrainPipeline", "__init__", ["pipeline_config.yml"]),
+    ],
+)
+def test_an_unknown_keyword_is_a_type_error_that_names_what_was_called(owner, name, given):
+    called = getattr(azureml_wrapper, owner)
+    with pytest.raises(TypeError, match=rf"{owner if owner != 'TrainPipeline' else 'BasePipeline'}\.{name}\(\)"):
+        (called if name == "__init__" else getattr(called, name))(*given, wram=True)
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(azureml_wrapper, "Workspace")
 

@@ -129,4 +129,4 @@ def test_a_pipeline_of_steps_is_checked_in_the_same_way():
         PipelineWrapper(*SCOPE, "e", "c", [step])
     pipeline = PipelineWrapper(*SCOPE, "e", "c", [step], pipeline_parameters={"lr": True})
     assert pipeline.pipeline_parameters == {"lr": True}
-    assert pipeline.assign({"lr": "false"}) == {"lr": "false"}
+    assert pipeline._assign({"lr": "false"}) == {"lr": "false"}

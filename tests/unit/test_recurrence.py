@@ -125,12 +125,12 @@ def test_years_after_the_start_the_next_instant_is_found_at_once():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"interval": 0}, "interval is 0"),
-        ({"frequency": "Hour", "hours": (1,)}, "hours and minutes go with Day and Week"),
-        ({"frequency": "Day", "week_days": (1,)}, "week_days go with Week"),
-        ({"frequency": "Day", "hours": (24,)}, "hours holds 24; allowed are 0 to 23"),
-        ({"frequency": "Day", "minutes": (60,)}, "minutes holds 60"),
-        ({"frequency": "Week", "week_days": (7,)}, "week_days holds 7"),
+        ({"interval": 0}, "interval must be an integer ≥ 1; got 0"),
+        ({"frequency": "Hour", "hours": (1,)}, "hours and minutes require Day or Week"),
+        ({"frequency": "Day", "week_days": (1,)}, "week_days require Week"),
+        ({"frequency": "Day", "hours": (24,)}, "hours must be 0 to 23; got 24"),
+        ({"frequency": "Day", "minutes": (60,)}, "minutes must be 0 to 59; got 60"),
+        ({"frequency": "Week", "week_days": (7,)}, "week_days must be 0 to 6; got 7"),
         ({"start": utc(2026, 1, 1)}, "has an offset"),
     ],
 )
@@ -152,5 +152,5 @@ def test_a_retired_windows_name_is_still_known():
 
 
 def test_an_unknown_zone_is_named_with_near_ones():
-    with pytest.raises(ValueError, match=r"'Europe/Pariss' is not known\. Did you mean 'Europe/Paris'"):
+    with pytest.raises(ValueError, match=r"Unknown time_zone 'Europe/Pariss'\. Did you mean 'Europe/Paris'"):
         find_zone("Europe/Pariss")

@@ -139,7 +139,7 @@ class TestVersions:
         pipeline.register(name, "", "Day", 1)
         pipeline.register(name, "")
         assert active(ws, name) == []
-        assert f"The schedule of {name} is disabled" in capsys.readouterr().out
+        assert f"Disabled the previous schedule of {name}" in capsys.readouterr().out
 
     def test_somebody_elses_schedule_of_that_name_stays(self, ws, pipeline, name, unique):
         other = pipeline.register(unique("other"), "")

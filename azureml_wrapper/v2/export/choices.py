@@ -11,7 +11,7 @@ from azureml_wrapper.assets import environments
 from azureml_wrapper.assets.compute_targets import Cluster
 from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.errors import BadArgument, BadSchedule, did_you_mean
-from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring, Wanted, plan
+from azureml_wrapper.publishing.schedule import DETAILS, OnBlobChange, Recurring, Schedule
 
 REFUSE, POLL, EVENT_GRID = "refuse", "poll", "event-grid"
 BLOB_CHANGES = (REFUSE, POLL, EVENT_GRID)
@@ -59,12 +59,14 @@ def cluster_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {_COMPUTE[name]: value for name, value in (given or {}).items()}
 
 
-def schedule_of(given: Mapping[str, Any] | None, blob_change: str) -> Recurring | OnBlobChange | None:
-    """The keywords of `register` as a schedule; `BadSchedule` for On_blob_change without a choice."""
+def schedule_of(given: Schedule | Mapping[str, Any] | None, blob_change: str) -> Recurring | OnBlobChange | None:
+    """A schedule, or the keywords of `register` for one; `BadSchedule` for On_blob_change without a choice."""
     if blob_change not in BLOB_CHANGES:
         raise BadArgument(f"blob_change is {blob_change!r}; allowed are {', '.join(BLOB_CHANGES)}.")
-    _check("schedule", given or {}, set(Wanted.__dataclass_fields__))
-    found = plan(Wanted(**given), _NO_TIME) if given else None
+    if isinstance(given, Mapping):
+        _check("schedule", given, {"schedule", *DETAILS})
+        given = Schedule.of(**{"schedule": None, **given})
+    found = given.plan(_NO_TIME) if given else None
     if isinstance(found, OnBlobChange) and blob_change == REFUSE:
         raise BadSchedule(
             "SDK v2 has no schedule that waits for blobs, so that On_blob_change cannot be exported as it is. "

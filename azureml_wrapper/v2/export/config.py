@@ -70,7 +70,7 @@ def _check(pipeline: PipelineWrapper, choices: Choices) -> None:
     if unknown:
         raise BadPipeline(f"No step has the dataset {min(unknown)!r}, which was said to be one of files.")
     for step in pipeline.steps:
-        for field, value in step.fields_with_parameters.items():
+        for field, value in step._fields_with_parameters.items():
             where = f"Step {step.name!r}, {field}"
             if (text := _binding(value)) is not None:
                 raise BadPipeline(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
+from azureml_wrapper.publishing.schedule import Schedule
 from azureml_wrapper.v2.export import config, steps_file
 from azureml_wrapper.v2.export.choices import REFUSE, Choices, cluster_of, packages_of, schedule_of
 from azureml_wrapper.v2.export.content import Content
@@ -41,7 +42,7 @@ def choose(
     *,
     environment: Mapping[str, Any] | None = None,
     compute: Mapping[str, Any] | None = None,
-    schedule: Mapping[str, Any] | None = None,
+    schedule: Schedule | Mapping[str, Any] | None = None,
     blob_change: str = REFUSE,
     file_datasets: Sequence[str] = (),
     shim: bool = True,
@@ -54,7 +55,7 @@ def choose(
         packages=packages_of(environment),
         cluster=cluster_of(compute),
         schedule=schedule_of(schedule, blob_change),
-        has_start=bool(schedule and schedule.get("start_time") is not None),
+        has_start=_has_start(schedule),
         blob_change=blob_change,
         file_datasets=frozenset(file_datasets),
         shim=shim,
@@ -62,6 +63,11 @@ def choose(
         experiment=experiment_name,
         parameters=parameters or {},
     )
+
+
+def _has_start(schedule: Schedule | Mapping[str, Any] | None) -> bool:
+    start = schedule.get("start_time") if isinstance(schedule, Mapping) else schedule and schedule.start_time
+    return start is not None
 
 
 def export(pipeline: PipelineWrapper, folder: Path, choices: Choices, *, force: bool = False) -> Export:

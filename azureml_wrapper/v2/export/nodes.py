@@ -88,7 +88,7 @@ def place_of(datastore: str, path: str) -> dict[str, str]:
 
 
 def _arguments(step: PipelineStep, wires: Wires, inputs: _Inputs, around: Surroundings) -> list[str]:
-    """In the order in which SDK v1 is given them (PipelineStep.build_arguments)."""
+    """In the order in which SDK v1 is given them (PipelineStep._build_arguments)."""
     datasets = {name: inputs.add(key, _dataset(name, around)) for name, key in step._input_names().items()}
     bound: dict[str, Binding] = {}
 
@@ -99,7 +99,7 @@ def _arguments(step: PipelineStep, wires: Wires, inputs: _Inputs, around: Surrou
         return bound[parameter]
 
     lines = [] if step.config is None else [f"--config {quote_json(step.config, around.defaults, place)}"]
-    for argument, value in (step.fields_with_parameters["arguments"] or {}).items():
+    for argument, value in (step._fields_with_parameters["arguments"] or {}).items():
         lines.append(f"{shlex.quote(argument)} {quote_argument(value, around.defaults, place)}")
     lines += [f"{shlex.quote(argument)} {datasets[name]}" for argument, name in step.input_datasets.items()]
     for argument, given in step.input_paths.items():
