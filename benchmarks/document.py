@@ -1,4 +1,4 @@
-"""docs/performance.md: what stands between its markers is made of the results, and nothing else is touched."""
+"""docs/performance.md: the parts between its markers are generated from the results; the rest is left alone."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def fill(text: str, new: Mapping[str, str]) -> str:
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not (found and closed):
-            raise ValueError(f"The document has no markers {begin.strip()} … {end}.")
+            raise ValueError(f"The document lacks the markers {begin.strip()} … {end}.")
         text = f"{before}{begin}{content}\n{end}{after}"
     return text
 
 
 def figures(found: Mapping[str, Result]) -> str:
-    return tables.table(["what", "at most", "measured", "reached"], [figure.row(found) for figure in FIGURES])
+    return tables.table(["figure", "limit", "measured", "met"], [figure.row(found) for figure in FIGURES])
 
 
 def machine(found: Mapping[str, Result]) -> str:
-    """Where the results were taken; each kind of machine and of versions once."""
+    """The machines and versions of the results, each combination once."""
     seen: dict[str, list[str]] = {}
     for name, result in found.items():
         seen.setdefault(_conditions(result), []).append(name)
@@ -63,7 +63,7 @@ def _conditions(result: Result) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in of.items() if name != "commit")
     return (
         f"{on['processor']}, {on['cores']} cores, {on['memory']}, {on['system']}, Python {on['python']}; {versions}; "
-        f"begun {result.campaign}"
+        f"started {result.campaign}"
     )
 
 
@@ -72,8 +72,8 @@ def measurements(scenarios: Sequence[Scenario], found: Mapping[str, Result]) -> 
 
 
 def _part(scenario: Scenario, result: Result | None) -> str:
-    told = f"{scenario.about} {_bounds(scenario, result)}"
-    about = textwrap.fill(told, WIDTH, break_long_words=False, break_on_hyphens=False)
+    text = f"{scenario.about} {_bounds(scenario, result)}"
+    about = textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
     head = f"### {scenario.title}\n\n`make bench ARGS={scenario.name}`\n\n{about}"
     if result is None:
         return f"{head}\n\nNot measured yet."
@@ -86,13 +86,13 @@ def _part(scenario: Scenario, result: Result | None) -> str:
 def _bounds(scenario: Scenario, result: Result | None) -> str:
     budget = result.budget if result else scenario.budget
     return (
-        f"A measurement is cut off after {scenario.limit:.0f} s; a line that has taken {budget:.0f} s "
+        f"A measurement is stopped after {scenario.limit:.0f} s; a line that has used {budget:.0f} s "
         "gets no further round."
     )
 
 
 def plot(found: Mapping[str, Result]) -> None:
-    """Draw the pictures, in an environment of its own: nothing else needs matplotlib."""
+    """Draw the pictures, in a separate environment: nothing else needs matplotlib."""
     PLOTS.mkdir(exist_ok=True)
     for name in PICTURES.keys() & found.keys():
         python = environments.ensure("plot") / "python"

@@ -1,4 +1,4 @@
-"""The figures that this project holds itself to, and what the measurements say of each."""
+"""The figures that this project promises, and what was measured for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OURS = "azureml_wrapper"
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """`measured` gives None where what it needs has not been measured."""
+    """`measured` returns None if its results are missing."""
 
     what: str
     most: float
@@ -91,25 +91,25 @@ FIGURES = (
         what="10 trivial steps from a fresh process, service down", most=4, unit="s", measured=median("chain", DOWN)
     ),
     Figure(
-        what="the same over Metaflow's, in the same run",
+        what="the same, divided by Metaflow's time in the same run",
         most=1,
         unit="times",
         measured=ratio(median("chain", DOWN), median("chain", METAFLOW)),
     ),
     Figure(
-        what="10 steps, rerun fully reused, service up, submit → completed",
+        what="10 steps run again, all reused, service up, submit → completed",
         most=0.5,
         unit="s",
         measured=median("chain", IMPORTED, "rerun"),
     ),
-    Figure(what="cost of a step at 1,000 steps over that at 10", most=1.5, unit="times", measured=per_step),
+    Figure(what="cost of a step at 1,000 steps, divided by that at 10", most=1.5, unit="times", measured=per_step),
     *(
-        Figure(what=f"wrapper over raw SDK, {what}: {heading}", most=most, unit="times", measured=over_raw(what, key))
+        Figure(what=f"wrapper / raw SDK, {what}: {heading}", most=most, unit="times", measured=over_raw(what, key))
         for what in ("build", "submit", "register")
         for key, heading, most in (("requests", "requests", 1.0), ("seconds", "time", 1.05))
     ),
     Figure(
-        what="100,000 run.log calls, over the same with the metrics thrown away",
+        what="100,000 run.log calls, divided by the same with the metrics thrown away",
         most=1.2,
         unit="times",
         measured=ratio(median("metrics", LOGGING), median("metrics", f"{LOGGING}, thrown away")),

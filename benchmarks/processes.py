@@ -23,7 +23,7 @@ ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Failed)\b")
 
 
 class NotMeasured(Exception):
-    """An entry has no number. The message is the reason, as the table shows it."""
+    """An entry has no result. The message is the reason that the table shows."""
 
 
 class Failed(NotMeasured):

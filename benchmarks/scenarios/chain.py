@@ -1,4 +1,4 @@
-"""Ten steps in a row: what somebody waits for who changes a line and runs again."""
+"""Ten steps in a row: the wait of somebody who changes a line and runs the pipeline again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from benchmarks.subjects import OurRun, PeerRun, folder_name
 STEPS = 10
 QUANTITIES = (Quantity(key="seconds", heading="every step runs"), Quantity(key="rerun", heading="nothing changed"))
 
-ABOUT = """{what} Each number is the wall time of a fresh process, but in the lines "SDK imported", which are from
-submit to completed in a process that has imported the SDK. "Nothing changed" runs the same pipeline again,
-with the tool's own cache; where a tool has none that looks for changes, the cell is empty."""
+ABOUT = """{what} Each number is the wall time of a fresh process, except in the lines "SDK imported", which measure
+from submit to completed in a process that has already imported the SDK. "Nothing changed" runs the same
+pipeline again, with the tool's own cache; if a tool has no cache that detects changes, the cell is empty."""
 
 
 def open_chain(sdk: bool) -> Open:
@@ -55,7 +55,7 @@ def peers(setting: Setting, steps: int, sdk: bool) -> list[Entry]:
 TRIVIAL = Scenario(
     name="chain",
     title="A chain of 10 trivial steps",
-    about=ABOUT.format(what="A step reads a number, adds one, and leaves it for the next."),
+    about=ABOUT.format(what="Each step reads a number, adds one, and passes it to the next."),
     open=open_chain(sdk=False),
     budget=30,
     quantities=QUANTITIES,
@@ -63,7 +63,7 @@ TRIVIAL = Scenario(
 WITH_SDK = Scenario(
     name="chain-sdk",
     title="A chain of 10 steps that import the SDK",
-    about=ABOUT.format(what="The same steps, each of which does `from azureml.core import Run`."),
+    about=ABOUT.format(what="The same steps, each with `from azureml.core import Run`."),
     open=open_chain(sdk=True),
     quantities=QUANTITIES,
 )

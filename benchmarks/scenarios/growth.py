@@ -24,7 +24,7 @@ MOST_EXPECTED = 0.4
 
 
 class Growing:
-    """The sizes of one subject. What would take more than `most` seconds, going by the size before, is not begun."""
+    """The sizes of one subject. A size is not started if, judging by the one before, it takes more than `most` s."""
 
     def __init__(self, most: float) -> None:
         self._most = most
@@ -45,7 +45,7 @@ class Growing:
             return
         expected = statistics.median(self._took[smaller]) * size / smaller
         if size not in self._took and expected > self._most:
-            raise NotMeasured(f"not begun: about {expected:.0f} s, going by {smaller} steps")
+            raise NotMeasured(f"not started: about {expected:.0f} s, judging by {smaller} steps")
 
 
 def open_growth(shape: Shape, own: tuple[int, ...], others: tuple[int, ...]) -> Open:
@@ -76,10 +76,11 @@ def peers(setting: Setting, shape: Shape, sizes: tuple[int, ...]) -> list[Entry]
     return found
 
 
-ABOUT = """{what} Wall time of a fresh process, with the service up. Memory is the most that all processes had at once
-(client, service and steps; a peer's server, too), the sum of their resident sets: pages that forked
-processes share count for each of them. The exponent is that of a power law, by least squares in logarithms;
-1 is a straight line. A peer that would take more than 40 % of the limit, going by fewer steps, is not begun."""
+ABOUT = """{what} Wall time of a fresh process, with the service up. Memory is the peak of all processes
+together (client, service and steps, and a peer's server), as the sum of their resident sets: pages that forked
+processes share count once for each. The exponent is that of a power law, fitted by least squares on a
+logarithmic scale; 1 is a straight line. A peer is not started if, judging by fewer steps, it would take more
+than 40 % of the limit."""
 QUANTITIES = (
     Quantity(key="seconds", heading="time"),
     Quantity(key="mib", heading="memory", unit="MiB"),
@@ -88,15 +89,15 @@ QUANTITIES = (
 CHAINS = Scenario(
     name="growth",
     title="Chains of 10 to 1,000 steps",
-    about=ABOUT.format(what="The trivial steps of above, in a row."),
+    about=ABOUT.format(what="The same trivial steps, in a row."),
     open=open_growth("chain", CHAIN, PEERS_CHAIN),
     budget=8,
     quantities=QUANTITIES,
 )
 FANS = Scenario(
     name="fan",
-    title="200 steps side by side",
-    about=ABOUT.format(what="200 steps that read one source, two at a time where a tool can."),
+    title="200 parallel steps",
+    about=ABOUT.format(what="200 steps that read one source, two at a time if the tool can."),
     open=open_growth("fan", FAN, FAN),
     limit=45,
     budget=8,

@@ -65,11 +65,10 @@ class Logging:
 SCENARIO = Scenario(
     name="metrics",
     title="Metrics",
-    about=f"""`run.log` of a number under one name, {CALLS:,} times in all, from the first call to the end of
-`run.complete()`, which waits until all are stored; by {SCRIPTS} scripts, each does its part. "Thrown away"
-is the same against a service that acknowledges batches of metrics and forgets them: what is left is the
-SDK's own work. "Offline" is the SDK without a workspace. `get_metrics` reads all
-points of one run.""",
+    about=f"""`run.log` of a number under one name, {CALLS:,} times in total, from the first call to the end of
+`run.complete()`, which waits until all are stored; {SCRIPTS} scripts share the calls. "Thrown away" runs against
+a service that acknowledges batches of metrics and discards them: what remains is the SDK's own work. "Offline" is
+the SDK without a workspace. `get_metrics` reads all points of one run.""",
     open=entries,
     budget=36,
 )

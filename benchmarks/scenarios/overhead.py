@@ -38,13 +38,12 @@ SCENARIO = Scenario(
     name="overhead",
     title="Wrapper and raw SDK",
     about="""Two steps, written once as a config of the wrapper and once with the classes of the SDK: built, built
-and submitted, built and published; and a small table uploaded and registered. Each round is a fresh
-process: the requests are those of the first operation, from the connection on, counted where the
-service takes them; the time is the median of three more in the same process. Scripts and table are new
-each time. Where the wrapper needs more requests, it asks first: `publish` for the versions and
-schedules of that name, `register` for the table of that name; a table that has not changed then stays
-as it is. It also checks that the script is there, and that the table can be read with this delimiter
-and encoding.""",
+and submitted, built and published; and a small table, uploaded and registered. Each round is a fresh process.
+The requests are those of the first operation, from the connection on, counted at the service; the time is the
+median of three more operations in the same process. Scripts and table are new each time. If the wrapper needs
+more requests, it is because it asks first: `publish` for the versions and schedules of that name, `register`
+for the table of that name, so that an unchanged table is left alone. It also checks that the script exists, and
+that the table can be read with this delimiter and encoding.""",
     open=entries,
     quantities=(
         Quantity(key="seconds", heading="time"),

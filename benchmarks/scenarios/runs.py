@@ -41,7 +41,7 @@ CONFIG = (
 SCENARIO = Scenario(
     name="runs",
     title="A list of 10,000 runs",
-    about="""`Experiment.get_runs` through all of its pages, in a process that is connected; `aml runs` as a whole
+    about="""`Experiment.get_runs` through all of its pages, in a connected process; `aml runs` as a whole
 process.""",
     open=entries,
 )

@@ -30,9 +30,9 @@ SCENARIO = Scenario(
     name="schedules",
     title="Changed blobs",
     about="""A pipeline of two steps is registered with "On_blob_change" on a folder of the default datastore, and a
-file is uploaded there: the seconds from the end of the upload to the start of the run, and the
-requests of the call of `register` by itself, with the workspace connected; the first one uploads the
-scripts, too. In Azure a polling interval of minutes lies between the upload and the run.""",
+file is uploaded there. Measured are the seconds from the end of the upload to the start of the run, and the
+requests of the call of `register` alone, with the workspace connected; the first call also uploads the scripts.
+In Azure, the run waits for the next polling interval, which is minutes.""",
     open=entries,
     quantities=(
         Quantity(key="seconds", heading="upload to run"),

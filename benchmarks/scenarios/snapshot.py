@@ -48,9 +48,9 @@ def entries(setting: Setting) -> Iterator[list[Entry]]:
 SCENARIO = Scenario(
     name="snapshot",
     title="A script folder of 2,000 files",
-    about=f"""A pipeline of one step, whose folder has the script and {FILES:,} other files of {SIZE:,} bytes; in a
-fresh process that is connected, from the call of `run` until it is submitted, and until it has
-completed: the step gets all files in its working folder.""",
+    about=f"""A pipeline of one step, whose folder has the script and {FILES:,} other files of {SIZE:,} bytes.
+In a fresh, connected process, from the call of `run` until it is submitted, and until it has completed: the
+step gets all files in its working folder.""",
     open=entries,
     quantities=(
         Quantity(key="seconds", heading="submitted"),

@@ -38,7 +38,7 @@ def service_start(home: Home) -> Values:
 SCENARIO = Scenario(
     name="start",
     title="Start",
-    about="""From the first call to a service that listens, in a home folder that has never been used and in one that
-has; the import alone, in a fresh interpreter; a whole process of the command line.""",
+    about="""From the first call to a listening service, in a new and in a used home folder; the import alone, in a
+fresh interpreter; and a command line as a whole process.""",
     open=entries,
 )

@@ -46,7 +46,7 @@ def status(here: Place, count: int, limit: float) -> Values:
 SCENARIO = Scenario(
     name="status",
     title="200 job folders",
-    about="""Completed jobs of one script; the whole process of the command. The first time, the last lines of all
-logs are fetched.""",
+    about="""Completed jobs of one script; the command as a whole process. The first call fetches the last lines
+of all logs.""",
     open=entries,
 )

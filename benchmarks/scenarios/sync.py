@@ -48,7 +48,7 @@ def entries(setting: Setting) -> Iterator[list[Entry]]:
 SCENARIO = Scenario(
     name="sync",
     title="Folders of small files",
-    about=f"""`WorkspaceWrapper.sync_folder` and the SDK's own datastore, with files of {SIZE:,} bytes; in fresh
-processes that are connected. Unchanged files are compared, by size and MD5, and not sent.""",
+    about=f"""`WorkspaceWrapper.sync_folder` and the SDK's own datastore, with files of {SIZE:,} bytes, in
+fresh, connected processes. Unchanged files are compared by size and MD5, and not sent.""",
     open=entries,
 )

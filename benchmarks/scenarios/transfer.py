@@ -75,16 +75,16 @@ def blob(setting: Setting) -> Iterator[list[Entry]]:
 TABLE = Scenario(
     name="table",
     title="A table of 1 GB",
-    about="""Five columns of numbers, texts and times. `register_csv` uploads the file, whose first row is new each
-time, and registers it; `to_pandas_dataframe` reads the registered table with the SDK's own reader. In
-fresh processes that are connected.""",
+    about="""Five columns of numbers, strings and times. `register_csv` uploads the file, whose first row is new
+each time, and registers it; `to_pandas_dataframe` reads the registered table with the SDK's own reader. In
+fresh, connected processes.""",
     open=table,
 )
 BLOB = Scenario(
     name="blob",
     title="A file of 1 GB to and from a datastore",
-    about="""By the SDK's own blob client, and by `WorkspaceWrapper.sync_folder`; both over https on this machine, in
-fresh processes that are connected. The content is new for each upload by `sync_folder`, which else would send
-nothing.""",
+    about="""With the SDK's own blob client, and with `WorkspaceWrapper.sync_folder`, both over HTTPS on this
+machine, in fresh, connected processes. The content is new for each upload by `sync_folder`, which would
+otherwise send nothing.""",
     open=blob,
 )

@@ -107,7 +107,7 @@ def test_sizes_become_columns_and_get_an_exponent():
 def test_a_part_says_where_rounds_are_missing_and_where_nothing_was_measured():
     partial = a_result("plain", a_line("ours", 1.0), complete=False)
     assert "rounds are missing" in document.measurements([PLAIN], {"plain": partial})
-    assert "that has taken 7 s gets no" in document.measurements([PLAIN], {"plain": a_result("plain", budget=7.0)})
+    assert "that has used 7 s gets no" in document.measurements([PLAIN], {"plain": a_result("plain", budget=7.0)})
     assert "Not measured yet." in document.measurements([PLAIN], {})
 
 
