@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +27,6 @@ _WORDS = {"Finished": COMPLETED, "Cancelled": CANCELED}
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 # For how long the local Azure ML holds its answer back while a run goes on.
 HELD_SECONDS = 20.0
-# Scripts write here: in today's runtime of Azure, and in the one before.
-SCRIPT_LOG_FOLDERS = ("user_logs", "azureml-logs")
-_SCRIPT_LOGS = (re.compile(r"user_logs/std_log.*\.txt"), re.compile(r"azureml-logs/70_driver_log.*\.txt"))
-
-
-def script_logs(names: Iterable[str]) -> list[str]:
-    """Those of a run's files that hold what its script has printed, one per process."""
-    known = sorted(names)
-    found = ([name for name in known if pattern.fullmatch(name)] for pattern in _SCRIPT_LOGS)
-    return next(filter(None, found), [])
 
 
 class RunWrapper:
@@ -252,6 +241,9 @@ class RunWrapper:
         return float(end.timestamp()) if end else time.time()
 
     def _script_logs(self) -> list[str]:
+        # Imported here because it brings urllib3.
+        from azureml_wrapper.runs.logs import script_logs
+
         return script_logs(self._raw.get_file_names())
 
     def _read(self, name: str) -> str:

@@ -17,7 +17,7 @@ from azureml_wrapper.cli.output import Record, message, show_json, show_records
 from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
 from azureml_wrapper.jobs.selection import names_jobs, select
-from azureml_wrapper.jobs.states import State
+from azureml_wrapper.jobs.states import JobState, client_of
 from azureml_wrapper.runs.logs import LogReader
 
 DAMAGED = "Damaged"
@@ -108,13 +108,15 @@ def _pieces(
             click.echo(f"{folder.path}: the job has printed nothing yet.", err=True)
 
 
-def _read(folder: JobFolder, state: State, readers: dict[str, LogReader], problems: dict[str, str]) -> Iterator[str]:
+def _read(
+    folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]
+) -> Iterator[str]:
     """What is new in one log; a job whose log cannot be read is a problem, and does not hide the others."""
     run_id = folder.record.run_id
     try:
         if not state.problem:
             if run_id not in readers:
-                readers[run_id] = folder.log_reader()
+                readers[run_id] = LogReader(client_of(folder.record), run_id)
             yield from readers[run_id].read()
     except ConnectionFailed as error:
         problems[str(folder.path)] = str(error)
@@ -122,7 +124,7 @@ def _read(folder: JobFolder, state: State, readers: dict[str, LogReader], proble
         problems[str(folder.path)] = state.problem
 
 
-def _is_over(folder: JobFolder, found: dict[str, State], problems: dict[str, str]) -> bool:
+def _is_over(folder: JobFolder, found: dict[str, JobState], problems: dict[str, str]) -> bool:
     return found[folder.record.run_id].has_ended or str(folder.path) in problems
 
 
@@ -140,7 +142,7 @@ def _again(folder: JobFolder, overrides: dict[str, str], how: dict[str, Any]) ->
 
 
 def _fetched(folder: JobFolder) -> Record:
-    return folder.results().record()
+    return folder.results().summary()
 
 
 def _on_each(
@@ -203,7 +205,7 @@ def _open(paths: Sequence[Path]) -> tuple[list[JobFolder], dict[str, str]]:
     return folders, problems
 
 
-def _record(folder: JobFolder, state: State) -> dict[str, Any]:
+def _record(folder: JobFolder, state: JobState) -> dict[str, Any]:
     record = folder.record
     return {
         "job": str(folder.path),

@@ -17,8 +17,9 @@ from azureml_wrapper.cli.pipelines import parse_values
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import FolderTaken, ScriptNotFound, did_you_mean
-from azureml_wrapper.job import JobWrapper, check_place, refuse_taken
+from azureml_wrapper.job import JobWrapper
 from azureml_wrapper.jobs import preparation
+from azureml_wrapper.jobs.occupancy import check_place, refuse_taken
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.settings import Settings, read_settings
 from azureml_wrapper.run import RunWrapper

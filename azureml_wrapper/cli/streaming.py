@@ -7,7 +7,7 @@ import time
 
 from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.run import ENDS, RunWrapper
-from azureml_wrapper.runs.history_client import Client
+from azureml_wrapper.runs.history_client import HistoryClient
 from azureml_wrapper.runs.logs import LogReader
 
 FIRST_PAUSE, LAST_PAUSE = 0.3, 5.0  # seconds between two looks; each is half as long again as the one before
@@ -36,7 +36,7 @@ def _show(reader: LogReader) -> bool:
     return grown
 
 
-def _client(run: RunWrapper) -> Client:
+def _client(run: RunWrapper) -> HistoryClient:
     """What asks the services of the run's workspace, as the SDK that is connected does."""
     ws = run.raw.experiment.workspace
 
@@ -44,4 +44,4 @@ def _client(run: RunWrapper) -> Client:
         return str(ws._auth.get_authentication_header()["Authorization"].partition(" ")[2])
 
     access = Access(str(ws.service_context._get_run_history_url()), token)
-    return Client(access, Scope(ws.subscription_id, ws.resource_group, ws.name))
+    return HistoryClient(access, Scope(ws.subscription_id, ws.resource_group, ws.name))

@@ -3,61 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from azureml_wrapper.config.job_models import JobConfig
+from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import BadArgument, FolderTaken
-from azureml_wrapper.jobs.states import GONE, State
+from azureml_wrapper.jobs.occupancy import HeldJob
+from azureml_wrapper.jobs.script_run import check_files
+from azureml_wrapper.jobs.states import GONE, JobState
+from azureml_wrapper.jobs.submission import Submission
 from azureml_wrapper.run import RunWrapper
 
-if TYPE_CHECKING:
-    from azureml_wrapper.config.job_models import JobConfig
-    from azureml_wrapper.jobs.folder import JobFolder
 
+def resubmit(held: HeldJob, overrides: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
+    """Submit the job again into its folder, which the caller has locked, and return the new run.
 
-def resubmit(folder: JobFolder, overrides: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
-    """The new run, for somebody who holds the folder."""
-    from azureml_wrapper.job import JobWrapper, Submission
+    Args:
+        overrides: KEY -> value, which replace those of the job.
+        new_code: Use the scripts as they are now, not those of the run that is repeated.
+        force: Abort the job first if it has not ended.
 
-    state = folder.state(line=False)
+    Raises:
+        FolderTaken: The job has not ended, and `force` is not set.
+        BadArgument: The run is gone, and with it the scripts or the environment variables.
+    """
+    state = held.state()
     if state.status == GONE and not new_code:
         raise BadArgument(
-            f"The run of {folder.path} is gone, and its scripts with it. Give --new-code (in Python, new_code=True) "
-            f"to submit the job with the scripts of {folder.record.asked.get('script_directory')} as they are now."
+            f"The run of {held.path} is gone, and its scripts with it. Use --new-code (in Python, new_code=True) "
+            f"to submit the job with the scripts of {held.record.asked.get('script_directory')} as they are now."
         )
-    runs_still = not (state.has_ended or state.status == GONE)
-    if runs_still and not force:
+    if state.may_run and not force:
         raise FolderTaken(
-            f"The job of {folder.path} is {state.status}: run {folder.record.run_id}. Wait for its end, abort it "
-            f"(`aml abort {folder.path}`), or give --force (in Python, force=True) for both at once."
+            f"The job of {held.path} is {state.status}: run {held.record.run_id}. Wait until it ends, abort it "
+            f"(`aml abort {held.path}`), or use --force (in Python, force=True) to do both at once."
         )
-    config = asked(folder, overrides).model_copy(update={"environment_variables": _variables(folder, state)})
-    job = JobWrapper._of(config, folder.workspace)
+    config = asked(held, overrides).model_copy(update={"environment_variables": _variables(held, state)})
     if new_code:
-        job.check()
-    made = Submission(job, folder.record.experiment, {}, again=folder.record, new_code=new_code).prepare()
-    if runs_still:
-        folder.cancel_run(timeout=None)
-    return made.submit_into(folder.path, folder.record)
+        check_files(config)
+    submission = Submission(config, held.workspace, held.record.experiment, {}, again=held.record, new_code=new_code)
+    submission.prepare()
+    if state.may_run:
+        held.stop(timeout=None)
+    return submission.submit_into(held.path, held.record)
 
 
-def _variables(folder: JobFolder, state: State) -> dict[str, str] | None:
-    """The environment variables of the run before, which the record does not hold."""
-    names = folder.record.variables
+def asked(held: HeldJob, overrides: Mapping[str, Any]) -> JobConfig:
+    """Return the config of a folder's job, with other values for some KEYs."""
+    given = held.record.asked
+    before = given.get("overrides") or {}
+    return check(JobConfig, {**given, "overrides": {**before, **overrides} or None, "output_dir": str(held.path)})
+
+
+def _variables(held: HeldJob, state: JobState) -> dict[str, str] | None:
+    """The environment variables of the previous run, which the record does not hold."""
+    names = held.record.variables
     if not names:
         return None
     if state.status == GONE:
         raise BadArgument(
-            f"The run of {folder.path} is gone, and with it the values of {', '.join(names)}. Submit the job anew."
+            f"The run of {held.path} is gone, and with it the values of {', '.join(names)}. Use `aml submit --force`."
         )
-    definition = folder.run.raw.get_details()["runDefinition"]
+    definition = held.run.raw.get_details()["runDefinition"]
     return {str(name): str(value) for name, value in definition["environmentVariables"].items()}
-
-
-def asked(folder: JobFolder, overrides: Mapping[str, Any]) -> JobConfig:
-    """The config of a job folder's job, with other values for some keys."""
-    from azureml_wrapper.config.job_models import JobConfig
-    from azureml_wrapper.config.loader import check
-
-    given = folder.record.asked
-    before = given.get("overrides") or {}
-    return check(JobConfig, {**given, "overrides": {**before, **overrides} or None, "output_dir": str(folder.path)})

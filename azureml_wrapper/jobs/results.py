@@ -1,28 +1,33 @@
-"""Brings what a job has made into its folder: the files of the run, and the datastore's folder that it fills."""
+"""Downloads what a job has made into its folder: the run's files, and the folder that it fills on the datastore."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from azureml_wrapper.assets.names import folder_name
-from azureml_wrapper.jobs import locks
+from azureml_wrapper.jobs import occupancy, preparation, script_run
+from azureml_wrapper.jobs.occupancy import HeldJob
+from azureml_wrapper.jobs.repetition import asked
+from azureml_wrapper.run import ENDS
 from azureml_wrapper.transfer import TransferReport, download_run_files, sync_folder
 from azureml_wrapper.transfer.report import size_text
 
-if TYPE_CHECKING:
-    from azureml_wrapper.jobs.folder import JobFolder
-
-# Below the job folder: the datastore's folder, and a folder for each run that the job has had.
+# Below the job folder: the datastore's folder, and one folder for each run that the job has had.
 RESULTS, RUNS = "results", "runs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobResults:
-    """What is in the job folder now. `from_run` are the files of the run, `from_datastore` those of the datastore.
+    """What a job folder holds after a download.
 
-    `note` says what a reader may miss: that there was nothing, or that the job still runs.
+    Attributes:
+        job: The job folder.
+        run_id: The run whose files were downloaded.
+        from_run: What was downloaded from the run: its outputs and logs.
+        from_datastore: What was downloaded from the folder that the job fills on the datastore.
+        note: What to know besides, such as that the job is still running; often empty.
     """
 
     job: Path
@@ -33,12 +38,12 @@ class JobResults:
 
     @property
     def files(self) -> list[Path]:
-        """Every file, where it is now."""
+        """Every file, as a path on this machine."""
         run, store = self.job / RUNS / folder_name(self.run_id), self.job / RESULTS
-        return [run / name for name in names(self.from_run)] + [store / name for name in names(self.from_datastore)]
+        return [run / name for name in _names(self.from_run)] + [store / name for name in _names(self.from_datastore)]
 
-    def record(self) -> dict[str, Any]:
-        """As `aml results --json` prints it."""
+    def summary(self) -> dict[str, Any]:
+        """Return what `aml results --json` prints."""
         both = (self.from_run, self.from_datastore)
         return {
             "job": str(self.job),
@@ -46,52 +51,47 @@ class JobResults:
             "files": len(self.files),
             "new": sum(len(report.downloaded) + len(report.copied) for report in both),
             "size": size_text(sum(report.bytes for report in both)),
-            "outputs": str(self.job / RUNS / folder_name(self.run_id)) if names(self.from_run) else None,
-            "results": str(self.job / RESULTS) if names(self.from_datastore) else None,
+            "outputs": str(self.job / RUNS / folder_name(self.run_id)) if _names(self.from_run) else None,
+            "results": str(self.job / RESULTS) if _names(self.from_datastore) else None,
             "ignored": [*self.from_run.ignored, *self.from_datastore.ignored],
             "note": self.note,
         }
 
 
-def names(report: TransferReport) -> list[str]:
-    """The files that a download has found."""
-    return sorted({*report.downloaded, *report.copied, *report.skipped})
+def fetch(held: HeldJob, *, show_progress: bool | None = None) -> JobResults:
+    """Download what is missing or has changed, in parallel, resuming downloads that were interrupted.
 
-
-def fetch(folder: JobFolder, *, show_progress: bool | None = None) -> JobResults:
-    """Fetch what is not here yet; `TransferFailed` where a file could not be, and `report` tells which were.
-
-    Parallel, resumed where it was interrupted, and compared with the sizes and MD5s that the storage tells.
+    Raises:
+        TransferFailed: A file could not be downloaded; its `report` lists those that were.
     """
-    run = folder.run
-    with locks.locked(folder.path, locks.RESULTS):
-        place = folder.path / RUNS / folder_name(run.id)
-        of_run = download_run_files(run.raw, place, show_progress=show_progress)
-        of_store = _of_datastore(folder, show_progress)
-    note = _note(folder, run.status, len(names(of_run)), len(names(of_store)))
-    return JobResults(job=folder.path, run_id=run.id, from_run=of_run, from_datastore=of_store, note=note)
+    run = held.run
+    with occupancy.locked(held.path, occupancy.RESULTS):
+        folder = held.path / RUNS / folder_name(run.id)
+        of_run = download_run_files(run.raw, folder, show_progress=show_progress)
+        of_store = _from_datastore(held, show_progress)
+    note = _note(held, run.status, len(_names(of_run)), len(_names(of_store)))
+    return JobResults(job=held.path, run_id=run.id, from_run=of_run, from_datastore=of_store, note=note)
 
 
-def _of_datastore(folder: JobFolder, show_progress: bool | None) -> TransferReport:
-    from azureml_wrapper.jobs.preparation import is_filled
-    from azureml_wrapper.jobs.repetition import asked
-    from azureml_wrapper.jobs.submission import datastore_of, output_path
-
-    config = asked(folder, {})
-    target = output_path(config)
-    store = datastore_of(folder.workspace.ws, config)
-    if not target or not is_filled(store, target):
+def _from_datastore(held: HeldJob, show_progress: bool | None) -> TransferReport:
+    config = asked(held, {})
+    target = script_run.output_path(config)
+    store = script_run.datastore_of(held.workspace.ws, config)
+    if not target or not preparation.is_filled(store, target):
         return TransferReport()
-    return sync_folder(folder.path / RESULTS, store, target=target, direction="down", show_progress=show_progress)
+    return sync_folder(held.path / RESULTS, store, target=target, direction="down", show_progress=show_progress)
 
 
-def _note(folder: JobFolder, status: str, of_run: int, of_store: int) -> str:
-    from azureml_wrapper.run import ENDS
-
-    target = folder.record.asked.get("output_path")
+def _note(held: HeldJob, status: str, of_run: int, of_store: int) -> str:
+    target = held.record.asked.get("output_path")
     parts = [
         "The run has no files." if not of_run else "",
-        f"There is nothing in {target} of the datastore." if target and not of_store else "",
-        f"The job is {status}: fetch again when it has ended." if status not in ENDS else "",
+        f"The datastore has no files in {target}." if target and not of_store else "",
+        f"The job is {status}: download again when it has ended." if status not in ENDS else "",
     ]
     return " ".join(filter(None, parts))
+
+
+def _names(report: TransferReport) -> list[str]:
+    """The files that a download has found, new or not."""
+    return sorted({*report.downloaded, *report.copied, *report.skipped})

@@ -1,39 +1,39 @@
-"""How jobs are, asked for many of them at once: a query for all runs of an experiment, and the end of each log."""
+"""The states of jobs, queried for many at once: all runs of an experiment in one request, and the end of each log."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from azureml_wrapper.connection.connections import access
 from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.jobs.record import JobRecord
-from azureml_wrapper.run import ENDS, SCRIPT_LOG_FOLDERS, script_logs
-from azureml_wrapper.runs.history_client import BATCH, PARALLEL, Client
+from azureml_wrapper.run import ENDS
+from azureml_wrapper.runs.history_client import BATCH, PARALLEL, HistoryClient
+from azureml_wrapper.runs.logs import last_line
 
 GONE = "Gone"
 UNKNOWN = "Unknown"
-# Of a log, so much is read to find its last line; of a long log the beginning tells the length.
-TAIL = 4096
-# Colours and the like, which a table is not to hand on to a terminal.
-_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-# What the service, and the SDK when it leaves a process (azureml/_run_impl/run_base.py), write into the log.
-_NOT_THE_SCRIPTS = re.compile(
-    r"\[local\] |Cleaning up all outstanding Run operations|\d+ items cleaning up|Cleanup took "
-)
-# Pipelines and Azure's older services have other words.
+# Pipelines and Azure's older services use other words.
 _WORDS = {"Finished": "Completed", "Cancelled": "Canceled", "CancelRequested": "Canceling"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """A run as it is now. `seconds` from its start to its end or to now; `problem` says why nothing is known."""
+class JobState:
+    """The state of a job's run.
+
+    Attributes:
+        status: Azure ML's word, such as "Running" or "Completed"; "Gone" if the workspace does not have the run,
+            "Unknown" if it does not answer.
+        seconds: From the start of the run to its end or to now; None if it has not started.
+        last_line: The last line that the script has printed, if it was asked for.
+        problem: Why the status is "Gone" or "Unknown".
+    """
 
     status: str
     seconds: float | None = None
@@ -41,8 +41,8 @@ class State:
     problem: str = ""
 
     @classmethod
-    def gone(cls, record: JobRecord) -> State:
-        """That of a run which its workspace does not have."""
+    def gone(cls, record: JobRecord) -> JobState:
+        """The state of a run that its workspace does not have."""
         problem = (
             f"Its run is gone: workspace {record.ws_name} has no run {record.run_id}. Submit the job again with "
             "--force, or remove the folder."
@@ -51,37 +51,47 @@ class State:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the run has completed, failed or been canceled."""
         return self.status in ENDS
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the run may still use its compute target: it has neither ended nor is it gone."""
+        return not (self.has_ended or self.status == GONE)
 
 
 def states(
     records: Iterable[JobRecord], *, lines: bool = True, known: Mapping[str, str] | None = None
-) -> dict[str, State]:
-    """Run id -> state. A run that its workspace does not have is `Gone`, one that cannot be asked for `Unknown`.
+) -> dict[str, JobState]:
+    """Query the states of jobs, with at most one request per workspace, experiment and 50 jobs.
 
-    With `lines`, the last line of each log that has one; those in `known` (run id -> line) are not fetched.
+    Args:
+        lines: Also read the last line of each log.
+        known: Run id -> last line, for logs that need not be read again.
+
+    Returns:
+        Run id -> state. A workspace that does not answer makes its jobs "Unknown"; nothing is raised.
     """
-    places: dict[tuple[Any, ...], list[JobRecord]] = defaultdict(list)
+    of_workspace: dict[tuple[Any, ...], list[JobRecord]] = defaultdict(list)
     for record in records:
-        places[record.scope, record.target, record.address].append(record)
-    found: dict[str, State] = {}
-    for (scope, target, address), here in places.items():
+        of_workspace[record.scope, record.target, record.address].append(record)
+    found: dict[str, JobState] = {}
+    for here in of_workspace.values():
         try:
-            client = Client(access(scope, target=target, address=address), scope)
-            found |= _of_workspace(client, here, known or {}, lines=lines)
+            found |= _of_workspace(client_of(here[0]), here, known or {}, lines=lines)
         except ConnectionFailed as error:
-            found |= {record.run_id: State(status=UNKNOWN, problem=str(error)) for record in here}
+            found |= {record.run_id: JobState(status=UNKNOWN, problem=str(error)) for record in here}
     return found
 
 
-def client_of(record: JobRecord) -> Client:
-    """What asks the services of a job's workspace."""
-    return Client(access(record.scope, target=record.target, address=record.address), record.scope)
+def client_of(record: JobRecord) -> HistoryClient:
+    """Return a client of the services of a job's workspace."""
+    return HistoryClient(access(record.scope, target=record.target, address=record.address), record.scope)
 
 
 def _of_workspace(
-    client: Client, records: Sequence[JobRecord], known: Mapping[str, str], *, lines: bool
-) -> dict[str, State]:
+    client: HistoryClient, records: Sequence[JobRecord], known: Mapping[str, str], *, lines: bool
+) -> dict[str, JobState]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         answers = pool.map(lambda batch: list(client.runs(batch[0], batch[1])), _batches(records))
         runs = {str(run["runId"]): run for run in itertools.chain.from_iterable(answers)}
@@ -90,7 +100,7 @@ def _of_workspace(
             started = [record.run_id for record in records if found[record.run_id].seconds is not None]
             unread = [run_id for run_id in started if not found[run_id].last_line]
             ends = dict(pool.map(lambda run_id: (run_id, last_line(client, run_id)), unread))
-            found |= {run_id: _with_line(found[run_id], line) for run_id, line in ends.items()}
+            found |= {run_id: replace(found[run_id], last_line=line) for run_id, line in ends.items()}
     return found
 
 
@@ -103,52 +113,25 @@ def _batches(records: Sequence[JobRecord]) -> Iterator[tuple[str, list[str]]]:
             yield experiment, run_ids[start : start + BATCH]
 
 
-def _state(record: JobRecord, run: dict[str, Any] | None, known: Mapping[str, str]) -> State:
+def _state(record: JobRecord, run: dict[str, Any] | None, known: Mapping[str, str]) -> JobState:
     if run is None:
-        return State.gone(record)
+        return JobState.gone(record)
     status = str(run.get("status"))
-    begin, end = _instant(run.get("startTimeUtc")), _instant(run.get("endTimeUtc"))
+    begin, end = _time(run.get("startTimeUtc")), _time(run.get("endTimeUtc"))
     until = end or datetime.now(timezone.utc)
-    return State(
+    return JobState(
         status=_WORDS.get(status, status),
         seconds=max(0.0, (until - begin).total_seconds()) if begin else None,
         last_line=known.get(record.run_id, ""),
     )
 
 
-def _with_line(state: State, line: str) -> State:
-    return State(status=state.status, seconds=state.seconds, last_line=line)
-
-
-def last_line(client: Client, run_id: str) -> str:
-    """What the script's log ends with; empty where it has written nothing."""
-    files = log_files(client, run_id)
-    if not files:
-        return ""
-    address = files[sorted(files)[0]]
-    content, size = client.read(address, 0, TAIL)
-    if size > TAIL:
-        start = max(TAIL, size - TAIL)
-        rest, _ = client.read(address, start)
-        content = content + rest if start == TAIL else rest
-    lines = content.decode("utf-8", errors="replace").replace("\r", "\n").split("\n")
-    said = filter(None, (_CONTROLS.sub("", line).strip() for line in reversed(lines)))
-    return next((line for line in said if not _NOT_THE_SCRIPTS.match(line)), "")
-
-
-def log_files(client: Client, run_id: str) -> dict[str, str]:
-    """The files that the script writes what it prints into, with an address to read each at."""
-    for folder in SCRIPT_LOG_FOLDERS:
-        files = client.files(run_id, folder)
-        if names := script_logs(files):
-            return {name: files[name] for name in names}
-    return {}
-
-
-def _instant(text: Any) -> datetime | None:
-    """`2022-10-05T18:03:07.340605Z`; Azure drops zeros at the end, and has seven digits in some places."""
+def _time(text: Any) -> datetime | None:
+    """Parse `2022-10-05T18:03:07.340605Z`; Azure sends zero to seven decimals, and not always a time zone."""
     if not text:
         return None
-    whole, _, fraction = str(text).rstrip("Z").partition("+")[0].partition(".")
-    moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0"))) if fraction else moment
+    # Only here: most commands on job folders do without it.
+    from dateutil.parser import isoparse
+
+    found = isoparse(str(text))
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -1,136 +1,164 @@
-"""From a job's config to a run of the SDK's: the configuration, its arguments and mounts, and the submit."""
+"""Submits jobs: first checks all that a job needs, and records the job before its run begins."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import secrets
-import time
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
 
-from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import JobConfig
-from azureml_wrapper.config.parameters import to_text
+from azureml_wrapper.connection.target import LOCAL
+from azureml_wrapper.errors import ConnectionFailed
+from azureml_wrapper.jobs import preparation, script_run
+from azureml_wrapper.jobs.occupancy import check_place, locked, make_room
+from azureml_wrapper.jobs.record import RECORD, JobRecord, git_state
+from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
+from azureml_wrapper.workspace import WorkspaceWrapper
 
-if TYPE_CHECKING:
-    from azureml.core import Run, ScriptRunConfig, Workspace
-
-INPUT, OUTPUT = "job_input", "job_output"
-
-
-def output_path(config: JobConfig) -> str | None:
-    """The folder of the datastore that a job fills: that of its config, else one named as its job folder."""
-    if config.output_path is not None or config.output_dir is None:
-        return config.output_path
-    folder = Path(config.output_dir).expanduser().absolute()
-    if folder.is_relative_to(Path.cwd()) and folder != Path.cwd():
-        return folder.relative_to(Path.cwd()).as_posix()
-    return PurePosixPath("output", folder.name or "job").as_posix()
+# The property and tag of a run that repeats another one.
+ORIGINAL = "original_run_id"
 
 
-def arguments(config: JobConfig) -> list[str]:
-    """What the script gets: the four of every job, those of the config, and at last the overrides."""
-    given: dict[str, Any] = {
-        "--config_file": config.config_file,
-        "--input_dir": f"$AZUREML_DATAREFERENCE_{INPUT}",
-        "--output_dir": f"$AZUREML_DATAREFERENCE_{OUTPUT}" if output_path(config) else None,
-        "--num_gpus": config.num_gpus,
-        **(config.arguments or {}),
-    }
-    pairs = {name: value for name, value in given.items() if value is not None} | (config.overrides or {})
-    return [part for name, value in pairs.items() for part in (name, to_text(value))]
+class Submission:
+    """One submit of a job. What is missing is reported before anything changes; the record precedes the run.
 
-
-def build(ws: Workspace, config: JobConfig, directory: Path, environment: Any = None) -> ScriptRunConfig:
-    """The SDK's ScriptRunConfig; `NotRegistered` names all that the workspace does not have.
-
-    `environment` is the one to run in where it is not the newest version of that name.
+    Args:
+        config: The job.
+        workspace: The workspace to run it in.
+        experiment: The name of an experiment, already checked.
+        tags: Tags of the run besides those of the config.
+        again: The record of the job that this one repeats.
+        new_code: Use the scripts as they are now, not those of the run that is repeated.
     """
-    from azureml.core import ScriptRunConfig
-    from azureml.core.runconfig import DockerConfiguration
 
-    lookup = Lookup(ws)
-    lookup.check(datasets=[], environments=[] if environment else [config.env_name], computes=[config.compute_name])
-    limit = {} if config.max_run_seconds is None else {"max_run_duration_seconds": config.max_run_seconds}
-    made = ScriptRunConfig(
-        source_directory=str(directory),
-        script=config.script_name,
-        arguments=arguments(config),
-        compute_target=lookup.computes([config.compute_name])[config.compute_name],
-        environment=environment or lookup.environments([config.env_name])[config.env_name],
-        docker_runtime_config=DockerConfiguration(use_docker=True),
-        **limit,
-    )
-    made.run_config.data_references = _references(ws, config)
-    made.run_config.environment_variables = dict(config.environment_variables or {})
-    return made
+    def __init__(
+        self,
+        config: JobConfig,
+        workspace: WorkspaceWrapper,
+        experiment: str,
+        tags: Mapping[str, str],
+        *,
+        again: JobRecord | None = None,
+        new_code: bool = False,
+    ) -> None:
+        self._config, self._workspace, self._experiment = config, workspace, experiment
+        self._again, self._new_code = again, new_code
+        origin = {ORIGINAL: again.original_run_id or again.run_id} if again else {}
+        self._tags = {**(config.tags or {}), **tags, **origin}
+        self._made: Any = None
+        self._snapshot: str | None = None
+
+    def prepare(self) -> Submission:
+        """Look up everything that the job names.
+
+        Raises:
+            NotRegistered: The workspace lacks something.
+            MissingInput: The datastore has no file in `input_dir`.
+        """
+        ws, config = self._workspace.ws, self._config
+        store = script_run.datastore_of(ws, config)
+        preparation.check_container(store)
+        preparation.check_input(store, config.input_dir)
+        if self._again is None or self._new_code:
+            self._made = script_run.build(ws, config, script_run.script_folder(config))
+        else:
+            raw = ws.get_run(self._again.run_id)
+            self._made = script_run.build(ws, config, Path.cwd(), raw.get_environment())
+            self._snapshot = raw.get_snapshot_id()
+        return self
+
+    def submit(self, *, force: bool = False) -> RunWrapper:
+        """Submit into the job's folder, if it has one; `force` replaces the job that the folder holds."""
+        folder = script_run.job_folder(self._config)
+        if folder is None:
+            return RunWrapper(self._send(script_run.new_run_id(self._experiment)))
+        check_place(folder)
+        with locked(folder):
+            return self.submit_into(folder, make_room(folder, force=force))
+
+    def submit_into(self, folder: Path, earlier: JobRecord | None) -> RunWrapper:
+        """Submit into a folder that the caller has locked; `earlier` is the job that it held before."""
+        run_id = script_run.new_run_id(self._experiment)
+        record = self._record(run_id, earlier)
+        with kept(folder, record, earlier, self._workspace):
+            raw = self._send(run_id)
+            if self._again:
+                raw.add_properties({ORIGINAL: self._tags[ORIGINAL], RESUBMITTED_FROM: self._again.run_id})
+        run = RunWrapper(raw)
+        record.evolve(portal_url=run.portal_url).write(folder)
+        return run
+
+    def _send(self, run_id: str) -> Any:
+        ws, tags = self._workspace.ws, self._tags
+        if self._snapshot is None:
+            return script_run.send(ws, self._experiment, self._made, run_id=run_id, tags=tags)
+        return script_run.send_again(
+            ws, self._experiment, self._made, run_id=run_id, tags=tags, snapshot_id=self._snapshot
+        )
+
+    def _record(self, run_id: str, earlier: JobRecord | None) -> JobRecord:
+        again, scope, ws = self._again, self._workspace.scope, self._workspace.ws
+        folder = script_run.script_folder(self._config)
+        return JobRecord(
+            run_id=run_id,
+            experiment=self._experiment,
+            subscription_id=scope.subscription_id,
+            resource_group=scope.resource_group,
+            ws_name=scope.name,
+            target=LOCAL if self._workspace.is_local else "azure",
+            address=str(ws.service_context._get_run_history_url()),
+            portal_url="",
+            submitted=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            asked=self._asked(folder),
+            git=again.git if again and not self._new_code else git_state(folder),
+            tags=self._tags,
+            variables=tuple(self._config.environment_variables or ()),
+            original_run_id=self._tags.get(ORIGINAL) if again else None,
+            resubmitted_from=again.run_id if again else None,
+            earlier=(*earlier.earlier, earlier.run_id) if earlier else (),
+        )
+
+    def _asked(self, folder: Path) -> dict[str, Any]:
+        """The config with its defaults filled in."""
+        used = {"script_directory": folder, "output_path": script_run.output_path(self._config)}
+        asked: dict[str, Any] = self._config.model_copy(update=used).model_dump(
+            mode="json", exclude_none=True, exclude={"environment_variables"}
+        )
+        return asked
 
 
-def send(ws: Workspace, experiment: str, made: ScriptRunConfig, *, run_id: str, tags: Mapping[str, str]) -> Run:
-    """Submit with the script folder as it is now."""
-    from azureml.core import Experiment
-
-    # The SDK prints what the caller tells better.
-    with contextlib.redirect_stdout(io.StringIO()):
-        return Experiment(ws, experiment).submit(made, tags=dict(tags) or None, run_id=run_id)
-
-
-def send_again(
-    ws: Workspace, experiment: str, made: ScriptRunConfig, *, run_id: str, tags: Mapping[str, str], snapshot_id: str
-) -> Run:
-    """Submit with the scripts of an earlier run, which the workspace still has as a snapshot.
-
-    The SDK has no public function for it; the request is the one that it makes after its upload
-    (azureml/_execution/_commands.py, _start_internal).
-    """
-    import azureml.core  # noqa: F401 - first, for the SDK's modules import each other in a circle
-    import requests
-    from azureml._execution import _commands
-    from azureml._project.project import Project
-    from azureml._restclient.clientbase import ClientBase
-    from azureml.core import Experiment
-    from azureml.core.script_run_config import get_run_config_from_script_run
-
-    configuration = get_run_config_from_script_run(made)
-    context, holder = ws.service_context, Experiment(ws, experiment)
-    place = f"{context._get_workspace_scope()}/experiments/{experiment}"
-    body = {
-        "Configuration": _commands._serialize_run_config_to_dict(configuration),
-        "TelemetryValues": made._telemetry_values,
-        "SnapshotId": snapshot_id,
-    }
-    answer = ClientBase._execute_func(
-        requests.post,
-        f"{context._get_execution_url()}/execution/v1.0{place}/snapshotrun?runId={run_id}",
-        json=body,
-        headers={**_commands._get_common_headers(), **ws._auth_object.get_authentication_header()},
-    )
-    _commands._raise_request_error(answer, "starting run")
-    project = Project(experiment=holder, auth=ws._auth_object, _disable_service_check=True)
-    run: Run = _commands._get_run_details(project, configuration, answer.json()["runId"], snapshot_id=snapshot_id)
-    if tags:
-        run.set_tags(dict(tags))
-    return run
+@contextmanager
+def kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: WorkspaceWrapper) -> Iterator[None]:
+    """Record a job while it is submitted; if that fails and there is no run, restore the `earlier` record."""
+    record.write(folder)
+    try:
+        yield
+    except BaseException:
+        if _was_sent(workspace, record.run_id):
+            say(f"Run {record.run_id} was submitted nevertheless; {folder} keeps it.")
+        elif earlier:
+            earlier.write(folder)
+        else:
+            (folder / RECORD).unlink(missing_ok=True)
+        raise
 
 
-def new_run_id(experiment: str) -> str:
-    """An id as the SDK makes them, known before anything is sent: a job folder can remember it in time."""
-    return f"{experiment}_{int(time.time())}_{secrets.token_hex(4)}"
+def _was_sent(workspace: WorkspaceWrapper, run_id: str) -> bool:
+    """Whether the workspace has the run, or may have it because it does not answer."""
+    from azureml._restclient.exceptions import ServiceException
+    from azureml.exceptions import AzureMLException
+    from msrest.exceptions import ClientException
 
-
-def datastore_of(ws: Workspace, config: JobConfig) -> Any:
-    """The job's datastore; the workspace's default one where the config names none."""
-    from azureml_wrapper.assets.datastores import get_datastore
-
-    return get_datastore(ws, config.datastore_name) if config.datastore_name else ws.get_default_datastore()
-
-
-def _references(ws: Workspace, config: JobConfig) -> dict[str, Any]:
-    from azureml.data.data_reference import DataReference
-
-    store, target = datastore_of(ws, config), output_path(config)
-    places = {INPUT: config.input_dir or None, **({OUTPUT: target} if target else {})}
-    references = {name: DataReference(store, name, place, mode="mount") for name, place in places.items()}
-    return {name: reference.to_config() for name, reference in references.items()}
+    try:
+        with hushed():
+            workspace.ws.get_run(run_id)
+    except ServiceException as error:
+        return bool(error.status_code != HTTPStatus.NOT_FOUND)
+    except (AzureMLException, ClientException, ConnectionFailed, OSError):
+        return True
+    return True

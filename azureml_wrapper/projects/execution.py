@@ -11,7 +11,7 @@ from azureml_wrapper.assets import datastores
 from azureml_wrapper.assets.environments import Packages, register_environment
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.file_paths import DATA, DATASETS_VARIABLE, INPUT, SCRIPT_VARIABLE
-from azureml_wrapper.jobs.submission import new_run_id, send
+from azureml_wrapper.jobs.script_run import new_run_id, send
 from azureml_wrapper.messages import say
 from azureml_wrapper.projects import compute_file, project_data
 from azureml_wrapper.projects.project import Project, datasets_path

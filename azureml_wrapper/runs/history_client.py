@@ -1,6 +1,6 @@
-"""Asks run history and the runs' files directly, for what must not wait for the SDK's import.
+"""Queries run history and the files of runs directly, for commands that cannot wait for the SDK's import.
 
-The requests are those that the SDK itself makes: `runs:query` with a filter of run ids
+The requests are those of the SDK itself: `runs:query` with a filter of run ids
 (azureml/_restclient/experiment_client.py, get_runs_by_run_ids) and `contentinfo` for a file's address
 (azureml/_restclient/artifacts_client.py).
 """
@@ -21,15 +21,19 @@ from azureml_wrapper.transfer.http import Answer, Broken, Http, Refusal
 
 PARALLEL = 8
 ATTEMPTS = 4
-# As many ids as the SDK puts into one filter.
+# The number of ids that the SDK puts into one filter.
 BATCH = 50
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 
 JSON = dict[str, Any]
 
 
-class Client:
-    """The services of one workspace."""
+class HistoryClient:
+    """The run history and artifact services of one workspace.
+
+    Every method raises `LoginFailed` if Azure ML refuses the login, and `ConnectionFailed` if it does not answer or
+    answers with an error.
+    """
 
     def __init__(self, access: Access, scope: Scope) -> None:
         self._access = access
@@ -41,7 +45,11 @@ class Client:
         self._opening = threading.Lock()
 
     def runs(self, experiment: str, run_ids: Iterable[str]) -> Iterator[JSON]:
-        """The records of those runs of an experiment that there are; of at most `BATCH` ids."""
+        """Yield run history's entries of an experiment's runs; unknown ids are left out.
+
+        Args:
+            run_ids: At most `BATCH` ids.
+        """
         wanted = " or ".join(f"RunId eq {run_id}" for run_id in run_ids)
         body: JSON = {"filter": f"({wanted})", "top": BATCH, "orderby": "RunId desc"}
         path = f"/history/v1.0{self._scope}/experiments/{quote(experiment)}/runs:query"
@@ -53,13 +61,13 @@ class Client:
             body = {**body, "continuationToken": (answer or {})["continuationToken"]}
 
     def files(self, run_id: str, prefix: str) -> dict[str, str]:
-        """The files of a run below a folder, with an address to read each at."""
-        place = f"ExperimentRun/dcid.{quote(run_id)}/{quote(prefix)}"
-        answer = self._ask("GET", f"/artifact/v2.0{self._scope}/artifacts/prefix/contentinfo/{place}") or {}
+        """Return the files of a run below the folder `prefix`, each with the address to read it at."""
+        artifact = f"ExperimentRun/dcid.{quote(run_id)}/{quote(prefix)}"
+        answer = self._ask("GET", f"/artifact/v2.0{self._scope}/artifacts/prefix/contentinfo/{artifact}") or {}
         return {str(item["path"]): str(item["contentUri"]) for item in answer.get("value") or ()}
 
     def read(self, address: str, start: int = 0, length: int | None = None) -> tuple[bytes, int]:
-        """Bytes of a file from `start` on, and the size of the whole file."""
+        """Return `length` bytes of a file from the offset `start` (by default the rest), and the size of the file."""
         end = "" if length is None else start + length - 1
         headers = {"Range": f"bytes={start}-{end}"}
         answer = self._send("GET", address, headers, accept=(404, 416))
@@ -70,12 +78,12 @@ class Client:
         if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return b"", total
         if answer.status == HTTPStatus.OK:
-            # The range was not looked at.
+            # The server does not know ranges.
             return answer.body[start:][:length], len(answer.body)
         return answer.body, total
 
     def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON | None:
-        """The answer's JSON; None where there is no such thing."""
+        """Return the JSON of the answer, or None for a 404."""
         headers = {"Authorization": f"Bearer {self._access.token()}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         answer = self._send(method, f"{self._access.address}{path}", headers, content, accept=(404,))
@@ -108,12 +116,12 @@ class Client:
             raise ConnectionFailed(f"Azure ML at {self._access.address} answered {error}") from error
 
     def _connection(self, address: str) -> Http:
-        """The connections to a host, which all threads share."""
+        """Return the connections to a host, which all threads share."""
         parts = urlsplit(address)
-        place = f"{parts.scheme}://{parts.netloc}"
+        host = f"{parts.scheme}://{parts.netloc}"
         with self._opening:
-            if place not in self._connections:
-                # The header that storage wants would make the local service take a request for one to its storage.
+            if host not in self._connections:
+                # With the header that storage needs, the local service would take a request for one to its storage.
                 headers: dict[str, str] | None = {} if address.startswith(self._access.address) else None
-                self._connections[place] = Http(place, headers=headers)
-            return self._connections[place]
+                self._connections[host] = Http(host, headers=headers)
+            return self._connections[host]

@@ -165,7 +165,7 @@ def test_two_commands_at_once_make_one_job(project):
     # One after the other is allowed, at the same instant is not; nobody's run is forgotten.
     assert codes.count(0) == len(record["earlier"])
     refused = [text for code, text in zip(codes, told, strict=True) if code]
-    assert all("Another command works on output/job (aml submit, process" in text for text in refused)
+    assert all("output/job is in use by another command (aml submit, pid" in text for text in refused)
     runs = json.loads(project.aml("runs", "-e", "twice", "--json").stdout)
     assert {run["run"] for run in runs} == {*record["earlier"], record["run_id"]}
     project.aml("abort", "all")
@@ -187,7 +187,7 @@ def test_a_run_that_is_gone_and_a_record_that_is_damaged_do_not_hide_the_others(
     assert (found["output/a"], found["output/b"]) == ("Gone", "Damaged")
     assert found["output/c"] not in ("Gone", "Damaged")
     assert "--force" in project.fails("logs", "output/a", code=1)
-    assert "Give --new-code" in project.fails("resubmit", "output/a", code=1)
+    assert "Use --new-code" in project.fails("resubmit", "output/a", code=1)
     again = json.loads(project.aml("resubmit", "output/a", "--new-code", "--json").stdout)
     assert again[0]["resubmitted_from"].startswith("no_")
 
@@ -221,7 +221,7 @@ def test_a_folder_that_holds_a_job_is_asked_about_at_a_terminal_only(project):
     project.aml(*submit("output/job", "SECONDS", "100"))
     [first] = status(project, "output/job")
     told = project.fails(*submit(), code=1)
-    assert f"holds a job already: run {first['run']}" in told
+    assert f"already holds a job: run {first['run']}" in told
     assert "--force" in told
 
     shown, code = at_a_terminal(project, ["aml", *submit()], b"n\n")

@@ -30,14 +30,15 @@ from azureml_wrapper.errors import (
     UnregisteredEnvironment,
     UnregisteredRun,
 )
-from azureml_wrapper.job import kept
 from azureml_wrapper.jobs.folder import states_of
 from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environment
 from azureml_wrapper.jobs.record import JobRecord, read_record
-from azureml_wrapper.jobs.states import BATCH, GONE, UNKNOWN, client_of, states
+from azureml_wrapper.jobs.states import GONE, UNKNOWN, client_of, states
+from azureml_wrapper.jobs.submission import kept
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.run import ENDS
+from azureml_wrapper.runs.history_client import BATCH
 from azureml_wrapper.runs.logs import LogReader
 from tests.waiting import until
 
@@ -82,7 +83,7 @@ def job(wrapper, tmp_path, unique):
 
 
 def lines(folder):
-    return [line for line in "".join(folder.logs()).splitlines() if not line.startswith("[local]")]
+    return [line for line in folder.logs().splitlines() if not line.startswith("[local]")]
 
 
 @pytest.mark.slow
@@ -92,7 +93,7 @@ def test_a_job_runs_and_its_folder_tells_of_it(job, unique):
     assert run.wait().status == "Completed"
     folder = JobFolder("output/job")
     assert lines(folder) == ["given LR 0.1 TEXT é 🐧", "code VERSION"]
-    assert "what is written there is in the datastore at once" in "".join(folder.logs())
+    assert "what is written there is in the datastore at once" in folder.logs()
     state = folder.state()
     assert (state.status, state.last_line, state.problem) == ("Completed", "code VERSION", "")
     assert state.seconds == pytest.approx(run.duration, abs=0.01)
@@ -112,11 +113,11 @@ def test_results_come_whole_and_once(job, unique):
     assert {"results/model é #1 100%.txt", f"runs/{run.id}/outputs/m.txt"} <= names
     assert Path("output/job/results/model é #1 100%.txt").read_text() == "model"
     assert found.note == ""
-    again = folder.results(show_progress=False).record()
+    again = folder.results(show_progress=False).summary()
     assert (again["files"], again["new"]) == (len(names), 0)
     # What was changed here is not the job's result: the datastore's content comes back.
     Path("output/job/results/model é #1 100%.txt").write_text("other")
-    assert folder.results(show_progress=False).record()["new"] == 1
+    assert folder.results(show_progress=False).summary()["new"] == 1
     assert Path("output/job/results/model é #1 100%.txt").read_text() == "model"
 
 
@@ -125,7 +126,7 @@ def test_a_job_that_left_nothing_says_so(job, unique):
     job("print('nothing')").submit(unique("exp")).wait()
     folder = JobFolder("output/job")
     note = folder.results(show_progress=False).note
-    assert note.startswith("There is nothing in job")
+    assert note.startswith("The datastore has no files in job")
     assert not Path("output/job/results").exists()
 
 
@@ -166,7 +167,7 @@ def test_variables_reach_each_run_and_no_record(job, unique):
 @pytest.mark.slow
 def test_a_folder_keeps_its_job_unless_forced(job, unique):
     first = job(SLEEP).submit(unique("exp"))
-    with pytest.raises(FolderTaken, match=f"holds a job already: run {first.id}"):
+    with pytest.raises(FolderTaken, match=f"already holds a job: run {first.id}"):
         job().submit(unique("exp"))
     with pytest.raises(FolderTaken, match=r"The job of output/job is (Queued|Preparing|Running|NotStarted|Starting)"):
         JobFolder("output/job").resubmit()
@@ -192,9 +193,11 @@ def test_a_job_is_aborted_and_its_log_read_while_it_grows(job, unique):
     assert "".join(reader.read()) == ""
     assert folder.state().last_line == "begun"
     assert folder.state().status == "Running"
+    assert folder.cancel() is None
     assert folder.abort(timeout=30).status == "Canceled"
+    assert folder.cancel() is None
     assert folder.abort().status == "Canceled"
-    assert "begun" in "".join(folder.logs(follow=True))
+    assert "begun" in "".join(folder.follow_logs())
 
 
 @pytest.mark.slow
@@ -258,7 +261,7 @@ def test_a_run_that_was_sent_is_kept_whatever_goes_wrong_then(job, unique, capsy
     with pytest.raises(Exception, match="Tags"):
         job(SLEEP, tags={f"tag{n}": "x" for n in range(60)}).submit(unique("exp"), force=True)
     record = read_record(Path("output/job"))
-    assert f"Run {record.run_id} was sent all the same; output/job keeps it." in capsys.readouterr().out
+    assert f"Run {record.run_id} was submitted nevertheless; output/job keeps it." in capsys.readouterr().out
     assert record.earlier == (before.id,)
     assert JobFolder("output/job").abort().status == "Canceled"
 
@@ -308,10 +311,17 @@ def test_a_run_that_is_gone_is_told_by_all_that_need_it(wrapper, unique):
     record_of(wrapper, unique("exp"), "gone_1_ab").write(Path("output/job"))
     folder = JobFolder("output/job")
     assert folder.status == GONE
-    for act in (lambda: "".join(folder.logs()), folder.abort, lambda: folder.run, folder.results):
+    for act in (
+        folder.logs,
+        folder.cancel,
+        folder.abort,
+        lambda: next(folder.follow_logs()),
+        lambda: folder.run,
+        folder.results,
+    ):
         with pytest.raises(UnregisteredRun, match=r"output/job: Its run is gone: workspace .* has no run gone_1_ab"):
             act()
-    with pytest.raises(BadArgument, match=r"gone, and its scripts with it. Give --new-code"):
+    with pytest.raises(BadArgument, match=r"gone, and its scripts with it. Use --new-code"):
         folder.resubmit()
 
 

@@ -12,10 +12,9 @@ import pytest
 
 from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
-from azureml_wrapper.jobs.states import TAIL, last_line
 from azureml_wrapper.runs import logs
-from azureml_wrapper.runs.history_client import Client
-from azureml_wrapper.runs.logs import LogReader
+from azureml_wrapper.runs.history_client import HistoryClient
+from azureml_wrapper.runs.logs import TAIL, LogReader, last_line
 from azureml_wrapper.transfer import http
 
 RUN = "me_1_ab"
@@ -103,7 +102,7 @@ def azure(monkeypatch):
 
 @pytest.fixture
 def client(azure):
-    return Client(Access(azure.address, lambda: "token"), Scope("sub", "rg", "w"))
+    return HistoryClient(Access(azure.address, lambda: "token"), Scope("sub", "rg", "w"))
 
 
 class TestRuns:
@@ -133,7 +132,7 @@ class TestRuns:
         assert len(azure.asked) == (4 if status == 503 else 1)
 
     def test_nobody_at_the_address_is_told_without_what_is_secret(self, azure):
-        nowhere = Client(Access("http://127.0.0.1:9", lambda: "hunter2"), Scope("sub", "rg", "w"))
+        nowhere = HistoryClient(Access("http://127.0.0.1:9", lambda: "hunter2"), Scope("sub", "rg", "w"))
         with pytest.raises(ConnectionFailed, match=r"Azure ML at http://127\.0\.0\.1:9 does not answer") as told:
             nowhere.read("http://127.0.0.1:9/blob/x?sig=hunter2")
         assert "hunter2" not in str(told.value)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from azureml_wrapper.jobs import git
+from azureml_wrapper.jobs.record import git_state, without_login
 
 
 @pytest.fixture
@@ -24,24 +24,24 @@ def repository(tmp_path):
 
 
 def test_a_clean_state_has_commit_branch_and_repository(repository):
-    found = git.state(repository)
+    found = git_state(repository)
     assert len(found.pop("commit")) == 40
     assert found == {"branch": "main", "repository": "https://example.com/org/project.git", "dirty": False}
 
 
 def test_a_change_since_the_commit_is_told(repository):
     (repository / "b.py").write_text("2")
-    assert git.state(repository)["dirty"] is True
+    assert git_state(repository)["dirty"] is True
 
 
 def test_outside_of_a_repository_there_is_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git.state(tmp_path) == {}
+    assert git_state(tmp_path) == {}
 
 
 def test_without_git_there_is_nothing(repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert git.state(repository) == {}
+    assert git_state(repository) == {}
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_without_git_there_is_nothing(repository, monkeypatch):
     ],
 )
 def test_logins_do_not_stay_in_addresses(address, shown):
-    assert git.without_login(address) == shown
+    assert without_login(address) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import click
@@ -11,10 +12,10 @@ from azureml_wrapper import JobWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
-from azureml_wrapper.job import check_place
+from azureml_wrapper.jobs.occupancy import check_place
 from azureml_wrapper.jobs.record import RECORD
-from azureml_wrapper.jobs.states import _instant
-from azureml_wrapper.jobs.submission import output_path
+from azureml_wrapper.jobs.script_run import output_path
+from azureml_wrapper.jobs.states import _time
 from azureml_wrapper.snapshots.ignore_file import is_sent, protect
 from azureml_wrapper.snapshots.script_folder import describe_size
 
@@ -77,6 +78,16 @@ class TestArguments:
         with pytest.raises(ConfigError, match="env_name is missing"):
             JobWrapper("w", "rg", "local", "main.py", compute_name="c")
 
+    def test_the_constructor_takes_what_a_config_has(self):
+        parameters = inspect.signature(JobWrapper).parameters
+        assert JobConfig.model_fields.keys() <= parameters.keys()
+        connection = inspect.signature(WorkspaceWrapper).parameters.keys() - JobConfig.model_fields.keys()
+        assert connection == parameters.keys() - JobConfig.model_fields.keys()
+
+    def test_an_unknown_keyword_is_reported_with_the_class_that_was_called(self):
+        with pytest.raises(TypeError, match=r"JobWrapper.__init__\(\) got an unexpected keyword argument 'wram'"):
+            JobWrapper(**FIELDS, wram=True)
+
 
 class TestOutput:
     @pytest.mark.parametrize(
@@ -93,9 +104,9 @@ class TestOutput:
         (tmp_path / "a" / "b" / RECORD).write_text("{}")
         check_place(tmp_path / "a" / "b")
         check_place(tmp_path / "a" / "c")
-        with pytest.raises(FolderTaken, match="lies in the job folder"):
+        with pytest.raises(FolderTaken, match="is inside the job folder"):
             check_place(tmp_path / "a" / "b" / "c")
-        with pytest.raises(FolderTaken, match=r"has the job folder .*/a/b in it"):
+        with pytest.raises(FolderTaken, match=r"contains the job folder .*/a/b\."):
             check_place(tmp_path / "a")
 
 
@@ -198,12 +209,12 @@ class TestCommandLine:
     ],
 )
 def test_times_are_read_with_as_many_digits_as_they_have(text, microseconds):
-    found = _instant(text)
+    found = _time(text)
     assert (found.second, found.microsecond, found.utcoffset().total_seconds()) == (7, microseconds, 0)
 
 
 def test_no_time_is_none():
-    assert _instant(None) is None
+    assert _time(None) is None
 
 
 def test_a_config_file_says_everything_and_its_folder_is_sent(tmp_path):

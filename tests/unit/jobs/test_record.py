@@ -77,10 +77,10 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[]", "no record of a job"),
+        ("[]", "is not a job record"),
         ('{"version": 99}', "another version"),
-        ('{"version": 1, "run_id": "a"}', "it lacks .*'experiment'"),
-        (json.dumps({"version": 1, **vars(record(asked=[]))}), "asked is a mapping"),
+        ('{"version": 1, "run_id": "a"}', "missing .*'experiment'"),
+        (json.dumps({"version": 1, **vars(record(asked=[]))}), "asked must be a mapping"),
     ],
 )
 def test_what_is_no_record_is_told(tmp_path, content, told):
