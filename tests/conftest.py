@@ -6,11 +6,14 @@ With AZUREML_WRAPPER_TEST_CONFIG=path/to/config.json the wire tests talk to that
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 import tempfile
 from pathlib import Path
+
+import pytest
 
 REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
 if REAL_CONFIG:
@@ -35,8 +38,6 @@ for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):
 
 
 def pytest_collection_modifyitems(config, items):
-    import pytest
-
     if REAL_CONFIG:
         skip = pytest.mark.skip(reason="only the local service can do this")
         for item in items:
@@ -49,3 +50,16 @@ def pytest_sessionfinish(session, exitstatus):
 
     control.stop()
     shutil.rmtree(_ROOT, ignore_errors=True)
+
+
+@pytest.fixture
+def reported(caplog):
+    """`reported()` is what the library has reported since the test began, or since the last `reported()`."""
+    caplog.set_level(logging.INFO, logger="azureml_wrapper")
+
+    def read() -> str:
+        records = [record for record in caplog.records if record.name == "azureml_wrapper"]
+        caplog.clear()
+        return "".join(f"{record.getMessage()}\n" for record in records)
+
+    return read

@@ -16,7 +16,7 @@ from azureml_wrapper.cli.progress import Lines, Progress, Table
 from azureml_wrapper.config.loader import read_document
 from azureml_wrapper.pipeline_files.steps_file import is_steps_file
 from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
-from azureml_wrapper.pipeline_files.train_pipeline import tell_ids
+from azureml_wrapper.pipeline_files.train_pipeline import show_ids
 from azureml_wrapper.run import ENDS
 from azureml_wrapper.runs.waiting import see_through
 
@@ -64,7 +64,7 @@ def submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]
     with contextlib.redirect_stdout(io.StringIO()):
         run = pipeline.run(experiment, wait=False, parameters=values)
     if isinstance(pipeline, StepsPipeline):
-        tell_ids(run)
+        click.echo(show_ids(run))
     else:
         click.echo(f"Run {run.id}\n{run.portal_url}")
     return run

@@ -76,7 +76,7 @@ class BasePipeline(ABC):
         """Set `pipeline` to the SDK's Pipeline."""
 
     def run_pipeline(self, experiment_name: str, tags: Mapping[str, str] | None = None) -> RunWrapper:
-        """Submit the pipeline, print the ids of the run and of its first step, and return the run at once.
+        """Submit the pipeline, report the ids of the run and of its first step, and return the run at once.
 
         What was not constructed yet is. `wait` of the run waits for its end.
         """
@@ -89,7 +89,7 @@ class BasePipeline(ABC):
         # The SDK prints the same and more.
         with contextlib.redirect_stdout(io.StringIO()):
             run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
-        tell_ids(run)
+        say(show_ids(run))
         return run
 
 
@@ -106,12 +106,11 @@ class TrainPipeline(BasePipeline):
         self.pipeline = StepsPipeline(self.file, self.workspace).build()
 
 
-def tell_ids(run: RunWrapper) -> None:
-    """Print the ids, for whoever wants to cancel the run or a step of it."""
-    say(f"Run {run.id}\n{run.portal_url}")
-    for name, step in _begun(run).items():
-        say(f"Step {name!r}: {step.id}")
-    say(f"Cancel it with: aml cancel {run.id} (or one step, by its id or name: aml cancel {run.id} STEP)")
+def show_ids(run: RunWrapper) -> str:
+    """The ids of a run and of its first steps, for whoever wants to cancel one of them."""
+    steps = "".join(f"Step {name!r}: {step.id}\n" for name, step in _begun(run).items())
+    cancel = f"Cancel it with: aml cancel {run.id} (or one step, by its id or name: aml cancel {run.id} STEP)"
+    return f"Run {run.id}\n{run.portal_url}\n{steps}{cancel}"
 
 
 def _begun(run: RunWrapper) -> dict[str, RunWrapper]:

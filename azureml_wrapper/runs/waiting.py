@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -63,10 +62,10 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
             if pressed > 2:
                 raise
             if pressed == 2:
-                _tell("Cancelling…")
+                say("Cancelling the run…")
                 run.cancel()
             else:
-                _tell("The run goes on. Ctrl-C again cancels it.")
+                say("The run continues. Press Ctrl-C again to cancel it.")
     if run.status == CANCELED:
         raise RunCanceled(f"Run {run.id} was cancelled.")
     if run.status != COMPLETED:
@@ -83,8 +82,3 @@ def _try_again(run: RunWrapper, step: str, error: RunFailed, number: str) -> Run
 def _number(retries: Mapping[str, int], left: Mapping[str, int], step: str) -> str:
     """Which of the tries begins, the first one counted: "2 of 4"."""
     return f"{retries[step] - left[step] + 1} of {retries[step] + 1}"
-
-
-def _tell(message: str) -> None:
-    """Beside what the run shows."""
-    print(message, file=sys.stderr, flush=True)

@@ -56,24 +56,24 @@ def test_the_readme_as_a_user_would_play_it(project):
     first = project.run(
         "python", "-m", "azureml_wrapper.cloud_executor", *OPTIONS, "--should-upload-datasets", "True"
     )
-    assert "data_blobs/raw: 120 uploaded" in first.stdout
-    assert "data_blobs/working: 1 uploaded" in first.stdout
-    assert "Compute 'cpu-cluster' created" in first.stdout
-    assert "Environment 'pptdaml': registered version 1." in first.stdout
+    assert "data_blobs/raw: 120 uploaded" in first.stderr
+    assert "data_blobs/working: 1 uploaded" in first.stderr
+    assert "Compute 'cpu-cluster' created" in first.stderr
+    assert "Environment 'pptdaml': registered version 1." in first.stderr
     assert re.search(r"^epoch 40: loss 0\.\d+\naccuracy [\d.]+ of 30 pictures$", first.stdout, re.MULTILINE)
     assert "Outputs of the run: outputs/model.npz, outputs/result.json." in first.stdout
 
     again = project.run(*VERBATIM, "--outputs", "fetched")
-    assert "uploaded" not in again.stdout
-    assert "Compute 'cpu-cluster' is there and is used." in again.stdout
-    assert "Environment 'pptdaml' is registered already, unchanged: version 1." in again.stdout
+    assert "uploaded" not in again.stderr
+    assert "Compute 'cpu-cluster' is there and is used." in again.stderr
+    assert "Environment 'pptdaml' is registered already, unchanged: version 1." in again.stderr
     assert json.loads((project.folder / "fetched" / "outputs" / "result.json").read_text()) == here
     assert not (project.folder / "outputs").exists()
 
     (project.folder / "data_blobs" / "raw" / "new.txt").write_text("new")
     mounted = project.aml("execute", *OPTIONS, "--mode", "mount")
-    assert "data_blobs/raw: 1 uploaded, 120 unchanged" in mounted.stdout
-    assert "data_blobs/working: 1 unchanged; 0 bytes" in mounted.stdout
+    assert "data_blobs/raw: 1 uploaded, 120 unchanged" in mounted.stderr
+    assert "data_blobs/working: 1 unchanged; 0 bytes" in mounted.stderr
     assert f"accuracy {here['accuracy']:.3f}" in mounted.stdout
 
 

@@ -56,11 +56,11 @@ def pressed(times):
     return wait
 
 
-def test_ctrl_c_once_says_that_the_run_goes_on(capsys):
+def test_ctrl_c_once_says_that_the_run_goes_on(reported):
     run = Run("Completed")
     wait_or_cancel(run, pressed(1))
     assert run.cancelled == 0
-    assert capsys.readouterr().err == "The run goes on. Ctrl-C again cancels it.\n"
+    assert reported() == "The run continues. Press Ctrl-C again to cancel it.\n"
 
 
 def test_twice_cancels_it_and_waits_for_that():
@@ -92,14 +92,14 @@ def test_a_timeout_is_for_all_tries():
     assert second < first - 0.04
 
 
-def test_a_failed_step_is_tried_again_with_the_reason(capsys):
+def test_a_failed_step_is_tried_again_with_the_reason(reported):
     last = Run("Completed")
     middle, first = Run("Failed"), Run("Failed", None)
     first.again = [middle, last]
     assert see_through(first, Run.wait, {"train": 2}) is last
     assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
     assert first.notes[REASON] == "Step 'train' failed in run-1"
-    assert "Try 2 of 3 of step 'train', in run run-0, because:\nStep 'train' failed" in capsys.readouterr().out
+    assert "Try 2 of 3 of step 'train', in run run-0, because:\nStep 'train' failed" in reported()
 
 
 @pytest.mark.parametrize(

@@ -64,22 +64,22 @@ def stored(store):
 # Computes
 
 
-def test_a_compute_is_made_once_and_then_used(ws, project, capsys):
+def test_a_compute_is_made_once_and_then_used(ws, project, reported):
     wanted = read_file(project.compute_file(None))
     made = compute_target(ws, wanted)
     assert (made.name, made.type) == (wanted.name, "AmlCompute")
-    assert f"Compute '{wanted.name}' created" in capsys.readouterr().out
+    assert f"Compute '{wanted.name}' created" in reported()
     assert compute_target(ws, wanted).name == wanted.name
-    assert capsys.readouterr().out == f"Compute '{wanted.name}' is there and is used.\n"
+    assert reported() == f"Compute '{wanted.name}' is there and is used.\n"
 
 
-def test_a_compute_that_is_there_is_used_as_it_is_and_what_differs_is_told(ws, project, capsys):
+def test_a_compute_that_is_there_is_used_as_it_is_and_what_differs_is_told(ws, project, reported):
     file = project.compute_file(None)
     compute_target(ws, read_file(file))
     file.write_text(f"{file.read_text()}compute_max_nodes: 3\n")
     found = compute_target(ws, read_file(file))
     assert found.scale_settings.maximum_node_count == 1
-    assert "as it is, though its file says otherwise: compute_max_nodes is 1, not 3." in capsys.readouterr().out
+    assert "as it is, though its file says otherwise: compute_max_nodes is 1, not 3." in reported()
 
 
 def test_a_file_of_az_ml_makes_the_same(ws, unique, tmp_path):
@@ -101,13 +101,13 @@ def test_a_compute_may_be_named_and_is_missed_with_near_names(ws, project):
 # Data
 
 
-def test_raw_and_working_are_uploaded_and_nothing_else(project, store, capsys):
+def test_raw_and_working_are_uploaded_and_nothing_else(project, store, reported):
     (project.folder / "data_blobs" / "notes.txt").write_text("mine")
     project_data.upload(project, store, "data_blobs")
     assert stored(store) == {"data_blobs/raw/a.txt", "data_blobs/working/images/b.txt"}
-    assert "data_blobs/raw: 1 uploaded" in capsys.readouterr().out
+    assert "data_blobs/raw: 1 uploaded" in reported()
     project_data.upload(project, store, "data_blobs")
-    assert "data_blobs/raw: 1 unchanged; 0 bytes" in capsys.readouterr().out
+    assert "data_blobs/raw: 1 unchanged; 0 bytes" in reported()
 
 
 def test_what_is_gone_stays_in_the_storage_unless_it_is_asked_for(project, store):
@@ -120,10 +120,10 @@ def test_what_is_gone_stays_in_the_storage_unless_it_is_asked_for(project, store
     assert stored(store) == {"d/raw/c.txt", "d/working/images/b.txt"}
 
 
-def test_a_project_without_data_is_told(tmp_path, store, capsys):
+def test_a_project_without_data_is_told(tmp_path, store, reported):
     (tmp_path / "pipeline").mkdir()
     project_data.upload(Project.at(tmp_path), store, "d")
-    assert "no data to upload" in capsys.readouterr().out
+    assert "no data to upload" in reported()
     assert stored(store) == set()
 
 

@@ -255,13 +255,13 @@ def test_a_submit_that_fails_leaves_the_folder_as_it_was(wrapper, unique):
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_a_run_that_was_sent_is_kept_whatever_goes_wrong_then(job, unique, capsys):
+def test_a_run_that_was_sent_is_kept_whatever_goes_wrong_then(job, unique, reported):
     """More tags than a run takes: the SDK sets them when the run is there already."""
     before = job(SLEEP).submit(unique("exp"))
     with pytest.raises(Exception, match="Tags"):
         job(SLEEP, tags={f"tag{n}": "x" for n in range(60)}).submit(unique("exp"), force=True)
     record = read_record(Path("output/job"))
-    assert f"Run {record.run_id} was submitted nevertheless; output/job keeps it." in capsys.readouterr().out
+    assert f"Run {record.run_id} was submitted nevertheless; output/job keeps it." in reported()
     assert record.earlier == (before.id,)
     assert JobFolder("output/job").abort().status == "Canceled"
 
@@ -433,9 +433,9 @@ class TestDatastore:
         with pytest.raises(BadData, match="There is no container 'data' of storage account"):
             prepare_datastore(ws, DatastoreFile(datastore_name=name))
 
-    def test_is_the_default_one_where_none_is_named(self, ws, capsys):
+    def test_is_the_default_one_where_none_is_named(self, ws, reported):
         assert prepare_datastore(ws, None) == ws.get_default_datastore().name
-        assert "There is no .azureml/datastore.json" in capsys.readouterr().out
+        assert "There is no .azureml/datastore.json" in reported()
 
 
 def test_an_environment_is_registered_where_it_has_changed(ws, unique):

@@ -136,12 +136,12 @@ def said(run, step):
 
 
 @pytest.mark.slow
-def test_the_documented_example_runs_as_it_stands(write, ws, unique, capsys, datastore):
+def test_the_documented_example_runs_as_it_stands(write, ws, unique, reported, datastore):
     pipeline = write(TRAIN)
     pipeline.construct_pipeline()
     experiment = unique("DEV-train-pipeline")
     run = pipeline.run_pipeline(experiment_name=experiment, tags={"kind": "dev"})
-    told = capsys.readouterr().out
+    told = reported()
     run.wait()
     assert said(run, "train step") == {
         "absolute": True,
@@ -351,20 +351,20 @@ def test_the_pipeline_of_a_file_is_published_and_scheduled_as_any_other(project,
 class TestResources:
     STEP = {"type": "MpiStep", "name": "a", "script": "train.py", "source_directory": "train", "node_count": 3}
 
-    def test_the_cluster_is_made_with_the_documented_defaults(self, project, ws, capsys):
+    def test_the_cluster_is_made_with_the_documented_defaults(self, project, ws, reported):
         pipeline = TrainPipeline({"step1": self.STEP}, workspace=ws)
         pipeline.construct_pipeline()
         cluster = ComputeTarget(ws, pipeline.variables.cluster().name)
         assert cluster.vm_size.upper() == "STANDARD_NC6"
         scale = cluster.scale_settings
         assert (scale.minimum_node_count, scale.maximum_node_count) == (0, 3)
-        assert "is created: Standard_NC6, 0 to 3 nodes" in capsys.readouterr().out
+        assert "is created: Standard_NC6, 0 to 3 nodes" in reported()
 
-    def test_a_cluster_that_is_there_is_used_and_differences_are_told(self, project, ws, capsys, monkeypatch):
+    def test_a_cluster_that_is_there_is_used_and_differences_are_told(self, project, ws, reported, monkeypatch):
         TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
         monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "5")
         TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
-        assert "stays as it is: 3, not 5 (MAX_NODES)" in capsys.readouterr().out
+        assert "stays as it is: 3, not 5 (MAX_NODES)" in reported()
 
     def test_more_nodes_than_the_cluster_has(self, project, ws, monkeypatch):
         monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "2")
@@ -378,17 +378,17 @@ class TestResources:
             TrainPipeline({"step1": step}, workspace=ws).construct_pipeline()
 
     def test_a_datastore_that_is_there_is_used_and_differences_are_told(
-        self, project, ws, unique, capsys, monkeypatch
+        self, project, ws, unique, reported, monkeypatch
     ):
         name = unique("data")
         variables = TrainPipeline({"step1": self.STEP}, workspace=ws).variables
         set_up_datastore(ws, name, variables)
         assert set_up_datastore(ws, name, variables).container_name == "raw-data"
-        assert "another" not in capsys.readouterr().out
+        assert "another" not in reported()
         monkeypatch.setenv("BLOB_CONTAINER_NAME", "other")
         variables = TrainPipeline({"step1": self.STEP}, workspace=ws).variables
         assert set_up_datastore(ws, name, variables).container_name == "raw-data"
-        assert "registered with another container than the BLOB_ variables" in capsys.readouterr().out
+        assert "registered with another container than the BLOB_ variables" in reported()
 
 
 def test_a_cluster_keeps_as_many_nodes_as_the_variables_say(project, ws, unique, monkeypatch):

@@ -173,7 +173,7 @@ def test_many_small_files_survive_a_line_that_breaks_again_and_again(store, cutt
     assert stored(store) == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_two_transfers_of_one_folder_do_not_disturb_each_other(store, large, capsys):
+def test_two_transfers_of_one_folder_do_not_disturb_each_other(store, large, reported):
     reports = []
     threads = [threading.Thread(target=lambda: reports.append(sync_folder(large, store))) for _ in range(2)]
     for thread in threads:
@@ -181,4 +181,4 @@ def test_two_transfers_of_one_folder_do_not_disturb_each_other(store, large, cap
     for thread in threads:
         thread.join(60)
     assert sorted(report.bytes for report in reports) == [0, SIZE]
-    assert "Another transfer of this folder is under way" in capsys.readouterr().out
+    assert "Another transfer of this folder is under way" in reported()

@@ -103,12 +103,12 @@ class TestCreating:
         with pytest.raises(BadName, match="no workspace 'a b'"):
             connect_local(Scope("local", "group", "a b"))
 
-    def test_a_workspace_that_does_not_exist_is_created_once(self, unique, capsys):
+    def test_a_workspace_that_does_not_exist_is_created_once(self, unique, reported):
         scope, auth = Scope("local", "rg", unique("ws")), local_authentication("local")
         created = connect_azure(scope, auth)
-        assert f"Workspace {scope.name} does not exist; it is created in eastus" in capsys.readouterr().out
+        assert f"Workspace {scope.name} does not exist; it is created in eastus" in reported()
         found = connect_azure(scope, auth)
-        assert "is created" not in capsys.readouterr().out
+        assert "is created" not in reported()
         assert found.get_details()["id"] == created.get_details()["id"]
 
     @pytest.mark.slow

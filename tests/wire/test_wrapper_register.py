@@ -135,11 +135,11 @@ class TestVersions:
         assert [schedule.id for schedule in active(ws, name)] == [second.schedule.id]
         assert Schedule.get(ws, first.schedule.id).status == "Disabled"
 
-    def test_registering_without_a_schedule_says_that_the_one_before_is_disabled(self, ws, pipeline, name, capsys):
+    def test_registering_without_a_schedule_says_that_the_one_before_is_disabled(self, ws, pipeline, name, reported):
         pipeline.register(name, "", "Day", 1)
         pipeline.register(name, "")
         assert active(ws, name) == []
-        assert f"Disabled the previous schedule of {name}" in capsys.readouterr().out
+        assert f"Disabled the previous schedule of {name}" in reported()
 
     def test_somebody_elses_schedule_of_that_name_stays(self, ws, pipeline, name, unique):
         other = pipeline.register(unique("other"), "")

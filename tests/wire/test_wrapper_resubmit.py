@@ -156,7 +156,7 @@ def test_a_step_is_not_submitted_again_by_itself(make, unique):
         run.steps["a"].resubmit()
 
 
-def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, capsys):
+def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, reported):
     gate.write_text("2")
     run = make({"a": WORK, "c": UNTIL}, retries=2).run(unique("exp"))
     assert run.status == "Completed"
@@ -164,7 +164,7 @@ def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, 
     properties = run.raw.get_properties()
     assert properties[TRY] == "3 of 3"
     assert "the database is away" in properties[REASON]
-    output = capsys.readouterr().out
+    output = reported()
     assert "Try 2 of 3 of step 'c'" in output
     assert output.count("ConnectionError: the database is away") == 2
     log = run.steps["c"].logs()
