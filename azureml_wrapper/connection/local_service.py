@@ -1,0 +1,65 @@
+"""The public functions of `azureml_wrapper.local`: a workspace on the local service, and the service itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.local import variables_restored
+from azureml_wrapper.connection.target import LOCAL, Scope
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+
+    from azureml_wrapper.local.home import ServiceInfo
+
+
+def workspace(name: str = "local") -> Workspace:
+    """Return the workspace of that name on the service of the home folder; both are created if missing."""
+    return connect(Scope(LOCAL, LOCAL, name), target=LOCAL)
+
+
+def start(home: Path | str | None = None) -> ServiceInfo:
+    """Return the running service of a home folder, started if it does not run.
+
+    Args:
+        home: the folder; by default AZUREML_WRAPPER_HOME, or else ~/.azureml_wrapper/local.
+    """
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+
+    return control.start(Home(home))
+
+
+def stop(home: Path | str | None = None) -> bool:
+    """Stop the service of a home folder; return False if none was running."""
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+
+    return control.stop(Home(home))
+
+
+@contextlib.contextmanager
+def service(home: Path | str) -> Iterator[ServiceInfo]:
+    """Run a service for the duration of a `with` block, in which `workspace()` uses it.
+
+    A process that reads datasets from several homes should name its workspaces differently: rslex, the SDK's reader,
+    remembers by a workspace's name where its datastores are.
+    """
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import HOME_VARIABLE
+
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(Path(home).expanduser().absolute())
+    try:
+        with variables_restored(), control.running(home) as info:
+            yield info
+    finally:
+        if before is None:
+            del os.environ[HOME_VARIABLE]
+        else:
+            os.environ[HOME_VARIABLE] = before
