@@ -1,4 +1,4 @@
-"""What has to be done once: a compute target, and data in the datastore of .azureml/datastore.json."""
+"""Run once: create the cluster, and upload the data to the datastore of .azureml/datastore.json."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which penguin is it? Three steps on the local Azure ML: prepare, train, evaluate.
 
-The same config and scripts run in Azure: put your subscription, resource group and workspace into config.json.
+The same config and scripts run in Azure: put your subscription, resource group and workspace in config.json.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RESULTS = HERE / "results"
 
 
 def set_up() -> None:
-    """Register what the pipeline needs; what is registered already stays as it is."""
+    """Register what the pipeline needs; what is already registered is left alone."""
     workspace = WorkspaceWrapper("quickstart", "examples", "local")
     workspace.register_env("quickstart", ["pandas", "numpy"])
     workspace.register_csv("workspaceblobstore", "penguins", source=HERE / "data" / "penguins.csv")
@@ -37,7 +37,7 @@ def report(run: RunWrapper) -> None:
 
 
 def show(value: object) -> str:
-    """A number with four digits; of several, the first and the last."""
+    """Return a number with four digits; for a list, the first and the last."""
     if isinstance(value, list):
         return f"{show(value[0])} … {show(value[-1])} ({len(value)} values)"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

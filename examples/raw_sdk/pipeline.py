@@ -1,4 +1,4 @@
-"""A program of the Azure ML SDK v1 that knows nothing of azureml_wrapper.
+"""A program for the Azure ML SDK v1 that does not use azureml_wrapper.
 
 In this folder, `aml local exec -- python pipeline.py` runs it on the local Azure ML.
 """

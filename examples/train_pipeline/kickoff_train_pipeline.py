@@ -1,4 +1,4 @@
-"""Runs the training pipeline, and shows what its last step has printed."""
+"""Run the training pipeline, and print the output of two of its steps."""
 
 from azureml_wrapper import TrainPipeline
 

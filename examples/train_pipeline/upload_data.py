@@ -1,4 +1,4 @@
-"""Puts eight traces into the container that .env names."""
+"""Upload eight traces to the container that .env names."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The README's tutorial as one program: examples 2 to 6; example 1 is scripts/step_script.py."""
+"""Examples 2 to 6 of the first version's README as one program; example 1 is scripts/step_script.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREPARE_DATASETS = {"--train-data": "penguins_2007"}
 
 
 def set_up() -> None:
-    """What the workspace needs before a pipeline can run in it."""
+    """Register what the pipelines need."""
     workspace = WorkspaceWrapper(*WORKSPACE)
     workspace.register_env("test-env", ["pandas"])
     for year in (2007, 2008, 2009):
@@ -33,12 +33,12 @@ def set_up() -> None:
 
 
 def example_2() -> PipelineStep:
-    """A step."""
+    """Create a step."""
     return PipelineStep(*WORKSPACE, "step name", "step_script.py", STEP_CONFIG, INPUT_DATASETS, SCRIPTS)
 
 
 def example_3() -> PipelineStep:
-    """The same step from a config."""
+    """Create the same step from a config."""
     config = {
         "ws_name": "tutorial",
         "resource_group": "examples",
@@ -53,14 +53,14 @@ def example_3() -> PipelineStep:
 
 
 def example_4(step: PipelineStep) -> PipelineWrapper:
-    """A pipeline of three steps, in their order."""
+    """Create a pipeline of three steps, which run in this order."""
     first = PipelineStep(*WORKSPACE, "prepare", "prepare_script.py", PREPARE_CONFIG, PREPARE_DATASETS, SCRIPTS)
     last = PipelineStep(*WORKSPACE, "report", "report_script.py", script_directory=SCRIPTS)
     return PipelineWrapper(*WORKSPACE, "test-env", "test-compute001", [first, step, last])
 
 
 def example_5() -> PipelineWrapper:
-    """The same pipeline from one config."""
+    """Create the same pipeline from one config."""
     config = {
         "ws_name": "tutorial",
         "resource_group": "examples",
@@ -89,7 +89,7 @@ def example_5() -> PipelineWrapper:
 
 
 def example_6(pipeline: PipelineWrapper) -> RunWrapper:
-    """Run it."""
+    """Run the pipeline."""
     return pipeline.run("tutorial")
 
 

@@ -1,4 +1,4 @@
-"""Measure the model on the penguins that it has not seen."""
+"""Evaluate the model on penguins that it has not seen."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ np.add.at(counts, (actual, predicted), 1)
 accuracy = float((actual == predicted).mean())
 print(f"accuracy {accuracy:.3f} on {len(test)} penguins")
 
-# What lies in outputs/ is kept with the run.
+# Files in outputs/ are stored with the run.
 outputs = Path("outputs")
 outputs.mkdir(exist_ok=True)
 save_counts(counts, outputs / "confusion.png")

@@ -1,4 +1,4 @@
-"""A table of counts as a PNG picture, written with the standard library alone."""
+"""Draw a table of counts as a PNG picture, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GAP = 4  # pixels
 
 
 def save_counts(counts: np.ndarray, path: Path) -> None:
-    """One square per count: white for 0, the darker the larger its share of the row."""
+    """Draw one square per count: white for 0, darker for a larger share of its row."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     dark = np.array([20, 70, 130])
     colors = (255 - shares[..., None] * (255 - dark)).astype(np.uint8)
@@ -24,9 +24,9 @@ def save_counts(counts: np.ndarray, path: Path) -> None:
 
 
 def _png(image: np.ndarray) -> bytes:
-    """Height x width x 3 bytes as PNG: signature, header, one data chunk, end (PNG specification, part 5)."""
+    """Encode height x width x 3 bytes as PNG: signature, header, one data chunk, end (PNG specification, part 5)."""
     height, width, _ = image.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in image)  # filter type 0 stands before each row
+    rows = b"".join(b"\0" + row.tobytes() for row in image)  # each row begins with filter type 0
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)

@@ -1,4 +1,4 @@
-"""Clean the table, split it, and bring the measurements to one scale."""
+"""Clean the table, split it, and scale the measurements."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ config = script.get_config()
 features = config["features"]
 
 penguins = script.get_csv_from_config("dataset")
-# Azure ML reads a column that holds "NA" as text.
+# Azure ML reads a column that contains "NA" as strings.
 penguins[features] = penguins[features].apply(pd.to_numeric, errors="coerce")
 measured = penguins[["species", *features]].dropna()
 print(f"{len(penguins)} penguins, {len(measured)} of them measured")
@@ -18,7 +18,7 @@ print(f"{len(penguins)} penguins, {len(measured)} of them measured")
 is_test = np.random.default_rng(config["seed"]).random(len(measured)) < config["test_share"]
 train, test = measured[~is_test].copy(), measured[is_test].copy()
 
-# The scale comes from the training part alone: the test part must stay unseen.
+# The scale is that of the training part alone: the test part must stay unseen.
 center, scale = train[features].mean(), train[features].std()
 for part in (train, test):
     part[features] = (part[features] - center) / scale

@@ -26,6 +26,6 @@ print(f"loss after {config['epochs']} epochs: {loss(weights, features, labels):.
 model = pd.DataFrame(weights, columns=species)
 model.insert(0, "feature", ["constant", *train.columns])
 script.save_csv_in_output_folder(model, "model.csv")
-# The next step needs the test part as well; a step sees the folder of the step before it.
+# The next step needs the test part, too, and reads only the folder of the step before it.
 shutil.copy(Path(script.input_folder) / "test.csv", script.output_folder)
 script.complete()

@@ -1,4 +1,4 @@
-"""Gives each trace the mean 0 and the largest amplitude 1."""
+"""Scale each trace to mean 0 and a maximum amplitude of 1."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Prints what the step before has gathered."""
+"""Print what the previous step has collected."""
 
 import argparse
 from pathlib import Path

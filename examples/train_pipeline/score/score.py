@@ -1,16 +1,16 @@
-"""Scores raw traces: many processes call `run` with two files each."""
+"""Score raw traces: several processes call `run` with two files each."""
 
 import json
 from pathlib import Path
 
 
 def init():
-    """Called once by each process, before its first batch: the place for loading a model."""
+    """Called once by each process, before its first batch; load a model here."""
     print("ready")
 
 
 def run(mini_batch):
-    """One line per file, which lands in scores.txt."""
+    """Return one line per file; they are collected in scores.txt."""
     return [f"{Path(file).name} {_peak(file)}" for file in mini_batch]
 
 

@@ -1,4 +1,4 @@
-"""Each process learns from its share of the traces, and leaves what it has learnt: there is one process per rank."""
+"""Each rank is a process that learns from its share of the traces and writes its result."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ parser.add_argument("--input_data", type=Path, help="folder of normalized traces
 parser.add_argument("--output", type=Path, help="folder for the models")
 given = parser.parse_args()
 
-# As OpenMPI tells them to each process that mpirun starts; mpi4py gives the same, and more.
+# mpirun sets these for each process; mpi4py has the same values, and more.
 rank, size = int(os.environ["OMPI_COMM_WORLD_RANK"]), int(os.environ["OMPI_COMM_WORLD_SIZE"])
 
 files = sorted(given.input_data.glob("*.json"))[rank::size]

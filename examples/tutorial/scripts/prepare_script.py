@@ -16,7 +16,7 @@ args = parser.parse_args()
 
 penguins = run.input_datasets[args.config["train_dataset_name"]].to_pandas_dataframe()
 columns = ["flipper_length_mm", "body_mass_g"]
-# Azure ML reads a column that holds "NA" as text.
+# Azure ML reads a column that contains "NA" as strings.
 penguins[columns] = penguins[columns].apply(pd.to_numeric, errors="coerce")
 measured = penguins.dropna(subset=columns)
 measured.to_csv(Path(args.output_folder) / "train.csv", index=False)

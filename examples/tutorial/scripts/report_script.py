@@ -15,7 +15,7 @@ predictions = pd.read_csv(Path(args.input_folder) / "predictions.csv")
 by_species = predictions.groupby("species")[["body_mass_g", "predicted_mass_g"]].mean().round()
 print(by_species)
 
-# What lies in outputs/ is kept with the run.
+# Files in outputs/ are stored with the run.
 outputs = Path("outputs")
 outputs.mkdir(exist_ok=True)
 by_species.to_csv(outputs / "by_species.csv")

@@ -28,7 +28,7 @@ for _ in range(config["epochs"]):
         slope -= config["lr"] * np.mean((slope * length[batch] - mass[batch] / 1000) * length[batch])
 
 for dataset in (new_dataset, test_dataset):
-    # Azure ML reads a column that holds "NA" as text.
+    # Azure ML reads a column that contains "NA" as strings.
     for column in ("flipper_length_mm", "body_mass_g"):
         dataset[column] = pd.to_numeric(dataset[column], errors="coerce")
 error = slope * test_dataset["flipper_length_mm"] - test_dataset["body_mass_g"] / 1000

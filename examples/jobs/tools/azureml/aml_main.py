@@ -1,7 +1,7 @@
-"""What a job runs: the training, in as many processes as it has GPUs.
+"""The script of a job: run the training in as many processes as the job has GPUs.
 
-In a project of your own, change TRAIN, what is passed to it, and what is done with the results. A process finds its
-number in RANK and LOCAL_RANK, as one of torch.distributed does.
+In your own project, change TRAIN, its arguments, and what is done with the results. As with torch.distributed, each
+process finds its number in RANK and LOCAL_RANK.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def parse() -> argparse.Namespace:
 
 
 def train(given: argparse.Namespace) -> list[int]:
-    """Run the processes, and return their exit codes."""
+    """Run the processes and return their exit codes."""
     command = [sys.executable, TRAIN, "--config_file", given.config_file, *given.overrides]
     command += ["DATA.DIR", given.input_dir, "OUTPUT_DIR", given.output_dir]
     count = max(1, given.num_gpus)
@@ -41,7 +41,7 @@ def train(given: argparse.Namespace) -> list[int]:
 
 
 def report(folder: Path) -> None:
-    """Log the mean of what the processes have found, and keep it with the run."""
+    """Log the mean of the processes' results, and store it with the run."""
     found = [json.loads(file.read_text()) for file in sorted(folder.glob("fold_*.json"))]
     accuracy = sum(fold["accuracy"] for fold in found) / len(found)
     Run.get_context().log("accuracy", accuracy)

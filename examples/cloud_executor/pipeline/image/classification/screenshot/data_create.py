@@ -1,4 +1,4 @@
-"""Draws the raw data: grey pictures that look like photos, and such that look like screenshots (CC0)."""
+"""Draw the raw data: grey pictures that look like photos, and others that look like screenshots (CC0)."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ random = np.random.default_rng(7)
 
 
 def photo():
-    """Soft shades, and the noise of a sensor."""
+    """Return a picture of soft shades with sensor noise."""
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     waves = sum(np.sin(6 * random.random() * x + 6 * random.random() * y + 6 * random.random()) for _ in range(4))
     return np.clip(128 + 25 * waves + random.normal(0, 6, (SIDE, SIDE)), 0, 255)
 
 
 def screenshot():
-    """Windows and lines of text: flat areas with sharp edges, and a little noise."""
+    """Return windows and lines of text: flat areas with sharp edges and little noise."""
     picture = np.full((SIDE, SIDE), random.integers(180, 255), float)
     for _ in range(6):
         top, left = random.integers(0, SIDE - 20, 2)

@@ -1,4 +1,4 @@
-"""Makes one file of 64x64 pictures, for training, of the raw ones."""
+"""Make one file of 64x64 pictures for the training from the raw ones."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ SIDE = 64
 
 
 def read(file):
-    """A grey picture of 64x64, between 0 and 1; the raw ones are 96x96."""
+    """Return a grey picture of 64x64 with values between 0 and 1; the raw ones are 96x96."""
     header, _, content = file.read_bytes().partition(b"\n")
     width, height = map(int, header.split()[1:3])
     pixels = np.frombuffer(content, np.uint8).reshape(height, width)

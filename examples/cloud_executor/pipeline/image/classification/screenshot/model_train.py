@@ -1,4 +1,4 @@
-"""Trains a model that tells screenshots from photos. The only argument is the path of its config in `pipeline`."""
+"""Train a model that distinguishes screenshots from photos; the argument is the path of its config in `pipeline`."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ run = Run.get_context()
 with np.load(data) as content:
     pictures, wanted = content["pictures"], content["is_screenshot"].astype(float)
 
-# How steep the picture is: a photo has many small steps, a screenshot nearly none and a few large ones.
+# The gradients of the picture: a photo has many small ones, a screenshot few, but large ones.
 steps = np.abs(np.diff(pictures, axis=2)).reshape(len(pictures), -1)
 features = np.stack([np.histogram(each, bins=12, range=(0, 0.3))[0] / each.size for each in steps])
 order = np.random.default_rng(config["seed"]).permutation(len(features))
