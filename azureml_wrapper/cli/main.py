@@ -1,6 +1,6 @@
 """The `aml` command, and the one place where errors become messages and exit codes.
 
-Exit codes: 0 all went well; 1 the run failed, or something could not be done; 2 the command or its config is wrong.
+Exit codes: 0 success; 1 the run failed, or something could not be done; 2 the command or its config is wrong.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import traceback
 
 import click
 
+from azureml_wrapper.cli.configs import init, schema
+from azureml_wrapper.cli.create import compute, datastore, environment, job
 from azureml_wrapper.cli.execute import execute
-from azureml_wrapper.cli.jobs import abort, logs, results, status, submit
+from azureml_wrapper.cli.export import export, lint
+from azureml_wrapper.cli.jobs import abort, logs, results, status
 from azureml_wrapper.cli.local import local
-from azureml_wrapper.cli.migration import export, lint
-from azureml_wrapper.cli.nouns import compute, datastore, environment, job
-from azureml_wrapper.cli.published import publish, published, trigger
-from azureml_wrapper.cli.run import run
-from azureml_wrapper.cli.runs import cancel, resubmit, runs, show
-from azureml_wrapper.cli.schedules import schedules
-from azureml_wrapper.cli.starting import init, schema
+from azureml_wrapper.cli.publishing import pipelines, publish, schedules, trigger
+from azureml_wrapper.cli.runs import cancel, resubmit, run, runs, show
+from azureml_wrapper.cli.submit import submit
 from azureml_wrapper.cli.sync import sync
 from azureml_wrapper.connection.credentials import AUTH_VARIABLE, CHOICES
 
@@ -29,33 +28,36 @@ TRACEBACK_VARIABLE = "AML_TRACEBACK"
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"Set {TRACEBACK_VARIABLE}=1 to see where an error comes from.",
+    epilog=f"Set {TRACEBACK_VARIABLE}=1 to see the traceback of an error.",
 )
 @click.version_option(package_name="azureml_wrapper", prog_name="aml")
 @click.option(
     "--auth",
     type=click.Choice(list(CHOICES)),
-    help=f"How to log in to Azure: cli is what `az login` gives. Else {AUTH_VARIABLE}, else what works.",
+    help=f"How to log in to Azure: cli uses the login of `az login`. Default: {AUTH_VARIABLE}, or whatever works.",
 )
 def aml(auth: str | None) -> None:
     """Azure ML pipelines, in Azure or on this machine."""
     if auth:
         os.environ[AUTH_VARIABLE] = auth
+    _show_messages_of_the_library()
 
 
-STARTS = (init, schema)
-JOBS = (submit, status, abort, logs, results)
-PIPELINES = (run, publish, published, schedules, trigger, runs, show, cancel, resubmit)
-MIGRATION = (export, lint)
-for command in (*STARTS, *JOBS, execute, sync, *PIPELINES, *MIGRATION, local):
+CONFIGS = (init, schema)
+JOBS = (submit, status, abort, logs, results, execute, sync)
+RUNS = (run, runs, show, cancel, resubmit)
+PUBLISHING = (publish, pipelines, schedules, trigger)
+SDK_V2 = (export, lint, compute, datastore, environment, job)
+for command in (*CONFIGS, *JOBS, *RUNS, *PUBLISHING, *SDK_V2, local):
     aml.add_command(command)
-
-for noun in (compute, datastore, environment, job):
-    aml.add_command(noun)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `aml` and leave with its exit code."""
+    """Run `aml` and exit with its exit code.
+
+    Args:
+        arguments: The command line without the program's name; by default that of this process.
+    """
     try:
         sys.exit(aml.main(args=arguments, prog_name="aml", standalone_mode=False))
     except click.ClickException as error:
@@ -70,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def exit_code(error: Exception) -> int:
-    """2 where the command or the config is at fault, else 1."""
+    """Return 2 if the command or the config is at fault, else 1."""
     from azureml_wrapper import errors
 
     of_config = (errors.ConfigError, errors.BadName, errors.BadArgument, errors.BadPipeline)
@@ -79,9 +81,23 @@ def exit_code(error: Exception) -> int:
     return 2 if isinstance(error, (*of_config, *of_values, *missing)) else 1
 
 
+def _show_messages_of_the_library() -> None:
+    """Print what the library logs on standard error, line by line as it is."""
+    import logging
+
+    class Printed(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(self.format(record), err=True)
+
+    logger = logging.getLogger("azureml_wrapper")
+    logger.handlers[:] = [Printed()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def _show(error: Exception) -> None:
     # It imports rich, which costs as much as the rest of `aml --help`.
-    from azureml_wrapper.cli.output import message
+    from azureml_wrapper.cli.work.output import message
 
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)

@@ -1,4 +1,4 @@
-"""`aml runs`, `aml show`, `aml cancel`, `aml resubmit`: runs that were submitted.
+"""`aml run`, `runs`, `show`, `cancel`, `resubmit`: runs, from the config of a pipeline or by their ids.
 
 The last two take job folders as well.
 """
@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 
-from azureml_wrapper.cli.options import json_option, no_wait_option, open_workspace, set_option, workspace_options
+from azureml_wrapper.cli.options import (
+    FILE,
+    experiment_option,
+    json_option,
+    local_option,
+    no_wait_option,
+    open_workspace,
+    set_option,
+    workspace_options,
+    ws_config_option,
+)
 
 # azureml/_restclient/constants.py, RunStatus.
 STATUSES = (
@@ -20,74 +30,89 @@ STATUSES = (
 
 
 @click.command()
-@click.option("-e", "--experiment", help="Those of one experiment; by default of all.")
+@click.argument("config", type=FILE)
+@experiment_option("The experiment of the run.", required=True)
+@ws_config_option
+@set_option
+@local_option
+@no_wait_option
+@click.option(
+    "--target",
+    type=click.Choice(["v1", "v2"]),
+    default="v1",
+    help="Which SDK submits the run; v2 requires: pip install 'azureml_wrapper[v2]'.",
+)
+@click.option("--dry-run", is_flag=True, help="Build and check the pipeline, but run nothing.")
+def run(config: Path, experiment: str, **how: Any) -> None:
+    """Run the pipeline of CONFIG (.json or .yml), and show its steps until it ends.
+
+    CONFIG can be a pipeline configuration file, too: docs/pipeline-files.md.
+    """
+    from azureml_wrapper.cli.work import runs as work
+
+    work.run(config, experiment, **how)
+
+
+@click.command()
+@experiment_option("List the runs of one experiment; default: of all.")
 @click.option(
     "--status",
     type=click.Choice(STATUSES, case_sensitive=False),
     metavar="STATUS",
-    help="Those with one status: Completed, Failed, Canceled, Running, …",
+    help="List the runs with one status: Completed, Failed, Canceled, Running, …",
 )
-@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, help="As many, the newest first.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 1000), default=20, help="Maximum number of runs to list, newest first."
+)
 @workspace_options
 @json_option
-def runs(
-    *, config: Path | None, locally: bool, experiment: str | None, status: str | None, limit: int, as_json: bool
-) -> None:
-    """List the runs of a workspace; the steps of pipelines are shown by `aml show`."""
-    from azureml_wrapper.cli import history
+def runs(*, config: Path | None, locally: bool, **which: Any) -> None:
+    """List the runs of a workspace; `aml show` shows the steps of a pipeline's run."""
+    from azureml_wrapper.cli.work import runs as work
 
-    ws = open_workspace(config, locally).ws
-    history.show_runs(ws, experiment=experiment, status=status, limit=limit, as_json=as_json)
+    work.runs(open_workspace(config, locally).ws, **which)
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run_id", metavar="RUN")
 @workspace_options
 @json_option
-def show(run: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
-    """Show the run whose id is RUN: its steps, its values, and why it failed."""
-    from azureml_wrapper.cli import history
+def show(run_id: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
+    """Show the run with the id RUN: its steps, its values, and why it failed."""
+    from azureml_wrapper.cli.work import runs as work
 
-    history.show_run(history.find_run(open_workspace(config, locally).ws, run), as_json=as_json)
+    work.show(open_workspace(config, locally).ws, run_id, as_json=as_json)
 
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="RUN [STEP]|FOLDER|PREFIX|PATTERN|all...")
-@click.option("--timeout", type=click.FloatRange(1), default=600, help="Seconds to wait for its end.")
+@click.option("--timeout", type=click.FloatRange(1), default=600, help="Seconds to wait for it to stop.")
 @workspace_options
 @json_option
-def cancel(words: tuple[str, ...], *, config: Path | None, locally: bool, timeout: float, as_json: bool) -> None:
-    """Cancel a run by its id, or one step of it, or the jobs of folders, and wait until they have stopped.
+def cancel(words: tuple[str, ...], **how: Any) -> None:
+    """Cancel a run by its id, one step of it, or the jobs of folders, and wait until they have stopped.
 
-    STEP is the step's name or its id.
+    STEP is the name or the id of the step.
     """
-    from azureml_wrapper.cli import folders, history
+    from azureml_wrapper.cli.work import runs as work
 
-    if folders.are_meant(words):
-        folders.abort(words, timeout=timeout, as_json=as_json)
-        return
-    found = history.find_run_or_step(open_workspace(config, locally).ws, words)
-    history.cancel(found, timeout=timeout, as_json=as_json)
+    work.cancel(words, **how)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="RUN|FOLDER... [KEY VALUE]...")
-@click.option("--from-failed", is_flag=True, help="Of a pipeline: reuse steps that had completed, if they allow it.")
-@click.option("--new-code", is_flag=True, help="Of a job folder: send the scripts as they are now.")
-@click.option("--force", is_flag=True, help="Of a job folder: abort the job first where it has not ended.")
+@click.option("--from-failed", is_flag=True, help="For pipelines: reuse steps that completed, if they allow it.")
+@click.option("--new-code", is_flag=True, help="For job folders: upload the scripts as they are now.")
+@click.option("--force", is_flag=True, help="For job folders: abort the job first if it has not ended.")
 @set_option
 @no_wait_option
 @workspace_options
 @json_option
-def resubmit(words: tuple[str, ...], *, config: Path | None, locally: bool, as_json: bool, **given: Any) -> None:
+def resubmit(words: tuple[str, ...], **how: Any) -> None:
     """Submit a pipeline's run again, by its id, or the jobs of FOLDERs (also a PREFIX, a PATTERN, or all).
 
-    Jobs take KEY VALUE pairs that replace those of before; pipelines take --set.
+    --set replaces values of the run; for jobs, KEY VALUE pairs do so, too.
     """
-    from azureml_wrapper.cli import folders, history
+    from azureml_wrapper.cli.work import runs as work
 
-    if folders.are_meant(words):
-        folders.resubmit(words, as_json=as_json, **folders.check_options(given))
-        return
-    found = history.find_run_or_job(open_workspace(config, locally).ws, words)
-    history.resubmit(found, as_json=as_json, **given)
+    work.resubmit(words, **how)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from azureml_wrapper.cli.options import json_option, open_workspace, workspace_options
+from azureml_wrapper.cli.options import FOLDER, json_option, open_workspace, workspace_options
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--datastore", "datastore_name", help="A blob datastore; by default the workspace's default one.")
-@click.option("--target", default="", help="The folder in the datastore; by default its root.")
-@click.option("--down", is_flag=True, help="Make FOLDER like the datastore's folder; else the other way round.")
-@click.option("--delete", is_flag=True, help="Delete at the destination what the source does not have.")
+@click.argument("folder", type=FOLDER)
+@click.option("--datastore", "datastore_name", help="A blob datastore; default: the workspace's default datastore.")
+@click.option("--target", default="", help="The folder in the datastore; default: its root.")
+@click.option("--down", is_flag=True, help="Download: make FOLDER like the datastore's folder.")
+@click.option("--delete", is_flag=True, help="Delete files at the destination that the source does not have.")
 @workspace_options
 @json_option
 def sync(
@@ -29,11 +28,13 @@ def sync(
     delete: bool,
     as_json: bool,
 ) -> None:
-    """Make a folder of a datastore like FOLDER, or FOLDER like it: only what differs is transferred.
+    """Upload what differs between FOLDER and a folder of a datastore, or download it.
 
-    Interrupted, it goes on where it was when it is started again.
+    If interrupted, start it again: it continues where it stopped.
     """
-    from azureml_wrapper.cli.output import show_json
+    from dataclasses import asdict
+
+    from azureml_wrapper.cli.work.output import show_json
     from azureml_wrapper.errors import MissingInput
 
     wrapper = open_workspace(config, locally)
@@ -41,7 +42,7 @@ def sync(
     report = wrapper.sync_folder(folder, name, target=target, direction="down" if down else "up", delete=delete)
     place = f"{name}/{target}"
     if not (report.uploaded or report.downloaded or report.copied or report.skipped):
-        raise MissingInput(f"There is no file in {place if down else folder}; nothing was transferred.")
+        raise MissingInput(f"No files in {place if down else folder}; nothing was transferred.")
     if as_json:
         show_json(asdict(report))
         return

@@ -13,10 +13,9 @@ STARTING = {
     "azureml_wrapper/connection/local.py",
     "azureml_wrapper/connection/local_service.py",
     "azureml_wrapper/testing.py",
-    "azureml_wrapper/cli/local.py",
 }
-# What `aml local` does; cli/local.py imports these within its commands.
-COMMANDS = {"azureml_wrapper/cli/service.py", "azureml_wrapper/cli/programs.py"}
+# What `aml local` does.
+COMMANDS = {"azureml_wrapper/cli/work/local.py"}
 
 # From the outside in: each may import what stands after it, and itself.
 LOCAL_LAYERS = (

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from azureml_wrapper.cli import json_schemas, templates
-from azureml_wrapper.cli.starting import STARTS
+from azureml_wrapper.cli.configs import KINDS
+from azureml_wrapper.cli.work import configs, json_schemas
 from tests.acceptance.conftest import ROOT
 
 URL = "https://raw.githubusercontent.com/VincentCoulombe/azureml_wrapper/main/azureml_wrapper/config/schemas"
@@ -23,27 +23,27 @@ def problems(kind, data):
 @pytest.mark.parametrize("kind", json_schemas.KINDS)
 def test_the_files_are_what_the_models_say(kind):
     assert json_schemas.file_of(kind).read_text() == json_schemas.as_text(kind), (
-        "run python -m azureml_wrapper.cli.json_schemas"
+        "run python -m azureml_wrapper.cli.work.json_schemas"
     )
     Draft202012Validator.check_schema(json_schemas.generate(kind))
 
 
 def test_there_is_a_file_for_each_kind_and_no_other():
-    assert templates.schema_kinds() == sorted(json_schemas.KINDS)
+    assert configs.schema_kinds() == sorted(json_schemas.KINDS)
 
 
-@pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_examples_of_init_are_valid_and_name_their_schema(kind):
-    files = templates.files(kind)
+    files = configs.files(kind)
     (config,) = [content for name, content in files.items() if name.suffix == ".yml"]
     assert config.startswith(f"# yaml-language-server: $schema={URL}/{kind}.json\n")
     assert problems(kind, yaml.safe_load(config)) == []
 
 
-@pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_the_comments_of_an_example_propose_is_valid_too(kind):
     """A line such as `# retries: 2` is to hold once the `#` is taken away."""
-    files = templates.files(kind)
+    files = configs.files(kind)
     (config,) = [content for name, content in files.items() if name.suffix == ".yml"]
     lines = []
     for line in config.splitlines():

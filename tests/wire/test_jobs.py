@@ -14,7 +14,7 @@ import pytest
 from azureml.core import Experiment
 
 from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
-from azureml_wrapper.cli import folders
+from azureml_wrapper.cli.work import jobs as work
 from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
 from azureml_wrapper.connection.local import local_environment
 from azureml_wrapper.connection.target import LOCAL
@@ -208,7 +208,7 @@ def test_a_job_that_fails_is_failed_and_its_log_is_a_log(job, unique, capsys):
     state = JobFolder("output/job").state()
     assert (state.status, state.last_line) == ("Failed", "the data is bad")
     # No `click.exceptions.Exit`: what is asked for is the log, and here it is.
-    folders.print_logs(["output/job"], follow=True)
+    work.logs(["output/job"], follow=True)
     assert "the data is bad" in capsys.readouterr().out
 
 
@@ -346,9 +346,9 @@ def test_a_workspace_that_does_not_answer_hides_no_job_of_another(job, unique, c
     held = read_record(Path("output/b"))
     held.evolve(target="azure", subscription_id="1234", address="https://127.0.0.1:9").write(Path("output/a"))
     for act in (
-        lambda: folders.fetch(["all"], as_json=False),
-        lambda: folders.print_logs(["all"], follow=True),
-        lambda: folders.abort(["all"], timeout=60, as_json=False),
+        lambda: work.results(["all"], as_json=False),
+        lambda: work.logs(["all"], follow=True),
+        lambda: work.abort(["all"], timeout=60, as_json=False),
     ):
         with pytest.raises(click.exceptions.Exit):
             act()

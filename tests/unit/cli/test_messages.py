@@ -6,7 +6,7 @@ import pytest
 
 from azureml_wrapper import errors
 from azureml_wrapper.cli.main import exit_code
-from azureml_wrapper.cli.output import MESSAGE_LINES, message
+from azureml_wrapper.cli.work.output import MESSAGE_LINES, message
 
 
 @pytest.mark.parametrize(

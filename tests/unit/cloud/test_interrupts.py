@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.cli import executing
+from azureml_wrapper.cli.work import execute
 from azureml_wrapper.errors import RunCanceled
 from azureml_wrapper.run import CANCELED
 
@@ -53,15 +53,15 @@ def test_an_interrupt_never_leaves_a_run_behind(monkeypatch, when):
     def stream(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(executing, "stream", stream)
+    monkeypatch.setattr(execute, "stream", stream)
     run = Run(when)
     with pytest.raises(RunCanceled, match="run_1 was cancelled"):
-        executing._until_the_end(Execution(run))
+        execute._until_the_end(Execution(run))
     assert run.status == CANCELED
 
 
 def test_an_interrupt_before_anything_is_sent_only_stops():
     run = Run("before")
     with pytest.raises(KeyboardInterrupt):
-        executing._until_the_end(Execution(run))
+        execute._until_the_end(Execution(run))
     assert run.status == "Running"

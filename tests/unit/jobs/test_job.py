@@ -10,6 +10,7 @@ import pytest
 
 from azureml_wrapper import JobWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.options import parse_overrides
+from azureml_wrapper.cli.submit import submit
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
 from azureml_wrapper.jobs.occupancy import check_place
@@ -195,7 +196,8 @@ class TestCommandLine:
             parse_overrides(["A", "1", "LR"])
 
     def test_an_option_that_nobody_knows_is_not_taken_for_a_key(self):
-        with pytest.raises(click.UsageError, match=r"Unknown option --exp_nme\. Did you mean '--exp_name'"):
+        told = r"Unknown option --exp_nme\. Did you mean '--exp_name'"
+        with click.Context(submit), pytest.raises(click.UsageError, match=told):
             parse_overrides(["--exp_nme", "me"])
 
 

@@ -13,7 +13,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.pipeline.core import Pipeline, Schedule, ScheduleRecurrence
 from azureml.pipeline.steps import PythonScriptStep
 
-from azureml_wrapper.cli.service import describe
+from azureml_wrapper.cli.work.local import describe
 from azureml_wrapper.local import control
 from azureml_wrapper.local.home import Home
 from tests.waiting import until

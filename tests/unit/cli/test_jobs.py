@@ -1,4 +1,4 @@
-"""What the command line shows of job folders."""
+"""What the commands for jobs print and check."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azureml.exceptions import UserErrorException
 
-from azureml_wrapper.cli import folders
-from azureml_wrapper.cli.projects import _entry_script, _inside
+from azureml_wrapper.cli.work import jobs as work
+from azureml_wrapper.cli.work.runs import check_folder_options
+from azureml_wrapper.cli.work.submit import _entry_script, _inside
 from azureml_wrapper.errors import ScriptNotFound
 
 
@@ -19,40 +20,38 @@ from azureml_wrapper.errors import ScriptNotFound
     ("seconds", "shown"), [(None, ""), (0.4, "0:00:00"), (59.6, "0:01:00"), (3725, "1:02:05"), (90000, "25:00:00")]
 )
 def test_a_duration_is_a_clock(seconds, shown):
-    assert folders._clock(seconds) == shown
+    assert work._clock(seconds) == shown
 
 
 def test_a_long_line_is_cropped():
-    assert folders._cropped("x" * folders.LINE) == "x" * folders.LINE
-    assert folders._cropped("x" * 100) == "x" * (folders.LINE - 1) + "…"
+    assert work._cropped("x" * work.LINE) == "x" * work.LINE
+    assert work._cropped("x" * 100) == "x" * (work.LINE - 1) + "…"
 
 
 def test_one_problem_of_many_jobs_is_told_once(capsys):
     with pytest.raises(click.exceptions.Exit):
-        folders._leave({"output/a": "no answer", "output/b": "no answer", "output/c": "gone"})
+        work._exit_if_any({"output/a": "no answer", "output/b": "no answer", "output/c": "gone"})
     told = capsys.readouterr().err.splitlines()
     assert told == ["Error: output/a and 1 more: no answer", "Error: output/c: gone"]
 
 
 def test_jobs_without_a_line_of_their_own_are_in_the_json(capsys):
     with pytest.raises(click.exceptions.Exit):
-        folders._show([{"job": "a", "run": "r"}], ("job",), {"a": "late", "b": "damaged"}, as_json=True)
+        work._show([{"job": "a", "run": "r"}], ("job",), {"a": "late", "b": "damaged"}, as_json=True)
     assert json.loads(capsys.readouterr().out) == [{"job": "a", "run": "r"}, {"job": "b", "problem": "damaged"}]
 
 
 def test_columns_that_are_empty_everywhere_are_left_out(capsys):
-    folders._show([{"job": "a", "note": ""}, {"job": "b", "note": ""}], ("job", "note"), {}, as_json=False)
+    work._show([{"job": "a", "note": ""}, {"job": "b", "note": ""}], ("job", "note"), {}, as_json=False)
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["job"], ["a"], ["b"]]
 
 
-@pytest.mark.parametrize(
-    ("option", "told"), [("from_failed", "--from-failed"), ("given", "--set"), ("no_wait", "--no-wait")]
-)
+@pytest.mark.parametrize(("option", "told"), [("from_failed", "--from-failed"), ("no_wait", "--no-wait")])
 def test_options_of_pipelines_are_refused_for_folders(option, told):
-    given = {"from_failed": False, "given": (), "no_wait": False, "new_code": True, "force": False}
-    assert folders.check_options(given) == {"new_code": True, "force": False}
+    given = {"from_failed": False, "no_wait": False}
+    check_folder_options(**given)
     with pytest.raises(click.UsageError, match=f"{told} is for runs of pipelines"):
-        folders.check_options({**given, option: True})
+        check_folder_options(**{**given, option: True})
 
 
 class TestProject:
@@ -72,9 +71,9 @@ class TestProject:
         monkeypatch.chdir(tmp_path / "project" / "my configs")
         for given in (file, file.relative_to(tmp_path / "project" / "my configs")):
             assert _inside(tmp_path / "project", given) == "my configs/é #1.yaml"
-        with pytest.raises(ScriptNotFound, match=r"is not in .*, the folder that is sent. Copy it there"):
+        with pytest.raises(ScriptNotFound, match=r"is not in .*, the folder that is uploaded. Copy it there"):
             _inside(tmp_path / "other", file)
-        with pytest.raises(ScriptNotFound, match=r"no config file .*é #1\.yml\. Did you mean 'é #1\.yaml'"):
+        with pytest.raises(ScriptNotFound, match=r"Config file not found: .*é #1\.yml\. Did you mean 'é #1\.yaml'"):
             _inside(tmp_path / "project", file.with_suffix(".yml"))
 
 
@@ -82,16 +81,16 @@ def test_what_the_sdk_raises_for_one_job_does_not_hide_the_others(monkeypatch, c
     jobs = [SimpleNamespace(path=name) for name in ("output/a", "output/b", "output/c")]
     faults = {"output/a": UserErrorException("no such thing"), "output/b": ServiceRequestError("no route")}
 
-    def work(job):
+    def look(job):
         if job.path in faults:
             raise faults[job.path]
         return {"job": job.path}
 
-    monkeypatch.setattr(folders, "select", list)
-    monkeypatch.setattr(folders, "_open", lambda _: (jobs, {}))
-    monkeypatch.setattr(folders, "_connected", lambda found, _: found)
+    monkeypatch.setattr(work, "select", list)
+    monkeypatch.setattr(work, "_open", lambda _: (jobs, {}))
+    monkeypatch.setattr(work, "_connected", lambda found, _: found)
     with pytest.raises(click.exceptions.Exit):
-        folders._on_each(["all"], work, ("job",), as_json=False)
+        work._on_each(["all"], look, ("job",), as_json=False)
     told = capsys.readouterr()
     assert told.out.split() == ["job", "output/c"]
     assert told.err.splitlines() == ["Error: output/a: no such thing", "Error: output/b: no route"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from azureml_wrapper.cli.progress import Lines, Table
+from azureml_wrapper.cli.work.watching import Lines, Table
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Records for people, as a table, or for programs, as JSON."""
+"""Records as a table for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from azureml_wrapper.cli.progress import COLORS
-
 Record = Mapping[str, Any]
-# Without a terminal, no line is cut or folded: other programs read them.
+COLORS = {"Completed": "green", "reused": "green", "Failed": "red", "Canceled": "yellow", "Running": "cyan"}
+# Without a terminal, no line is cut or wrapped, because other programs read them.
 WIDE = 10_000
 MESSAGE_LINES = 20
 
 
 def show_records(records: Sequence[Record], columns: Sequence[str], *, as_json: bool) -> None:
-    """All of the records as JSON, or the columns that people want as a table."""
+    """Print whole records as JSON, or the columns that people want as a table."""
     if as_json:
         show_json(list(records))
     elif records:
         _print(records, columns)
     else:
-        click.echo("There are none.", err=True)
+        click.echo("No results.", err=True)
 
 
 def show_json(value: Any) -> None:
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def message(error: Exception) -> str:
-    """What an error says, on one screen.
+    """The message of an error, cut to one screen.
 
     The SDK's own errors print as several blocks of JSON; their `message` is the part for people
     (azureml/_common/exceptions.py).

@@ -1,4 +1,4 @@
-"""Executes an order, and stays with its run until the end."""
+"""Run a script of a project, and stay with its run until the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from azureml_wrapper.cli.options import open_workspace
-from azureml_wrapper.cli.streaming import stream
+from azureml_wrapper.cli.work.watching import stream
 from azureml_wrapper.errors import RunCanceled, RunTimeout
 from azureml_wrapper.projects.execution import Execution, Order
 from azureml_wrapper.projects.project import Project
@@ -20,21 +20,30 @@ from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.transfer import download_run_files
 
 OUTPUTS = "outputs/"
-# How long a cancelled run may take to stop, in seconds.
+# Seconds to wait for a cancelled run to stop.
 PATIENCE = 300
 
 
-def execute(config: Path | None, locally: bool, folder: Path, *, outputs: Path | None, **given: Any) -> None:
-    """Send the script and show what it prints; Ctrl-C, or SIGTERM, cancels the run."""
+def execute(
+    config: Path | None,
+    locally: bool,
+    folder: Path,
+    *,
+    outputs: Path | None,
+    experiment: str | None,
+    **given: Any,
+) -> None:
+    """Submit the script and show what it prints; Ctrl-C or SIGTERM cancels the run."""
     project = Project.at(folder)
-    execution = Execution(open_workspace(config, locally), project, Order(**given))
+    order = Order(experiment_name=experiment, **given)
+    execution = Execution(open_workspace(config, locally), project, order)
     with _terminable():
         run = _until_the_end(execution)
-    _tell_outputs(run, outputs)
+    _show_outputs(run, outputs)
 
 
 def _until_the_end(execution: Execution) -> RunWrapper:
-    """The run, which has completed. From the submit on, an interrupt never leaves one behind."""
+    """The run, completed. From the submission on, an interrupt never leaves a run behind."""
     try:
         run = execution.submit()
         click.echo(f"Run {run.id}: {run.portal_url}")
@@ -50,7 +59,7 @@ def _until_the_end(execution: Execution) -> RunWrapper:
 
 
 def _cancel(run: RunWrapper) -> None:
-    """Cancel, and wait until the run has stopped; a second Ctrl-C leaves."""
+    """Cancel the run and wait until it has stopped; a second Ctrl-C exits at once."""
     click.echo("Cancelling the run…", err=True)
     if run.status not in ENDS:
         run.cancel()
@@ -59,10 +68,10 @@ def _cancel(run: RunWrapper) -> None:
     except RunTimeout:
         click.echo(f"It has not stopped yet: {run.portal_url}", err=True)
     if run.status == CANCELED:
-        raise RunCanceled(f"Run {run.id} was cancelled. What it had written to outputs so far may be incomplete.")
+        raise RunCanceled(f"Run {run.id} was cancelled. The outputs that it has written so far may be incomplete.")
 
 
-def _tell_outputs(run: RunWrapper, folder: Path | None) -> None:
+def _show_outputs(run: RunWrapper, folder: Path | None) -> None:
     if folder is not None:
         report = download_run_files(run.raw, folder, prefix=OUTPUTS)
         click.echo(f"Outputs in {folder / OUTPUTS}: {report}")
@@ -73,7 +82,7 @@ def _tell_outputs(run: RunWrapper, folder: Path | None) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM is what a scheduler or a container sends in place of Ctrl-C."""
+    """Treat SIGTERM like Ctrl-C: schedulers and containers send it."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""JSON schemas of the configs, for editors: generated from the models, and kept in `config/schemas`.
+"""Generate the JSON schemas of the configs, for editors, from the models; they are kept in `config/schemas`.
 
-`python -m azureml_wrapper.cli.json_schemas` writes them anew. Editors know less than the models: how values depend on
-each other, and which files exist, is checked when a config is loaded.
+`python -m azureml_wrapper.cli.work.json_schemas` writes the files again. Schemas know less than the models: how
+values depend on each other, and which files exist, is checked only when a config is loaded.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from azureml_wrapper.config.loader import SCHEMA_KEY
 from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
 from azureml_wrapper.projects import compute_file
 
-FOLDER = Path(__file__).parents[1] / "config" / "schemas"
+FOLDER = Path(__file__).parents[2] / "config" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# What a text may be where a number or a truth value is wanted: it comes from the environment.
+# A string in place of a number or a boolean takes it from the environment.
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
 
 Schema = dict[str, Any]
@@ -31,7 +31,7 @@ def _of_model(model: type[models.Model]) -> Schema:
 
 
 def _of_workspace_model(model: type[models.Model]) -> Schema:
-    """Azure's own config.json calls the workspace `workspace_name`, as the loader knows."""
+    """Azure's own config.json has `workspace_name` for `ws_name`; the loader takes both."""
     schema = _of_model(model)
     schema["properties"]["workspace_name"] = schema["properties"]["ws_name"]
     schema["required"].remove("ws_name")
@@ -40,7 +40,7 @@ def _of_workspace_model(model: type[models.Model]) -> Schema:
 
 
 def _of_pipeline() -> Schema:
-    """The steps may stand in a list, too."""
+    """The steps can also be a list."""
     schema = _of_workspace_model(models.PipelineConfig)
     steps = schema["properties"]["steps"]
     listed = {"type": "array", "minItems": 1, "items": steps["additionalProperties"]}
@@ -95,13 +95,13 @@ def file_of(kind: str) -> Path:
 
 
 def write() -> None:
-    """Write all files anew."""
+    """Write all files."""
     for kind in KINDS:
         file_of(kind).write_text(as_text(kind), encoding="utf-8")
 
 
 def _with_variables(schema: Any) -> Any:
-    """Where a number or a truth value is wanted, `${NAME}` is allowed, too."""
+    """Allow `${NAME}` in place of every number and boolean."""
     if isinstance(schema, list):
         return [_with_variables(item) for item in schema]
     if not isinstance(schema, dict):

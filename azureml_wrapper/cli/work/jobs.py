@@ -1,11 +1,11 @@
-"""What the command line shows of job folders, and does with them."""
+"""Show the jobs of folders, print their logs, fetch their results, abort and resubmit them."""
 
 from __future__ import annotations
 
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from azureml_wrapper.cli.options import parse_overrides
-from azureml_wrapper.cli.output import Record, message, show_json, show_records
+from azureml_wrapper.cli.work.output import Record, message, show_json, show_records
 from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
 from azureml_wrapper.jobs.selection import names_jobs, select
@@ -21,28 +21,14 @@ from azureml_wrapper.jobs.states import JobState, client_of
 from azureml_wrapper.runs.logs import LogReader
 
 DAMAGED = "Damaged"
-# Of the last line of a log, a terminal shows so much.
+# Characters that a terminal shows of the last line of a log.
 LINE = 60
-# Jobs that are worked on at the same time.
+# Jobs that are handled at the same time.
 PARALLEL = 8
 
 
-def are_meant(words: Sequence[str]) -> bool:
-    """Whether words are of job folders, not the id of a run: the first of them says so."""
-    return names_jobs(words[0])
-
-
-def check_options(given: dict[str, Any]) -> dict[str, bool]:
-    """The options of a resubmit that are for job folders; a usage error for those of pipelines."""
-    wrong = [name for name in ("from_failed", "given", "no_wait") if given[name]]
-    if wrong:
-        option = {"from_failed": "--from-failed", "given": "--set", "no_wait": "--no-wait"}[wrong[0]]
-        raise click.UsageError(f"{option} is for runs of pipelines. Job folders take KEY VALUE, and never wait.")
-    return {"new_code": given["new_code"], "force": given["force"]}
-
-
-def show_states(words: Sequence[str], *, as_json: bool) -> None:
-    """A line for each job; exit code 1 where the state of one is not known."""
+def status(words: Sequence[str], *, as_json: bool) -> None:
+    """Show a line for each job; exit code 1 if the state of one is unknown."""
     folders, problems = _open(select(words))
     found = states_of(folders)
     for folder in folders:
@@ -57,27 +43,34 @@ def show_states(words: Sequence[str], *, as_json: bool) -> None:
 
 
 def abort(words: Sequence[str], *, timeout: float, as_json: bool) -> None:
-    """Cancel all of them at once; a job that has ended already stays as it is."""
+    """Cancel the jobs, all at once; a job that has ended stays as it is."""
     _on_each(words, lambda folder: _aborted(folder, timeout), ("job", "status", "note"), as_json=as_json)
 
 
-def resubmit(words: Sequence[str], *, as_json: bool, **how: Any) -> None:
-    """Submit jobs again; what follows the folders among the words are KEYs and VALUEs."""
+def resubmit(words: Sequence[str], values: Mapping[str, str], *, new_code: bool, force: bool, as_json: bool) -> None:
+    """Submit jobs again. The words after the folders are KEYs and VALUEs, in addition to `values`."""
     folders = list(itertools.takewhile(names_jobs, words)) or list(words[:1])
-    overrides = parse_overrides(words[len(folders) :])
-    # A submit with the scripts of now silences the SDK's prints, which is not done by several threads.
-    workers = 1 if how["new_code"] else PARALLEL
+    overrides = {**parse_overrides(words[len(folders) :]), **values}
+    # Submitting new scripts redirects standard output to silence the SDK, which threads must not do side by side.
+    workers = 1 if new_code else PARALLEL
     columns = ("job", "run", "resubmitted_from")
-    _on_each(folders, lambda folder: _again(folder, overrides, how), columns, as_json=as_json, workers=workers)
+
+    def again(folder: JobFolder) -> Record:
+        before = folder.record.run_id
+        run = folder.resubmit(overrides, new_code=new_code, force=force)
+        return {"job": str(folder.path), "run": run.id, "page": run.portal_url, "resubmitted_from": before}
+
+    _on_each(folders, again, columns, as_json=as_json, workers=workers)
 
 
-def fetch(words: Sequence[str], *, as_json: bool) -> None:
-    """Bring the results of each into its folder, one after the other: each transfer is parallel by itself."""
-    _on_each(words, _fetched, ("job", "files", "new", "size", "note"), as_json=as_json, workers=1)
+def results(words: Sequence[str], *, as_json: bool) -> None:
+    """Download the results of each job into its folder, one job at a time: each transfer is parallel by itself."""
+    columns = ("job", "files", "new", "size", "note")
+    _on_each(words, lambda folder: folder.results().summary(), columns, as_json=as_json, workers=1)
 
 
-def print_logs(words: Sequence[str], *, follow: bool) -> None:
-    """Print the logs, with a heading each where there are several."""
+def logs(words: Sequence[str], *, follow: bool) -> None:
+    """Print the logs, each below a heading if there are several."""
     folders, problems = _open(select(words))
     several = len(folders) + len(problems) > 1
     shown: Path | None = None
@@ -86,13 +79,13 @@ def print_logs(words: Sequence[str], *, follow: bool) -> None:
             click.echo(f"{chr(10) if shown else ''}==> {folder.path} <==")
         shown = folder.path
         click.echo(text, nl=False)
-    _leave(problems)
+    _exit_if_any(problems)
 
 
 def _pieces(
     folders: Sequence[JobFolder], problems: dict[str, str], *, follow: bool
 ) -> Iterator[tuple[JobFolder, str]]:
-    """(folder, text) of what is new, until all have ended or only once."""
+    """(folder, new text), once, or with `follow` until all jobs have ended."""
     readers: dict[str, LogReader] = {}
     open_, said = list(folders), set()
     while open_:
@@ -105,13 +98,11 @@ def _pieces(
         time.sleep(PAUSE if open_ else 0)
     for folder in folders:
         if folder.path not in said and str(folder.path) not in problems:
-            click.echo(f"{folder.path}: the job has printed nothing yet.", err=True)
+            click.echo(f"{folder.path}: the job has not printed anything yet.", err=True)
 
 
-def _read(
-    folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]
-) -> Iterator[str]:
-    """What is new in one log; a job whose log cannot be read is a problem, and does not hide the others."""
+def _read(folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]) -> Iterator[str]:
+    """The new text of one log; a log that cannot be read is a problem, which does not hide the others."""
     run_id = folder.record.run_id
     try:
         if not state.problem:
@@ -135,16 +126,6 @@ def _aborted(folder: JobFolder, timeout: float) -> Record:
     return {"job": str(folder.path), "run": folder.record.run_id, "status": state.status, "note": note}
 
 
-def _again(folder: JobFolder, overrides: dict[str, str], how: dict[str, Any]) -> Record:
-    before = folder.record.run_id
-    run = folder.resubmit(overrides, **how)
-    return {"job": str(folder.path), "run": run.id, "page": run.portal_url, "resubmitted_from": before}
-
-
-def _fetched(folder: JobFolder) -> Record:
-    return folder.results().summary()
-
-
 def _on_each(
     words: Sequence[str],
     work: Callable[[JobFolder], Record],
@@ -153,9 +134,9 @@ def _on_each(
     as_json: bool,
     workers: int = PARALLEL,
 ) -> None:
-    """Do something with each job; a job with which it fails does not keep it from the others."""
+    """Do something with each job; an error in one does not keep it from the others."""
     folders, problems = _open(select(words))
-    # Not before it is known that there are any: this takes a while.
+    # These imports are slow, and only needed if the words name jobs.
     from azure.core.exceptions import AzureError
     from azureml.exceptions import AzureMLException
     from msrest.exceptions import ClientException
@@ -174,7 +155,10 @@ def _on_each(
 
 
 def _connected(folders: Sequence[JobFolder], problems: dict[str, str]) -> list[JobFolder]:
-    """Those whose workspace answers; before there are threads, for the SDK's modules import each other in circles."""
+    """The folders whose workspace answers.
+
+    Connects before threads start, because the SDK's modules import each other in cycles.
+    """
     refused: dict[Any, str] = {}
     for folder in folders:
         place = folder.record.scope, folder.record.target
@@ -186,7 +170,7 @@ def _connected(folders: Sequence[JobFolder], problems: dict[str, str]) -> list[J
 
 
 def _connect(folder: JobFolder) -> str:
-    """Connect to a job's workspace; what is wrong, if anything."""
+    """Connect to a job's workspace; return what is wrong, if anything."""
     try:
         _ = folder.workspace.ws
     except WrapperError as error:
@@ -239,11 +223,11 @@ def _show(records: Sequence[Record], columns: Sequence[str], problems: dict[str,
     elif records:
         used = [column for column in columns if any(record.get(column) for record in records)]
         show_records(records, used, as_json=False)
-    _leave(problems)
+    _exit_if_any(problems)
 
 
-def _leave(problems: dict[str, str]) -> None:
-    """Tell what went wrong, and leave with 1 where anything did."""
+def _exit_if_any(problems: dict[str, str]) -> None:
+    """Print the problems, each once, and exit with 1 if there are any."""
     by_text: dict[str, list[str]] = {}
     for job, text in sorted(problems.items()):
         by_text.setdefault(text, []).append(job)

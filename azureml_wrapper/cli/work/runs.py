@@ -1,0 +1,285 @@
+"""Run a pipeline; list, show, cancel and resubmit runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from azureml_wrapper.cli.options import open_pipeline, open_workspace, parse_values
+from azureml_wrapper.cli.work import jobs
+from azureml_wrapper.cli.work.output import Record, show_json, show_records
+from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
+from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
+from azureml_wrapper.jobs.selection import names_jobs, near_folders
+from azureml_wrapper.messages import hushed
+from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
+from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
+
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+
+    from azureml_wrapper.pipeline import PipelineWrapper
+
+# The local service's property for it.
+SCHEDULE = "azureml_wrapper.schedule_name"
+# Key of a run's record -> our name for it.
+_FIELDS = {"run_id": "run", "status": "status", "created_utc": "created", "start_time_utc": "started"}
+
+
+def run(
+    config: Path,
+    experiment: str,
+    *,
+    ws_config: Path | None,
+    given: Sequence[str],
+    locally: bool,
+    no_wait: bool,
+    target: str,
+    dry_run: bool,
+) -> None:
+    """Run the pipeline of a config with SDK v1 or v2 (`target`), or only check it."""
+    pipeline = open_pipeline(config, locally=locally, ws_config=ws_config)
+    values = parse_values(given)
+    if target == "v2":
+        _run_v2(pipeline, experiment, values, wait=not no_wait, dry_run=dry_run)
+    elif dry_run:
+        _check(pipeline, values)
+    else:
+        submitted = _submit(pipeline, experiment, values)
+        if not no_wait:
+            show_steps(submitted, pipeline.retries)
+
+
+def runs(ws: Workspace, *, experiment: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """List the newest runs of an experiment, or of all."""
+    records = list(itertools.chain.from_iterable(_newest(ws, experiment, status, limit)))
+    records.sort(key=lambda record: str(record["created"]), reverse=True)
+    show_records(records[:limit], ("run", "experiment", "status", "created", "schedule"), as_json=as_json)
+
+
+def show(ws: Workspace, run_id: str, *, as_json: bool) -> None:
+    """Print a run and its steps."""
+    record = _description(_find_run(ws, run_id))
+    if as_json:
+        show_json(record)
+        return
+    for name, value in record.items():
+        if name not in ("steps", "failure") and value not in (None, {}):
+            shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+            click.echo(f"{name:<17}{shown}")
+    if record["steps"]:
+        show_records(record["steps"], ("step", "status", "seconds", "reused_from"), as_json=False)
+    if record["failure"]:
+        click.echo(record["failure"])
+
+
+def cancel(words: Sequence[str], *, config: Path | None, locally: bool, timeout: float, as_json: bool) -> None:
+    """Cancel a run, a step or jobs, and wait until they have stopped.
+
+    Raises:
+        click.ClickException: The run ended in another way.
+    """
+    if names_jobs(words[0]):
+        jobs.abort(words, timeout=timeout, as_json=as_json)
+        return
+    run = _find_run_or_step(open_workspace(config, locally).ws, words)
+    if run.status not in ENDS:
+        run.cancel()
+        run.wait(timeout)
+    elif run.status != CANCELED:
+        raise click.ClickException(f"Run {run.id} is {run.status} already and cannot be cancelled.")
+    if run.status != CANCELED:
+        raise click.ClickException(f"Run {run.id} was {run.status} before it could be cancelled.")
+    show_json(state_of(run)) if as_json else click.echo(f"Run {run.id} is cancelled.")
+
+
+def resubmit(
+    words: Sequence[str],
+    *,
+    config: Path | None,
+    locally: bool,
+    from_failed: bool,
+    given: Sequence[str],
+    no_wait: bool,
+    as_json: bool,
+    new_code: bool,
+    force: bool,
+) -> None:
+    """Submit a pipeline's run again and show it, or submit jobs again."""
+    values = parse_values(given)
+    if names_jobs(words[0]):
+        check_folder_options(from_failed=from_failed, no_wait=no_wait)
+        jobs.resubmit(words, values, new_code=new_code, force=force, as_json=as_json)
+        return
+    run = _find_run_or_job(open_workspace(config, locally).ws, words)
+    if new_code or force:
+        raise click.UsageError(f"--new-code and --force are for job folders; {run.id} is a run.")
+    follow(run.resubmit(from_failed, values), no_wait=no_wait, as_json=as_json)
+
+
+def check_folder_options(**given: bool) -> None:
+    """Raise a usage error for options of `resubmit` that job folders do not take."""
+    for name, value in given.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(
+                f"{option} is for runs of pipelines. Jobs of folders are submitted without waiting."
+            )
+
+
+def _check(pipeline: PipelineWrapper, values: Mapping[str, str]) -> None:
+    """Build the pipeline, let the SDK validate it, and list its steps."""
+    pipeline._assign(values)
+    problems = pipeline.pipeline.validate()
+    if problems:
+        raise click.ClickException("\n".join(str(problem) for problem in problems))
+    for step in pipeline.steps:
+        # A dataset is an object of the SDK, with a name.
+        arguments = (str(getattr(argument, "name", argument)) for argument in step.arguments)
+        click.echo(" ".join([f"{step.name}: {step.script_name}", *arguments]))
+    click.echo("The pipeline is valid; nothing was run.")
+
+
+def _submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]) -> RunWrapper:
+    from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
+    from azureml_wrapper.pipeline_files.train_pipeline import show_ids
+
+    # The SDK prints the same and more.
+    with contextlib.redirect_stdout(io.StringIO()):
+        run = pipeline.run(experiment, wait=False, parameters=values)
+    if isinstance(pipeline, StepsPipeline):
+        click.echo(show_ids(run))
+    else:
+        click.echo(f"Run {run.id}\n{run.portal_url}")
+    return run
+
+
+def _run_v2(
+    pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str], *, wait: bool, dry_run: bool
+) -> None:
+    """Export the pipeline and submit it with SDK v2."""
+    from azureml_wrapper.v2 import client
+
+    if dry_run:
+        client.check(pipeline, experiment, values)
+        click.echo("azure-ai-ml loads the exported pipeline; nothing was run.")
+        return
+    job = client.submit(pipeline, experiment, parameters=values)
+    click.echo(f"Job {job.name}\n{job.portal_url or ''}".rstrip())
+    if wait:
+        job.wait()
+
+
+def _find_run(ws: Workspace, run_id: str) -> RunWrapper:
+    """The run with that id; raise `UnregisteredRun` if the workspace has none."""
+    from azureml._restclient.exceptions import ServiceException
+
+    try:
+        with hushed():
+            return RunWrapper(ws.get_run(run_id))
+    except ServiceException as error:
+        if error.status_code != 404:
+            raise
+        raise UnregisteredRun(f"Workspace {ws.name} has no run {run_id!r}; `aml runs` lists them.") from error
+
+
+def _find_run_or_job(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+    """The one run that the words name; `UnregisteredRun` suggests job folders with a similar name."""
+    run_id, *others = words
+    if others:
+        raise click.UsageError(
+            f"{run_id!r} is not a job folder, and after the id of a run {others[0]!r} is not allowed."
+        )
+    try:
+        return _find_run(ws, run_id)
+    except UnregisteredRun as error:
+        raise UnregisteredRun(f"{error} {near_folders(run_id)}") from error
+
+
+def _find_run_or_step(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+    """The run with the id in the first word, or its step with the name or id in the second."""
+    if len(words) != 2:
+        return _find_run_or_job(ws, words)
+    run = _find_run_or_job(ws, words[:1])
+    steps = run.steps
+    for name, step in steps.items():
+        if words[1] in (name, step.id):
+            return step
+    known = did_you_mean(words[1], steps) or f" Steps: {', '.join(map(repr, steps)) or 'none yet'}."
+    raise UnregisteredRun(f"Run {run.id} has no step {words[1]!r}.{known}")
+
+
+def _description(run: RunWrapper) -> dict[str, Any]:
+    """A run and its steps, as `aml show --json` prints them."""
+    raw = run.raw
+    properties = raw.get_properties()
+    failure = run.failure
+    return {
+        "run": run.id,
+        "experiment": raw.experiment.name,
+        "status": run.status,
+        "seconds": round(run.duration, 1),
+        "page": run.portal_url,
+        "parameters": json.loads(properties.get("azureml.parameters") or "{}"),
+        "schedule": properties.get(SCHEDULE),
+        "resubmitted_from": properties.get(RESUBMITTED_FROM),
+        "steps": [_step(name, step) for name, step in run.steps.items()],
+        "failure": str(failure) if failure else None,
+    }
+
+
+def _step(name: str, step: RunWrapper) -> Record:
+    return {
+        "step": name,
+        "run": step.id,
+        "status": step.status,
+        "seconds": round(step.duration, 1),
+        "reused_from": step.reused_from,
+    }
+
+
+def _newest(ws: Workspace, experiment: str | None, status: str | None, limit: int) -> Iterator[list[Record]]:
+    """The newest runs of each experiment."""
+    from azureml.core import Experiment, Run
+
+    wanted = [Experiment(ws, experiment, _create_in_cloud=False)] if experiment else Experiment.list(ws)
+    for each in wanted:
+        found = Run.list(each, status=status, _rehydrate_runs=False)
+        with _known_experiment(ws, each.name):
+            records = [_record(each.name, run._run_dto) for run in itertools.islice(found, limit)]
+        yield records
+
+
+@contextlib.contextmanager
+def _known_experiment(ws: Workspace, name: str) -> Iterator[None]:
+    """Raise `NotRegistered` with the names of the experiments if the workspace has none of that name."""
+    from azureml._restclient.models.error_response import ErrorResponseException
+    from azureml.core import Experiment
+
+    try:
+        yield
+    except ErrorResponseException as error:
+        if error.response.status_code != 404:
+            raise
+        known = sorted(each.name for each in Experiment.list(ws))
+        hint = did_you_mean(name, known) or f" Experiments: {', '.join(known) or 'none'}."
+        raise NotRegistered(f"Workspace {ws.name} has no experiment {name!r}.{hint}") from error
+
+
+def _record(experiment: str, given: Any) -> Record:
+    fields = {ours: given.get(name) for name, ours in _FIELDS.items()}
+    properties = given.get("properties") or {}
+    parts = {
+        "experiment": experiment,
+        "ended": given.get("end_time_utc"),
+        "schedule": properties.get(SCHEDULE),
+        "resubmitted_from": properties.get(RESUBMITTED_FROM),
+    }
+    return {name: str(value) if value is not None else None for name, value in {**fields, **parts}.items()}
