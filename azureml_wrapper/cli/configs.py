@@ -21,9 +21,9 @@ KINDS = {
 @click.argument("folder", type=FOLDER, default=".")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def init(kind: str, folder: Path, *, force: bool) -> None:
-    """Write an example config with comments, and the scripts that it names, into FOLDER.
+    """Write an example config and its scripts into FOLDER.
 
-    KIND is pipeline, steps (a pipeline configuration file) or job.
+    The config has comments on its keys. KIND is pipeline, steps (a pipeline configuration file) or job.
     """
     from azureml_wrapper.cli.work import configs as work
 
@@ -34,7 +34,10 @@ def init(kind: str, folder: Path, *, force: bool) -> None:
 @click.argument("kind", required=False)
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the file, for the settings of an editor.")
 def schema(kind: str | None, *, show_path: bool) -> None:
-    """Print the JSON schema of a KIND of config; without KIND, list the kinds."""
+    """Print the JSON schema of a KIND of config.
+
+    Without KIND, list the kinds.
+    """
     from azureml_wrapper.cli.work import configs as work
 
     work.schema(kind, show_path=show_path)

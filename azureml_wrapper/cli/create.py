@@ -52,7 +52,7 @@ def job() -> None:
 @compute.command("create")
 @_takes_a_file
 def create_compute(*, file: Path, name: str | None, given: tuple[str, ...], **scope: Any) -> None:
-    """Create the cluster that a file describes, or change its number of nodes."""
+    """Create the cluster of a file, or change its number of nodes."""
     from azureml_wrapper.cli.work import create as work
 
     work.create_compute(file, name, given, scope)
@@ -61,7 +61,7 @@ def create_compute(*, file: Path, name: str | None, given: tuple[str, ...], **sc
 @datastore.command("create")
 @_takes_a_file
 def create_datastore(*, file: Path, name: str | None, given: tuple[str, ...], **scope: Any) -> None:
-    """Register the blob container that a file describes."""
+    """Register the blob container of a file."""
     from azureml_wrapper.cli.work import create as work
 
     work.create_datastore(file, name, given, scope)
@@ -70,7 +70,7 @@ def create_datastore(*, file: Path, name: str | None, given: tuple[str, ...], **
 @environment.command("create")
 @_takes_a_file
 def create_environment(*, file: Path, name: str | None, given: tuple[str, ...], **scope: Any) -> None:
-    """Register the environment that a file describes."""
+    """Register the environment of a file."""
     from azureml_wrapper.cli.work import create as work
 
     work.create_environment(file, name, given, scope)
@@ -80,7 +80,7 @@ def create_environment(*, file: Path, name: str | None, given: tuple[str, ...], 
 @click.option("--stream", is_flag=True, help="Show the log of the run until it ends; exit code 1 if the run fails.")
 @_takes_a_file
 def create_job(*, file: Path, name: str | None, given: tuple[str, ...], stream: bool, **scope: Any) -> None:
-    """Submit the command, pipeline or sweep that a file describes."""
+    """Submit the command, pipeline or sweep of a file."""
     from azureml_wrapper.cli.work import create as work
 
     work.create_job(file, name, given, scope, stream=stream)

@@ -33,9 +33,9 @@ from azureml_wrapper.cli.options import experiment_option, workspace_options
 @workspace_options
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def execute(*, config: Path | None, locally: bool, project: Path, outputs: Path | None, **given: Any) -> None:
-    """Run a script of this project in the cloud, and show what it prints. Ctrl-C cancels it.
+    """Run a script of this project with its data in the cloud.
 
-    The script gets ARGUMENTS after its config; put `--` before them.
+    What the script prints is shown; Ctrl-C cancels it. It gets ARGUMENTS after its config; put `--` before them.
     """
     from azureml_wrapper.cli.work import execute as work
 

@@ -50,7 +50,7 @@ _VALIDATE = click.option(
 @click.option("--datastore", "datastore_name", help="The blob datastore that On_blob_change watched.")
 @click.option("--path", "path_on_datastore", help="The folder of the datastore that it watched.")
 @click.option(
-    "--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two looks at it."
+    "--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two checks of it."
 )
 @click.option("--data-path-parameter", help="The parameter that got the path of the changed blob.")
 @click.option(
@@ -62,9 +62,9 @@ _VALIDATE = click.option(
 @_VALIDATE
 @click.option("--force", is_flag=True, help="Overwrite files that no export has written.")
 def export(config: Path, folder: Path, **how: Any) -> None:
-    """Write the pipeline of CONFIG as YAML for `az ml` (SDK v2), with a report of what to change by hand.
+    """Export the pipeline of CONFIG to YAML for `az ml` (SDK v2).
 
-    CONFIG can be a pipeline configuration file, too: docs/pipeline-files.md.
+    A report says what to change by hand. CONFIG can also be a pipeline configuration file (docs/pipeline-files.md).
     """
     from azureml_wrapper.cli.work import export as work
 
@@ -75,7 +75,10 @@ def export(config: Path, folder: Path, **how: Any) -> None:
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @_VALIDATE
 def lint(files: tuple[Path, ...], *, validate: bool) -> None:
-    """Find mistakes in FILES for `az ml` that azure-ai-ml does not report: missing inputs, cycles, sizes, names."""
+    """Find mistakes in FILES for `az ml`.
+
+    These are mistakes that azure-ai-ml does not report: missing inputs, cycles, sizes, names.
+    """
     from azureml_wrapper.cli.work import export as work
 
     work.lint(files, validate=validate)

@@ -13,7 +13,7 @@ WORDS = "FOLDER|PREFIX|PATTERN|all..."
 @click.argument("words", nargs=-1, required=True, metavar=WORDS)
 @json_option
 def status(words: tuple[str, ...], *, as_json: bool) -> None:
-    """Show the status of jobs: status, duration, last line of the log."""
+    """Show the status, duration and last line of the log of jobs."""
     from azureml_wrapper.cli.work import jobs as work
 
     work.status(words, as_json=as_json)
@@ -48,7 +48,10 @@ def logs(words: tuple[str, ...], *, follow: bool) -> None:
 @click.argument("words", nargs=-1, required=True, metavar=WORDS)
 @json_option
 def results(words: tuple[str, ...], *, as_json: bool) -> None:
-    """Download the results of jobs into their folders: outputs and logs of the run, and the datastore's folder."""
+    """Download the results of jobs into their folders.
+
+    These are outputs and logs of the run, and the output folder in the datastore.
+    """
     from azureml_wrapper.cli.work import jobs as work
 
     work.results(words, as_json=as_json)

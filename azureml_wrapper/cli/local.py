@@ -30,7 +30,7 @@ def down() -> None:
 
 @local.command()
 def status() -> None:
-    """Show whether the service runs, its folder and size, and its runs and schedules."""
+    """Show whether the service runs, and what it keeps."""
     from azureml_wrapper.cli.work import local as work
 
     work.status()
@@ -39,7 +39,10 @@ def status() -> None:
 @local.command()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def reset(yes: bool) -> None:
-    """Stop the service and delete everything that it keeps: workspaces, data, runs."""
+    """Stop the service and delete everything that it keeps.
+
+    These are workspaces, data and runs.
+    """
     from azureml_wrapper.cli.work import local as work
 
     work.reset(yes=yes)
@@ -49,7 +52,7 @@ def reset(yes: bool) -> None:
 @click.option("--workspace", metavar="SUB/RG/NAME", help="The workspace to prepare; default: the one in config.json.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(workspace: str | None, command: tuple[str, ...]) -> None:
-    """Run a program that uses Azure ML, unchanged, on the local service.
+    """Run a program for Azure ML, unchanged, on the service.
 
     \b
     aml local exec -- python train.py

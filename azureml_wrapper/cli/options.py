@@ -31,7 +31,11 @@ local_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
 set_option = click.option(
-    "--set", "given", multiple=True, metavar="NAME=VALUE", help="Set a parameter; can be repeated."
+    "--set",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the pipeline or job; can be repeated.",
 )
 no_wait_option = click.option("--no-wait", is_flag=True, help="Submit, print the id of the run, and exit.")
 # For commands whose CONFIG may be a pipeline configuration file, which names no workspace.

@@ -31,7 +31,7 @@ _ALL = click.option("--all", "everything", is_flag=True, help="Include disabled 
 @click.option("--datastore", "datastore_name", help="The blob datastore that On_blob_change watches.")
 @click.option("--path", "path_on_datastore", help="The folder of the datastore to watch.")
 @click.option(
-    "--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two looks at it."
+    "--polling-interval", type=int, default=DEFAULT_POLLING_MINUTES, help="Minutes between two checks of it."
 )
 @click.option("--start-time", metavar="YYYY-MM-DDThh:mm:ss", help="When the schedule begins.")
 @click.option("--time-zone", help="The time zone, by its IANA or Windows name; default: UTC.")
@@ -44,14 +44,17 @@ _ALL = click.option("--all", "everything", is_flag=True, help="Include disabled 
     help="Start one run for all blobs that change within this time; local Azure ML only.",
 )
 @click.option("--data-path-parameter", help="The parameter that gets the path of the changed blob.")
-@click.option("--start-now", is_flag=True, help="Run once at once, too.")
+@click.option("--start-now", is_flag=True, help="Also run once immediately.")
 @click.option("--continue-on-step-failure", is_flag=True, help="Go on with steps that do not need a failed one.")
 @experiment_option("The experiment of the scheduled runs; default: the name of the pipeline.")
 @local_option
 @set_option
 @json_option
 def publish(config: Path, name: str, **how: Any) -> None:
-    """Publish the pipeline of CONFIG as NAME: its next version, which replaces an earlier schedule."""
+    """Publish the pipeline of CONFIG as NAME.
+
+    It becomes the next version of NAME; its schedule replaces an earlier one.
+    """
     from azureml_wrapper.cli.work import publishing as work
 
     work.publish(config, name, **how)
@@ -112,7 +115,10 @@ def disable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> 
 @workspace_options
 @json_option
 def enable(name: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
-    """Enable the schedule NAME again: the one of the pipeline's newest version."""
+    """Enable the schedule NAME again.
+
+    Of several, the one of the pipeline's newest version is enabled.
+    """
     from azureml_wrapper.cli.work import publishing as work
 
     work.enable(open_workspace(config, locally).ws, name, as_json=as_json)

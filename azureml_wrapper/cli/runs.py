@@ -44,9 +44,9 @@ STATUSES = (
 )
 @click.option("--dry-run", is_flag=True, help="Build and check the pipeline, but run nothing.")
 def run(config: Path, experiment: str, **how: Any) -> None:
-    """Run the pipeline of CONFIG (.json or .yml), and show its steps until it ends.
+    """Run the pipeline of CONFIG, and show its steps.
 
-    CONFIG can be a pipeline configuration file, too: docs/pipeline-files.md.
+    CONFIG is a .json or .yml file; it can also be a pipeline configuration file (docs/pipeline-files.md).
     """
     from azureml_wrapper.cli.work import runs as work
 
@@ -67,7 +67,10 @@ def run(config: Path, experiment: str, **how: Any) -> None:
 @workspace_options
 @json_option
 def runs(*, config: Path | None, locally: bool, **which: Any) -> None:
-    """List the runs of a workspace; `aml show` shows the steps of a pipeline's run."""
+    """List the runs of a workspace.
+
+    `aml show` shows the steps of a pipeline's run.
+    """
     from azureml_wrapper.cli.work import runs as work
 
     work.runs(open_workspace(config, locally).ws, **which)
@@ -78,7 +81,7 @@ def runs(*, config: Path | None, locally: bool, **which: Any) -> None:
 @workspace_options
 @json_option
 def show(run_id: str, *, config: Path | None, locally: bool, as_json: bool) -> None:
-    """Show the run with the id RUN: its steps, its values, and why it failed."""
+    """Show a run by its id: its steps, values, and why it failed."""
     from azureml_wrapper.cli.work import runs as work
 
     work.show(open_workspace(config, locally).ws, run_id, as_json=as_json)
@@ -90,9 +93,9 @@ def show(run_id: str, *, config: Path | None, locally: bool, as_json: bool) -> N
 @workspace_options
 @json_option
 def cancel(words: tuple[str, ...], **how: Any) -> None:
-    """Cancel a run by its id, one step of it, or the jobs of folders, and wait until they have stopped.
+    """Cancel a run, one step of it, or the jobs of folders.
 
-    STEP is the name or the id of the step.
+    RUN is the id of the run, STEP the name or id of a step. The command waits until they have stopped.
     """
     from azureml_wrapper.cli.work import runs as work
 
@@ -109,9 +112,10 @@ def cancel(words: tuple[str, ...], **how: Any) -> None:
 @workspace_options
 @json_option
 def resubmit(words: tuple[str, ...], **how: Any) -> None:
-    """Submit a pipeline's run again, by its id, or the jobs of FOLDERs (also a PREFIX, a PATTERN, or all).
+    """Submit a pipeline's run again, or the jobs of folders.
 
-    --set replaces values of the run; for jobs, KEY VALUE pairs do so, too.
+    RUN is the id of the run; FOLDER can also be a PREFIX, a PATTERN, or all. --set replaces values of the run; for
+    jobs, KEY VALUE pairs do, too.
     """
     from azureml_wrapper.cli.work import runs as work
 

@@ -28,9 +28,9 @@ def sync(
     delete: bool,
     as_json: bool,
 ) -> None:
-    """Upload what differs between FOLDER and a folder of a datastore, or download it.
+    """Upload or download what differs between two folders.
 
-    If interrupted, start it again: it continues where it stopped.
+    One is FOLDER, the other a folder of a datastore. If interrupted, start it again: it continues where it stopped.
     """
     from dataclasses import asdict
 

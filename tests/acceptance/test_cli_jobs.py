@@ -71,7 +71,7 @@ def put(shell, name, **changes):
 
 
 def submit(name="output/job", *words):
-    return ("submit", "--output_dir", name, "--exp_name", "me", *words)
+    return ("submit", "--output_dir", name, "--experiment", "me", *words)
 
 
 def add(shell, name, **changes):
@@ -97,7 +97,7 @@ class TestBeforeAnybodyIsAsked:
         assert "has no VALUE" in bare.fails(*submit("output/job", "LR"), code=2)
         (bare.folder / "train.yaml").write_text("a: 1")
         missing = bare.fails(*submit("output/job", "--config_file", "trian.yaml"), code=2)
-        assert "no config file trian.yaml. Did you mean 'train.yaml'" in missing
+        assert "Config file not found: trian.yaml. Did you mean 'train.yaml'" in missing
         (bare.folder / "aml_main.py").unlink()
         assert "neither aml_main.py nor tools/azureml/aml_main.py" in bare.fails(*submit(), code=2)
         assert not (bare.folder / "output").exists()

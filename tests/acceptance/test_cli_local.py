@@ -153,7 +153,7 @@ def test_exec_leaves_with_the_programs_own_exit_code(shell):
 
 
 def test_exec_of_a_program_that_does_not_exist_is_a_usage_error(shell):
-    assert "no program 'nix'" in shell.fails("local", "exec", "--", "nix", code=2)
+    assert "Program not found: 'nix'" in shell.fails("local", "exec", "--", "nix", code=2)
 
 
 def test_exec_wants_a_workspace_of_three_names(shell):

@@ -95,7 +95,7 @@ def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready
     assert "is disabled" in ready.aml("schedules", "disable", "nightly").stdout
     assert read(ready, "schedules") == []
     assert "no active schedule" in ready.fails("schedules", "disable", "nightly", code=2)
-    assert "There are none" in ready.aml("schedules").stderr
+    assert "No results" in ready.aml("schedules").stderr
     assert [each["status"] for each in read(ready, "schedules", "--all")] == ["Disabled"]
     assert "is enabled" in ready.aml("schedules", "enable", "nightly").stdout
     assert [each["id"] for each in read(ready, "schedules")] == [schedule["id"]]
@@ -168,7 +168,7 @@ def test_a_run_is_cancelled_once(ready):
 @pytest.mark.slow
 def test_what_does_not_exist_is_said(ready):
     assert "no run 'nowhere'" in ready.fails("show", "nowhere", code=2)
-    assert "no experiment 'nowhere'. There are: none." in ready.fails("runs", "-e", "nowhere", code=2)
+    assert "no experiment 'nowhere'. Experiments: none." in ready.fails("runs", "-e", "nowhere", code=2)
     assert "'Faild' is not one of" in ready.fails("runs", "--status", "Faild", code=2)
 
 

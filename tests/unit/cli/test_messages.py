@@ -1,12 +1,16 @@
-"""What `aml` says of an error, and the code with which it ends."""
+"""What `aml` prints of an error and of the library's messages, and its exit codes."""
 
 from __future__ import annotations
 
+import json
+import logging
+
 import pytest
+from click.testing import CliRunner
 
 from azureml_wrapper import errors
-from azureml_wrapper.cli.main import exit_code
-from azureml_wrapper.cli.work.output import MESSAGE_LINES, message
+from azureml_wrapper.cli.main import aml, exit_code
+from azureml_wrapper.cli.work.output import MESSAGE_LINES, message, show_json
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,18 @@ def test_a_long_message_is_cut_to_one_screen():
     assert lines[0] == "0"
     assert lines[-1] == "…"
     assert len(lines) == MESSAGE_LINES + 1
+
+
+def test_what_the_library_logs_is_shown_on_standard_error_and_json_is_json():
+    @aml.command("probe")
+    def probe():
+        logging.getLogger("azureml_wrapper.assets").info("Dataset 'a': registered version 1.")
+        logging.getLogger("azureml_wrapper.assets").debug("not for people")
+        show_json({"a": 1})
+
+    try:
+        done = CliRunner().invoke(aml, ["probe"])
+    finally:
+        del aml.commands["probe"]
+    assert json.loads(done.stdout) == {"a": 1}
+    assert done.stderr == "Dataset 'a': registered version 1.\n"
