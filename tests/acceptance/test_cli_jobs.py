@@ -188,8 +188,10 @@ def test_a_run_that_is_gone_and_a_record_that_is_damaged_do_not_hide_the_others(
     assert found["output/c"] not in ("Gone", "Damaged")
     assert "--force" in project.fails("logs", "output/a", code=1)
     assert "Use --new-code" in project.fails("resubmit", "output/a", code=1)
-    again = json.loads(project.aml("resubmit", "output/a", "--new-code", "--json").stdout)
+    again = json.loads(project.aml("resubmit", "output/a", "--new-code", "--set", "SECONDS=0.1", "--json").stdout)
     assert again[0]["resubmitted_from"].startswith("no_")
+    asked = json.loads((project.folder / "output" / "a" / "aml_job.json").read_text())["asked"]
+    assert asked["overrides"] == {"SECONDS": "0.1"}
 
 
 def at_a_terminal(shell, command, answer):
@@ -238,8 +240,8 @@ def test_a_folder_that_holds_a_job_is_asked_about_at_a_terminal_only(project):
 
 @pytest.mark.slow
 def test_jobs_are_aborted_together_and_run_ids_still_count(project):
-    for name in ("a", "b"):
-        project.aml(*submit(f"output/{name}", "SECONDS", "100"))
+    for name, words in {"a": ("SECONDS", "100"), "b": ("--set", "SECONDS=100")}.items():
+        project.aml(*submit(f"output/{name}", *words))
     aborted = json.loads(project.aml("cancel", "output/", "--json").stdout)
     assert [line["status"] for line in aborted] == ["Canceled", "Canceled"]
     assert "already" in project.aml("abort", "all").stdout

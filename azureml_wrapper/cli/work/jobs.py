@@ -101,7 +101,9 @@ def _pieces(
             click.echo(f"{folder.path}: the job has not printed anything yet.", err=True)
 
 
-def _read(folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]) -> Iterator[str]:
+def _read(
+    folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]
+) -> Iterator[str]:
     """The new text of one log; a log that cannot be read is a problem, which does not hide the others."""
     run_id = folder.record.run_id
     try:

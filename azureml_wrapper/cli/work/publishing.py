@@ -36,13 +36,13 @@ def publish(
     made = pipeline.register(name, parameters=parse_values(given), experiment_name=experiment, **asked)
     record = _pipeline(made)
     if as_json:
-        show_json({**record, "next": [instant.isoformat() for instant in made.next_runs()]})
+        show_json({**record, "next": [time.isoformat() for time in made.next_runs()]})
         return
     click.echo(f"{made.name}, version {made.version}\n{made.endpoint}")
     if record["schedule"]:
         click.echo(f"Runs {record['schedule']}")
-    for instant in made.next_runs(3):
-        click.echo(f"  {show_time(instant)}")
+    for time in made.next_runs(3):
+        click.echo(f"  {show_time(time)}")
 
 
 def pipelines(ws: Workspace, *, everything: bool, as_json: bool) -> None:
