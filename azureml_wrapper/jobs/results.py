@@ -12,7 +12,6 @@ from azureml_wrapper.jobs.occupancy import HeldJob
 from azureml_wrapper.jobs.repetition import asked
 from azureml_wrapper.run import ENDS
 from azureml_wrapper.transfer import TransferReport, download_run_files, sync_folder
-from azureml_wrapper.transfer.report import size_text
 
 # Below the job folder: the datastore's folder, and one folder for each run that the job has had.
 RESULTS, RUNS = "results", "runs"
@@ -44,13 +43,15 @@ class JobResults:
 
     def summary(self) -> dict[str, Any]:
         """Return what `aml results --json` prints."""
+        from rich.filesize import decimal
+
         both = (self.from_run, self.from_datastore)
         return {
             "job": str(self.job),
             "run": self.run_id,
             "files": len(self.files),
             "new": sum(len(report.downloaded) + len(report.copied) for report in both),
-            "size": size_text(sum(report.bytes for report in both)),
+            "size": decimal(sum(report.bytes for report in both)),
             "outputs": str(self.job / RUNS / folder_name(self.run_id)) if _names(self.from_run) else None,
             "results": str(self.job / RESULTS) if _names(self.from_datastore) else None,
             "ignored": [*self.from_run.ignored, *self.from_datastore.ignored],

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
-from azureml_wrapper.transfer.http import Answer, Broken, Http, Refusal
+from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Response
 
 PARALLEL = 8
 ATTEMPTS = 4
@@ -41,7 +41,7 @@ class HistoryClient:
             f"/subscriptions/{scope.subscription_id}/resourceGroups/{quote(scope.resource_group)}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(scope.name)}"
         )
-        self._connections: dict[str, Http] = {}
+        self._connections: dict[str, HttpClient] = {}
         self._opening = threading.Lock()
 
     def runs(self, experiment: str, run_ids: Iterable[str]) -> Iterator[JSON]:
@@ -54,42 +54,42 @@ class HistoryClient:
         body: JSON = {"filter": f"({wanted})", "top": BATCH, "orderby": "RunId desc"}
         path = f"/history/v1.0{self._scope}/experiments/{quote(experiment)}/runs:query"
         while True:
-            answer = self._ask("POST", path, body)
-            yield from (answer or {}).get("value") or ()
-            if not (answer or {}).get("continuationToken"):
+            response = self._ask("POST", path, body)
+            yield from (response or {}).get("value") or ()
+            if not (response or {}).get("continuationToken"):
                 return
-            body = {**body, "continuationToken": (answer or {})["continuationToken"]}
+            body = {**body, "continuationToken": (response or {})["continuationToken"]}
 
     def files(self, run_id: str, prefix: str) -> dict[str, str]:
         """Return the files of a run below the folder `prefix`, each with the address to read it at."""
         artifact = f"ExperimentRun/dcid.{quote(run_id)}/{quote(prefix)}"
-        answer = self._ask("GET", f"/artifact/v2.0{self._scope}/artifacts/prefix/contentinfo/{artifact}") or {}
-        return {str(item["path"]): str(item["contentUri"]) for item in answer.get("value") or ()}
+        response = self._ask("GET", f"/artifact/v2.0{self._scope}/artifacts/prefix/contentinfo/{artifact}") or {}
+        return {str(item["path"]): str(item["contentUri"]) for item in response.get("value") or ()}
 
     def read(self, address: str, start: int = 0, length: int | None = None) -> tuple[bytes, int]:
         """Return `length` bytes of a file from the offset `start` (by default the rest), and the size of the file."""
         end = "" if length is None else start + length - 1
         headers = {"Range": f"bytes={start}-{end}"}
-        answer = self._send("GET", address, headers, accept=(404, 416))
-        found = _TOTAL.search(answer.headers.get("content-range", ""))
+        response = self._send("GET", address, headers, accept=(404, 416))
+        found = _TOTAL.search(response.headers.get("content-range", ""))
         total = int(found[1]) if found else start
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if response.status == HTTPStatus.NOT_FOUND:
             return b"", 0
-        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return b"", total
-        if answer.status == HTTPStatus.OK:
+        if response.status == HTTPStatus.OK:
             # The server does not know ranges.
-            return answer.body[start:][:length], len(answer.body)
-        return answer.body, total
+            return response.body[start:][:length], len(response.body)
+        return response.body, total
 
     def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON | None:
-        """Return the JSON of the answer, or None for a 404."""
+        """Return the JSON of the response, or None for a 404."""
         headers = {"Authorization": f"Bearer {self._access.token()}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
-        answer = self._send(method, f"{self._access.address}{path}", headers, content, accept=(404,))
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self._send(method, f"{self._access.address}{path}", headers, content, accept=(404,))
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        found: JSON = json.loads(answer.body)
+        found: JSON = json.loads(response.body)
         return found
 
     def _send(
@@ -100,14 +100,14 @@ class HistoryClient:
         body: bytes | None = None,
         *,
         accept: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> Response:
         try:
             return self._connection(address).send(
                 method, address, headers=headers, body=body, attempts=ATTEMPTS, accept=accept
             )
-        except Broken as error:
+        except ConnectionBroken as error:
             raise ConnectionFailed(f"Azure ML at {self._access.address} does not answer: {error}") from error
-        except Refusal as error:
+        except ErrorResponse as error:
             if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise LoginFailed(
                     f"Azure ML refuses the login ({error}). Run `az login` again, or on a machine without a browser "
@@ -115,7 +115,7 @@ class HistoryClient:
                 ) from error
             raise ConnectionFailed(f"Azure ML at {self._access.address} answered {error}") from error
 
-    def _connection(self, address: str) -> Http:
+    def _connection(self, address: str) -> HttpClient:
         """Return the connections to a host, which all threads share."""
         parts = urlsplit(address)
         host = f"{parts.scheme}://{parts.netloc}"
@@ -123,5 +123,5 @@ class HistoryClient:
             if host not in self._connections:
                 # With the header that storage needs, the local service would take a request for one to its storage.
                 headers: dict[str, str] | None = {} if address.startswith(self._access.address) else None
-                self._connections[host] = Http(host, headers=headers)
+                self._connections[host] = HttpClient(host, headers=headers)
             return self._connections[host]

@@ -1,21 +1,23 @@
-"""Files to and from datastores, and from runs: in parallel, resumable, and never half.
+"""Files to and from datastores, and from runs: in parallel, resumable, never half-written.
 
     sync_folder("data", datastore, target="images", direction="up")
     download_run_files(run, "results", prefix="outputs/")
 
-Both return a `TransferReport`, and raise `TransferFailed` with a `report` of what was done before. The rules:
+Both return a `TransferReport`, and raise `TransferFailed`, whose `report` is what was done before. The rules:
 
-- A file is unchanged where its size and MD5 are the same on both sides. Here, the MD5 of an earlier transfer holds
-  while size and time of change are the same; there, it is the blob's own Content-MD5, or what an earlier transfer
-  has sent or fetched, while the ETag is the same. What cannot be known to be equal is transferred. The storage is
-  asked for its listing each time: one request for 5,000 files.
-- The side that the direction comes from wins, whatever the times are.
-- A file that was renamed is copied at the destination. Nothing is deleted there but with `delete=True`: then what the
-  source does not have is removed, after everything else has gone well, and never because the source is empty, nor
-  because a link in it leads nowhere at the moment.
-- Empty folders are not transferred: the storage has none.
-- A broken connection is made again, a file that was begun is continued, also by another process. A file has its
-  name only when it is whole and its MD5 is right.
+- A file is unchanged if its size and MD5 are the same on both sides. Here, the MD5 of an earlier transfer holds while
+  the size and the times of the file are the same. In the storage, it is the blob's own Content-MD5, or the MD5 of
+  what an earlier transfer has sent or fetched, while the ETag is the same. Files that are not known to be equal are
+  transferred. The storage is listed each time: one request per 5,000 files.
+- The source wins, whatever the times are.
+- A file that was renamed is copied at the target. Nothing is deleted there without `delete=True`. With it, what the
+  source does not have is deleted, after everything else has succeeded; never because the source is empty, nor because
+  a link in it is broken at the moment.
+- Empty folders are not transferred: the storage has no folders.
+- A broken connection is reopened, and a file that was interrupted is resumed, by another process as well. A file gets
+  its name only when it is complete and its MD5 is right.
+
+This package knows datastores, runs and folders; which job or project they belong to is not its business.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from azureml_wrapper.errors import BadArgument, TransferFailed
-from azureml_wrapper.transfer.report import TransferReport
+from azureml_wrapper.transfer.outcome import TransferReport
 
 __all__ = ["TransferReport", "download_run_files", "sync_folder"]
 
@@ -41,31 +43,38 @@ def sync_folder(
     delete: bool = False,
     show_progress: bool | None = None,
 ) -> TransferReport:
-    """Make the folder `target` of a datastore like a local one ("up"), or the local one like it ("down").
+    """Make the folder `target` of a datastore equal to a local folder ("up"), or the local one equal to it ("down").
 
-    `datastore` is one of the SDK's, of a blob container; an empty `target` is the whole container. `delete` removes
-    at the destination what the source does not have. `show_progress` None shows a bar where standard error is a
-    terminal. A local folder that is missing is made ("down"); raises `TransferFailed`.
+    Args:
+        local: The local folder; created if it is missing ("down").
+        datastore: One of the SDK's datastores, of a blob container.
+        target: The folder of the datastore; by default the whole container.
+        direction: "up" or "down".
+        delete: Delete at the target what the source does not have.
+        show_progress: Show a bar; by default if standard error is a terminal.
+
+    Raises:
+        TransferFailed: Not everything could be transferred. Call again to resume.
     """
-    from azureml_wrapper.transfer.container import BlobContainer
-    from azureml_wrapper.transfer.downloads import download
-    from azureml_wrapper.transfer.facts import Facts, alone, facts_file
-    from azureml_wrapper.transfer.pair import Pair
-    from azureml_wrapper.transfer.uploads import upload
+    from azureml_wrapper.transfer.blob_container import BlobContainer
+    from azureml_wrapper.transfer.checksum_cache import ChecksumCache, cache_file, one_at_a_time
+    from azureml_wrapper.transfer.download import download
+    from azureml_wrapper.transfer.plan import Endpoints
+    from azureml_wrapper.transfer.upload import upload
 
     if direction not in ("up", "down"):
-        raise BadArgument(f"direction is {direction!r}; allowed are 'up' and 'down'.")
+        raise BadArgument(f"direction must be 'up' or 'down', got {direction!r}.")
     folder = Path(local).expanduser()
     if direction == "up" and not folder.is_dir():
-        raise TransferFailed(f"{folder} is no folder; nothing was uploaded.")
+        raise TransferFailed(f"{folder} is not a folder; nothing was uploaded.")
     container, prefix = BlobContainer.of(datastore), _prefix(target)
-    file = facts_file(folder, f"{container.address}/{prefix}")
-    with alone(file):
-        pair = Pair(folder, container, prefix, Facts.load(file), delete=delete, shown=show_progress)
+    file = cache_file(folder, f"{container.address}/{prefix}")
+    with one_at_a_time(file):
+        ends = Endpoints(folder, container, prefix, ChecksumCache.load(file), delete=delete, shown=show_progress)
         try:
-            return upload(pair) if direction == "up" else download(pair)
+            return upload(ends) if direction == "up" else download(ends)
         finally:
-            pair.facts.save(file)
+            ends.cache.save(file)
             container.http.close()
 
 
@@ -76,28 +85,36 @@ def download_run_files(
     prefix: str = "",
     show_progress: bool | None = None,
 ) -> TransferReport:
-    """Download the files of a run (`azureml.core.Run`) whose names begin with `prefix`, as `folder`/name.
+    """Download the files of a run as `folder`/name. Unchanged files are skipped.
 
-    `prefix="outputs/"` fetches what the script has left, "" the logs as well. Files that are here already, unchanged
-    in the run since an earlier download, are skipped. A run without files gives a report without files: `downloaded`
-    and `skipped` are empty. Raises `TransferFailed`.
+    Args:
+        run: An `azureml.core.Run`.
+        folder: The local folder; created if it is missing.
+        prefix: How the names of the files begin: "outputs/" for what the script has left, "" for the logs as well.
+        show_progress: Show a bar; by default if standard error is a terminal.
+
+    Returns:
+        A report; if the run has no files, its `downloaded` and `skipped` are empty.
+
+    Raises:
+        TransferFailed: Not everything could be downloaded. Call again to resume.
     """
-    from azureml_wrapper.transfer.artifacts import download_artifacts
-    from azureml_wrapper.transfer.facts import Facts, alone, facts_file
+    from azureml_wrapper.transfer.checksum_cache import ChecksumCache, cache_file, one_at_a_time
+    from azureml_wrapper.transfer.download import download_run
 
     target = Path(folder).expanduser()
-    file = facts_file(target, f"run {run.id}/{prefix}")
-    with alone(file):
-        facts = Facts.load(file)
+    file = cache_file(target, f"run {run.id}/{prefix}")
+    with one_at_a_time(file):
+        cache = ChecksumCache.load(file)
         try:
-            return download_artifacts(run, target, prefix=prefix, facts=facts, shown=show_progress)
+            return download_run(run, target, prefix=prefix, cache=cache, shown=show_progress)
         finally:
-            facts.save(file)
+            cache.save(file)
 
 
 def _prefix(target: str) -> str:
-    """`a/b` and `/a/b/` as `a/b/`."""
+    """Normalize `a/b` and `/a/b/` to `a/b/`."""
     parts = [part for part in target.replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise BadArgument(f"target {target!r} leads out of the datastore; give a folder in it.")
+        raise BadArgument(f"target {target!r} leads out of the datastore. Use a folder in it.")
     return "/".join([*parts, ""]) if parts else ""

@@ -1,14 +1,22 @@
-"""What has to be done to make one side like the other: no file is read and no request made here."""
+"""What to transfer: the two sides of a transfer, what is known of their files, and the steps that make them equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from azureml_wrapper.errors import TransferFailed
+from azureml_wrapper.transfer.blob_container import Blob, BlobContainer
+from azureml_wrapper.transfer.checksum_cache import ChecksumCache
+from azureml_wrapper.transfer.local_files import LocalFile, hash_file
+from azureml_wrapper.transfer.outcome import Outcome
+from azureml_wrapper.transfer.workers import Workers
 
 
 @dataclass(frozen=True)
-class File:
-    """What is known of a file, here or there; `md5` is base64, None where it is not known."""
+class Content:
+    """What is known of a file's content, on either side; `md5` is base64, None if it is unknown."""
 
     size: int
     md5: str | None = None
@@ -16,7 +24,7 @@ class File:
 
 @dataclass(frozen=True)
 class Plan:
-    """Names by what is to be done with them; `copy` is (name there already, new name)."""
+    """Names by what to do with them; `copy` has pairs (name at the target, new name)."""
 
     send: tuple[str, ...] = ()
     copy: tuple[tuple[str, str], ...] = ()
@@ -24,11 +32,11 @@ class Plan:
     delete: tuple[str, ...] = ()
 
 
-def needs_hash(source: Mapping[str, File], target: Mapping[str, File]) -> list[str]:
-    """Names in `source` whose content may be at the target already: only their MD5 can tell.
+def needs_hash(source: Mapping[str, Content], target: Mapping[str, Content]) -> list[str]:
+    """Return the names in `source` whose content the target may already have: only their MD5 can tell.
 
-    That is a file of the same name and size, or of a new name and the size of a file that is there and not here any
-    more, so that it may have been renamed.
+    Those are files whose name and size the target has, and new names with the size of a file that only the target has
+    and that may therefore have been renamed.
     """
     gone = {file.size for name, file in target.items() if name not in source and file.md5}
     return [
@@ -39,12 +47,14 @@ def needs_hash(source: Mapping[str, File], target: Mapping[str, File]) -> list[s
     ]
 
 
-def plan(source: Mapping[str, File], target: Mapping[str, File], *, delete: bool = False) -> Plan:
-    """The steps that make `target` hold every file of `source`.
+def plan(source: Mapping[str, Content], target: Mapping[str, Content], *, delete: bool = False) -> Plan:
+    """Return the steps that make `target` hold every file of `source`. No file is read, and no request is made.
 
-    A file is the same where size and MD5 are; where the target's MD5 is not known, it is sent. A file of a new name
-    whose content is at the target, under a name that `source` does not have any more, is copied there. What `source`
-    does not have stays, but with `delete`.
+    Files are equal if size and MD5 are; if the target's MD5 is unknown, the file is sent. If the target has the
+    content of a new name under a name that `source` lacks, it is copied there.
+
+    Args:
+        delete: Remove what `source` does not have.
     """
     moved = {(file.size, file.md5): name for name, file in target.items() if name not in source and file.md5}
     send, copy, skip = [], [], []
@@ -59,9 +69,75 @@ def plan(source: Mapping[str, File], target: Mapping[str, File], *, delete: bool
     return Plan(tuple(send), tuple(copy), tuple(skip), extra)
 
 
-def _equal(one: File, other: File) -> bool:
+def _equal(one: Content, other: Content) -> bool:
     return one.size == other.size and one.md5 is not None and one.md5 == other.md5
 
 
-def _may_equal(one: File, other: File) -> bool:
+def _may_equal(one: Content, other: Content) -> bool:
     return one.size == other.size and other.md5 is not None
+
+
+@dataclass
+class Endpoints:
+    """The two sides of a transfer, and what comes of it.
+
+    Args:
+        folder: The folder on this machine.
+        container: The container of the datastore.
+        prefix: The folder of the datastore: empty, or ending with "/".
+        cache: The MD5s that earlier transfers have learned.
+        delete: Remove at the target what the source does not have.
+        shown: Whether to show a progress bar; None shows one on a terminal.
+    """
+
+    folder: Path
+    container: BlobContainer
+    prefix: str
+    cache: ChecksumCache
+    delete: bool = False
+    shown: bool | None = None
+    outcome: Outcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(self.label)
+
+    @property
+    def label(self) -> str:
+        """Both sides, for messages."""
+        there = f"{self.prefix} in {self.container.label}" if self.prefix else self.container.label
+        return f"between {self.folder} and {there}"
+
+    def listing(self) -> dict[str, Blob]:
+        """Return the blobs of the datastore's folder, by their names in it."""
+        return {blob.name[len(self.prefix) :]: blob for blob in self.container.list(self.prefix)}
+
+    def remote_content(self, blobs: Mapping[str, Blob]) -> dict[str, Content]:
+        """Return what is known of the files in the storage."""
+        known = self.cache.remote_md5
+        return {name: Content(blob.size, blob.md5 or known(name, blob.etag)) for name, blob in blobs.items()}
+
+    def local_content(self, files: Mapping[str, LocalFile]) -> dict[str, Content]:
+        """Return what is known of the files here."""
+        known = self.cache.local_md5
+        return {name: Content(file.size, known(name, file)) for name, file in files.items()}
+
+    def hash(
+        self, workers: Workers, names: Iterable[str], files: Mapping[str, LocalFile], known: dict[str, Content]
+    ) -> None:
+        """Compute the MD5s of files here, and put them into `known`."""
+
+        def work(name: str) -> tuple[str, str | None]:
+            return name, self.outcome.attempt(name, lambda: hash_file(files[name]))
+
+        for name, md5 in workers.map(work, names):
+            if md5 is not None:
+                known[name] = Content(files[name].size, md5)
+                self.cache.learn_local(name, files[name], md5)
+
+    def guard_delete(self, source: Mapping[str, Content], target: Mapping[str, Content]) -> None:
+        """Raise `TransferFailed` if `delete` would empty the target: an empty source is most often a mistake."""
+        if self.delete and target and not source:
+            raise TransferFailed(
+                f"Nothing was deleted {self.label}: the source has no files. If you mean it, delete the "
+                f"{len(target)} files of the target yourself."
+            )

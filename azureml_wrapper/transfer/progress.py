@@ -1,4 +1,4 @@
-"""How far a transfer is, on a terminal only."""
+"""The progress of a transfer: bytes are always counted, a bar is shown on a terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 
 class Progress:
-    """Counts bytes, and shows them where somebody looks at a terminal."""
+    """Counts the bytes of a transfer.
+
+    Args:
+        title: The word beside the bar.
+        total: The number of bytes to expect; 0 if it is unknown.
+        shown: Whether to show a bar; None shows one if standard error is a terminal.
+    """
 
     def __init__(self, title: str, total: int, *, shown: bool | None = None) -> None:
-        """`total` bytes are expected, 0: nobody knows. `shown` None means: where standard error is a terminal."""
         self.bytes = 0
         self._lock = threading.Lock()
         self._bar: Any = None
@@ -19,13 +24,13 @@ class Progress:
             self._bar = _bar(title, total, forced=bool(shown))
 
     def advance(self, count: int) -> None:
-        """So many bytes have gone over the network."""
+        """Count bytes that went over the network."""
         with self._lock:
             self.bytes += count
         self.skip(count)
 
     def skip(self, count: int) -> None:
-        """So many bytes were there already."""
+        """Move the bar on for bytes that did not have to."""
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], count)
 

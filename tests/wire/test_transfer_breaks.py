@@ -12,10 +12,10 @@ from azureml.core import Datastore
 
 from azureml_wrapper.errors import TransferFailed
 from azureml_wrapper.transfer import sync_folder
-from azureml_wrapper.transfer.fetching import PIECE
-from azureml_wrapper.transfer.http import WORKERS
-from azureml_wrapper.transfer.scan import PART
-from azureml_wrapper.transfer.sending import BLOCK
+from azureml_wrapper.transfer.download_file import PIECE
+from azureml_wrapper.transfer.http_client import WORKERS
+from azureml_wrapper.transfer.local_files import PART
+from azureml_wrapper.transfer.upload import BLOCK
 from tests.wire.cutter import Cutter
 
 pytestmark = pytest.mark.local_only
@@ -25,15 +25,15 @@ SIZE = 6 * BLOCK + 12345
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr("azureml_wrapper.transfer.http.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("azureml_wrapper.transfer.http_client.FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture
 def small_pieces(monkeypatch):
     """So many that half a file has whole ones, however many are under way at once."""
     piece = SIZE // (4 * WORKERS)
-    monkeypatch.setattr("azureml_wrapper.transfer.fetching.PIECE", piece)
-    monkeypatch.setattr("azureml_wrapper.transfer.sending.BLOCK", piece)
+    monkeypatch.setattr("azureml_wrapper.transfer.download_file.PIECE", piece)
+    monkeypatch.setattr("azureml_wrapper.transfer.upload.BLOCK", piece)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_download_goes_on_after_its_connections_broke(store, cutter, large, tm
 @pytest.mark.usefixtures("small_pieces")
 def test_an_upload_that_stays_broken_leaves_no_half_blob_and_is_continued(store, cutter, large):
     cutter.cut("up", after=SIZE // 2)
-    with pytest.raises(TransferFailed, match=r"connection broke.*Start it again") as failed:
+    with pytest.raises(TransferFailed, match=r"connection broke.*Start the transfer again") as failed:
         sync_folder(large, store)
     cutter.heal()
     assert stored(store) == {}
@@ -118,7 +118,7 @@ def test_a_download_that_stays_broken_leaves_no_half_file_and_is_continued(store
     sync_folder(large, store)
     back = tmp_path / "back"
     cutter.cut("down", after=SIZE // 2)
-    with pytest.raises(TransferFailed, match=r"connection broke.*Start it again"):
+    with pytest.raises(TransferFailed, match=r"connection broke.*Start the transfer again"):
         sync_folder(back, store, direction="down")
     cutter.heal()
     assert [path for path in back.iterdir() if not path.name.endswith(PART)] == []
@@ -181,4 +181,4 @@ def test_two_transfers_of_one_folder_do_not_disturb_each_other(store, large, rep
     for thread in threads:
         thread.join(60)
     assert sorted(report.bytes for report in reports) == [0, SIZE]
-    assert "Another transfer of this folder is under way" in reported()
+    assert "Another transfer of this folder is running" in reported()

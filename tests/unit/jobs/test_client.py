@@ -15,7 +15,7 @@ from azureml_wrapper.errors import ConnectionFailed, LoginFailed
 from azureml_wrapper.runs import logs
 from azureml_wrapper.runs.history_client import HistoryClient
 from azureml_wrapper.runs.logs import TAIL, LogReader, last_line
-from azureml_wrapper.transfer import http
+from azureml_wrapper.transfer import http_client
 
 RUN = "me_1_ab"
 LOG = "user_logs/std_log.txt"
@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def azure(monkeypatch):
-    monkeypatch.setattr(http, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.001)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Azure() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from azureml_wrapper.transfer.container import BlobContainer, http_seconds
-from azureml_wrapper.transfer.http import Answer, Refusal
-from azureml_wrapper.transfer.report import TransferReport, size_text
-from azureml_wrapper.transfer.sending import BLOCK, MOST_BLOCKS, block_id, block_size, id_length
+from azureml_wrapper.transfer.blob_container import BlobContainer, http_seconds
+from azureml_wrapper.transfer.http_client import ErrorResponse, Response
+from azureml_wrapper.transfer.outcome import TransferReport
+from azureml_wrapper.transfer.upload import BLOCK, MOST_BLOCKS, block_id, block_size, id_length
 
 
 def test_a_file_never_has_more_blocks_than_azure_takes():
@@ -38,17 +38,17 @@ def test_a_report_says_what_was_done():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(999, "999 bytes"), (1000, "1.0 kB"), (10**9, "1.0 GB"), (5 * 10**15, "5000.0 TB")]
+    ("count", "text"), [(999, "999 bytes"), (1000, "1.0 kB"), (10**9, "1.0 GB"), (5 * 10**15, "5.0 PB")]
 )
 def test_sizes_are_those_that_disks_are_sold_with(count, text):
-    assert size_text(count) == text
+    assert str(TransferReport(bytes=count)) == f"no files; {text} in 0.0 s"
 
 
 def test_a_refusal_has_the_storage_s_own_words():
     body = b"\xef\xbb\xbf<Error><Code>BlobNotFound</Code><Message>It is not there.\nRequestId:1</Message></Error>"
-    refusal = Refusal(Answer(404, {}, body))
+    refusal = ErrorResponse(Response(404, {}, body))
     assert (refusal.code, refusal.message) == ("BlobNotFound", "It is not there.")
-    assert Refusal(Answer(502, {"x-ms-error-code": "X"}, b"<html>proxy")).message == "<html>proxy"
+    assert ErrorResponse(Response(502, {"x-ms-error-code": "X"}, b"<html>proxy")).message == "<html>proxy"
 
 
 def test_times_of_the_storage_are_read():
@@ -74,7 +74,7 @@ class Pages:
 
     def send(self, method, url, **_):
         self.asked.append(url)
-        return Answer(200, {}, next(body for marker, body in self.pages if f"marker={marker}" in f"{url}marker="))
+        return Response(200, {}, next(body for marker, body in self.pages if f"marker={marker}" in f"{url}marker="))
 
 
 def test_a_listing_goes_on_from_marker_to_marker():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.transfer.plan import File, Plan, needs_hash, plan
+from azureml_wrapper.transfer.plan import Content, Plan, needs_hash, plan
 
-A, B = File(1, "a"), File(1, "b")
+A, B = Content(1, "a"), Content(1, "b")
 
 
 def test_what_is_not_there_is_sent():
@@ -16,11 +16,11 @@ def test_what_is_the_same_is_skipped_and_what_differs_is_sent():
 
 
 def test_the_same_md5_of_another_size_is_not_the_same():
-    assert plan({"x": File(1, "a")}, {"x": File(2, "a")}) == Plan(send=("x",))
+    assert plan({"x": Content(1, "a")}, {"x": Content(2, "a")}) == Plan(send=("x",))
 
 
 def test_what_cannot_be_known_to_be_equal_is_sent():
-    unknown = File(1)
+    unknown = Content(1)
     assert plan({"x": A}, {"x": unknown}).send == ("x",)
     assert plan({"x": unknown}, {"x": A}).send == ("x",)
     assert plan({"x": unknown}, {"x": unknown}).send == ("x",)
@@ -36,7 +36,7 @@ def test_a_second_copy_of_a_file_that_stays_is_sent():
 
 
 def test_empty_files_are_not_copied():
-    empty = File(0, "e")
+    empty = Content(0, "e")
     assert plan({"new": empty}, {"old": empty}) == Plan(send=("new",))
 
 
@@ -50,15 +50,15 @@ def test_a_swap_of_two_names_sends_both():
 
 
 def test_only_files_that_may_be_equal_are_hashed():
-    source = {"same size": File(1), "other size": File(2), "new": File(3), "known": File(1, "k")}
+    source = {"same size": Content(1), "other size": Content(2), "new": Content(3), "known": Content(1, "k")}
     target = {"same size": A, "other size": A, "known": A}
     assert needs_hash(source, target) == ["same size"]
 
 
 def test_a_new_name_is_hashed_where_it_may_be_a_renamed_file():
-    assert needs_hash({"new": File(5)}, {"old": File(5, "o")}) == ["new"]
-    assert needs_hash({"new": File(5), "old": File(5, "o")}, {"old": File(5, "o")}) == []
+    assert needs_hash({"new": Content(5)}, {"old": Content(5, "o")}) == ["new"]
+    assert needs_hash({"new": Content(5), "old": Content(5, "o")}, {"old": Content(5, "o")}) == []
 
 
 def test_a_file_whose_counterpart_has_no_md5_is_not_hashed():
-    assert needs_hash({"x": File(1)}, {"x": File(1)}) == []
+    assert needs_hash({"x": Content(1)}, {"x": Content(1)}) == []

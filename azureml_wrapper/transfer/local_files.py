@@ -1,7 +1,9 @@
-"""Folders of this machine: what is in them, and where in them a file may be put."""
+"""Files on this machine: what a folder contains, their MD5s, and where in a folder a download may be put."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 import stat
@@ -9,10 +11,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from azureml_wrapper.errors import TransferFailed
 
-# What a download is called before it is whole; never transferred itself.
+# The suffix of incomplete downloads, which are never uploaded.
 PART = ".aml-part"
 # Azure's limit (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata").
 NAME_LIMIT = 1024
@@ -21,7 +24,7 @@ _CONTROL = re.compile("[\x00-\x1f]")
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file as it was looked at. `path` is no Path: making thousands of them takes longer than reading a folder."""
+    """A file and its state. `path` is a string: making thousands of Paths takes longer than reading a folder."""
 
     path: str
     size: int
@@ -30,33 +33,35 @@ class LocalFile:
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> LocalFile:
+        """Return the file of a path and what `stat` says of it."""
         return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass
 class Scan:
-    """The files of a folder, by their names relative to it, and what is left out, with the reason."""
+    """The files of a folder by their names relative to it, and what was left out, with the reasons."""
 
     files: dict[str, LocalFile] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def ignored(self) -> list[str]:
-        """What is left out, as texts."""
+        """What was left out, as "name: reason"."""
         return [f"{name}: {reason}" for name, reason in self.left_out.items()]
 
     def is_unknown(self, name: str) -> bool:
-        """Whether a file may be here all the same: behind a broken link, as on a disk that is not mounted."""
+        """Whether a file may exist although it was not found: behind a broken link, as to an unmounted disk."""
         return any(place in self.left_out for place in (name, *(name[:at] for at in _slashes(name))))
 
 
 def scan(folder: Path) -> Scan:
-    """Every file below a folder. Linked files and folders count as what they point to.
+    """Return every file below a folder. Links count as what they point to.
 
-    `TransferFailed` where a name cannot be one in the storage, or a folder cannot be read.
+    Raises:
+        TransferFailed: The storage does not allow a name, or a folder cannot be read.
     """
     found = Scan()
-    # Folders that are still to be read, each with those above it that were entered by a link.
+    # Folders still to read, each with the real paths of those above it that were entered by a link.
     left: list[tuple[str, str, tuple[str, ...]]] = [(str(folder), "", (os.path.realpath(folder),))]
     try:
         while left:
@@ -64,14 +69,14 @@ def scan(folder: Path) -> Scan:
             inner = _read(place, prefix, above, found)
             left += reversed(inner)
     except OSError as error:
-        raise TransferFailed(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+        raise TransferFailed(f"Cannot read {error.filename or folder}: {error.strerror}.") from error
     for name in found.files:
         _check_sendable(name, folder)
     return found
 
 
 def _read(place: str, prefix: str, above: tuple[str, ...], found: Scan) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Note the files of one folder; the folders in it."""
+    """Add the files of one folder to `found`, and return the folders in it."""
     with os.scandir(place) as opened:
         entries = sorted(opened, key=lambda entry: entry.name)
     inner = []
@@ -108,17 +113,21 @@ def _check_sendable(name: str, folder: Path) -> None:
         name.encode("utf-8")
     except UnicodeEncodeError:
         shown = os.fsencode(name)
-        raise TransferFailed(f"A file of {folder} has a name that is no UTF-8: {shown!r}. Rename it.") from None
+        raise TransferFailed(f"A file of {folder} has a name that is not UTF-8: {shown!r}. Rename it.") from None
     if len(name) > NAME_LIMIT:
-        raise TransferFailed(f"{name[:60]!r}… has {len(name)} characters; the storage takes {NAME_LIMIT}.")
+        raise TransferFailed(f"The name {name[:60]!r}… has {len(name)} characters; the storage allows {NAME_LIMIT}.")
     if _CONTROL.search(name):
-        raise TransferFailed(f"{name!r} has control characters in its name; the storage does not take it. Rename it.")
+        raise TransferFailed(
+            f"The name {name!r} has control characters, which the storage does not allow. Rename it."
+        )
 
 
 def safe_names(names: Iterable[str], sizes: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """(name, reason) of those that mark folders; `TransferFailed` for names that cannot be files of one folder.
+    """Yield (name, reason) for the blobs that only mark a folder.
 
-    Nobody can write outside a folder by the name of a blob: `..`, an absolute path, a drive letter.
+    Raises:
+        TransferFailed: The names cannot all be files of one folder, or one leads out of it (`..`, an absolute path, a
+            drive letter).
     """
     every = set(names)
     parents = {name[:at] for name in every for at in _slashes(name)}
@@ -129,16 +138,32 @@ def safe_names(names: Iterable[str], sizes: dict[str, int]) -> Iterator[tuple[st
             continue
         if name in parents:
             raise TransferFailed(
-                f"{name!r} is a file, and a folder with files, in the storage; here it can be only one."
+                f"In the storage, {name!r} is a file and also a folder; on this machine it can only be one of them."
             )
         _check_writable(name)
         other = seen.setdefault(_folded(name), name)
         if other != name:
-            raise TransferFailed(f"{other!r} and {name!r} are one and the same file name here. Rename one of them.")
+            raise TransferFailed(
+                f"{other!r} and {name!r} are the same file name on this machine. Rename one of them."
+            )
+
+
+def hash_file(file: LocalFile) -> str:
+    """Return the MD5 of a file, in base64."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with Path(file.path).open("rb") as opened:
+        while content := opened.read(1024 * 1024):
+            digest.update(content)
+    return md5_text(digest)
+
+
+def md5_text(digest: Any) -> str:
+    """Return a hashlib digest as the storage writes it, in base64."""
+    return base64.b64encode(digest.digest()).decode()
 
 
 def linked_folder(folder: Path, name: str) -> str:
-    """The first linked folder on the way from a folder to a file in it; empty where there is none."""
+    """Return the first folder on the way from `folder` to its file `name` that is a link; empty if none is."""
     return next((name[:at] for at in _slashes(name) if (folder / name[:at]).is_symlink()), "")
 
 
@@ -157,30 +182,30 @@ def _check_writable(name: str) -> None:
     longest = max(parts, key=lambda part: len(part.encode()))
     if len(longest.encode()) > 255:
         raise TransferFailed(
-            f"{longest[:60]!r}… is too long for a file name: {len(longest.encode())} bytes, not 255."
+            f"{longest[:60]!r}… is too long for a file name: {len(longest.encode())} bytes; at most 255 are allowed."
         )
 
 
 def _folded(name: str) -> str:
-    """Names that are the same to the file system of Windows and, mostly, of macOS."""
+    """The same for names that Windows and, mostly, macOS do not distinguish."""
     return name.casefold() if sys.platform in ("win32", "darwin") else name
 
 
-class Places:
-    """Where files are put below a folder; each sub folder is looked at once."""
+class TargetFolder:
+    """A folder into which files are downloaded; each folder below it is checked once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._inside = folder.resolve()
         self._made: set[Path] = set()
 
-    def of(self, name: str) -> Path:
-        """The path of a file, its own folder made; `TransferFailed` where a link leads out of the folder."""
+    def path(self, name: str) -> Path:
+        """Return the path of a file, and create its folder; `TransferFailed` if a link leads out of `folder`."""
         path = self.folder / name
         if path.parent not in self._made:
             if not path.parent.resolve().is_relative_to(self._inside):
                 raise TransferFailed(
-                    f"{path.parent} is a link that leads out of {self.folder}; {name!r} is not written there."
+                    f"{path.parent} is a link that leads out of {self.folder}; {name!r} was not written there."
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             self._made.add(path.parent)

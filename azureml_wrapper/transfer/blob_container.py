@@ -1,8 +1,7 @@
-"""A container of blob storage, in eight requests: list, read, write, blocks, copy, delete."""
+"""A container of blob storage, and the requests that transfers need: list, put, blocks, copy, delete."""
 
 from __future__ import annotations
 
-import base64
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,15 @@ from urllib.parse import quote, unquote, urlencode
 from xml.sax.saxutils import escape, unescape
 
 from azureml_wrapper.errors import TransferFailed
-from azureml_wrapper.transfer.http import Answer, Http
+from azureml_wrapper.transfer.http_client import HttpClient, Response
 
 # Azure's largest page.
 PAGE = 5000
-# How long a signature that is made here lasts: longer than any transfer.
+# How long a signature that is made here is valid: longer than any transfer.
 SIGNED = timedelta(days=7)
-# hdfs, blobfuse and the SDK's native reader mark a folder by an empty blob with this metadata.
+# hdfs, blobfuse and the SDK's native reader mark folders by empty blobs with this metadata.
 FOLDER_MARK = "hdi_isfolder"
-# A first request that fails says so soon.
+# The first request must not fail only after minutes.
 FIRST_ATTEMPTS = 4
 _MARKER = re.compile(rb"<NextMarker>([^<]*)</NextMarker>")
 MARKER_WITHIN = 8192
@@ -31,9 +30,11 @@ MARKER_WITHIN = 8192
 
 @dataclass(frozen=True)
 class Blob:
-    """A blob of a listing; `changed` is the storage's text of its time of change.
+    """A blob of a listing.
 
-    `md5` is base64, and None where nobody has told it to the storage.
+    Attributes:
+        changed: The time of its last change, as the storage writes it.
+        md5: Base64; None if the storage has never been told it.
     """
 
     name: str
@@ -44,39 +45,46 @@ class Blob:
 
     @property
     def modified(self) -> float:
-        """Seconds since 1970."""
+        """The time of the last change, in seconds since 1970."""
         return http_seconds(self.changed)
 
 
 class BlobContainer:
-    """The container of a datastore. `http` says how requests are sent; `address` ends without "/"."""
+    """The container of a datastore.
 
-    def __init__(self, http: Http, address: str, signature: str, *, label: str) -> None:
+    Args:
+        http: Sends the requests.
+        address: The container's address, without "/" at its end.
+        signature: The query that authorizes requests.
+        label: What messages call the container.
+    """
+
+    def __init__(self, http: HttpClient, address: str, signature: str, *, label: str) -> None:
         self.http, self.address, self.label = http, address, label
         self._signature = signature
 
     @classmethod
     def of(cls, datastore: Any) -> BlobContainer:
-        """The container of a datastore of the SDK; `TransferFailed` where it is none, or has no key."""
+        """Return the container of one of the SDK's datastores; `TransferFailed` if it has no container or no key."""
         label = f"datastore {datastore.name!r}"
         if getattr(datastore, "datastore_type", "") != "AzureBlob":
-            raise TransferFailed(f"The {label} is no blob container; files go only to and from those.")
+            raise TransferFailed(f"The {label} is not a blob container; only those can be synced.")
         protocol, endpoint = datastore.protocol or "https", datastore.endpoint or "core.windows.net"
         address = f"{protocol}://{datastore.account_name}.blob.{endpoint}/{datastore.container_name}"
-        return cls(Http(address), address, _signature(datastore, label), label=label)
+        return cls(HttpClient(address), address, _signature(datastore, label), label=label)
 
     def url(self, name: str, **query: str) -> str:
-        """The signed address of a blob."""
+        """Return the signed address of a blob."""
         more = f"{urlencode(query, quote_via=quote)}&" if query else ""
         return f"{self.address}/{quote(name, safe='/~')}?{more}{self._signature}"
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """Every blob whose name begins so, in order, without those that only mark a folder."""
+        """Yield the blobs whose names begin with `prefix`, in order, without those that only mark a folder."""
         with ThreadPoolExecutor(1) as ahead:
             page: Future[bytes] | None = ahead.submit(self._page, prefix, "")
             while page:
                 body = page.result()
-                # Asked for before this one is taken apart, which takes as long.
+                # Requested before this page is parsed, which takes as long.
                 marker = _next_marker(body)
                 page = ahead.submit(self._page, prefix, marker) if marker else None
                 root = ElementTree.fromstring(body)  # noqa: S314
@@ -89,24 +97,25 @@ class BlobContainer:
         return self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body
 
     def put(self, name: str, content: bytes, md5: str) -> str:
-        """Write a whole blob; its ETag. The storage refuses it where `md5` does not fit what arrived."""
+        """Write a whole blob, and return its ETag; the storage refuses it if `md5` does not match what arrived."""
         headers = {"x-ms-blob-type": "BlockBlob", "Content-MD5": md5, "Content-Type": "application/octet-stream"}
         return _etag(self.http.send("PUT", self.url(name), headers=headers, body=content))
 
     def put_block(self, name: str, block: str, content: bytes, md5: str) -> None:
+        """Write one block of a blob, which becomes visible with `commit`."""
         self.http.send("PUT", self.url(name, comp="block", blockid=block), headers={"Content-MD5": md5}, body=content)
 
     def waiting_blocks(self, name: str) -> dict[str, int]:
-        """Id -> size of the blocks that an earlier transfer has sent and nobody has committed."""
+        """Return id -> size of the blocks that an interrupted transfer has sent and not committed."""
         url = self.url(name, comp="blocklist", blocklisttype="uncommitted")
-        answer = self.http.send("GET", url, accept=(404,))
-        if answer.status == 404:
+        response = self.http.send("GET", url, accept=(404,))
+        if response.status == 404:
             return {}
-        root = ElementTree.fromstring(answer.body)  # noqa: S314
+        root = ElementTree.fromstring(response.body)  # noqa: S314
         return {each.findtext("Name") or "": int(each.findtext("Size") or 0) for each in root.iter("Block")}
 
     def commit(self, name: str, blocks: Sequence[str], md5: str) -> str:
-        """Make the blob of its blocks; its ETag."""
+        """Make a blob of its blocks, and return its ETag."""
         entries = "".join(f"<Latest>{escape(block)}</Latest>" for block in blocks)
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{entries}</BlockList>'.encode()
         headers = {"x-ms-blob-content-md5": md5, "x-ms-blob-content-type": "application/octet-stream"}
@@ -114,27 +123,23 @@ class BlobContainer:
         return _etag(self.http.send("PUT", self.url(name, comp="blocklist"), headers=headers, body=body))
 
     def copy(self, source: Blob, name: str) -> str | None:
-        """Copy a blob within the container, on the server; the new ETag, None where it did not come to pass.
+        """Copy a blob within the container, on the server.
 
-        The storage answers at once within an account; where it takes its time, the caller sends the file itself.
+        Returns:
+            The new ETag; None if the storage did not copy at once, as it does within an account. Then upload it.
         """
         headers = {"x-ms-copy-source": self.url(source.name), "x-ms-source-if-match": f'"{source.etag}"'}
-        answer = self.http.send("PUT", self.url(name), headers=headers, accept=(404, 409, 412))
-        done = answer.status == 202 and answer.headers.get("x-ms-copy-status") == "success"
-        return _etag(answer) if done else None
+        response = self.http.send("PUT", self.url(name), headers=headers, accept=(404, 409, 412))
+        done = response.status == 202 and response.headers.get("x-ms-copy-status") == "success"
+        return _etag(response) if done else None
 
     def delete(self, name: str) -> None:
-        """Remove a blob; one that is gone already is no error."""
+        """Delete a blob, if it exists."""
         self.http.send("DELETE", self.url(name), accept=(404,))
 
 
-def text_md5(digest: Any) -> str:
-    """A hashlib digest as the storage writes it."""
-    return base64.b64encode(digest.digest()).decode()
-
-
 def http_seconds(text: str) -> float:
-    """`Wed, 05 Oct 2022 18:03:07 GMT` as seconds since 1970; 0.0 where it cannot be read."""
+    """Parse `Wed, 05 Oct 2022 18:03:07 GMT` into seconds since 1970; 0.0 if it is not such a time."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError):
@@ -142,7 +147,7 @@ def http_seconds(text: str) -> float:
 
 
 def _next_marker(page: bytes) -> str:
-    """The marker stands at the end of a page, and is base64 or, in older services, a name."""
+    """The marker is at the end of a page; it is base64 or, from older services, a name."""
     found = _MARKER.search(page, max(0, len(page) - MARKER_WITHIN))
     return unescape(found[1].decode()) if found else ""
 
@@ -154,7 +159,7 @@ def _blob(entry: ElementTree.Element) -> Blob | None:
         return None
     name = entry.find("Name")
     text = (name.text if name is not None else "") or ""
-    # What XML cannot hold comes percent-encoded (Microsoft Learn, "List Blobs").
+    # What XML cannot contain comes percent-encoded (Microsoft Learn, "List Blobs").
     if name is not None and name.get("Encoded") == "true":
         text = unquote(text)
     return Blob(
@@ -166,18 +171,18 @@ def _blob(entry: ElementTree.Element) -> Blob | None:
     )
 
 
-def _etag(answer: Answer) -> str:
-    return answer.headers.get("etag", "").strip('"')
+def _etag(response: Response) -> str:
+    return response.headers.get("etag", "").strip('"')
 
 
 def _signature(datastore: Any, label: str) -> str:
-    """The query that opens the container: the datastore's SAS token, or one made with its account key."""
+    """The query that authorizes requests: the datastore's SAS token, or one made with its account key."""
     if datastore.sas_token:
         return str(datastore.sas_token).lstrip("?")
     if not datastore.account_key:
         raise TransferFailed(
-            f"The {label} has neither an account key nor a SAS token, and files cannot be sent with the "
-            "user's own identity. Register it with a key, or use another datastore."
+            f"The {label} has neither an account key nor a SAS token, and the user's own identity cannot be "
+            "used to transfer files. Register the datastore with a key, or use another one."
         )
     from azureml._vendor.azure_storage.blob import ContainerSasPermissions, generate_container_sas
 
@@ -196,4 +201,6 @@ def _signature(datastore: Any, label: str) -> str:
 def _checked_key(key: str, label: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", key) and len(key) % 4 == 0:
         return key
-    raise TransferFailed(f"The account key of {label} is no base64 text. Register it again with the right key.")
+    raise TransferFailed(
+        f"The account key of {label} is not base64. Register the datastore again with the right key."
+    )

@@ -1,4 +1,4 @@
-"""Threads that work on one transfer."""
+"""The threads of a transfer."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
-from azureml_wrapper.transfer.http import WORKERS
+from azureml_wrapper.transfer.http_client import WORKERS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Crew:
-    """Runs work on many items at once; the first error, or Ctrl-C, stops all of it.
+class Workers:
+    """A pool of threads. The first error, or Ctrl-C, stops all of their work.
 
-    `stop` is what those who wait for an answer look at. Only so many items are taken up in advance that they fit
-    into memory.
+    Args:
+        stop: Set when the work stops, so that requests do not wait for a retry.
+        count: The number of threads.
     """
 
-    def __init__(self, stop: threading.Event, workers: int = WORKERS) -> None:
+    def __init__(self, stop: threading.Event, count: int = WORKERS) -> None:
         self._stop = stop
-        self._workers = workers
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="transfer")
+        self._count = count
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="transfer")
 
     def start(self, work: Callable[[], Result]) -> Future[Result]:
-        """Begin one piece of work."""
+        """Start one piece of work."""
         return self._threads.submit(work)
 
     def map(
         self, work: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
     ) -> Iterator[Result]:
-        """The results, in the order of the items."""
+        """Yield the results in the order of the items, of which at most `ahead` are in memory at once."""
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
                 waiting.append(self._threads.submit(work, item))
-                if len(waiting) >= (ahead or 4 * self._workers):
+                if len(waiting) >= (ahead or 4 * self._count):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -47,7 +48,7 @@ class Crew:
             self._stop.set()
             raise
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from azureml_wrapper.errors import TransferFailed
-from azureml_wrapper.transfer.scan import PART, Places, safe_names, scan
+from azureml_wrapper.transfer.local_files import PART, TargetFolder, safe_names, scan
 
 
 def refused(*names, size=1):
@@ -34,7 +34,7 @@ def test_a_name_that_no_file_system_takes_is_refused():
 
 
 def test_a_file_cannot_be_a_folder_at_once():
-    assert "'a' is a file, and a folder with files" in refused("a", "a/b")
+    assert "'a' is a file and also a folder" in refused("a", "a/b")
 
 
 def test_an_empty_blob_of_a_folder_s_name_is_its_mark():
@@ -45,7 +45,7 @@ def test_an_empty_blob_of_a_folder_s_name_is_its_mark():
 def test_names_that_differ_by_case_are_told_where_the_disk_does_not_tell_them_apart(monkeypatch):
     assert refused("a", "A") is None
     monkeypatch.setattr("sys.platform", "darwin")
-    assert "one and the same file name" in refused("a", "A")
+    assert "are the same file name" in refused("a", "A")
 
 
 def test_files_of_a_download_that_is_not_whole_are_not_sent(tmp_path):
@@ -61,7 +61,7 @@ def test_what_is_no_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [(b"\xff", "no UTF-8"), (b"a\nb", "control characters"), (b"d/" * 600 + b"x", "1201 characters")],
+    [(b"\xff", "not UTF-8"), (b"a\nb", "control characters"), (b"d/" * 600 + b"x", "1201 characters")],
 )
 def test_a_name_that_the_storage_does_not_take_is_refused(tmp_path, name, words):
     path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - of bytes
@@ -76,8 +76,8 @@ def test_a_folder_that_is_a_link_out_is_refused_and_nothing_is_made_there(tmp_pa
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
-    places = Places(tmp_path / "in")
-    assert places.of("a/b").parent.is_dir()
+    target = TargetFolder(tmp_path / "in")
+    assert target.path("a/b").parent.is_dir()
     with pytest.raises(TransferFailed, match="leads out of"):
-        places.of("link/deep/x")
+        target.path("link/deep/x")
     assert list((tmp_path / "out").iterdir()) == []

@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from azureml_wrapper.transfer import http
-from azureml_wrapper.transfer.http import Broken, Http, Refusal, Stopped
+from azureml_wrapper.transfer import http_client
+from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Stopped
 
 
 @pytest.fixture
 def server(monkeypatch):
     """A server that gives `server.answers` in turn, the last again and again; None breaks the connection."""
-    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ OK = (200, {}, b"fine")
 )
 def test_a_broken_connection_and_a_busy_service_are_tried_again(server, first):
     server.answers = [first, first, OK]
-    assert Http(server.url).send("GET", server.url).body == b"fine"
+    assert HttpClient(server.url).send("GET", server.url).body == b"fine"
     assert server.asked == 3
 
 
@@ -64,42 +64,42 @@ def test_nobody_comes_back_before_the_service_asks_to(server, told, least, most)
             waits.append(timeout)
             return False
 
-    assert Http(server.url, stop=Stop()).send("GET", server.url).body == b"fine"
+    assert HttpClient(server.url, stop=Stop()).send("GET", server.url).body == b"fine"
     [waited] = waits
     assert least <= waited <= most
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(server):
     server.answers = [(200, {"Content-Length": "10"}, b"half"), OK]
-    assert Http(server.url).send("GET", server.url).body == b"fine"
+    assert HttpClient(server.url).send("GET", server.url).body == b"fine"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 501])
 def test_a_no_is_a_no(server, status):
     server.answers = [(status, {"x-ms-error-code": "Because"}, b"")]
-    with pytest.raises(Refusal, match=f"{status} Because"):
-        Http(server.url).send("GET", server.url)
+    with pytest.raises(ErrorResponse, match=f"{status} Because"):
+        HttpClient(server.url).send("GET", server.url)
     assert server.asked == 1
-    assert Http(server.url).send("GET", server.url, accept=(status,)).status == status
+    assert HttpClient(server.url).send("GET", server.url, accept=(status,)).status == status
 
 
 def test_after_some_tries_it_is_given_up(server):
     server.answers = [None]
-    with pytest.raises(Broken, match=r"\(3 times\)"):
-        Http(server.url).send("GET", server.url, attempts=3)
+    with pytest.raises(ConnectionBroken, match=r"\(3 times\)"):
+        HttpClient(server.url).send("GET", server.url, attempts=3)
     assert server.asked == 3
     server.answers = [(503, {"x-ms-error-code": "ServerBusy"}, b"")]
-    with pytest.raises(Refusal, match="503 ServerBusy"):
-        Http(server.url).send("GET", server.url, attempts=2)
+    with pytest.raises(ErrorResponse, match="503 ServerBusy"):
+        HttpClient(server.url).send("GET", server.url, attempts=2)
 
 
 def test_who_waits_for_another_try_can_be_stopped(server, monkeypatch):
-    monkeypatch.setattr(http, "FIRST_PAUSE", 60)
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 60)
     server.answers = [None]
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped):
-        Http(server.url, stop=stop).send("GET", server.url)
+        HttpClient(server.url, stop=stop).send("GET", server.url)
     assert server.asked == 1
 
 
@@ -108,4 +108,4 @@ def test_a_proxy_of_the_environment_is_used(server, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", server.url)
     server.answers = [OK]
-    assert Http("http://storage.invalid/").send("GET", "http://storage.invalid/x").body == b"fine"
+    assert HttpClient("http://storage.invalid/").send("GET", "http://storage.invalid/x").body == b"fine"

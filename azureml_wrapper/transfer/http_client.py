@@ -1,0 +1,174 @@
+"""HTTP to blob storage and to Azure ML: pooled connections, and retries when one breaks.
+
+A request is repeated if the connection breaks or the service is busy, after 0.25, 0.5, 1, … seconds, or after the
+time that the service asks for, up to a minute. No body is larger than one block, so nothing large is sent twice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+
+WORKERS = 16
+ATTEMPTS = 8
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+LONGEST_ASKED = 60.0
+# Seconds without a byte, not for the whole response.
+TIMEOUT = urllib3.Timeout(connect=20, read=60)
+# Statuses after which the storage's own clients retry (Microsoft Learn, "Status and error codes").
+BUSY = (408, 429, 500, 502, 503, 504)
+# A signature names the protocol version that it was made for; other requests use this one.
+VERSION = "2020-04-08"
+
+
+@dataclass(frozen=True)
+class Response:
+    """A whole response; the names of headers are lowercase."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ErrorResponse(Exception):
+    """The service answered with an error that a retry does not change."""
+
+    def __init__(self, response: Response) -> None:
+        self.status = response.status
+        self.code, self.message = _reason(response)
+        super().__init__(f"{self.status} {self.code}: {self.message}")
+
+
+class ConnectionBroken(Exception):
+    """The connection broke in every attempt."""
+
+
+class Stopped(Exception):
+    """The transfer was asked to stop."""
+
+
+class HttpClient:
+    """Connections to one host, shared by all threads of a transfer.
+
+    Args:
+        address: An address on the host.
+        stop: When it is set, requests that wait for a retry raise `Stopped`.
+        headers: Headers of every request; by default the storage's protocol version.
+    """
+
+    def __init__(
+        self, address: str, *, stop: threading.Event | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.stop = stop or threading.Event()
+        self._headers = {"x-ms-version": VERSION} if headers is None else dict(headers)
+        self._pool = _pool(address)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | memoryview | None = None,
+        attempts: int = ATTEMPTS,
+        accept: tuple[int, ...] = (),
+    ) -> Response:
+        """Send a request, with retries, and return the response.
+
+        Args:
+            accept: Error statuses that are returned like a success.
+
+        Raises:
+            ErrorResponse: The service answered with another error.
+            ConnectionBroken: The connection broke `attempts` times.
+            Stopped: The transfer was asked to stop.
+        """
+        failure = ""
+        for attempt in range(attempts):
+            if attempt:
+                self._pause(attempt, failure)
+            if self.stop.is_set():
+                raise Stopped
+            response, failure = self._once(method, url, {**self._headers, **(headers or {})}, body)
+            if response is not None and (response.status < 400 or response.status in accept):
+                return response
+            if response is not None and (response.status not in BUSY or attempt == attempts - 1):
+                raise ErrorResponse(response)
+        raise ConnectionBroken(f"{failure} ({attempts} times)")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+    def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | memoryview | None
+    ) -> tuple[Response | None, str]:
+        """Return the response and its Retry-After, or None and why the connection broke."""
+        try:
+            # Bytes as they are stored: content with a Content-Encoding is not decompressed.
+            raw = self._pool.request(
+                method,
+                url,
+                headers=headers,
+                body=body,
+                retries=False,
+                redirect=False,
+                timeout=TIMEOUT,
+                decode_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            return None, _cause(error)
+        response = Response(raw.status, {name.lower(): value for name, value in raw.headers.items()}, raw.data)
+        return response, response.headers.get("retry-after", "")
+
+    def _pause(self, attempt: int, failure: str) -> None:
+        """Wait before a retry; `failure` is a number of seconds if the service asked for one."""
+        own = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+        pause = min(float(failure), LONGEST_ASKED) if failure.isdigit() else own
+        # Threads whose connections broke together must not come back together, nor earlier than they were asked to.
+        if self.stop.wait(pause * random.uniform(1.0, 1.3)):  # noqa: S311
+            raise Stopped
+
+
+def _pool(address: str) -> Any:
+    """Connections to a host, through the proxy that the environment names for it."""
+    parts = urlsplit(address)
+    options: dict[str, Any] = {
+        "num_pools": 4,
+        "maxsize": WORKERS,
+        "block": False,
+        "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
+    }
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _cause(error: Exception) -> str:
+    """What broke, without the reprs of objects that urllib3 puts into its messages."""
+    cause = error.__cause__ or error.__context__ or error
+    words = str(getattr(error, "reason", None) or error)
+    text = words.rpartition(">: ")[2] or str(cause)
+    return text.strip("()'\"") or type(error).__name__
+
+
+def _reason(response: Response) -> tuple[str, str]:
+    """Code and message of the storage's XML; of any other body, its first 200 characters."""
+    code = response.headers.get("x-ms-error-code", "")
+    try:
+        root = ElementTree.fromstring(response.body.decode("utf-8-sig"))  # noqa: S314 - the storage's own answer
+    except (ElementTree.ParseError, UnicodeDecodeError):
+        return code, response.body[:200].decode("utf-8", "replace")
+    message = (root.findtext("Message") or "").splitlines()
+    return code or root.findtext("Code") or "", message[0] if message else ""
