@@ -20,7 +20,7 @@ from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
-from azureml_wrapper.local.http.application import Application, Door, bearer, json_faults
+from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router
 from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
@@ -70,7 +70,7 @@ from azureml_wrapper.local.store.workspaces import ResourceGroupStore, Workspace
 from azureml_wrapper.local.studio import handlers as studio
 from azureml_wrapper.local.tokens import Tokens
 
-# What a bearer token opens. COVERAGE.md is made from this tuple.
+# Everything that requires a bearer token. COVERAGE.md is made from this tuple.
 SERVICES = (
     discovery,
     arm,
@@ -99,7 +99,7 @@ def service_routes() -> list[Route]:
 
 
 def build_context(home: Home, port: int) -> Context:
-    """All stores over the home folder, with the machine's clock."""
+    """All stores of the home folder, with the system clock."""
     tokens = Tokens(home.secret())
     clock, ids = SystemClock(), RandomIds()
     database = Database(home.database)
@@ -200,14 +200,14 @@ def _schedule_stores(
 
 
 def _waiting(runs: RunStore) -> Waiting:
-    """For the ends of runs."""
+    """Wakes the requests that wait for the end of a run."""
     waiting = Waiting()
     runs.listen(lambda run: waiting.wake((run.workspace_id, run.run_id)) if run.status.is_terminal else None)
     return waiting
 
 
 def _starter() -> Starter:
-    """Jobs start warm unless AZUREML_WRAPPER_WARM says otherwise."""
+    """Jobs start warm unless AZUREML_WRAPPER_WARM turns it off."""
     return ColdStarter() if is_off(os.environ.get(WARM_VARIABLE, "")) else WarmStarter()
 
 
@@ -229,7 +229,7 @@ def _pipeline_executor(
 
 
 def _ensure_default_workspace(workspaces: WorkspaceStore, clock: Clock, ids: Ids) -> None:
-    """`local/local/local`: what `azureml_wrapper.local.workspace()` gives without naming anything."""
+    """`local/local/local`: what `azureml_wrapper.local.workspace()` returns by default."""
     if workspaces.find(DEFAULT_NAME, DEFAULT_NAME, DEFAULT_NAME) is None:
         workspaces.add(
             Workspace(
@@ -244,26 +244,26 @@ def _ensure_default_workspace(workspaces: WorkspaceStore, clock: Clock, ids: Ids
 
 
 def _refuse_while_jobs_run(workspace: Workspace, runs: RunStore) -> None:
-    """Raise `Conflict` while the service itself runs something in a workspace that is to be deleted."""
+    """Raise `Conflict` if the service runs something in a workspace that is about to be deleted."""
     going_on = [run for run in runs.unfinished() if run.workspace_id == workspace.workspace_id and run.run_type]
     if going_on:
         raise Conflict(
-            f"Workspace {workspace.name} has {len(going_on)} runs that are not over, {going_on[0].run_id} among "
-            "them. Cancel them, then delete the workspace."
+            f"Workspace {workspace.name} has {len(going_on)} unfinished runs, such as {going_on[0].run_id}. "
+            "Cancel them first, then delete the workspace."
         )
 
 
 def _delete_storage(workspace: Workspace, accounts: AccountStore, blobs: BlobStore) -> None:
-    """Remove the account that belongs to a workspace; accounts that a user registered stay."""
+    """Delete a workspace's own storage account; accounts that users registered stay."""
     for container in blobs.containers(workspace.storage_account):
         blobs.delete_container(workspace.storage_account, container)
     accounts.forget_key(workspace.storage_account)
 
 
 def build_application(context: Context) -> Application:
-    """The application over a context."""
-    storage = blob.door(context)
-    services = Door(
+    """The application with both of its frontends."""
+    storage = blob.frontend(context)
+    services = Frontend(
         router=Router(service_routes()),
         authenticate=bearer(context.tokens),
         answer_fault=json_faults(context.clock),

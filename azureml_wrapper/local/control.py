@@ -19,7 +19,7 @@ STOP_TIMEOUT = 20.0
 
 
 class ServiceError(RuntimeError):
-    """The local service could not be started or stopped. The message says why."""
+    """The local service did not start or stop. The message says why, and what to do."""
 
 
 def find(home: Home | None = None) -> ServiceInfo | None:
@@ -31,10 +31,18 @@ def find(home: Home | None = None) -> ServiceInfo | None:
 
 
 def start(home: Home | None = None, *, port: int | None = None, idle: float | None = None) -> ServiceInfo:
-    """The running service of a home, started where there is none.
+    """The running service of a home; started if there is none.
 
-    Processes that call this at the same instant get the same service. Raises `ServiceError` with the end of
-    service.log where it does not come up, and where it runs out of reach, in another network namespace.
+    Processes that call this at the same time get the same service.
+
+    Args:
+        home: The home folder; AZUREML_WRAPPER_HOME by default.
+        port: The port to listen on; by default that of the last start.
+        idle: Seconds without work after which the service stops; 0 for never.
+
+    Raises:
+        ServiceError: The service did not start (the message has the end of service.log), or it cannot be reached,
+            because it runs in another network namespace.
     """
     home = home or Home()
     found = find(home)
@@ -68,7 +76,7 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
 
 
 def stop(home: Home | None = None) -> bool:
-    """Tell the service of a home to stop, and wait until it has; False where none ran."""
+    """Stop the service of a home and wait for its end. Returns False if none was running."""
     home = home or Home()
     info = find(home)
     if info is None:
@@ -85,24 +93,24 @@ def stop(home: Home | None = None) -> bool:
 
 @contextlib.contextmanager
 def running(home: Path | str) -> Iterator[ServiceInfo]:
-    """A service for the time of a `with` block; it is stopped at the end, even if it ran before."""
-    place = Home(home)
+    """A service for a `with` block. It is stopped at the end, even if it was running before."""
+    folder = Home(home)
     try:
-        yield start(place)
+        yield start(folder)
     finally:
-        stop(place)
+        stop(folder)
 
 
 def _check_namespace(home: Home, info: ServiceInfo) -> None:
-    """127.0.0.1 is another one in each network namespace: a service of elsewhere would only refuse connections."""
+    """Each network namespace has its own 127.0.0.1: connections to a service in another one would be refused."""
     try:
         elsewhere = Path(f"/proc/{info.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
     except OSError:
         return
     if elsewhere:
         raise ServiceError(
-            f"The local service of {home.path} (pid {info.pid}) runs in another network namespace, where this "
-            "process cannot reach it. Stop it with `aml local down`, or set AZUREML_WRAPPER_HOME to another folder."
+            f"The local service of {home.path} (pid {info.pid}) runs in another network namespace and cannot be "
+            "reached. Stop it with `aml local down`, or set AZUREML_WRAPPER_HOME to another folder."
         )
 
 
@@ -112,8 +120,8 @@ def _prepare(home: Home) -> None:
         home.log_file.touch()
     except OSError as error:
         raise ServiceError(
-            f"The home folder {home.path} cannot be written ({error.strerror}). "
-            "Set AZUREML_WRAPPER_HOME to a folder of yours."
+            f"Cannot write to the home folder {home.path}: {error.strerror}. "
+            "Set AZUREML_WRAPPER_HOME to a folder that you can write to."
         ) from error
 
 
@@ -123,9 +131,11 @@ def _is_locked(home: Home) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError as error:
-        raise ServiceError(f"The home folder {home.path} belongs to somebody else.") from error
+        raise ServiceError(
+            f"The home folder {home.path} belongs to another user. Set AZUREML_WRAPPER_HOME to a folder of yours."
+        ) from error
     try:
-        # A shared lock: two clients that ask at the same instant must not take each other for the service.
+        # A shared lock, so that two clients that check at the same time do not take each other for the service.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -142,11 +152,11 @@ def _await_service(home: Home) -> ServiceInfo:
         if found:
             return found
         time.sleep(0.01)
-    raise ServiceError(f"The local service did not come up within {START_TIMEOUT:.0f} s.\n{_tail(home)}")
+    raise ServiceError(f"The local service did not start within {START_TIMEOUT:.0f} s.\n{_tail(home)}")
 
 
 def _environment() -> dict[str, str]:
-    """The user's environment, less what would make the service's own Python behave otherwise."""
+    """The user's environment without the variables that change how Python starts."""
     dropped = {"PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPROFILEIMPORTTIME"}
     return {key: value for key, value in os.environ.items() if key not in dropped}
 

@@ -1,6 +1,6 @@
-"""COVERAGE.md: what the local service serves, read from its route tables.
+"""COVERAGE.md: what the local service supports, from its route tables.
 
-`python -m azureml_wrapper.local.coverage --write FILE` writes it, without `--write` it is printed.
+`python -m azureml_wrapper.local.coverage` prints it, `--write FILE` writes it to a file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.blob import routes as blob
 
 _HEAD = """\
-# What the local Azure ML serves
+# What the local Azure ML supports
 
-Made from the route tables (`python -m azureml_wrapper.local.coverage --write COVERAGE.md`). Every other request is
-answered with 501 and a message that names it. `{ws}` stands for
+Generated from the route tables (`python -m azureml_wrapper.local.coverage --write COVERAGE.md`). The response to any
+other request is 501, with a message that names it. `{ws}` stands for
 `/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}`.
 """
 
@@ -40,7 +40,7 @@ def _section(service: ModuleType) -> str:
     table = ["| method | path | what |", "| --- | --- | --- |", *_rows(service.ROUTES)]
     package = sys.modules[service.__package__ or ""]
     head = [f"## {package.__name__.rpartition('.')[2]}", "", _first_line(package), ""]
-    return "\n".join([*head, *(table if service.ROUTES else ["Nothing yet."]), ""])
+    return "\n".join([*head, *(table if service.ROUTES else ["No operations yet."]), ""])
 
 
 def _rows(routes: Iterable[Route]) -> list[str]:
@@ -54,7 +54,7 @@ def _path(route: Route) -> str:
 
 
 def _first_line(documented: object) -> str:
-    """The first line of a docstring; where there is none, the name in words."""
+    """The first line of a docstring; without one, the name in words."""
     lines = (documented.__doc__ or "").strip().splitlines()
     name = getattr(documented, "__name__", "").rsplit(".", 1)[-1]
     return (lines[0] if lines else f"{name.replace('_', ' ').capitalize()}.").replace("|", "\\|")

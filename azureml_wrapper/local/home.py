@@ -1,15 +1,15 @@
-"""The home folder: everything that the local Azure ML keeps, in one place.
+"""The home folder: everything that the local Azure ML stores.
 
 <home>/                  mode 0700
   service.json           while the service runs: pid, port, secret (0600)
-  secret  port  lock     what lasts between two starts, and the lock that keeps the service single
+  secret  port  lock     what one start leaves to the next, and the lock that only one service can hold
   service.log
-  tls/                   the certificate of the https side, and the authority that clients trust
+  tls/                   the certificate for https, and the authority that clients trust
   state.sqlite           everything that has a name or a status
   blobs/                 everything that has bytes: <account>/<container>/<path>
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/
-  transfers/             what the wrapper's transfers of folders remember, where AZUREML_WRAPPER_HOME is set
+  transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 
-# All that the service and its clients put into a home; state.sqlite also has its -wal and -shm files.
+# Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
     *("blobs", "incoming", "jobs", "snapshots", "environments", "tls", "azure", "transfers"),
@@ -32,7 +32,7 @@ ENTRIES = (
 
 
 def is_trust(file: Path) -> bool:
-    """Whether a file is one that `Home.write_trust` makes, whichever the home."""
+    """Whether `Home.write_trust` created a file, in any home."""
     return file.parent.name == "tls" and file.name.startswith("trust-")
 
 
@@ -44,7 +44,7 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceInfo:
-    """A running service: enough to talk to it."""
+    """A running service: what a client needs to connect."""
 
     pid: int
     port: int
@@ -55,7 +55,7 @@ class ServiceInfo:
 
 
 class Home:
-    """The paths of a home folder, and the small files in it. Making the object touches nothing."""
+    """The paths of a home folder, and the small files in it. The constructor does not touch the disk."""
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path).expanduser().absolute() if path else default_home()
@@ -102,22 +102,22 @@ class Home:
 
     @property
     def authority(self) -> Path:
-        """The certificate that clients have to trust."""
+        """The certificate that clients must trust."""
         return self.tls / "ca.pem"
 
     def create(self) -> None:
-        """Make the folder where it is missing; `OSError` where it cannot be written."""
+        """Create the folder if it is missing; raise `OSError` if it is not writable."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.chmod(0o700)
         for folder in (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments, self.tls):
             folder.mkdir(exist_ok=True)
 
     def secret(self) -> str:
-        """The service's secret, made at the first call."""
+        """The service's secret, created by the first call."""
         return self._once("secret", secrets.token_hex(32))
 
     def last_port(self) -> int | None:
-        """The port of the last start: the SDK caches addresses, so the service tries to come back to it."""
+        """The port of the last start. The service prefers it, because the SDK caches addresses."""
         file = self.path / "port"
         return int(file.read_text()) if file.exists() else None
 
@@ -125,7 +125,7 @@ class Home:
         write_private(self.path / "port", str(port))
 
     def write_trust(self, certificates: bytes) -> Path:
-        """A file of certificates, named by its content: processes that were given one outlive a change."""
+        """Write certificates to a file named by its content, so that running processes keep the one they use."""
         bundle = self.tls / f"trust-{hashlib.sha256(certificates).hexdigest()[:16]}.pem"
         if not bundle.exists():
             temporary = bundle.with_suffix(f".{os.getpid()}")
@@ -137,16 +137,16 @@ class Home:
         write_private(self.service_file, json.dumps(asdict(info)))
 
     def read_service(self) -> ServiceInfo | None:
-        """What a running service wrote; None where none does. Does not check that it is still alive."""
+        """What a running service wrote; None if there is none. Does not check that it is still alive."""
         try:
             return ServiceInfo(**json.loads(self.service_file.read_text()))
         except FileNotFoundError:
             return None
 
     def clear(self) -> None:
-        """Delete all that the service keeps, once it has stopped.
+        """Delete everything that the service stored; it must have stopped.
 
-        Only what bears one of its names: the home may be a folder that holds other things too.
+        Only entries with its names are deleted, because the folder may contain other things.
         """
         for entry in (found for name in ENTRIES for found in self.path.glob(name)):
             if entry.is_dir() and not entry.is_symlink():
@@ -162,7 +162,7 @@ class Home:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically, readable only by its owner."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,8 +1,8 @@
 """The service's own process: `python -m azureml_wrapper.local.server --home FOLDER`.
 
-One port serves http and https: the first byte of a connection tells them apart (0x16 begins a TLS handshake). So one
-address fits the Python SDK, which always speaks https to storage, and rslex, which speaks what the datastore's record
-says.
+One port serves http and https: the first byte of a connection tells which (0x16 starts a TLS handshake). One address
+therefore works for the Python SDK, which always uses https for storage, and for rslex, which uses the protocol in the
+datastore's record.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class OneServer(uvicorn.Server):
         self._waiting.close()
         connections: list[Any] = list(self.server_state.connections)
         for connection in connections:
-            # Clients keep connections open; a TLS one would otherwise be waited for until its peer says good-bye.
+            # Idle ones, too, would be waited for: those with TLS until the client closes its side.
             if connection.cycle is None or connection.cycle.response_complete:
                 connection.transport.abort()
         await super().shutdown(sockets)
@@ -111,7 +111,7 @@ class OneServer(uvicorn.Server):
 
 
 def settings(application: Any) -> uvicorn.Config:
-    """How uvicorn serves an ASGI application for us: httptools' protocol, and nothing that it would do by itself."""
+    """uvicorn's settings: the protocol of httptools, and none of its own logs, signals, headers and proxies."""
     return uvicorn.Config(
         application,
         lifespan="off",
@@ -127,7 +127,7 @@ def settings(application: Any) -> uvicorn.Config:
 
 
 async def _peek(connection: socket.socket) -> bytes:
-    """The first byte that the client sends, left in the socket."""
+    """The first byte that the client sends, without taking it from the socket."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(connection, _resolve, ready)
@@ -144,8 +144,8 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def listen(home: Home, port: int | None = None) -> socket.socket:
-    """A listening socket on loopback: on `port`, or on the port of the last start, or on a free one."""
-    # With the protocol named, asyncio sets TCP_NODELAY; else every answer waits 40 ms for its client's delayed ACK.
+    """A listening socket on 127.0.0.1: on `port`, else on the port of the last start, else on a free one."""
+    # asyncio sets TCP_NODELAY only if the protocol is given; without it, responses wait 40 ms for a delayed ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for choice in (port,) if port else (home.last_port() or 0, 0):
@@ -154,17 +154,19 @@ def listen(home: Home, port: int | None = None) -> socket.socket:
             break
         except OSError as error:
             if port or not choice:
-                raise SystemExit(f"Port {choice} of 127.0.0.1 cannot be used: {error.strerror}.") from error
-            log.warning("port %s, used at the last start, is taken; another one is chosen", choice)
+                raise SystemExit(
+                    f"Cannot listen on port {choice} of 127.0.0.1: {error.strerror}. Choose another one with --port."
+                ) from error
+            log.warning("port %s of the last start is in use; choosing another one", choice)
     listener.listen(512)
     listener.setblocking(False)
     return listener
 
 
 def take_lock(home: Home) -> IO[str] | None:
-    """Hold the home's lock until the process ends; None where another service holds it.
+    """Hold the home's lock until the process ends; None if another service holds it.
 
-    A client that looks whether a service runs holds the lock for some microseconds (control.py); hence the tries.
+    Clients that check for a service hold the lock for a few microseconds (control.py), so this tries several times.
     """
     file = home.lock_file.open("a")
     for _ in range(LOCK_TRIES):
@@ -179,7 +181,7 @@ def take_lock(home: Home) -> IO[str] | None:
 
 
 def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, ready: IO[str] | None = None) -> bool:
-    """Run the service until it is told to stop; False where one runs already for this home."""
+    """Run the service until it is stopped. Returns False if this home already has a running service."""
     lock = take_lock(home)
     if lock is None:
         return False
@@ -222,7 +224,7 @@ async def _run(
     finally:
         watcher.cancel()
         await asyncio.to_thread(context.scheduler.close)
-        # First the pipelines: a step that is stopped must not let the next one begin.
+        # Pipelines first, so that the end of a step does not start the next one.
         context.pipeline_executor.close()
         context.sweeps.close()
         await asyncio.to_thread(context.executor.close)
@@ -233,11 +235,11 @@ async def _leave_when_idle(server: OneServer, application: Application, context:
     busy = time.monotonic()
     while idle > 0:
         await asyncio.sleep(min(IDLE_CHECK_SECONDS, idle))
-        # The scheduler asks the database, so last.
+        # The scheduler comes last, because it queries the database.
         if context.executor.is_busy() or context.scheduler.is_busy():
             busy = time.monotonic()
         if time.monotonic() - max(application.last_request, busy) > idle:
-            log.info("nothing to do for %.0f s: the service leaves", idle)
+            log.info("idle for %.0f s: stopping", idle)
             server.should_exit = True
 
 
@@ -245,8 +247,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="azureml_wrapper.local.server", description=__doc__)
     parser.add_argument("--home", required=True)
     parser.add_argument("--port", type=int)
-    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="seconds; 0: stay for ever")
-    parser.add_argument("--ready-fd", type=int, help="a descriptor that is told when the service listens")
+    parser.add_argument(
+        "--idle", type=float, default=IDLE_SECONDS, help="seconds without work before the service stops; 0 for never"
+    )
+    parser.add_argument("--ready-fd", type=int, help="file descriptor to write to when the service listens")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     home = Home(options.home)

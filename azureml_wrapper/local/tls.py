@@ -1,6 +1,6 @@
-"""The certificate of the service's https side, signed by an authority of its own.
+"""The certificate for https, signed by an authority of the service's own.
 
-The authority's key is thrown away once it has signed: nobody can make a second certificate that clients would trust.
+The authority's key is discarded after signing, so no second certificate that clients trust can be created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RENEW_BEFORE = timedelta(days=30)
 
 
 def server_context(home: Home, now: datetime | None = None) -> ssl.SSLContext:
-    """The TLS context of the service; makes the certificate at the first start, and anew before it runs out."""
+    """The service's TLS context. Creates the certificate at the first start, and a new one before it expires."""
     moment = now or datetime.now(timezone.utc)
     pem = home.tls / "server.pem"
     if not pem.exists() or _expires(home) - moment < RENEW_BEFORE:
@@ -35,7 +35,7 @@ def _expires(home: Home) -> datetime:
 
 
 def _make(home: Home, now: datetime) -> None:
-    # Imported here: it costs 0.1 s, and only the first start needs it.
+    # Imported here, because it takes 0.1 s and only the first start needs it.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

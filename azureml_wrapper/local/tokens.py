@@ -1,8 +1,8 @@
-"""Tokens: who may talk to the service, and as whom.
+"""Tokens: who may use the service, and as whom.
 
-The service has one secret, kept in its home (mode 0600). Whoever can read it may mint user tokens; the service mints
-run tokens for the jobs that it starts. Both are JSON Web Tokens signed with HS256, because the SDK decodes its token
-(`exp`, `tid`, `oid`). Standard library only: client and service both load this at start.
+The service has one secret, stored in its home (mode 0600). Whoever can read it can create user tokens; the service
+creates run tokens for the jobs that it starts. Both are JSON Web Tokens signed with HS256, because the SDK decodes
+its token (`exp`, `tid`, `oid`). Standard library only, because clients and the service load this module at start.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 TENANT = "00000000-0000-0000-0000-0000000000aa"
 USER = "00000000-0000-0000-0000-0000000000bb"
 USER_LIFETIME = 24 * 3600
-# As long as Azure lets a run last by default (30 days).
+# Azure's default limit for a run, 30 days.
 RUN_LIFETIME = 30 * 24 * 3600
 
 
 class BadToken(ValueError):
-    """The token is not one of this service, or its time is over."""
+    """The token comes from another service, or has expired."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who sent a request: the user of this machine, a run, or whoever can open the storage account `account`."""
+    """Who sent a request: the user of this machine, a run, or whoever has access to the storage account `account`."""
 
     run_id: str | None = None
     workspace_id: str | None = None
@@ -41,30 +41,30 @@ class Identity:
 
 
 class Tokens:
-    """Mints and checks tokens with the secret of one service."""
+    """Creates and checks tokens with the secret of one service."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
     def user(self, audience: str = "azureml", *, subscription: str | None = None, now: float | None = None) -> str:
-        """A token of the user of this machine.
+        """A token for the user of this machine.
 
-        `subscription` is added to the subscriptions that the service lists: the SDK refuses any other, so this is how
-        a config with the id of a real subscription can be sent to the local service unchanged.
+        The service adds `subscription` to the subscriptions that it lists. The SDK refuses others, so this is how a
+        config with the id of a real subscription runs unchanged on the local service.
         """
         claims = {"aud": audience, "role": "Contributor", "subscription": subscription}
         return self._mint(claims, USER_LIFETIME, now)
 
     def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
-        """A token with which one run may write to itself, its parents and its children."""
+        """A token with which a run may write to itself, its ancestors and its descendants."""
         claims = {"aud": "azureml", "role": "Contributor", "workspaceId": workspace_id, "run_id": run_id}
         return self._mint(claims, RUN_LIFETIME, now)
 
     def identify(self, token: str, now: float | None = None) -> Identity:
-        """Who the token is for; `BadToken` unless this service's secret signed it and it is still valid."""
+        """Who a token belongs to; raise `BadToken` if another secret signed it or it has expired."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
-            raise BadToken("The token was not made by this service.")
+            raise BadToken("The token does not come from this service.")
         claims = json.loads(_decode(signed.partition(".")[2]))
         if claims["exp"] < (now or time.time()):
             raise BadToken("The token has expired.")
@@ -75,7 +75,7 @@ class Tokens:
         )
 
     def key(self, purpose: str) -> str:
-        """An unguessable part of an address, for clients that send no token (discovery, the page)."""
+        """An unguessable part of an address, for clients that send no token (discovery, the web pages)."""
         digest = hmac.new(self._secret, f"key:{purpose}".encode(), hashlib.sha256)
         return digest.hexdigest()[:32]
 

@@ -252,11 +252,11 @@ def test_no_body_breaks_the_service(send, route):
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{", "is not JSON"),
+        (b"{", "is not valid JSON"),
         (b"[" * 5000, "more than 250 levels"),
         (b"[" * 300 + b"]" * 300, "more than 250 levels"),
-        (b'{"location": NaN}', "NaN is not a number"),
-        (b'{"location": 1e999}', "1e999 is not a number"),
+        (b'{"location": NaN}', "NaN is not a JSON number"),
+        (b'{"location": 1e999}', "1e999 is not a JSON number"),
         (b'{"location": 99999999999999999999}', "more than 64 bits"),
         (rb'{"location": "\ud800"}', "surrogates not allowed"),
         (b'{"location": ["x"]}', "ResourceGroup.location must be a text"),
@@ -282,7 +282,7 @@ def test_a_number_in_a_query_that_is_none_is_refused(send, path, number):
     scope = address(Route("GET", "{workspace_scope}", str))
     answer = send("GET", path.format(scope=scope) + quote(number), b"")
     assert answer.status_code == 400
-    assert "number" in answer.json()["error"]["message"]
+    assert "integer" in answer.json()["error"]["message"]
 
 
 def test_characters_beyond_the_basic_plane_are_taken(send):

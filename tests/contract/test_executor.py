@@ -67,7 +67,7 @@ def test_it_is_busy_as_long_as_a_job_is(bench):
     bench.wait(run_id)
     until(lambda: not bench.executor.is_busy())
     assert list(bench.home.jobs.iterdir()) == []
-    assert bench.shared.jobs.everything() == []
+    assert bench.shared.jobs.all() == []
 
 
 def test_a_compute_runs_no_more_jobs_than_it_has_nodes(bench):
@@ -343,7 +343,7 @@ def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
     assert run.status is RunStatus.FAILED
     assert message(run) == "Execution failed: the local service was killed while the run was going on."
     assert not any(is_alive(pid) for pid in pids)
-    assert shared.jobs.everything() == []
+    assert shared.jobs.all() == []
 
 
 def test_a_process_that_got_the_number_of_a_dead_one_is_left_alone(bench):

@@ -126,7 +126,7 @@ def test_ranks_that_take_too_long_are_ended(ranks):
 def test_what_a_killed_service_left_of_its_ranks_is_ended(ranks):
     run_id = ranks.submit(STUBBORN)
     pids = ranks.pids(run_id, 12)
-    (record,) = ranks.bench.shared.jobs.everything()
+    (record,) = ranks.bench.shared.jobs.all()
     os.kill(record.pid, signal.SIGKILL)  # not even the supervisor is left
     ranks.bench.executor.recover()
     assert not any(is_alive(pid) for pid in pids)

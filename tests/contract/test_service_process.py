@@ -99,13 +99,13 @@ def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
         blocker.bind(("127.0.0.1", 0))
         blocker.listen()
         port = blocker.getsockname()[1]
-        with pytest.raises(control.ServiceError, match=f"Port {port} of 127.0.0.1 cannot be used"):
+        with pytest.raises(control.ServiceError, match=f"Cannot listen on port {port} of 127.0.0.1"):
             control.start(home, port=port)
 
 
 def test_a_home_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(control.ServiceError, match=r"cannot be written.*AZUREML_WRAPPER_HOME"):
+    with pytest.raises(control.ServiceError, match=r"(?s)Cannot write to the home folder.*AZUREML_WRAPPER_HOME"):
         control.start(Home(tmp_path / "file" / "home"))
 
 

@@ -78,7 +78,7 @@ def test_what_has_ended_or_is_not_there_is_told_at_once(service):
     assert service.get("nobody", "wait=30").status_code == 404
     refused = service.get("r", "wait=soon")
     assert refused.status_code == 400
-    assert "Prefer: wait=soon is not a number of seconds." in refused.text
+    assert "Invalid Prefer: wait=soon: expected a number of seconds." in refused.text
 
 
 def test_those_who_wait_do_not_keep_others_from_their_answers(service):

@@ -147,7 +147,7 @@ def test_a_name_that_leaves_the_run_is_refused(run, name):
 
 @pytest.mark.local_only
 def test_a_datastore_of_ones_own_is_refused_and_not_ignored(run):
-    with pytest.raises(ServiceException, match="leave datastore_name out"):
+    with pytest.raises(ServiceException, match="remove datastore_name"):
         run.upload_file("a.txt", io.BytesIO(b"x"), datastore_name="workspaceblobstore")
 
 

@@ -142,7 +142,7 @@ def test_a_wrong_key_is_refused_before_anything_is_read(storage, unique):
         f"https://{storage.account}.blob.{storage.endpoint}",
         credential={"account_name": storage.account, "account_key": other},
     )
-    with pytest.raises(ClientAuthenticationError, match="not made with the key of storage account"):
+    with pytest.raises(ClientAuthenticationError, match="does not match the key of storage account"):
         wrong.get_container_client(storage.container).upload_blob(unique(), b"x")
 
 

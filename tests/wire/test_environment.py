@@ -135,9 +135,9 @@ def test_no_image_is_said_to_be_built(ws, unique):
     environment = pip_environment(unique("env"), "numpy").register(ws)
     assert not environment.get_image_details(ws).image_exist
     assert environment.get_image_details(ws).image.startswith("azureml/azureml_")
-    with pytest.raises(Exception, match="builds no images"):
+    with pytest.raises(Exception, match="does not build images"):
         environment.build(ws)
-    with pytest.raises(Exception, match="builds no images"):
+    with pytest.raises(Exception, match="does not build images"):
         environment.build_local(ws)
 
 

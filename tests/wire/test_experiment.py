@@ -78,7 +78,7 @@ def test_the_name_of_an_archived_experiment_is_free_for_a_new_one(ws, unique):
     new = Experiment(ws, name)
     assert new.id != old.id
     assert len(Experiment.list(ws, experiment_name=name, view_type="All")) == 2
-    with pytest.raises(ServiceException, match="another active experiment with the name"):
+    with pytest.raises(ServiceException, match="Another active experiment has the name"):
         old.reactivate()
 
 

@@ -21,7 +21,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.local_only
 
 SIZE = 8
-FULL = "disk of the local service's home folder is full"
+FULL = "local service's home folder: no space left on the disk"
 
 
 @pytest.fixture

@@ -217,5 +217,5 @@ def test_what_cannot_be_is_told_in_mlflows_words(ws, unique):
     assert "cannot become '0.2'" in told["param"]
     assert "joined by and" in told["filter"]
     assert "RESOURCE_DOES_NOT_EXIST" in told["run"]
-    assert "does not know POST" in told["model"]
+    assert "does not support POST" in told["model"]
     assert told["missing"] is None

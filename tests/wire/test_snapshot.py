@@ -239,7 +239,7 @@ def test_an_address_that_was_not_given_is_refused(create, ws, address):
     address = address.format(container=f"snapshots-{ws.get_details()['workspaceid']}")
     answer = create({"a.py": {"type": "File", "hash": "h"}}, [{"FullName": "a.py", "BlobUri": address}])
     assert answer.status_code == 400
-    assert "an address that was not given" in answer.json()["error"]["message"]
+    assert "an address that this service did not issue" in answer.json()["error"]["message"]
 
 
 @pytest.mark.local_only
@@ -262,7 +262,7 @@ def test_a_content_that_was_never_sent_is_refused(create, ws):
     address = f"https://a.blob.core.windows.net/{container}/kept/{'0' * 64}/3"
     answer = create({"a.py": {"type": "File", "hash": "h"}}, [{"FullName": "a.py", "BlobUri": address}])
     assert answer.status_code == 400
-    assert "was not sent" in answer.json()["error"]["message"]
+    assert "was not uploaded" in answer.json()["error"]["message"]
 
 
 @pytest.mark.local_only
@@ -272,7 +272,11 @@ def test_an_archive_that_cannot_be_read_is_refused(ws):
     odd = io.BytesIO()
     with zipfile.ZipFile(odd, "w") as archive:
         archive.writestr("1", "the first is called 0")
-    for body, reason in ((b"", "not a zip"), (b"PK", "not a zip"), (odd.getvalue(), "file 0 cannot be read")):
+    for body, reason in (
+        (b"", "not a valid zip"),
+        (b"PK", "not a valid zip"),
+        (odd.getvalue(), "Cannot read file 0"),
+    ):
         answer = requests.post(url, data=body, headers=ws._auth.get_authentication_header(), timeout=30)
         assert answer.status_code == 400
         assert reason in answer.json()["error"]["message"]

@@ -129,7 +129,7 @@ def test_the_log_is_shown_from_its_end(ws, tmp_path):
     text = get(run.get_portal_url()).text
     assert "last line" in text
     assert "first line" not in text
-    assert "bytes before this are left out" in text
+    assert "bytes are omitted" in text
 
 
 def test_the_portal_url_of_an_experiment_lists_its_runs(ws, run):

@@ -56,7 +56,7 @@ class LocalExecutor:
         self._starter.preload(sys.executable, {**shell, **path, **service_variables(self._context)})
 
     def recover(self) -> None:
-        for record in self._context.jobs.everything():
+        for record in self._context.jobs.all():
             if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.job_key):
                 log.warning("processes of run %s could not be ended", record.run_id)
             self._fail_left_behind(record)

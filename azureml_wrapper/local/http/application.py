@@ -1,8 +1,8 @@
-"""The ASGI application: from bytes on a socket to a handler's answer.
+"""The ASGI application: from bytes on a socket to a handler's response.
 
-A request goes through these steps, in this order: Host, route, token, body, handler. (A small body is read before the
-token: the two steps in a thread become one, a fifth of what a small request costs.) The handler runs in a thread;
-every fault becomes Azure ML's error envelope, every surprise a 500 whose traceback is in service.log.
+A request passes these steps, in this order: Host, route, token, body, handler. (A small body is read before the token
+is checked. This joins two steps in a thread into one, and saves a fifth of a small request's time.) The handler runs
+in a thread. A fault becomes Azure ML's error response, an unexpected error a 500 with its traceback in service.log.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from azureml_wrapper.local.tokens import BadToken, Identity, Tokens
 
 log = logging.getLogger("azureml_wrapper.local")
 
-# Bodies that are not streamed to a file: graphs, metric batches, snapshot trees. Azure's own front ends take 30 MB.
+# For bodies that are not streamed to a file: graphs, metric batches, snapshot trees. Azure's limit is 30 MB.
 BODY_LIMIT = 64 * 1024 * 1024
 SPOOL_CHUNK = 4 * 1024 * 1024
 SMALL_BODY = 256 * 1024
 
-# Raises a fault where the request may not do what it asks; gets the request without its body.
+# Raises a fault if the request is not allowed; gets the request without its body.
 Authenticate = Callable[[Request, Match], Identity]
 FindWorkspace = Callable[[str, str, str], Workspace]
 Answer = Callable[[ServiceFault, Request], Response]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
-    """A router with its own way to ask who is there, and its own form of errors: the services, and the storage."""
+class Frontend:
+    """A router with its authentication and its form of errors. There are two: the services and the storage."""
 
     router: Router
     authenticate: Authenticate
@@ -60,7 +60,7 @@ class Door:
 
 
 class Application:
-    """Serves `services` (bearer tokens) and `storage` (shared keys and signatures) on the same port."""
+    """Serves `services` (bearer tokens) and `storage` (shared keys and signatures) on one port."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Application:
         *,
         port: int,
         incoming: Path,
-        services: Door,
-        storage: Door,
+        services: Frontend,
+        storage: Frontend,
         find_workspace: FindWorkspace,
     ) -> None:
         self._context, self._incoming = context, incoming
@@ -89,15 +89,15 @@ class Application:
         self.last_request = time.monotonic()
 
     async def _answer(self, request: Request, incoming: Incoming) -> Response:
-        door = self._storage if _is_storage(request) else self._services
+        frontend = self._storage if _is_storage(request) else self._services
         body_file: Path | None = None
         try:
             self._check_host(request)
-            match = self._match(door, request)
+            match = self._match(frontend, request)
             if _is_small(request) and not match.route.streams and not match.route.awaits:
                 request = replace(request, body=await _read(incoming))
-                return await run_in_threadpool(self._enter_and_handle, door, match, request)
-            request = await run_in_threadpool(self._enter, door, match, request)
+                return await run_in_threadpool(self._enter_and_handle, frontend, match, request)
+            request = await run_in_threadpool(self._enter, frontend, match, request)
             if match.route.streams:
                 body_file = self._incoming / uuid.uuid4().hex
                 await _spool(incoming, body_file)
@@ -108,42 +108,44 @@ class Application:
                 await match.route.awaits(self._context, request)
             return await run_in_threadpool(match.route.handler, self._context, request)
         except ServiceFault as fault:
-            return door.answer_fault(fault, request)
+            return frontend.answer_fault(fault, request)
         except OSError as error:
-            return door.answer_fault(_os_fault(error, request), request)
+            return frontend.answer_fault(_os_fault(error, request), request)
         except ClientDisconnect:
             raise
         except Exception as error:  # the server's outermost handler
             log.exception("%s %s", request.method, request.path)
             surprise = ServiceFault(f"{type(error).__name__}: {error} (see service.log in the home folder)")
-            return door.answer_fault(surprise, request)
+            return frontend.answer_fault(surprise, request)
         finally:
             if body_file:
                 body_file.unlink(missing_ok=True)
 
     def _check_host(self, request: Request) -> None:
-        # A page in the user's browser must not reach the service under another name (DNS rebinding).
+        # A web page in the user's browser must not reach the service under another name (DNS rebinding).
         if request.headers.get("host") not in self._hosts:
-            raise Invalid(f"Host {request.headers.get('host')!r} is not this service.")
+            raise Invalid(
+                f"Invalid host {request.headers.get('host')!r}: expected one of {', '.join(sorted(self._hosts))}."
+            )
 
-    def _match(self, door: Door, request: Request) -> Match:
-        match = door.router.match(request.method, request.raw_path, request.query)
+    def _match(self, frontend: Frontend, request: Request) -> Match:
+        match = frontend.router.match(request.method, request.raw_path, request.query)
         if match is None:
             log.warning("unknown route: %s %s", request.method, request.path)
             raise Unsupported(
-                f"The local service does not know {request.method} {request.path}. "
-                "COVERAGE.md lists what it serves; Azure ML may well have more."
+                f"The local service does not support {request.method} {request.path}. "
+                "COVERAGE.md lists what it supports; Azure ML may support more."
             )
         return match
 
-    def _enter_and_handle(self, door: Door, match: Match, request: Request) -> Response:
-        return match.route.handler(self._context, self._enter(door, match, request))
+    def _enter_and_handle(self, frontend: Frontend, match: Match, request: Request) -> Response:
+        return match.route.handler(self._context, self._enter(frontend, match, request))
 
-    def _enter(self, door: Door, match: Match, request: Request) -> Request:
+    def _enter(self, frontend: Frontend, match: Match, request: Request) -> Request:
         request = replace(request, parameters=match.parameters)
-        request = replace(request, identity=door.authenticate(request, match))
+        request = replace(request, identity=frontend.authenticate(request, match))
         if request.identity.is_run and match.route.for_users:
-            raise Forbidden(f"The token of run {request.identity.run_id} does not open {request.path}.")
+            raise Forbidden(f"The token of run {request.identity.run_id} does not give access to {request.path}.")
         if {"subscription", "resource_group", "workspace"} <= match.parameters.keys():
             names = (match.parameters[key] for key in ("subscription", "resource_group", "workspace"))
             request = replace(request, scope_workspace=self._find_workspace(*names))
@@ -151,23 +153,23 @@ class Application:
         return request
 
     def _guard(self, match: Match, request: Request) -> None:
-        """A run's token writes to its own run only; batch routes ask `guard_run` for each run of their body."""
+        """A run's token writes only to its family. Batch routes call `guard_run` for each run in their body."""
         if request.identity.is_run and request.identity.workspace_id != request.workspace_id:
-            raise Forbidden(f"The token of run {request.identity.run_id} is for another workspace.")
+            raise Forbidden(f"The token of run {request.identity.run_id} belongs to another workspace.")
         run_id = match.parameters.get("run_id") or match.parameters.get("container", "").removeprefix("dcid.")
         if run_id and match.route.writes:
             self._context.guard_run(request.identity, request.workspace_id, run_id)
 
 
 def bearer(tokens: Tokens) -> Authenticate:
-    """Authentication of the services: a bearer token of this service, unless the route's path holds a key."""
+    """Authentication of the services: a bearer token of this service, unless the route is public."""
 
     def authenticate(request: Request, match: Match) -> Identity:
         if match.route.public:
             return Identity()
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            raise Unauthenticated(f"{request.method} {request.path} needs a bearer token of this service.")
+            raise Unauthenticated(f"{request.method} {request.path} requires a bearer token of this service.")
         try:
             return tokens.identify(token)
         except BadToken as error:
@@ -177,7 +179,7 @@ def bearer(tokens: Tokens) -> Authenticate:
 
 
 def json_faults(clock: Clock) -> Answer:
-    """Faults as Azure ML's JSON envelope."""
+    """Faults as Azure ML's JSON."""
 
     def answer(fault: ServiceFault, request: Request) -> Response:
         component = request.path.split("/")[1] if request.path.count("/") else "local"
@@ -198,7 +200,7 @@ def _head(incoming: Incoming) -> Request:
 
 
 def _is_storage(request: Request) -> bool:
-    # Only storage clients send x-ms-version or sign the query; no container's name can then hide a service.
+    # Only storage clients send x-ms-version or sign the query, so a container's name cannot hide a service.
     return (
         "x-ms-version" in request.headers
         or "sig" in request.query
@@ -207,7 +209,7 @@ def _is_storage(request: Request) -> bool:
 
 
 def _is_small(request: Request) -> bool:
-    """Whether the body is known to be small; one of unknown length is not."""
+    """Whether the body is known to be small."""
     length = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
     return length.isascii() and length.isdigit() and int(length) <= SMALL_BODY
 
@@ -217,13 +219,13 @@ async def _read(incoming: Incoming) -> bytes:
     async for chunk in incoming.stream():
         size += len(chunk)
         if size > BODY_LIMIT:
-            raise TooLarge(f"The body is larger than {BODY_LIMIT // 2**20} MiB.")
+            raise TooLarge(f"The body is too large: at most {BODY_LIMIT // 2**20} MiB are allowed.")
         parts.append(chunk)
     return b"".join(parts)
 
 
 async def _spool(incoming: Incoming, path: Path) -> None:
-    """Write the body to a file, some megabytes at a time, so that memory stays flat."""
+    """Write the body to a file, a few megabytes at a time to save memory."""
     with path.open("wb") as file:
         waiting = bytearray()
         async for chunk in incoming.stream():
@@ -236,8 +238,10 @@ async def _spool(incoming: Incoming, path: Path) -> None:
 
 def _os_fault(error: OSError, request: Request) -> ServiceFault:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutOfSpace("The disk of the local service's home folder is full; nothing was changed.")
+        return OutOfSpace(
+            "Cannot write to the local service's home folder: no space left on the disk. Nothing was changed."
+        )
     if error.errno == errno.ENAMETOOLONG:
-        return Invalid(f"A name in {request.path[:200]}… is too long for this machine's file system.")
+        return Invalid(f"A name in {request.path[:200]}… is too long for the file system.")
     log.exception("%s %s", request.method, request.path)
     return ServiceFault(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Parts of JSON bodies: what is of another kind than the SDK would send is refused, not stumbled over."""
+"""Read JSON bodies and their parts; values of unexpected types are refused."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from azureml_wrapper.local.domain.errors import Invalid
 
 JSON = dict[str, Any]
 
-# A snapshot's tree takes two levels for each of its 100 folders. Python's own limit, some 1000, is met when writing.
+# A snapshot's tree has two levels for each of its up to 100 folders. Python itself fails at about 1000 when writing.
 DEPTH_LIMIT = 250
 _INTEGERS = range(-(2**63), 2**63)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes, name: str, *, finite: bool = True) -> Any:
-    """The value of a JSON text, None where it is empty.
+    """The value of a JSON document; None if it is empty.
 
-    `Invalid` for what is no JSON, and for what Python's reader lets pass and nothing could store or answer again:
-    numbers that are not `finite`, whole numbers of more than 64 bits, halves of characters, more than 250 levels.
+    Raises:
+        Invalid: It is not valid JSON, or has what Python accepts but what cannot be stored or sent: NaN and infinite
+            numbers (with `finite`), integers of more than 64 bits, unpaired surrogates, more than 250 levels.
     """
     try:
         number = _finite if finite else float
@@ -31,7 +32,7 @@ def read_json(body: bytes, name: str, *, finite: bool = True) -> Any:
     except RecursionError as error:
         raise _too_deep(name) from error
     except ValueError as error:
-        raise Invalid(f"{name} is not JSON: {error}.") from error
+        raise Invalid(f"{name} is not valid JSON: {error}.") from error
     if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT:
         _check_depth(value, name)
     return value
@@ -40,14 +41,14 @@ def read_json(body: bytes, name: str, *, finite: bool = True) -> Any:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is not a number of JSON")
+        raise ValueError(f"{text} is not a JSON number")
     return value
 
 
 def _int(text: str) -> int:
     value = int(text)
     if value not in _INTEGERS:
-        raise ValueError("a whole number has more than 64 bits")
+        raise ValueError("an integer has more than 64 bits")
     return value
 
 
@@ -69,39 +70,39 @@ def _too_deep(name: str) -> Invalid:
 
 
 def text_map(body: JSON, name: str) -> dict[str, str]:
-    """A map of texts such as tags; values may be null, as in a tag without a value. Empty where it is missing."""
+    """An object with string values, such as tags; values may be null. Empty if it is missing."""
     value = body.get(name) or {}
     if not isinstance(value, dict) or not all(item is None or isinstance(item, str) for item in value.values()):
-        raise Invalid(f"{name} must be an object whose values are texts.")
+        raise Invalid(f"{name} must be an object with string values.")
     return value
 
 
 def text_list(value: Any, name: str) -> list[str]:
-    """A list of texts; empty where it is missing."""
+    """A list of strings; empty if it is missing."""
     if not isinstance(value or [], list) or not all(isinstance(item, str) for item in value or []):
-        raise Invalid(f"{name} must be a list of texts.")
+        raise Invalid(f"{name} must be a list of strings.")
     return value or []
 
 
 def object_list(value: Any, name: str, limit: int | None = None) -> list[JSON]:
-    """A list of objects, at most `limit` of them; empty where it is missing."""
+    """A list of at most `limit` objects; empty if it is missing."""
     if not isinstance(value or [], list) or not all(isinstance(item, dict) for item in value or []):
         raise Invalid(f"{name} must be a list of objects.")
     if limit is not None and len(value or []) > limit:
-        raise Invalid(f"{name} has {len(value)} items; at most {limit} are taken at once.")
+        raise Invalid(f"{name} has {len(value)} items; at most {limit} are allowed in one request.")
     return value or []
 
 
 def text(body: JSON, name: str) -> str | None:
-    """A text, or None where it is missing."""
+    """A string; None if it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise Invalid(f"{name} must be a text.")
+        raise Invalid(f"{name} must be a string.")
     return value
 
 
 def an_object(body: JSON, name: str) -> JSON:
-    """An object; empty where it is missing."""
+    """An object; empty if it is missing."""
     value = body.get(name) or {}
     if not isinstance(value, dict):
         raise Invalid(f"{name} must be an object.")

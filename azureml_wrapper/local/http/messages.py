@@ -1,4 +1,7 @@
-"""What a handler gets, and what it answers with."""
+"""Requests and responses, as handlers see them, and Azure ML's error response.
+
+Its shape was seen in saved outputs of real runs (docs/assumptions.md).
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,28 @@ from azureml_wrapper.local.http.bodies import read_json
 from azureml_wrapper.local.tokens import Identity
 
 CHUNK = 1024 * 1024
+# The pipeline service uses PascalCase in errors, too; otherwise the SDK shows only the status code.
+CAPITALIZED = ("pipelines",)
+# Status codes → MLflow's error codes (mlflow/protos/databricks.proto).
+_MLFLOW_CODES = {
+    400: "INVALID_PARAMETER_VALUE",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_ALREADY_EXISTS",
+    501: "NOT_IMPLEMENTED",
+}
 
 __all__ = ["Request", "Response", "empty", "file_response", "json_response"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request, read to its end.
+    """One request, with its whole body.
 
-    `parameters` are the parts of the path that the route names, percent-decoded. Keys of `query` and `headers` are
-    in lower case. A route with `streams=True` gets its body as the file `body_file` instead of `body`; the file is
-    removed after the answer unless the handler has moved it away.
+    `parameters` are the named parts of the path, percent-decoded. Keys of `query` and `headers` are lowercase. If the
+    route has `streams=True`, the body is in the file `body_file` instead of `body`. The file is deleted after the
+    response unless the handler has moved it.
     """
 
     method: str
@@ -44,9 +58,9 @@ class Request:
 
     @property
     def workspace(self) -> Workspace:
-        """The workspace that the path names; it exists."""
+        """The workspace in the path; it exists."""
         if self.scope_workspace is None:
-            raise Invalid(f"The path {self.path} names no workspace.")
+            raise Invalid(f"The path {self.path} contains no workspace.")
         return self.scope_workspace
 
     @property
@@ -54,37 +68,37 @@ class Request:
         return self.workspace.workspace_id
 
     def json(self, *, finite: bool = True) -> Any:
-        """The body as JSON; `Invalid` where it is none."""
+        """The body as JSON; raise `Invalid` if it is not valid JSON."""
         return read_json(self.body, f"The body of {self.method} {self.path}", finite=finite)
 
     def json_object(self, *, finite: bool = True) -> dict[str, Any]:
-        """The body as a JSON object, empty where there is no body; `Invalid` where it is anything else."""
+        """The body as a JSON object, empty if there is no body; raise `Invalid` if it is anything else."""
         value = self.json(finite=finite)
         if value is not None and not isinstance(value, dict):
-            raise Invalid(f"The body of {self.method} {self.path} is not a JSON object.")
+            raise Invalid(f"The body of {self.method} {self.path} must be a JSON object.")
         return value or {}
 
     def __getitem__(self, name: str) -> str:
-        """A part of the path: `request["run_id"]`."""
+        """A named part of the path: `request["run_id"]`."""
         return self.parameters[name]
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer."""
+    """A JSON response."""
     return JSONResponse(value, status, headers=headers)
 
 
 def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer without a body."""
+    """A response without a body."""
     return Response(b"", status, headers=headers)
 
 
 def file_response(
     path: Path, *, start: int = 0, length: int, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """`length` bytes of a file from `start` on, read as they are sent."""
+    """`length` bytes of a file from `start`, read while they are sent."""
     all_headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **(headers or {})}
-    # Opened now, so that the answer stays whole where somebody removes or replaces the file meanwhile.
+    # Opened now, so that the response stays intact if the file is deleted or replaced in the meantime.
     return StreamingResponse(_read(path.open("rb"), start, length), status, headers=all_headers)
 
 
@@ -96,21 +110,8 @@ def _read(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
             yield chunk
 
 
-# The pipeline service writes its keys in PascalCase, in errors too; else the SDK shows the number of the status only.
-CAPITALIZED = ("pipelines",)
-# Statuses → MLflow's words for them (mlflow/protos/databricks.proto).
-_MLFLOW_CODES = {
-    400: "INVALID_PARAMETER_VALUE",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "RESOURCE_DOES_NOT_EXIST",
-    409: "RESOURCE_ALREADY_EXISTS",
-    501: "NOT_IMPLEMENTED",
-}
-
-
 def error_response(fault: ServiceFault, at: datetime, component: str = "local") -> Response:
-    """The fault as the service's JSON envelope. `details` must be a list: the SDK's printing breaks on null."""
+    """A fault as JSON. `details` must be a list, because the SDK's printing breaks on null."""
     body: dict[str, Any] = {
         "error": {
             "code": fault.code,
@@ -133,13 +134,13 @@ def error_response(fault: ServiceFault, at: datetime, component: str = "local") 
         "componentName": component,
     }
     if component == "mlflow":
-        # What MLflow reads of an answer that is not 200 (mlflow/exceptions.py, RestException).
+        # What MLflow reads if the status is not 200 (mlflow/exceptions.py, RestException).
         body |= {"error_code": _MLFLOW_CODES.get(fault.status, "INTERNAL_ERROR"), "message": fault.message}
     if component == "hyperdrive":
-        # The SDK shows no other message (azureml/train/restclients/hyperdrive/models/error_response.py).
+        # The SDK shows this message only (azureml/train/restclients/hyperdrive/models/error_response.py).
         body |= {"code": fault.status, "message": fault.message}
     if component == "modelmanagement":
-        # An older form; the SDK looks for a 404 in it (azureml/_restclient/models/model_error_response.py).
+        # An older form, in which the SDK looks for a 404 (azureml/_restclient/models/model_error_response.py).
         body |= {"code": fault.code, "statusCode": fault.status, "message": fault.message, "details": []}
         body["correlation"] = {"RequestId": body["correlation"]["request"]}
     content = _capitalized(body) if component in CAPITALIZED else body

@@ -1,8 +1,8 @@
 """Routes: a table of method, path and handler.
 
-A path is written as in Azure's own clients: `/runs/{run_id}`; `{path:rest}` takes the rest with its slashes, and
-`{workspace_scope}` stands for `/subscriptions/…/workspaces/{workspace}`. The fixed parts match upper and lower case
-alike, because rslex writes `resourcegroups` where the Python SDK writes `resourceGroups`.
+A path is written as in Azure's own clients: `/runs/{run_id}`. `{path:rest}` matches the rest with its slashes, and
+`{workspace_scope}` stands for `/subscriptions/…/workspaces/{workspace}`. The fixed parts match ignoring case, because
+rslex writes `resourcegroups` and the Python SDK `resourceGroups`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from azureml_wrapper.local.http.messages import Request, Response
 
-# The first argument is services.context.Context; typed loosely here because http/ stands below the services.
+# The first argument is services.context.Context; Any, because http must not import services.
 Handler = Callable[[Any, Request], Response]
-# Runs in the event loop before the handler, which runs in a thread.
+# Runs in the event loop, before the handler runs in a thread.
 Await = Callable[[Any, Request], Awaitable[None]]
 
 WORKSPACE_SCOPE = (
@@ -32,10 +32,13 @@ WORKSPACE_SCOPE = (
 class Route:
     """One operation of one service.
 
-    `query` names query parameters that must have a value for the route to match (`{"comp": "block"}`; None: must be
-    absent). `streams`: the body goes to a file. `public`: no token is asked for (the path itself holds a key).
-    `reads`: the operation changes nothing although its method is POST, so a run's token may use it on any run.
-    `for_users`: no run's token opens it. `awaits` is what the answer may have to wait for.
+    Args:
+        query: Query parameters with the value that the route requires (`{"comp": "block"}`); None: must be absent.
+        streams: Write the body to a file.
+        public: Require no token, because the path contains a key.
+        reads: The operation changes nothing although its method is POST, so a run's token may use it on any run.
+        for_users: Refuse the tokens of runs.
+        awaits: What to wait for before the handler runs.
     """
 
     method: str
@@ -55,7 +58,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Match:
-    """A route, and what its path's parts stand for."""
+    """A route, and the values of its path's named parts."""
 
     route: Route
     parameters: dict[str, str]
@@ -68,12 +71,12 @@ class _Entry:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        # At the first request that may fit: all at once would take a third of the service's start.
+        # Compiled for the first request that may match: all at once would take a third of the service's start.
         return _pattern(self.path)
 
 
 class Router:
-    """Finds the route of a request; routes are tried in the order of their tables."""
+    """Finds the route of a request. Routes are tried in the order of their tables."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._groups: dict[str, list[_Entry]] = defaultdict(list)
@@ -86,8 +89,8 @@ class Router:
             target.append(_Entry(path, route))
 
     def match(self, method: str, raw_path: str, query: Mapping[str, str]) -> Match | None:
-        """The first route that fits, or None."""
-        # The SDK's compute classes put a slash between ARM's address, which ends in one, and the path.
+        """The first matching route, or None."""
+        # The SDK's compute classes add a slash to ARM's address, which already ends in one.
         raw_path = "/" + raw_path.lstrip("/")
         group = raw_path.split("/")[1].lower()
         for entry in (*self._groups.get(group, ()), *self._open):

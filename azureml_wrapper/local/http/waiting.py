@@ -1,4 +1,4 @@
-"""Requests that wait until something happens: a future of the event loop each, and no thread."""
+"""Requests that wait for an event: each takes a future of the event loop, not a thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Waiting:
-    """Who waits for what. Keys are anything that can be one; whoever brings about what is waited for calls `wake`."""
+    """The waiting requests by key. Whoever causes the event calls `wake` with its key."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -18,7 +18,7 @@ class Waiting:
 
     @contextmanager
     def entry(self, key: Hashable) -> Iterator[asyncio.Future[None]]:
-        """A future that is done at the next `wake` of the key; to be entered and left in the event loop's thread."""
+        """A future that is done at the next `wake` of the key. Use it in the event loop's thread."""
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             self._futures.setdefault(key, set()).add(future)
@@ -30,13 +30,13 @@ class Waiting:
             self._forget(key, future)
 
     def wake(self, key: Hashable) -> None:
-        """Let all go on who wait for the key; from any thread."""
+        """End the waiting for a key. Any thread may call this."""
         with self._lock:
             for future in self._futures.get(key, ()):
                 future.get_loop().call_soon_threadsafe(_finish, future)
 
     def close(self) -> None:
-        """Let all go on, and nobody wait any more: the service is about to end."""
+        """End all waiting, now and later, because the service is about to stop."""
         with self._lock:
             self._is_closed = True
             keys = list(self._futures)

@@ -55,7 +55,7 @@ class Context(ExecutorContext):
     waiting: Waiting
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
-        """Raise `Forbidden` where a run's token would write to a run that is not of its family."""
+        """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""
         if identity.run_id is None:
             return
         family = self.runs.family(identity.workspace_id or "", identity.run_id)

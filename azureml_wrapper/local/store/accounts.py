@@ -1,4 +1,4 @@
-"""Storage accounts and the keys that open them."""
+"""Storage accounts, their keys, and blob addresses that carry their own permission."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS storage_accounts (
 );
 """
 KEY_BYTES = 64
+# Azure's addresses for runs are valid from ten minutes ago, for eight hours.
+EARLIER = timedelta(minutes=10)
+LIFETIME = timedelta(hours=8)
 
 
 class AccountStore:
@@ -31,7 +34,7 @@ class AccountStore:
         database.ensure(SCHEMA)
 
     def key(self, account: str) -> str | None:
-        """The account's key in base64; None for an account that nobody named yet."""
+        """The account's key in base64; None if the account is unknown."""
         row = self._database.one("SELECT key FROM storage_accounts WHERE account = ?", (account,))
         return row["key"] if row else None
 
@@ -40,7 +43,7 @@ class AccountStore:
         return [row["account"] for row in self._database.all("SELECT account FROM storage_accounts")]
 
     def ensure(self, account: str) -> str:
-        """The account's key; a random one where the account is new."""
+        """The account's key; a new account gets a random one."""
         check_account_name(account)
         with self._database.transaction() as database:
             key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
@@ -48,7 +51,7 @@ class AccountStore:
             return self.key(account) or key
 
     def register(self, account: str, key: str) -> None:
-        """Open the account with this key from now on; `Conflict` where another key was registered for it."""
+        """Set the key of an account. Raise `Conflict` if the account already has another one."""
         check_account_name(account)
         check_key(key)
         with self._database.transaction() as database:
@@ -56,22 +59,17 @@ class AccountStore:
             known = self.key(account) or ""
         if not hmac.compare_digest(known.encode(), key.encode()):
             raise Conflict(
-                f"Storage account {account!r} was registered with another key before. The local service takes the "
-                "first key of an account for its key: use that one, or another account name."
+                f"Storage account {account!r} is already registered with a different key. The local service keeps "
+                "the first key of an account: use that key, or another account name."
             )
 
     def forget_key(self, account: str) -> None:
-        """Let the next registration define the account's key."""
+        """Forget the account's key; the next registration sets a new one."""
         self._database.execute("DELETE FROM storage_accounts WHERE account = ?", (account,))
 
 
-# As in addresses that real runs gave: valid from ten minutes ago, for eight hours.
-EARLIER = timedelta(minutes=10)
-LIFETIME = timedelta(hours=8)
-
-
 class Signatures:
-    """Mints service SAS addresses with the accounts' keys."""
+    """Blob addresses signed with the accounts' keys (service SAS)."""
 
     def __init__(self, accounts: AccountStore, addresses: Addresses, clock: Clock) -> None:
         self._accounts, self._addresses, self._clock = accounts, addresses, clock
@@ -85,7 +83,7 @@ class Signatures:
         permissions: str = "r",
         lifetime: timedelta = LIFETIME,
     ) -> str:
-        """The blob's address; with `permissions` "r" it can be read, with "rcw" also written, until it expires."""
+        """The blob's address. Until it expires, "r" in `permissions` lets its holder read the blob, "cw" write it."""
         now = self._clock.now()
         access = SharedAccess(
             account=account,

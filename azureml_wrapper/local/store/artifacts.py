@@ -1,4 +1,4 @@
-"""Artifacts as blobs of the workspace's account: what a job leaves behind and what the SDK uploads lie together."""
+"""Artifacts as blobs of the workspace's account: outputs of jobs and uploads of the SDK side by side."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PAGE_SIZE = 1000
 
 
 class ArtifactStore:
-    """Files by place and path. A file exists from its first byte on; there are no records beside the blobs."""
+    """Files by place and path. The blobs are all there is: a file has no record in the database."""
 
     def __init__(self, blobs: BlobStore, signatures: Signatures) -> None:
         self._blobs, self._signatures = blobs, signatures
 
     def page(self, workspace: Workspace, place: Place, prefix: str = "", after: str = "") -> Page[Artifact]:
-        """Files below a folder `prefix` (or the file of that name) in alphabetical order, behind the path `after`."""
+        """Files in the folder `prefix` (or the file of that name) in alphabetical order, starting behind `after`."""
         account = workspace.storage_account
         if not self._blobs.has_container(account, CONTAINER):
             return Page([])
@@ -37,7 +37,7 @@ class ArtifactStore:
         return Page([itself, *items] if itself else items, more)
 
     def paths(self, workspace: Workspace, place: Place, folder: str) -> Iterator[str]:
-        """The path of every file below a folder."""
+        """The path of every file in a folder and its subfolders."""
         if self._blobs.has_container(workspace.storage_account, CONTAINER):
             start = f"{place.root}{folder}/"
             for name in self._blobs.names(workspace.storage_account, CONTAINER, start):
@@ -58,14 +58,14 @@ class ArtifactStore:
         return self._blobs.path(workspace.storage_account, CONTAINER, artifact.artifact_id)
 
     def check_free(self, workspace: Workspace, place: Place, path: str) -> None:
-        """Raise `Conflict`, in Azure's words, where there is a file of this path: artifacts are never replaced."""
+        """Raise `Conflict`, in Azure's words, if the file exists: artifacts are never replaced."""
         self._blobs.ensure_container(workspace.storage_account, CONTAINER)
         self._blobs.path(workspace.storage_account, CONTAINER, place.name(path))
         if self.find(workspace, place, path):
             raise Conflict(f"Resource Conflict: ArtifactId {place.name(path)} already exists.")
 
     def write(self, workspace: Workspace, place: Place, path: str, source: Path, *, append: bool = False) -> Artifact:
-        """Make `source` the content of a new file, or add its bytes to the end of one."""
+        """Move `source` to a new file, or append its bytes to an existing one."""
         account, name = workspace.storage_account, place.name(path)
         if append:
             self._blobs.ensure_container(account, CONTAINER)
@@ -78,7 +78,7 @@ class ArtifactStore:
             raise NotFound(f"ArtifactId {place.name(path)} was not found.")
 
     def url(self, workspace: Workspace, place: Place, path: str, *, permissions: str = "r") -> str:
-        """An address at which the file can be read for some hours, or with "rcw" also written."""
+        """The file's address for some hours: to read it, or with "rcw" also to write it."""
         return self._signatures.url(workspace.storage_account, CONTAINER, place.name(path), permissions=permissions)
 
 

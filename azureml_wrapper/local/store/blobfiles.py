@@ -1,4 +1,4 @@
-"""What a file says about the blob that it holds."""
+"""The two sources of a blob's properties: its file, and the notes of what clients said about it."""
 
 from __future__ import annotations
 
@@ -16,52 +16,6 @@ from azureml_wrapper.local.domain.clock import stored_time
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
-
-def blob_of(name: str, status: os.stat_result) -> Blob:
-    return Blob(name=name, created=file_time(status.st_mtime_ns), **own_properties(status))
-
-
-def own_properties(status: os.stat_result) -> dict[str, Any]:
-    """What a blob has from its file."""
-    return {"size": status.st_size, "etag": file_etag(status), "modified": file_time(status.st_mtime_ns)}
-
-
-def file_etag(status: os.stat_result) -> str:
-    """Differs after every change of the file, and stays when the file is renamed."""
-    seed = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}".encode()
-    return "0x" + hashlib.blake2b(seed, digest_size=8).hexdigest().upper()
-
-
-def folder_etag(folder: Path) -> str:
-    """A folder's times change with every file in it: only its place counts."""
-    return f"0x{folder.stat().st_ino:016X}"
-
-
-def file_time(nanoseconds: int) -> datetime:
-    return _instant(nanoseconds // 1_000_000_000)
-
-
-@lru_cache(4096)
-def _instant(seconds: int) -> datetime:
-    """Files that came together have the same second: a page of a listing asks for thousands."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file's bytes; blocks are shared until one side is written to, where the file system can (btrfs, XFS)."""
-    if not hasattr(os, "copy_file_range"):
-        shutil.copyfile(source, target)
-        return
-    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
-        left = os.fstat(reader.fileno()).st_size
-        try:
-            while left > 0 and (done := os.copy_file_range(reader.fileno(), writer.fileno(), left)):
-                left -= done
-        except OSError:
-            # Between file systems, or on one that has no such call. A full disk fails again.
-            shutil.copyfile(source, target)
-
-
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS blob_notes (
     account   TEXT NOT NULL,
@@ -73,11 +27,56 @@ CREATE TABLE IF NOT EXISTS blob_notes (
     PRIMARY KEY (account, container, name, etag)
 ) WITHOUT ROWID;
 """
-_ASK_AT_ONCE = 500
+_NAMES_PER_QUERY = 500
+
+
+def blob_of(name: str, status: os.stat_result) -> Blob:
+    return Blob(name=name, created=file_time(status.st_mtime_ns), **own_properties(status))
+
+
+def own_properties(status: os.stat_result) -> dict[str, Any]:
+    """The properties that a blob takes from its file."""
+    return {"size": status.st_size, "etag": file_etag(status), "modified": file_time(status.st_mtime_ns)}
+
+
+def file_etag(status: os.stat_result) -> str:
+    """Changes whenever the file changes; survives a rename."""
+    seed = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}".encode()
+    return "0x" + hashlib.blake2b(seed, digest_size=8).hexdigest().upper()
+
+
+def folder_etag(folder: Path) -> str:
+    """From the inode alone, because a folder's times change with every file in it."""
+    return f"0x{folder.stat().st_ino:016X}"
+
+
+def file_time(nanoseconds: int) -> datetime:
+    return _instant(nanoseconds // 1_000_000_000)
+
+
+@lru_cache(4096)
+def _instant(seconds: int) -> datetime:
+    """Cached, because a page of a listing needs thousands, and files that arrived together share a second."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file. On file systems that can (btrfs, XFS), both share their blocks until one of them is changed."""
+    if not hasattr(os, "copy_file_range"):
+        shutil.copyfile(source, target)
+        return
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        left = os.fstat(reader.fileno()).st_size
+        try:
+            while left > 0 and (done := os.copy_file_range(reader.fileno(), writer.fileno(), left)):
+                left -= done
+        except OSError:
+            # Across file systems, or not supported by this one. If the disk is full, this fails as well.
+            shutil.copyfile(source, target)
 
 
 class BlobNotes:
-    """A note for each blob that has more to say than its file."""
+    """What clients said about blobs: content headers, metadata, blocks. A note holds for one ETag of a blob only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -97,7 +96,7 @@ class BlobNotes:
         )
 
     def forget(self, account: str, container: str, name: str, *, but: str = "") -> None:
-        """Drop the notes of all ETags of the blob except `but`."""
+        """Delete the blob's notes for all ETags except `but`."""
         self._database.execute(
             "DELETE FROM blob_notes WHERE account = ? AND container = ? AND name = ? AND etag <> ?",
             (account, container, name, but),
@@ -107,10 +106,10 @@ class BlobNotes:
         self._database.execute("DELETE FROM blob_notes WHERE account = ? AND container = ?", (account, container))
 
     def fill(self, account: str, container: str, blobs: Sequence[Blob]) -> list[Blob]:
-        """The blobs, each with its note where it has one."""
+        """The blobs, completed by their notes."""
         notes: dict[tuple[str, str], Row] = {}
-        for start in range(0, len(blobs), _ASK_AT_ONCE):
-            rows = self._rows(account, container, [blob.name for blob in blobs[start : start + _ASK_AT_ONCE]])
+        for start in range(0, len(blobs), _NAMES_PER_QUERY):
+            rows = self._rows(account, container, [blob.name for blob in blobs[start : start + _NAMES_PER_QUERY]])
             notes.update({(row["name"], row["etag"]): row for row in rows})
         return [_noted(blob, notes.get((blob.name, blob.etag))) for blob in blobs]
 

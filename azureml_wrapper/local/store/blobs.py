@@ -1,9 +1,9 @@
 """Blobs: files in `<root>/<account>/<container>/<path>`, so that a mounted folder is just a path.
 
 A file that a script writes into such a folder is a blob at once: its ETag and times come from the file itself. What a
-client said about a blob (content type, metadata, blocks) is in the database under the ETag, and so is forgotten when
-somebody else changes the file. Bytes arrive in files beside the accounts and are renamed into place: whoever looks,
-even after a kill -9, sees the old blob or the new one. Only appending writes in place.
+client said about a blob (content type, metadata, blocks) is in the database under the ETag, so it no longer applies
+once the file was changed directly. Bytes arrive in files beside the accounts and are renamed into place: readers see
+either the old blob or the new one, even after a kill -9. Only appending writes in place.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from azureml_wrapper.local.store.containers import ContainerFolder, Entry
 from azureml_wrapper.local.store.database import Database
 
 COPY_CHUNK = 1024 * 1024
-# Not an account's name, so no container can be reached through it.
+# Not a valid account name, so no request can reach it.
 _INCOMING = ".incoming"
 
-# Called with the blob that is there before a write, under the store's lock; raises where a condition does not hold.
+# Called under the store's lock with the blob before a write; raises if a condition of the request does not hold.
 Check = Callable[[Blob | None], None]
 
 
 class BlobStore:
-    """Every container of every account. `account, container, name` say which blob is meant."""
+    """All containers of all accounts. A blob is identified by `account, container, name`."""
 
     def __init__(self, root: Path, database: Database, clock: Clock) -> None:
         self._root, self._clock = root, clock
@@ -50,14 +50,14 @@ class BlobStore:
         self._lock = threading.RLock()
         self._incoming = root / _INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
-        # What an earlier process was still receiving when it ended.
+        # Left behind by an earlier process that ended while receiving.
         for left in self._incoming.iterdir():
             _discard(left)
 
     # Containers ------------------------------------------------------------------------------------------------
 
     def ensure_container(self, account: str, container: str) -> bool:
-        """Make the container where it is missing; whether it was."""
+        """Create the container if it is missing. Returns whether it was."""
         check_account_name(account)
         check_container_name(container)
         path = self._root / account / container
@@ -71,7 +71,7 @@ class BlobStore:
         return (self._root / account / container).is_dir()
 
     def containers(self, account: str) -> list[str]:
-        """The account's containers, in order."""
+        """The account's containers, sorted."""
         check_account_name(account)
         folder = self._root / account
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
@@ -82,12 +82,12 @@ class BlobStore:
         return sorted(path.parent.name for path in self._root.glob(f"[a-z0-9]*/{container}") if path.is_dir())
 
     def container_version(self, account: str, container: str) -> tuple[str, datetime]:
-        """ETag and time of a container's folder; `NotFound` where there is none."""
+        """ETag and time of a container's folder; raise `NotFound` if it is missing."""
         path = self._container(account, container).path
         return folder_etag(path), file_time(path.stat().st_mtime_ns)
 
     def delete_container(self, account: str, container: str) -> None:
-        """Remove the container with all its blobs; `NotFound` where there is none."""
+        """Delete the container with all its blobs; raise `NotFound` if it is missing."""
         path = self._container(account, container).path
         with self._lock:
             gone = self._incoming / uuid.uuid4().hex
@@ -98,21 +98,21 @@ class BlobStore:
     # Paths -----------------------------------------------------------------------------------------------------
 
     def path(self, account: str, container: str, name: str) -> Path:
-        """The file that holds the blob's content, or would hold it; `Invalid` for a name that leaves the container.
+        """The file of the blob's content, whether it exists or not; raise `Invalid` for a name outside the container.
 
-        Do not write to it where a blob may be read at the same time: use `put_file`.
+        Do not write to it while the blob may be read: use `put_file`.
         """
         return self._container(account, container).file(name)
 
     def folder(self, account: str, container: str, prefix: str = "") -> Path:
-        """The folder of the blobs below `prefix`, made where it is missing: what a mounted output or dataset is."""
+        """The folder of the blobs below `prefix`, created if missing. Mounted data are such folders."""
         with self._lock:
             return self._container(account, container).make_folder(prefix.strip("/"))
 
     # Blobs -----------------------------------------------------------------------------------------------------
 
     def stat(self, account: str, container: str, name: str) -> Blob | None:
-        """The blob's properties; None where there is no such blob or container."""
+        """The blob's properties; None if the blob or its container is missing."""
         if not self.has_container(account, container):
             return None
         folder = self._container(account, container)
@@ -125,7 +125,7 @@ class BlobStore:
         return self._notes.fill(account, container, [blob_of(name, status)])[0]
 
     def get(self, account: str, container: str, name: str) -> Blob:
-        """As `stat`, but `NotFound` where there is none."""
+        """Like `stat`, but raise `NotFound` if the blob is missing."""
         found = self.stat(account, container, name)
         if found is None:
             raise NotFound(f"The blob {name!r} does not exist in container {container!r}.", code="BlobNotFound")
@@ -146,9 +146,9 @@ class BlobStore:
         blocks: tuple[tuple[str, int], ...] = (),
         check: Check | None = None,
     ) -> Blob:
-        """Make `source` the blob's content: the file is moved, and is gone afterwards.
+        """Move the file `source` to the blob, replacing its content.
 
-        `headers` are the content headers to keep (lower case); `content_type` is one of them. `check` may refuse.
+        `headers` are the content headers to store, in lowercase; `content_type` is one of them. `check` may raise.
         """
         kept = {**(headers or {}), **({"content-type": content_type} if content_type else {})}
         folder = self._container(account, container)
@@ -163,7 +163,7 @@ class BlobStore:
             if check:
                 check(before)
             target = folder.make_room(name)
-            # Known before the rename and found by ETag: a kill between the two leaves the old blob whole.
+            # Noted before the rename, under the new ETag: a kill in between leaves the old blob intact.
             self._notes.add(account, container, blob)
             source.replace(target)
             self._notes.forget(account, container, name, but=blob.etag)
@@ -179,7 +179,7 @@ class BlobStore:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Blob:
-        """As `put_file`, with bytes that are in memory already."""
+        """Like `put_file`, with bytes in memory."""
         with self.receive() as temporary:
             temporary.write_bytes(data)
             return self.put_file(account, container, name, temporary, content_type=content_type, metadata=metadata)
@@ -193,7 +193,7 @@ class BlobStore:
         metadata: Mapping[str, str] | None = None,
         check: Check | None = None,
     ) -> Blob:
-        """Make a second blob `to` (account, container, name) with a blob's properties and its content, `source`."""
+        """Copy a blob, whose content is the file `source`, to the blob `to`: (account, container, name)."""
         with self.receive() as temporary:
             shutil.copyfile(source, temporary)
             return self.put_file(
@@ -203,7 +203,7 @@ class BlobStore:
     def append(
         self, account: str, container: str, name: str, data: bytes | Path, *, check: Check | None = None
     ) -> Blob:
-        """Add bytes, or a file's content, to the end of a blob; one that is missing is made (an append blob)."""
+        """Append bytes, or a file's content, to a blob. A missing blob is created as an append blob."""
         with self._lock:
             before = self.stat(account, container, name)
             if check:
@@ -247,7 +247,7 @@ class BlobStore:
         return changed
 
     def make_marked_folder(self, account: str, container: str, name: str, metadata: Mapping[str, str]) -> Blob:
-        """What putting an empty blob with `hdi_isfolder` means: a folder, which is stat-able under its name."""
+        """Create a folder that `stat` finds: what an empty blob with the metadata `hdi_isfolder` stands for."""
         with self._lock:
             folder = self._container(account, container)
             folder.remove(name)
@@ -258,7 +258,7 @@ class BlobStore:
         return blob
 
     def delete(self, account: str, container: str, name: str, *, check: Check | None = None) -> bool:
-        """Remove a blob; whether there was one."""
+        """Delete a blob. Returns whether it existed."""
         with self._lock:
             before = self.stat(account, container, name)
             if check:
@@ -271,7 +271,7 @@ class BlobStore:
     # Listings --------------------------------------------------------------------------------------------------
 
     def names(self, account: str, container: str, prefix: str = "") -> Iterator[str]:
-        """The names of all blobs that begin with `prefix`, in order, read as they are asked for."""
+        """The names of all blobs that start with `prefix`, sorted, read lazily."""
         return (name for name, _ in self._container(account, container).walk(prefix))
 
     def page(
@@ -284,9 +284,9 @@ class BlobStore:
         marker: str = "",
         limit: int = 5000,
     ) -> list[Blob | Prefix]:
-        """Up to `limit` blobs (and with a delimiter: prefixes) after the name `marker`, in Azure's order.
+        """Up to `limit` blobs (with a delimiter: also prefixes) after the name `marker`, in Azure's order.
 
-        The marker for the next page is the last item's name.
+        The name of the last item is the marker of the next page.
         """
         folder = self._container(account, container)
         entries = folder.walk(prefix, marker)
@@ -301,7 +301,7 @@ class BlobStore:
         return [noted[item.name] if isinstance(item, Blob) else item for item in items]
 
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Without the folders that hold no blob and are not marked as folders: Azure does not know them."""
+        """Leave out folders that hold no blob and are not marked as folders: Azure has no such thing."""
         folder = self._container(account, container)
         for name, entry in entries:
             if entry or folder.has_blobs(name) or self._folder_mark(account, container, name[:-1]):
@@ -311,7 +311,7 @@ class BlobStore:
 
     @contextmanager
     def receive(self) -> Iterator[Path]:
-        """A free path for bytes on their way in, on the blobs' file system; removed unless it was moved away."""
+        """A temporary path on the blobs' file system for incoming bytes; deleted at the end unless it was moved."""
         path = self._incoming / uuid.uuid4().hex
         try:
             yield path
@@ -324,7 +324,7 @@ class BlobStore:
         return ContainerFolder(self._root / account / container)
 
     def _folder_mark(self, account: str, container: str, name: str) -> Blob | None:
-        """The blob that marks a folder as one, where a client put it."""
+        """The blob that marks a folder as one, if a client put it."""
         path = self._container(account, container).folder(name)
         if not path.is_dir():
             return None
@@ -333,7 +333,7 @@ class BlobStore:
         return noted if FOLDER_MARK in noted.metadata else None
 
     def _adopt(self, source: Path) -> Path:
-        """The source itself, or its copy where it lies on another file system and cannot be renamed into place."""
+        """The source, or a copy if it is on another file system and cannot be renamed into place."""
         if source.stat().st_dev == self._root.stat().st_dev:
             return source
         inside = self._incoming / uuid.uuid4().hex
@@ -355,12 +355,12 @@ def _item(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
         return Prefix(name=name)
     try:
         return blob_of(name, entry.stat())
-    except FileNotFoundError:  # removed since the folder was read
+    except FileNotFoundError:  # deleted since the folder was read
         return None
 
 
 def _grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) -> Iterator[Entry]:
-    """Entries, those that share what comes up to the delimiter drawn together into one."""
+    """Entries; those with the same part up to the delimiter become one."""
 
     def group(item: Entry) -> str:
         end = item[0].find(delimiter, len(prefix))

@@ -1,4 +1,4 @@
-"""Blocks on their way to become a blob: staged one by one, then joined."""
+"""Blocks, which are staged one by one and then committed to a blob."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from azureml_wrapper.local.store.blobs import COPY_CHUNK, BlobStore, Check
 # Azure's limits (Microsoft Learn, "Put Block", "Put Block List").
 ID_LIMIT = 64  # bytes
 COUNT_LIMIT = 50_000
-# Blocks that nobody commits are dropped after a week, as in Azure.
+# Uncommitted blocks are deleted after a week, as in Azure.
 KEPT_SECONDS = 7 * 24 * 3600
 _STAGED = ".blocks"
 
 
 class BlockStore:
-    """Staged blocks of blobs; they are no blobs before `commit`."""
+    """Staged blocks of blobs. Nothing of them can be read before `commit`."""
 
     def __init__(self, root: Path, blobs: BlobStore, clock: Clock) -> None:
         self._root, self._blobs = root / _STAGED, blobs
@@ -36,14 +36,14 @@ class BlockStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def stage(self, account: str, container: str, name: str, block: str, *, source: Path) -> None:
-        """Keep a block, in the place of one with the same id; the file is moved. `block` is base64."""
+        """Stage a block, replacing one with the same id; the file is moved. `block` is the id in base64."""
         check_blob_name(name)
         file = self._folder(account, container, name) / _file_name(block)
         file.parent.mkdir(exist_ok=True)
         other = next(file.parent.iterdir(), file)
         if len(other.name) != len(file.name):
             raise Invalid(
-                "The ids of a blob's blocks must be of one length; blocks with ids of another length are waiting.",
+                "All block ids of a blob must have the same length; staged blocks have ids of another length.",
                 code="InvalidBlobOrBlock",
             )
         with self._blobs.receive() as waiting:
@@ -51,7 +51,7 @@ class BlockStore:
             waiting.replace(file)
 
     def staged(self, account: str, container: str, name: str) -> list[tuple[str, int]]:
-        """(id, size) of every block that waits."""
+        """(id, size) of every staged block."""
         folder = self._folder(account, container, name)
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         return [(base64.b64encode(bytes.fromhex(file.name)).decode(), file.stat().st_size) for file in files]
@@ -68,9 +68,11 @@ class BlockStore:
         md5: str | None = None,
         check: Check | None = None,
     ) -> Blob:
-        """Join blocks to a blob. A pick is (`Committed`, `Uncommitted` or `Latest`, block id)."""
+        """Join blocks to a blob. A pick is a pair: `Committed`, `Uncommitted` or `Latest`, and a block id."""
         if len(picks) > COUNT_LIMIT:
-            raise Invalid(f"{len(picks)} blocks; a blob has at most {COUNT_LIMIT}.", code="BlockListTooLong")
+            raise Invalid(
+                f"The block list has {len(picks)} blocks; a blob has at most {COUNT_LIMIT}.", code="BlockListTooLong"
+            )
         with self._blobs.receive() as whole:
             with whole.open("wb") as target:
                 sizes = self._join(account, container, name, picks, target=target)
@@ -89,7 +91,7 @@ class BlockStore:
         return blob
 
     def drop(self, account: str, container: str, name: str) -> None:
-        """Forget what is staged for a blob."""
+        """Delete a blob's staged blocks."""
         shutil.rmtree(self._folder(account, container, name), ignore_errors=True)
 
     def _join(
@@ -106,9 +108,7 @@ class BlockStore:
             elif which != "Uncommitted" and block in offsets:
                 source, (start, size) = self._blobs.path(account, container, name), offsets[block]
             else:
-                raise Invalid(
-                    f"The block list names the block {block!r}, which is not there.", code="InvalidBlockList"
-                )
+                raise Invalid(f"The block list names the unknown block {block!r}.", code="InvalidBlockList")
             _copy(source, start, size, target)
             sizes.append(size)
         return sizes
@@ -135,7 +135,7 @@ def _copy(source: Path, start: int, size: int, target: BinaryIO) -> None:
 
 
 def _copy_within_system(file: BinaryIO, start: int, size: int, target: BinaryIO) -> tuple[int, int]:
-    """Let the system copy as much as it can, without the bytes passing through here; what is left."""
+    """Let the kernel copy as much as it can. Returns the number of bytes that are left."""
     if not hasattr(os, "copy_file_range"):
         return start, size
     target.flush()
@@ -155,6 +155,7 @@ def _file_name(block: str) -> str:
         decoded = b""
     if not 0 < len(decoded) <= ID_LIMIT:
         raise Invalid(
-            f"Block id {block[:100]!r} is not base64 of 1 to {ID_LIMIT} bytes.", code="InvalidQueryParameterValue"
+            f"Invalid block id {block[:100]!r}: expected base64 of 1 to {ID_LIMIT} bytes.",
+            code="InvalidQueryParameterValue",
         )
     return decoded.hex()

@@ -13,7 +13,7 @@ from azureml_wrapper.local.store.documents import Document, Documents
 
 
 class ComputeStore:
-    """Computes by name, upper and lower case alike."""
+    """Computes by name, ignoring case."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._documents = Documents(database, clock, "compute")
@@ -24,18 +24,18 @@ class ComputeStore:
         return _compute(document) if document else None
 
     def get(self, workspace: str, name: str) -> Compute:
-        """`NotFound`, in the words of Azure's execution service, where there is none."""
+        """Like `find`, but raise `NotFound`, in the words of Azure's execution service, if there is none."""
         found = self.find(workspace, name)
         if found is None:
             raise NotFound(f"Unknown compute target '{name}'.")
         return found
 
-    def everything(self, workspace: str) -> list[Compute]:
+    def all(self, workspace: str) -> list[Compute]:
         """Every compute, oldest first."""
         return [_compute(document) for document in self._documents.latest(workspace)]
 
     def put(self, workspace: str, compute: Compute) -> bool:
-        """Make a compute, or change one; whether it is new. `Invalid` for what Azure would not make or change."""
+        """Create or change a compute. Returns whether it is new; raise `Invalid` for what Azure refuses."""
         check_compute(compute)
         before = self.find(workspace, compute.name)
         if before:
@@ -54,8 +54,8 @@ def _check_change(before: Compute, after: Compute) -> None:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             raise Invalid(
-                f"Compute {before.name} exists with {name} {old!s}; it cannot be changed to {new!s}. "
-                "Only the scale settings, tags and identity of a cluster can. Delete it first, or use another name."
+                f"Compute {before.name} exists with {name} {old!s}, which cannot be changed to {new!s}. "
+                "Only scale settings, tags and identity can be changed. Delete it first, or use another name."
             )
 
 

@@ -1,4 +1,4 @@
-"""A container as a folder: blob names become paths, and paths blob names, in Azure's order."""
+"""A container as a folder: between blob names and paths, and listings in Azure's order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
 
-# A name and its file; None for a folder (the name then ends with "/").
+# A name and its file; None for a folder, whose name ends with "/".
 Entry = tuple[str, "os.DirEntry[str] | None"]
 
 
 class ContainerFolder:
     """The folder of one container.
 
-    "a" and "a/b" can both be blobs: where `a` is a folder, the blob's content lies beside it in `a.__blob__`.
+    "a" and "a/b" can both be blobs. If `a` is a folder, the content of the blob "a" is beside it in `a.__blob__`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class ContainerFolder:
         self._real = os.path.realpath(path)
 
     def file(self, name: str) -> Path:
-        """Where the blob's content is, or would be; `InvalidName` for names that leave the container."""
+        """The file of the blob's content, existing or not; raise `InvalidName` for names outside the container."""
         check_blob_name(name)
         path = self.path / name
         self._check_inside(path)
@@ -40,7 +40,7 @@ class ContainerFolder:
         return beside
 
     def folder(self, prefix: str) -> Path:
-        """The folder of all blobs whose name begins with `prefix` + "/"; not made."""
+        """The folder of all blobs whose name starts with `prefix` + "/"; it may be missing."""
         prefix = prefix.strip("/")
         if not prefix:
             return self.path
@@ -50,7 +50,7 @@ class ContainerFolder:
         return path
 
     def make_folder(self, prefix: str) -> Path:
-        """As `folder`, and make it; blobs that stand in the way of a folder move beside it."""
+        """Like `folder`, and create it. A blob in the way of a folder is moved beside it."""
         path = self.folder(prefix)
         for step in reversed((path, *path.parents[: len(path.parts) - len(self.path.parts) - 1])):
             if os.path.lexists(step) and not step.is_dir():
@@ -59,38 +59,38 @@ class ContainerFolder:
         return path
 
     def make_room(self, name: str) -> Path:
-        """The file to write the blob to, with its folder made."""
+        """The file to write the blob to; its folder is created."""
         parent, _, _ = name.rpartition("/")
         check_blob_name(name)
         self.make_folder(parent)
-        # A folder that lost all its blobs is none any more.
+        # A folder without blobs does not exist in Azure.
         with suppress(OSError):
             (self.path / name).rmdir()
         return self.file(name)
 
     def remove(self, name: str) -> None:
-        """Remove the blob's content. Folders stay: a running script may write to them."""
+        """Delete the blob's content. Folders stay, because a running script may write to them."""
         path = self.file(name)
         path.unlink(missing_ok=True)
         path.with_name(path.name.removesuffix(CONTENT_SUFFIX) + CONTENT_SUFFIX).unlink(missing_ok=True)
 
     def walk(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
-        """Every blob whose name begins with `prefix` and comes after `after`, in order of names.
+        """Every blob whose name starts with `prefix` and comes after `after`, sorted by name.
 
-        Folders are read one at a time, when the walk comes to them; those before `after` are not read at all.
+        A folder is read when the walk reaches it; folders before `after` are not read at all.
         """
         base, start = _split(prefix)
         return self._walk(base, start, after)
 
     def level(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
-        """One level of names, as a listing with the delimiter "/" shows them; folders may be empty."""
+        """One level of names, as a listing with the delimiter "/" shows it; folders may be empty."""
         base, start = _split(prefix)
         for key, entry in self._entries(base, after):
             if key.startswith(start) and base + key > after:
                 yield base + key, None if key.endswith("/") else entry
 
     def has_blobs(self, folder: str) -> bool:
-        """Whether there is any blob below `folder`, which ends with "/"."""
+        """Whether `folder`, which ends with "/", contains a blob."""
         return next(self._walk(folder, "", ""), None) is not None
 
     def _walk(self, base: str, start: str, after: str) -> Iterator[Entry]:
@@ -107,9 +107,9 @@ class ContainerFolder:
                 yield from self._walk(name, "", "")
 
     def _entries(self, base: str, after: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """A folder's names in Azure's order: a folder sorts as "name/", so that "a-b" comes before "a/b".
+        """A folder's names in Azure's order: a folder sorts as "name/", so "a-b" comes before "a/b".
 
-        Most names that come before `after` are left out unseen: each page reads its folder anew.
+        Most names before `after` are skipped early, because every page reads its folder again.
         """
         found: dict[str, os.DirEntry[str]] = {}
         marker = after.removeprefix(base) if after.startswith(base) else ""
@@ -143,7 +143,7 @@ class ContainerFolder:
     def _check_inside(self, path: Path) -> None:
         if not self._is_inside(path):
             inside = path.relative_to(self.path)
-            raise InvalidName(f"{inside} is a link that leads out of its container.")
+            raise InvalidName(f"{inside} is a symbolic link that leads outside its container.")
 
 
 def _split(prefix: str) -> tuple[str, str]:
@@ -155,7 +155,7 @@ def _mode(path: Path) -> int | None:
     try:
         return path.lstat().st_mode
     except OSError as error:
-        # A name of 255 bytes has no room for the suffix, and so nothing beside it.
+        # A name of 255 bytes leaves no room for the suffix, so nothing can be beside it.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise
         return None

@@ -36,13 +36,13 @@ class Database:
         migrate(self._connection, str(path))
 
     def ensure(self, schema: str) -> None:
-        """Create a store's tables where they are missing; called by each store when it is made."""
+        """Create a store's missing tables. Each store calls this in its constructor."""
         with self._lock:
             self._connection.executescript(schema)
 
     @contextmanager
     def transaction(self) -> Iterator[Database]:
-        """All or nothing; nested calls join the outer one."""
+        """A transaction; nested calls join the outer one."""
         with self._lock:
             if self._connection.in_transaction:
                 yield self
@@ -56,7 +56,7 @@ class Database:
             self._run("COMMIT")
 
     def execute(self, sql: str, values: Values = ()) -> int:
-        """Run one statement; the number of rows it changed."""
+        """Run one statement. Returns the number of changed rows."""
         with self._lock:
             return self._run(sql, values).rowcount
 
@@ -77,7 +77,7 @@ class Database:
             return self._run(sql, values).fetchall()
 
     def forget(self, workspace_id: str) -> None:
-        """Delete the rows of a workspace: those of every table with a column `workspace`. That name is the rule."""
+        """Delete a workspace's rows from every table that has a column named `workspace`."""
         with self.transaction():
             self._run("PRAGMA defer_foreign_keys=ON")
             tables = self.all(
@@ -99,7 +99,9 @@ class Database:
                 raise
             if self._connection.in_transaction and sql == "COMMIT":
                 self._connection.execute("ROLLBACK")
-            raise OutOfSpace("The disk of the local service's home folder is full; nothing was changed.") from error
+            raise OutOfSpace(
+                "Cannot write to the local service's home folder: no space left on the disk. Nothing was changed."
+            ) from error
 
 
 def dump(value: Any) -> str:

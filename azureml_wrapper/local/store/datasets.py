@@ -72,7 +72,7 @@ class DatasetStore:
         *,
         fresh: bool = False,
     ) -> SavedDataset:
-        """The saved dataset of this content: the one that exists, or a new one. `fresh`: always a new one."""
+        """The saved dataset with this content: an existing one, or a new one. With `fresh`, always a new one."""
         check_dataflow(definition)
         content = fingerprint(kind, definition, properties or {})
         with self._database.transaction():
@@ -80,19 +80,19 @@ class DatasetStore:
             return found or self._add_saved(workspace, kind, definition, properties or {}, content=content)
 
     def save_folder(self, workspace: str, datastore: str, path: str) -> SavedDataset:
-        """A File dataset of a folder of a datastore: what Azure makes of each output of a step."""
+        """A File dataset of a datastore's folder, as Azure creates one for each output of a step."""
         scope = self._workspaces.by_id(workspace)
         return self.save(workspace, DatasetKind.FILE, folder_definition(scope, datastore, path))
 
     def saved(self, workspace: str, saved_id: str) -> SavedDataset:
-        """The saved dataset with this id, or `NotFound`."""
+        """The saved dataset with this id; raise `NotFound` if there is none."""
         found = self._find_saved("saved_id = ?", workspace, saved_id)
         if found is None:
             raise NotFound(f"Could not find a dataset with id {saved_id}.")
         return found
 
     def sources(self, saved: SavedDataset) -> list[Source]:
-        """Where a dataset's data lies."""
+        """The locations of a dataset's data."""
         return saved.sources
 
     def register(
@@ -105,11 +105,12 @@ class DatasetStore:
         tags: dict[str, str] | None = None,
         new_version: bool = True,
     ) -> DatasetVersion:
-        """Give a saved dataset a name and the next version of it.
+        """Register a saved dataset as the next version of a name.
 
-        `Conflict` where the name is taken and `new_version` is False; `Invalid` where this very dataset has been
-        registered already, in the words that the SDK reads the name and version from
-        (azureml/data/abstract_dataset.py, _register).
+        Raises:
+            Conflict: The name exists and `new_version` is False.
+            Invalid: This dataset is registered already. The SDK reads its name and version from the message
+                (azureml/data/abstract_dataset.py, _register).
         """
         check_dataset_name(name)
         with self._database.transaction():
@@ -132,12 +133,12 @@ class DatasetStore:
         return added
 
     def find(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion | None:
-        """The given version of a name, or the latest; None where there is none."""
+        """The given version of a name, or the latest; None if there is none."""
         condition = " AND v.name = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
         return self._one(condition, workspace, name, version, version)
 
     def by_name(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion:
-        """As `find`, but `NotFound` where there is none."""
+        """Like `find`, but raise `NotFound` if there is none."""
         found = self.find(workspace, name, version)
         if found is None:
             which = f"name {name!r}" if version is None else f"name {name!r} and version {version}"
@@ -145,7 +146,7 @@ class DatasetStore:
         return found
 
     def by_dataset_id(self, workspace: str, dataset_id: str, version: int | None = None) -> DatasetVersion:
-        """The given version of a registration, or the latest; `NotFound` where there is none."""
+        """The given version of a registration, or the latest; raise `NotFound` if there is none."""
         condition = " AND v.dataset_id = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
         found = self._one(condition, workspace, dataset_id, version, version)
         if found is None:
@@ -153,7 +154,7 @@ class DatasetStore:
         return found
 
     def by_saved_id(self, workspace: str, saved_id: str) -> DatasetVersion | None:
-        """The name and version under which a saved dataset is registered, if it is."""
+        """The name and version of a saved dataset; None if it is not registered."""
         return self._one(" AND v.saved_id = ?", workspace, saved_id)
 
     def latest(self, workspace: str) -> list[DatasetVersion]:
@@ -186,7 +187,7 @@ class DatasetStore:
         return changed
 
     def unregister(self, workspace: str, name: str) -> None:
-        """Forget every version of a name; what was saved stays, because runs may refer to it."""
+        """Unregister every version of a name. The saved datasets stay, because runs may refer to them."""
         changed = self._database.execute(
             "DELETE FROM dataset_versions WHERE workspace = ? AND name = ?", (workspace, name)
         )

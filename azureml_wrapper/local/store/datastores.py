@@ -23,7 +23,7 @@ _DEFAULT_NAME_KIND = "default datastore"
 
 
 class DatastoreStore:
-    """Datastores by workspace and name. A workspace's own are made when it is first asked for any."""
+    """Datastores by workspace and name. The built-in ones are created when a workspace is first used."""
 
     def __init__(
         self,
@@ -40,39 +40,39 @@ class DatastoreStore:
         self._defaults = Documents(database, clock, _DEFAULT_NAME_KIND)
 
     def find(self, workspace_id: str, name: str) -> Datastore | None:
-        """By name, upper and lower case alike, as the SDK asks."""
+        """By name, ignoring case, as the SDK expects."""
         self._ensure_own(workspace_id)
         found = self._records.find(workspace_id, name.lower())
         return _datastore(found) if found else None
 
     def get(self, workspace_id: str, name: str) -> Datastore:
-        """As `find`, but `NotFound` where there is none."""
+        """Like `find`, but raise `NotFound` if there is none."""
         found = self.find(workspace_id, name)
         if found is None:
             raise NotFound(f"Could not find datastore: {name}.")
         return found
 
     def default(self, workspace_id: str) -> Datastore:
-        """The default datastore: workspaceblobstore until another one is chosen."""
+        """The default datastore: workspaceblobstore unless another one was set."""
         chosen = self._defaults.find(workspace_id, "name")
         return self.get(workspace_id, chosen.body["name"] if chosen else DEFAULT)
 
     def set_default(self, workspace_id: str, name: str) -> None:
         self._defaults.put(workspace_id, "name", {"name": self.get(workspace_id, name).name})
 
-    def everything(self, workspace_id: str) -> list[Datastore]:
-        """Every datastore in Azure's order: the users', newest first, before the workspace's own."""
+    def all(self, workspace_id: str) -> list[Datastore]:
+        """Every datastore in Azure's order: those of users, newest first, then the built-in ones."""
         self._ensure_own(workspace_id)
         return [_datastore(document) for document in reversed(self._records.latest(workspace_id))]
 
     def add(self, workspace_id: str, datastore: Datastore, *, key: str | None = None) -> Datastore:
-        """Register a datastore; its account and container become a folder of the store."""
+        """Register a datastore. Its account and container become a folder of the blob store."""
         if self.find(workspace_id, datastore.name):
             raise Invalid(f"{CONFLICT}: {datastore.name}.")
         return self.put(workspace_id, datastore, key=key)
 
     def put(self, workspace_id: str, datastore: Datastore, *, key: str | None = None) -> Datastore:
-        """As `add`, in the place of an earlier one. `key` is needed only where the datastore names an account key."""
+        """Like `add`, replacing an earlier one. `key` is required only for a datastore that uses an account key."""
         check_datastore_name(datastore.name)
         self._ensure_own(workspace_id)
         check_container_name(datastore.container)
@@ -88,14 +88,14 @@ class DatastoreStore:
         return datastore
 
     def delete(self, workspace_id: str, name: str) -> None:
-        """Forget a datastore; its data stays. `NotFound` where there is none, `Invalid` for the default one."""
+        """Unregister a datastore; its data stays. Raise `NotFound` if missing, `Invalid` if it is the default."""
         datastore = self.get(workspace_id, name)
         if datastore.name == self.default(workspace_id).name:
             raise Invalid(f"Datastore {name} is the workspace's default datastore and cannot be unregistered.")
         self._records.delete(workspace_id, datastore.name)
 
     def tokens(self, container: str) -> list[tuple[str, str]]:
-        """(account, SAS token) of every datastore that users registered with one for a container of this name."""
+        """(account, SAS token) of every datastore with a token for a container of this name."""
         rows = self._database.all(
             "SELECT json_extract(body, '$.account') AS account, json_extract(body, '$.sas') AS token FROM documents"
             " WHERE kind = 'datastore' AND json_extract(body, '$.container') = ? AND token IS NOT NULL",
@@ -104,7 +104,7 @@ class DatastoreStore:
         return [(row["account"], row["token"].lstrip("?")) for row in rows]
 
     def _others_use(self, account: str, workspace_id: str, name: str) -> bool:
-        """Whether an account's key stays: another datastore has it, or it is a workspace's own account."""
+        """Whether to keep an account's key: another datastore uses it, or it is a workspace's own account."""
         return bool(
             self._database.one(
                 "SELECT 1 FROM documents WHERE kind = 'datastore' AND json_extract(body, '$.account') = ?"
@@ -114,7 +114,7 @@ class DatastoreStore:
         )
 
     def _ensure_own(self, workspace_id: str) -> None:
-        """The four datastores that every workspace has; written oldest first, because lists are newest first."""
+        """The four datastores of every workspace, oldest first, because lists are newest first."""
         if self._records.find(workspace_id, DEFAULT):
             return
         own = own_datastores(self._workspaces.by_id(workspace_id))
@@ -128,7 +128,7 @@ class DatastoreStore:
 
 
 def own_datastores(workspace: Workspace) -> list[Datastore]:
-    """What Azure makes with a workspace; its last one is seen first in a list."""
+    """What Azure creates with a workspace; lists show the last one first."""
     blob = Datastore(
         name=DEFAULT, account=workspace.storage_account, container=f"azureml-blobstore-{workspace.workspace_id}"
     )

@@ -1,6 +1,6 @@
-"""Records that have a name and a body and little else: environments, computes, modules, published pipelines …
+"""Records with a name, a body and little else: computes, modules, published pipelines …
 
-A document is found by kind, key and version. `alias` is a second, optional way to find it (a module's hash).
+A document is identified by kind, key and version. `alias` is an optional second key (a module's hash).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Documents:
         version: int = 1,
         alias: str | None = None,
     ) -> Document:
-        """Store a new document; `Conflict` where key and version are taken."""
+        """Store a new document; raise `Conflict` if key and version exist."""
         now = offset_time(self._clock.now()) or ""
         with self._database.transaction() as database:
             if self.find(workspace, key, version=version):
-                raise Conflict(f"The {self._kind} {key!r}, version {version}, exists already.")
+                raise Conflict(f"The {self._kind} {key!r}, version {version}, already exists.")
             database.execute(
                 "INSERT INTO documents (workspace, kind, key, version, alias, created, modified, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -70,13 +70,13 @@ class Documents:
         return Document(key=key, version=version, body=body, created=now, modified=now, alias=alias)
 
     def add_version(self, workspace: str, key: str, body: dict[str, Any]) -> Document:
-        """Store the next version of a key, beginning with 1."""
+        """Store the next version of a key, starting with 1."""
         with self._database.transaction():
             latest = self.find(workspace, key)
             return self.add(workspace, key, body, version=latest.version + 1 if latest else 1)
 
     def put(self, workspace: str, key: str, body: dict[str, Any], *, version: int = 1) -> Document:
-        """Store a document, in the place of an earlier one."""
+        """Store a document, replacing an earlier one."""
         with self._database.transaction() as database:
             found = self.find(workspace, key, version=version)
             if found is None:
@@ -90,7 +90,7 @@ class Documents:
         return Document(key=key, version=version, body=body, created=found.created, modified=now, alias=found.alias)
 
     def find(self, workspace: str, key: str, *, version: int | None = None) -> Document | None:
-        """The given version, or the latest; None where there is none."""
+        """The given version, or the latest; None if there is none."""
         row = self._database.one(
             "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND key = ?"
             " AND (? IS NULL OR version = ?) ORDER BY version DESC LIMIT 1",
@@ -99,7 +99,7 @@ class Documents:
         return _document(row) if row else None
 
     def get(self, workspace: str, key: str, *, version: int | None = None) -> Document:
-        """As `find`, but `NotFound` where there is none."""
+        """Like `find`, but raise `NotFound` if there is none."""
         found = self.find(workspace, key, version=version)
         if found is None:
             raise NotFound(f"Could not find {self._kind} with name or id {key!r}.")
@@ -130,7 +130,7 @@ class Documents:
         return [_document(row) for row in rows]
 
     def delete(self, workspace: str, key: str) -> bool:
-        """Remove every version of a key; whether there was one."""
+        """Delete every version of a key. Returns whether there was one."""
         changed = self._database.execute(
             "DELETE FROM documents WHERE workspace = ? AND kind = ? AND key = ?", (workspace, self._kind, key)
         )

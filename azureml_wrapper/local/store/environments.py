@@ -31,7 +31,7 @@ LATEST = "latest"
 
 
 class EnvironmentStore:
-    """Environments by name and version (versions are text); the curated ones are always there."""
+    """Environments by name and version (a string). Curated ones always exist."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
@@ -43,8 +43,8 @@ class EnvironmentStore:
     ) -> EnvironmentVersion:
         """Register a definition as the next version, or as the given one.
 
-        A definition that equals the latest version (the given version) is that version; `Conflict` where the given
-        version is another definition.
+        If it equals the latest version (or the given one), that version is returned. Raise `Conflict` if the given
+        version exists with another definition.
         """
         check_environment_name(name)
         definition = normalise(sent)
@@ -53,7 +53,9 @@ class EnvironmentStore:
             if found and found.definition == definition:
                 return found
             if found and version is not None:
-                raise Conflict(f"Environment {name} version {version} is registered with another definition.")
+                raise Conflict(
+                    f"Environment {name} version {version} is already registered with a different definition."
+                )
             added = EnvironmentVersion(
                 name=name, version=version or self._next_version(workspace, name), definition=definition
             )
@@ -61,10 +63,10 @@ class EnvironmentStore:
         return added
 
     def find(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion | None:
-        """The given version, or the one registered last; None where there is none."""
+        """The given version, or the one registered last; None if there is none."""
         if name in self._curated:
             environment = self._curated[name]
-            # Azure's have dozens of versions, which examples name; here each is the one there is.
+            # Azure has dozens of versions of these, which examples name; here all are the same one.
             known = version is None or version.isdecimal()
             return replace(environment, version=version or environment.version) if known else None
         row = self._database.one(
@@ -75,7 +77,7 @@ class EnvironmentStore:
         return _environment(row) if row else None
 
     def get(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion:
-        """As `find`, but `NotFound` where there is none, in Azure's words."""
+        """Like `find`, but raise `NotFound`, in Azure's words, if there is none."""
         found = self.find(workspace, name, version)
         if found is None:
             raise NotFound(
@@ -84,7 +86,7 @@ class EnvironmentStore:
         return found
 
     def by_label(self, workspace: str, name: str, label: str) -> EnvironmentVersion:
-        """The version that carries a label; `latest` is the one registered last unless somebody put it elsewhere."""
+        """The version with a label. Unless a user moved it, `latest` is the version registered last."""
         for environment in reversed(self.versions(workspace, name)):
             if label in environment.labels:
                 return environment
@@ -93,7 +95,7 @@ class EnvironmentStore:
         return self.get(workspace, name)
 
     def label(self, workspace: str, name: str, version: str, labels: list[str]) -> EnvironmentVersion:
-        """Give a version these labels and no others; a label that another version has moves here."""
+        """Set the labels of a version. A label of another version moves here."""
         with self._database.transaction():
             target = self.get(workspace, name, version)
             for environment in self.versions(workspace, name):
@@ -111,7 +113,7 @@ class EnvironmentStore:
         return [_environment(row) for row in rows]
 
     def latest(self, workspace: str) -> list[EnvironmentVersion]:
-        """The version registered last of every name; the user's own first."""
+        """The version registered last of every name; those of users first."""
         rows = self._database.all(
             "SELECT *, MAX(sequence) FROM environments WHERE workspace = ? GROUP BY name ORDER BY sequence",
             (workspace,),

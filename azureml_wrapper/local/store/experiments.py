@@ -35,14 +35,14 @@ EXPERIMENT_FIELDS = Fields(
 
 
 class ExperimentStore:
-    """Experiments by name (upper and lower case alike, as in Azure) or id."""
+    """Experiments by name (ignoring case, as Azure does) or id."""
 
     def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
         self._database, self._clock, self._ids = database, clock, ids
         database.ensure(SCHEMA)
 
     def ensure(self, workspace: str, name: str) -> Experiment:
-        """The active experiment of that name, made where it is missing; `Invalid` for a name that Azure refuses."""
+        """The active experiment of that name, created if missing; raise `Invalid` for a name that Azure refuses."""
         check_experiment_name(name)
         with self._database.transaction() as database:
             found = self.find(workspace, name)
@@ -60,20 +60,20 @@ class ExperimentStore:
         return self._one("name = ? AND archived IS NULL", workspace, name)
 
     def get(self, workspace: str, name_or_id: str) -> Experiment:
-        """By name (active ones only) or id; `NotFound` where there is none."""
+        """By name (active ones only) or id; raise `NotFound` if there is none."""
         found = self._one("experiment_id = ?", workspace, name_or_id) or self.find(workspace, name_or_id)
         if found is None:
             raise NotFound(f"Experiment {name_or_id} was not found")
         return found
 
     def get_any(self, workspace: str, name: str) -> Experiment:
-        """As `get` by name, but the newest archived one where none is active: its runs can still be read."""
+        """Like `get` by name, but the newest archived one if none is active: its runs can still be read."""
         found = self.find(workspace, name) or self._one("name = ? ORDER BY sequence DESC", workspace, name)
         if found is None:
             raise NotFound(f"Experiment {name} was not found")
         return found
 
-    def everything(self, workspace: str) -> list[Experiment]:
+    def all(self, workspace: str) -> list[Experiment]:
         """Every experiment, newest first."""
         rows = self._database.all(
             "SELECT * FROM experiments WHERE workspace = ? ORDER BY sequence DESC", (workspace,)
@@ -81,20 +81,20 @@ class ExperimentStore:
         return [_experiment(row) for row in rows]
 
     def page(self, workspace: str, query: Query, *, archived: bool | None = False) -> Page[Experiment]:
-        """One page of experiments; `archived` None means both kinds."""
+        """One page of experiments: active, archived, or with `archived=None` both."""
         kind = {None: "1", False: "archived IS NULL", True: "archived IS NOT NULL"}[archived]
         sql, values = select(query, EXPERIMENT_FIELDS, "experiments", [("workspace = ?", [workspace]), (kind, [])])
         return page(query, self._database.all(sql, values), _experiment)
 
     def change(self, workspace: str, experiment_id: str, amendment: Callable[[Experiment], Experiment]) -> Experiment:
-        """Read, amend and store an experiment at once."""
+        """Read, change and store an experiment in one transaction."""
         with self._database.transaction():
             changed = amendment(self.get(workspace, experiment_id))
             self.put(workspace, changed)
         return changed
 
     def delete(self, workspace: str, experiment_id: str) -> None:
-        """Remove an experiment; `Conflict` while it holds runs, as in Azure."""
+        """Delete an experiment; raise `Conflict` if it has runs, as in Azure."""
         with self._database.transaction() as database:
             if database.one(
                 "SELECT 1 FROM runs WHERE workspace = ? AND experiment_id = ?", (workspace, experiment_id)
@@ -105,10 +105,10 @@ class ExperimentStore:
             )
 
     def put(self, workspace: str, experiment: Experiment) -> None:
-        """Replace description, tags and archival of an experiment; `Conflict` where its name is in use again."""
+        """Replace description, tags and archival of an experiment; raise `Conflict` if its name is in use again."""
         active = self.find(workspace, experiment.name)
         if active and not experiment.archived and active.experiment_id != experiment.experiment_id:
-            raise Conflict(f"There is another active experiment with the name {experiment.name}.")
+            raise Conflict(f"Another active experiment has the name {experiment.name}.")
         self._database.execute(
             "UPDATE experiments SET description = ?, tags = ?, archived = ?"
             " WHERE workspace = ? AND experiment_id = ?",
@@ -122,7 +122,7 @@ class ExperimentStore:
         )
 
     def _one(self, condition: str, workspace: str, *values: str) -> Experiment | None:
-        sql = f"SELECT * FROM experiments WHERE workspace = ? AND {condition}"  # noqa: S608 - conditions are ours
+        sql = f"SELECT * FROM experiments WHERE workspace = ? AND {condition}"  # noqa: S608 - conditions come from code
         row = self._database.one(sql, (workspace, *values))
         return _experiment(row) if row else None
 

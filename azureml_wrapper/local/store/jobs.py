@@ -1,4 +1,4 @@
-"""Which jobs are under way, and as which processes: what a service that was killed leaves to the next one."""
+"""Which jobs wait or run, and as which processes. A service finds here what a killed one left behind."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class JobRecord:
 
 
 class JobStore:
-    """The jobs that have not come to their end."""
+    """The jobs that have not ended."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure(SCHEMA)
 
     def add(self, job_key: str, workspace: str, run_id: str) -> None:
-        """Note a job that was accepted; `job_key` is a name that no other job has."""
+        """Record an accepted job; `job_key` is unique."""
         self._database.execute("INSERT INTO jobs VALUES (?, ?, ?, NULL, NULL)", (job_key, workspace, run_id))
 
     def set_process(self, job_key: str, pid: int, ticks: int) -> None:
@@ -45,7 +45,7 @@ class JobStore:
     def remove(self, job_key: str) -> None:
         self._database.execute("DELETE FROM jobs WHERE mark = ?", (job_key,))
 
-    def everything(self) -> list[JobRecord]:
+    def all(self) -> list[JobRecord]:
         return [_record(row) for row in self._database.all("SELECT * FROM jobs ORDER BY rowid")]
 
 

@@ -1,4 +1,4 @@
-"""Metrics of runs: a row per series, a row per point."""
+"""Metrics of runs: one row for each series, one for each point."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ CREATE TABLE IF NOT EXISTS metric_points (
     UNIQUE (series, created, point_id)
 );
 """
-# Ids are random: an index that began with them would be written to in 45 places for 45 points, not at its end.
+# Ids are random: with them first, 45 points would be written to 45 places of the index instead of to its end.
 
 PAGE_SIZE = 10_000
-# Where a page begins: behind this time and, of the points of one time, behind this one.
+# Where a page begins: behind this time and, among the points of one time, behind this sequence.
 Place = tuple[str, int]
 BEGINNING: Place = ("", 0)
 Listener = Callable[[str, str, str], None]
 
 
 class MetricStore:
-    """Series by run and name. Points come back in the order in which they were logged, however they arrived."""
+    """Series by run and name. Points are returned in the order of logging, not of arrival."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,11 +46,11 @@ class MetricStore:
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with workspace, run and name of each metric that was logged, after it is stored."""
+        """Call `listener` with the workspace, run and name of each logged metric once it is stored."""
         self._listeners.append(listener)
 
     def add(self, workspace: str, run_id: str, series: Series, points: list[Point]) -> None:
-        """Add points to a series, which is made where it is missing. A point that is there already stays as it is."""
+        """Add points to a series, which is created if missing. Existing points stay unchanged."""
         (fault,) = self.add_all(workspace, run_id, [(series, points)])
         if fault:
             raise fault
@@ -58,9 +58,9 @@ class MetricStore:
     def add_all(
         self, workspace: str, run_id: str, items: Sequence[tuple[Series, list[Point]]]
     ) -> list[ServiceFault | None]:
-        """As `add` for each, in one transaction; the fault of each that could not be added.
+        """Like `add` for each, in one transaction. Returns the fault of each that could not be added.
 
-        The SDK sends a series of its own for every point: 45 in a request where a script logs in a loop.
+        The SDK sends a separate series for every point: 45 in one request when a script logs in a loop.
         """
         known: dict[str, tuple[int, Series]] = {}
         faults: list[ServiceFault | None] = []
@@ -75,7 +75,7 @@ class MetricStore:
                 faults.append(None)
                 points = self._without_repeated(key, points)
                 rows += [(key, point.point_id, point.created, point.step, dump(point.data)) for point in points]
-            # The SDK's queue repeats a request whose answer was lost, with the same ids.
+            # The SDK's queue repeats a request with the same ids if the response was lost.
             self._database.execute_many(
                 "INSERT OR IGNORE INTO metric_points (series, point_id, created, step, data) VALUES (?, ?, ?, ?, ?)",
                 rows,
@@ -86,7 +86,7 @@ class MetricStore:
         return faults
 
     def _without_repeated(self, key: int, points: list[Point]) -> list[Point]:
-        """Points less those without a time that are there already: their index has the time before the id."""
+        """Drop existing points that have no time: the unique index has the time before the id, and NULLs differ."""
         untimed = {point.point_id for point in points if not point.is_timed}
         if not untimed:
             return points
@@ -99,7 +99,7 @@ class MetricStore:
         return [point for point in points if point.is_timed or point.point_id not in there]
 
     def series(self, workspace: str, run_id: str) -> list[Series]:
-        """Every series of a run, in the order in which they were first logged."""
+        """Every series of a run, in the order of their first points."""
         rows = self._database.all(
             "SELECT * FROM metrics WHERE workspace = ? AND run_id = ? ORDER BY series", (workspace, run_id)
         )
@@ -121,21 +121,21 @@ class MetricStore:
         since: str = "",
         until: str = "~",
     ) -> tuple[list[Point], Place | None]:
-        """A page of points, and what `after` must be for the next page; None at the end."""
+        """A page of points, and `after` of the next page; None at the end."""
         rows = self._points((workspace, run_id, name), after, since, until, PAGE_SIZE + 1)
         shown = rows[:PAGE_SIZE]
         more = _place(shown[-1]) if len(rows) > PAGE_SIZE else None
         return [_point(row) for row in shown], more
 
     def rest(self, workspace: str, run_id: str, name: str, after: Place = BEGINNING) -> tuple[list[Point], Place]:
-        """Every point behind a place, and the place behind the last of them."""
+        """Every point behind a place, and the place behind the last one."""
         rows = self._points((workspace, run_id, name), after)
         return [_point(row) for row in rows], _place(rows[-1]) if rows else after
 
     def _points(
         self, series: tuple[str, str, str], after: Place, since: str = "", until: str = "~", limit: int = -1
     ) -> list[Row]:
-        # SQLite finds no place in an index by a pair where the time has another bound, too; by that bound it does.
+        # SQLite does not search an index by a pair if the time also has its own bound; by that bound it does.
         since = max(since, after[0])
         return self._database.all(
             "SELECT points.* FROM metric_points AS points JOIN metrics USING (series)"
@@ -145,7 +145,7 @@ class MetricStore:
         )
 
     def latest(self, workspace: str, run_id: str) -> list[tuple[str, Point]]:
-        """The last point of every series of a run, by name."""
+        """The last point of every series of a run, sorted by name."""
         rows = self._database.all(
             "SELECT name, points.* FROM metrics JOIN metric_points AS points ON points.sequence = (SELECT sequence"
             " FROM metric_points WHERE series = metrics.series ORDER BY created DESC, sequence DESC LIMIT 1)"
@@ -157,7 +157,7 @@ class MetricStore:
     def _put_series(
         self, workspace: str, run_id: str, series: Series, known: tuple[int, Series] | None
     ) -> tuple[int, Series]:
-        """The row of a series, and the series with its new columns; `known` are those that it has, where known."""
+        """The row of a series, and the series with its new columns; `known` are its columns, if known."""
         key, before = known or self._find_or_add(workspace, run_id, series)
         if series.kind == before.kind and series.columns == before.columns:
             return key, before
@@ -172,7 +172,7 @@ class MetricStore:
             (workspace, run_id, series.name, series.kind, dump(series.columns)),
         )
         row = self._row(workspace, run_id, series.name)
-        assert row is not None  # noqa: S101 - made above, in the same transaction
+        assert row is not None  # noqa: S101 - inserted above, in the same transaction
         return row["series"], _series(row)
 
     def _row(self, workspace: str, run_id: str, name: str) -> Row | None:

@@ -39,12 +39,12 @@ CREATE TABLE IF NOT EXISTS assets (
 );
 """
 
-MAX_PAGE_SIZE = 255  # the most that the SDK asks for
+MAX_PAGE_SIZE = 255  # the maximum that the SDK asks for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A version of a model; `body` is what the client registered, in the service's own keys."""
+    """A version of a model; `body` is what the client registered, with the keys of the service."""
 
     name: str
     version: int
@@ -59,7 +59,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """Where the files of a model are: a list of artifact ids and prefixes in `body`."""
+    """The files of a model: a list of artifact ids and prefixes in `body`."""
 
     asset_id: str
     created: str
@@ -68,7 +68,7 @@ class Asset:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelQuery:
-    """Which models, newest first. Tags and properties map a key to its value, or to None for any value."""
+    """Which models to list, newest first. Tags and properties map a key to its value; None matches any value."""
 
     name: str | None = None
     framework: str | None = None
@@ -111,9 +111,9 @@ class ModelStore:
         return _model(row)
 
     def page(self, workspace: str, query: ModelQuery) -> Page[Model]:
-        """One page of models; the token of the next one is what `ModelQuery.before` must be."""
+        """One page of models, and `ModelQuery.before` of the next one."""
         conditions = [("workspace = ?", [workspace]), *_conditions(query)]
-        # What comes from clients is bound.
+        # Values of clients are bound.
         rows = self._database.all(
             f"SELECT * FROM models WHERE {' AND '.join(sql for sql, _ in conditions)}"  # noqa: S608
             " ORDER BY sequence DESC LIMIT ?",
@@ -123,7 +123,7 @@ class ModelStore:
         return Page([_model(row) for row in rows[: query.count]], more)
 
     def change(self, workspace: str, name: str, version: int, amendment: Callable[[JSON], JSON]) -> Model:
-        """Read, amend and store a model at once."""
+        """Read, change and store a model in one transaction."""
         with self._database.transaction() as database:
             body = amendment(self.get(workspace, name, version).body)
             database.execute(
@@ -133,7 +133,7 @@ class ModelStore:
             return self.get(workspace, name, version)
 
     def delete(self, workspace: str, name: str, version: int) -> None:
-        """Remove a version; its files stay, other models and the run may use them."""
+        """Delete a version. Its files stay, because other models and the run may use them."""
         model = self.get(workspace, name, version)
         self._database.execute(
             "DELETE FROM models WHERE workspace = ? AND name = ? AND version = ?", (workspace, name, model.version)
@@ -184,7 +184,7 @@ def _conditions(query: ModelQuery) -> list[Condition]:
 
 
 def _pair(source: str, key: str, value: str | None) -> Condition:
-    inside = f"SELECT 1 FROM json_each(models.body, '{source}') WHERE key = ?"  # noqa: S608 - written in code
+    inside = f"SELECT 1 FROM json_each(models.body, '{source}') WHERE key = ?"  # noqa: S608 - comes from code
     if value is None:
         return f"EXISTS ({inside})", [key]
     return f"EXISTS ({inside} AND value = ?)", [key, value]

@@ -39,7 +39,7 @@ _COLUMNS = ("run_id", "graph_id", "pipeline_id", "schedule_id", "is_submitted")
 
 
 class PipelineStore:
-    """What the pipeline service keeps. Modules, sources, types and graphs are kept as the client sent them."""
+    """What the pipeline service stores. Modules, sources, types and graphs are kept as the client sent them."""
 
     def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
         self._database, self._clock, self._ids = database, clock, ids
@@ -50,25 +50,25 @@ class PipelineStore:
         database.ensure(SCHEMA)
 
     def add_module(self, workspace: str, body: JSON) -> Document:
-        """Store a module; its IdentifierHash is the key of its reuse."""
+        """Store a module. The SDK finds it again by its IdentifierHash."""
         module_id = self._ids.guid()
         read_module(module_id, body)
         return self.modules.add(workspace, module_id, body, alias=body.get("IdentifierHash"))
 
     def module(self, workspace: str, module_id: str) -> Module:
-        """A module, read; `NotFound` where there is none."""
+        """A parsed module; raise `NotFound` if there is none."""
         return read_module(module_id, self.modules.get(workspace, module_id).body)
 
     def add_data_source(self, workspace: str, body: JSON) -> Document:
         return self.data_sources.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
 
     def add_graph(self, workspace: str, graph: JSON, interface: JSON) -> Document:
-        """Store a graph and the interface of its parameters; `Invalid` where it cannot be run."""
+        """Store a graph and the interface of its parameters; raise `Invalid` if it cannot run."""
         read_graph(graph).check()
         return self.graphs.add(workspace, self._ids.guid(), {"graph": graph, "interface": interface})
 
     def graph(self, workspace: str, graph_id: str) -> tuple[Graph, JSON]:
-        """A graph, read, and the interface of its parameters; `NotFound` where there is none."""
+        """A parsed graph and the interface of its parameters; raise `NotFound` if there is none."""
         body = self.graphs.get(workspace, graph_id).body
         return read_graph(body["graph"]), body["interface"]
 
@@ -89,14 +89,14 @@ class PipelineStore:
         return _run(row) if row else None
 
     def run(self, workspace: str, run_id: str) -> PipelineRun:
-        """As `find_run`, but `NotFound` where there is none."""
+        """Like `find_run`, but raise `NotFound` if there is none."""
         found = self.find_run(workspace, run_id)
         if found is None:
             raise NotFound(f"Pipeline run {run_id} was not found")
         return found
 
     def runs_of_schedule(self, workspace: str, schedule_id: str) -> list[PipelineRun]:
-        """The runs that a schedule has begun, newest first."""
+        """The runs of a schedule, newest first."""
         rows = self._database.all(
             "SELECT * FROM pipeline_runs WHERE workspace = ? AND schedule_id = ? ORDER BY created DESC, rowid DESC",
             (workspace, schedule_id),
@@ -112,7 +112,7 @@ class PipelineStore:
         return [_run(row) for row in rows]
 
     def planned(self) -> list[PipelineRun]:
-        """Runs of schedules that were made, and neither begun nor given up, oldest first."""
+        """Runs that schedules created and that were neither submitted nor canceled, oldest first."""
         rows = self._database.all(
             "SELECT p.* FROM pipeline_runs AS p JOIN runs AS r ON r.workspace = p.workspace AND r.run_id = p.run_id"
             " WHERE p.schedule_id IS NOT NULL AND NOT p.is_submitted AND r.status = 'NotStarted' ORDER BY p.rowid"
@@ -120,16 +120,16 @@ class PipelineStore:
         return [_run(row) for row in rows]
 
     def mark_submitted(self, workspace: str, run_id: str) -> None:
-        """Note that a run begins; `Conflict` where it began before."""
+        """Mark a run as submitted; raise `Conflict` if it already was."""
         changed = self._database.execute(
             "UPDATE pipeline_runs SET is_submitted = 1 WHERE workspace = ? AND run_id = ? AND is_submitted = 0",
             (workspace, run_id),
         )
         if not changed:
-            raise Conflict(f"Pipeline run {run_id} has been submitted already.")
+            raise Conflict(f"Pipeline run {run_id} was already submitted.")
 
     def add_step(self, workspace: str, pipeline_run_id: str, node_id: str, run_id: str) -> None:
-        """Note which run a step has."""
+        """Store which run belongs to a step."""
         self._database.execute(
             "INSERT INTO pipeline_steps VALUES (?, ?, ?, ?)", (workspace, pipeline_run_id, node_id, run_id)
         )
@@ -143,7 +143,7 @@ class PipelineStore:
         return {row["node_id"]: row["run_id"] for row in rows}
 
     def step(self, workspace: str, pipeline_run_id: str, node_id: str) -> str | None:
-        """The id of one step's run; None where the step has not been let go."""
+        """The id of a step's run; None if the step has not been started."""
         row = self._database.one(
             "SELECT run_id FROM pipeline_steps WHERE workspace = ? AND pipeline_id = ? AND node_id = ?",
             (workspace, pipeline_run_id, node_id),

@@ -14,7 +14,7 @@ from azureml_wrapper.local.store.documents import Document, Documents
 
 
 class PublishedStore:
-    """Both, by workspace and id."""
+    """Published pipelines and endpoints by workspace and id."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -28,40 +28,40 @@ class PublishedStore:
         return self._pipelines.put(workspace, pipeline.pipeline_id, _body(pipeline, "pipeline_id"))
 
     def document(self, workspace: str, pipeline_id: str) -> Document:
-        """A published pipeline with its times, for `read_pipeline`; `NotFound` where there is none."""
+        """A published pipeline with its times, for `read_pipeline`; raise `NotFound` if there is none."""
         return self._pipelines.get(workspace, pipeline_id)
 
     def pipeline(self, workspace: str, pipeline_id: str) -> PublishedPipeline:
-        """`NotFound` where there is none."""
+        """Raise `NotFound` if there is none."""
         return read_pipeline(self.document(workspace, pipeline_id))
 
-    def everything(self, workspace: str, *, active_only: bool) -> list[Document]:
+    def all(self, workspace: str, *, active_only: bool) -> list[Document]:
         """Published pipelines, newest first."""
         found = reversed(self._pipelines.latest(workspace))
         return [document for document in found if not active_only or document.body["status"] == ACTIVE]
 
     def add_endpoint(self, workspace: str, endpoint: PipelineEndpoint) -> Document:
-        """Store a new endpoint; `Conflict` where another one has its name."""
+        """Store a new endpoint; raise `Conflict` if its name is taken."""
         with self._database.transaction():
             self._check_name(workspace, endpoint)
             return self._endpoints.add(workspace, endpoint.endpoint_id, _body(endpoint, "endpoint_id"))
 
     def put_endpoint(self, workspace: str, endpoint: PipelineEndpoint) -> Document:
-        """As `add_endpoint`, in the place of its earlier state; every version has to be published."""
+        """Like `add_endpoint`, replacing its earlier state. All of its versions must be published."""
         with self._database.transaction():
             self._check_name(workspace, endpoint)
             return self._endpoints.put(workspace, endpoint.endpoint_id, _body(endpoint, "endpoint_id"))
 
     def endpoint_document(self, workspace: str, endpoint_id: str) -> Document:
-        """`NotFound` where there is none."""
+        """Raise `NotFound` if there is none."""
         return self._endpoints.get(workspace, endpoint_id)
 
     def endpoint(self, workspace: str, endpoint_id: str) -> PipelineEndpoint:
-        """`NotFound` where there is none."""
+        """Raise `NotFound` if there is none."""
         return read_endpoint(self.endpoint_document(workspace, endpoint_id))
 
     def endpoint_by_name(self, workspace: str, name: str) -> Document:
-        """The active endpoint of that name; `NotFound` where there is none, or a disabled one."""
+        """The active endpoint of that name; raise `NotFound` if it is missing or disabled."""
         for document in self.endpoints(workspace, active_only=True):
             if document.body["name"] == name:
                 return document
@@ -75,7 +75,7 @@ class PublishedStore:
     def _check_name(self, workspace: str, endpoint: PipelineEndpoint) -> None:
         for other in self._endpoints.latest(workspace):
             if other.body["name"] == endpoint.name and other.key != endpoint.endpoint_id:
-                # Azure's words; it says so of a disabled endpoint too.
+                # Azure's words, also if the endpoint is disabled.
                 raise Conflict(
                     f"Failed to add item to collection: PipelineEndpoint, id: {other.key}, error code: Conflict"
                 )

@@ -1,4 +1,4 @@
-"""From filters and orders to SQL, and pages that follow each other without counting from the start."""
+"""Filters and orders as SQL, and pages that are found in an index instead of by counting from the start."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Condition = tuple[str, list[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Fields:
-    """What may be filtered and sorted by: the client's name in lower case → SQL, written in code only.
+    """What clients may filter and sort by: their name for a field, in lowercase → SQL, which comes from code only.
 
-    `maps` are JSON objects (tags, properties), `lists` JSON arrays (traits), `times` those columns that hold an
-    instant. `sorts` stands in for `columns` where the order needs another expression.
+    `maps` are JSON objects (tags, properties), `lists` JSON arrays (traits), `times` the columns that hold a time.
+    `sorts` replaces `columns` for fields that sort by another expression.
     """
 
     columns: Mapping[str, str]
@@ -39,7 +39,7 @@ class Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a client asked for; `after` is the continuation token of the page before."""
+    """What a client asked for; `after` is the continuation token of the previous page."""
 
     order: Order
     filter: Expression | None = None
@@ -48,20 +48,20 @@ class Query:
 
     @property
     def size(self) -> int:
-        """Rows per page, between 1 and `MAX_PAGE_SIZE`."""
+        """Rows in a page, from 1 to `MAX_PAGE_SIZE`."""
         return min(self.top, MAX_PAGE_SIZE) if self.top and self.top > 0 else PAGE_SIZE
 
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Items of a list, and the token that asks for the next ones; None at the end."""
+    """Items of a list, and the token of the next page; None at the end."""
 
     items: list[T]
     continuation: str | None = None
 
 
 def where(expression: Expression | None, fields: Fields) -> Condition:
-    """The SQL condition of a filter; `Invalid` for a field that cannot be filtered by."""
+    """The SQL condition of a filter; raise `Invalid` for a field that clients may not filter by."""
     if expression is None:
         return "1", []
     if isinstance(expression, Comparison):
@@ -72,12 +72,12 @@ def where(expression: Expression | None, fields: Fields) -> Condition:
 
 
 def after(query: Query, fields: Fields) -> Condition:
-    """The rows behind the page before, by sort value and sequence, so that no page counts from the start."""
+    """The SQL condition of the rows behind the previous page, by sort value and sequence."""
     if query.after is None:
         return "1", []
     sign, sort = "<" if query.order.descending else ">", _sort(query.order, fields)
     value, sequence = _read_token(query.after)
-    # SQLite finds no place in an index by a pair whose first part is an expression; by the expression alone it does.
+    # SQLite does not search an index by a pair that contains an expression; by the expression alone it does.
     return f"{sort} {sign}= ? AND ({sort}, sequence) {sign} (?, ?)", [value, value, sequence]
 
 
@@ -87,10 +87,10 @@ def order_by(query: Query, fields: Fields) -> str:
 
 
 def select(query: Query, fields: Fields, table: str, conditions: list[Condition]) -> Condition:
-    """The statement that reads one page, and one row more to know whether another page follows."""
+    """The statement for one page and one more row, which tells whether another page follows."""
     every = [*conditions, where(query.filter, fields), after(query, fields)]
     condition = " AND ".join(sql for sql, _ in every)
-    # The table, the columns and the order are written in code; what clients send is bound.
+    # Table, columns and order come from code; values of clients are bound.
     sql = (
         f"SELECT *, {_sort(query.order, fields)} AS sort_value FROM {table}"  # noqa: S608
         f" WHERE {condition} ORDER BY {order_by(query, fields)} LIMIT {query.size + 1:d}"
@@ -99,7 +99,7 @@ def select(query: Query, fields: Fields, table: str, conditions: list[Condition]
 
 
 def page(query: Query, rows: list[Row], read: Callable[[Row], T]) -> Page[T]:
-    """The rows of a page as items; `rows` is what `select` gave."""
+    """The page with the rows that the statement of `select` returned."""
     items = [read(row) for row in rows[: query.size]]
     if len(rows) <= query.size:
         return Page(items)
@@ -115,15 +115,15 @@ def _read_token(text: str) -> list[Any]:
     try:
         value, sequence = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (TypeError, ValueError) as error:
-        raise Invalid("The continuation token is not one of this service.") from error
+        raise Invalid("Invalid continuation token: it does not come from this service.") from error
     if not isinstance(value, str | int | float) or not isinstance(sequence, int):
-        raise Invalid("The continuation token is not one of this service.")
+        raise Invalid("Invalid continuation token: it does not come from this service.")
     return [value, sequence]
 
 
 def _sort(order: Order, fields: Fields) -> str:
     if order.field not in fields.columns:
-        raise Invalid(f"Cannot order by {order.field!r}; allowed are {', '.join(sorted(fields.columns))}.")
+        raise Invalid(f"Cannot order by {order.field!r}; allowed fields: {', '.join(sorted(fields.columns))}.")
     return fields.sorts.get(order.field) or f"COALESCE({fields.columns[order.field]}, '')"
 
 
@@ -134,7 +134,7 @@ def _comparison(comparison: Comparison, fields: Fields) -> Condition:
         return _of_list(comparison, fields.lists[comparison.field])
     if comparison.field not in fields.columns:
         allowed = sorted([*fields.columns, *(f"{name}/<key>" for name in (*fields.maps, *fields.lists))])
-        raise Invalid(f"Cannot filter by {comparison.field!r}; allowed are {', '.join(allowed)}.")
+        raise Invalid(f"Cannot filter by {comparison.field!r}; allowed fields: {', '.join(allowed)}.")
     return _of_column(comparison, fields)
 
 
@@ -147,12 +147,12 @@ def _of_column(comparison: Comparison, fields: Fields) -> Condition:
 
 
 def _of_map(comparison: Comparison, source: str) -> Condition:
-    """True only where the key exists: the SDK asks for its existence with `ne null or eq null`."""
+    """True only if the key exists: the SDK checks its existence with `ne null or eq null`."""
     if comparison.value is None:
         test, values = _null_test("value", comparison), []
     else:
         test, values = f"value {_OPERATORS[comparison.operator]} ?", [comparison.value]
-    # Keys and values are bound; `source` is written in code.
+    # Keys and values are bound; `source` comes from code.
     return f"EXISTS (SELECT 1 FROM {source} WHERE key = ? AND {test})", [comparison.key, *values]  # noqa: S608
 
 
@@ -166,7 +166,7 @@ def _of_list(comparison: Comparison, source: str) -> Condition:
 
 def _null_test(column: str, comparison: Comparison) -> str:
     if comparison.operator not in ("eq", "ne"):
-        raise Invalid(f"{comparison.field} {comparison.operator} null has no meaning.")
+        raise Invalid(f"Invalid comparison {comparison.field} {comparison.operator} null: only eq and ne take null.")
     return f"{column} IS {'' if comparison.operator == 'eq' else 'NOT '}NULL"
 
 
@@ -174,4 +174,4 @@ def _instant(text: str) -> str | None:
     try:
         return offset_time(parse_time(text))
     except ValueError as error:
-        raise Invalid(f"{text!r} is not a time.") from error
+        raise Invalid(f"Invalid time {text!r}: expected ISO 8601, such as 2026-01-31T08:00:00Z.") from error

@@ -1,4 +1,4 @@
-"""Which step runs have completed, from what: where a step that is to run looks for outputs that it can reuse."""
+"""Completed step runs and what they were made from, so that a later step can reuse their outputs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CREATE TABLE IF NOT EXISTS step_results (
 CREATE INDEX IF NOT EXISTS step_results_key ON step_results (workspace, key, sequence) WHERE key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS step_results_step ON step_results (workspace, step, sequence);
 """
-# Of equal runs whose outputs are gone, so many are asked for others.
+# Maximum number of equal runs to look at when the outputs of some are gone.
 MOST_CANDIDATES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A step run that has completed. `outputs` are the files of each output, as domain/reuse.py describes files.
+    """A completed step run. `outputs` are the files of each output, as domain/reuse.py describes files.
 
-    Without a recipe its step did not allow reuse.
+    `recipe` is None if the step did not allow reuse.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class ResultStore:
         database.ensure(SCHEMA)
 
     def add(self, workspace: str, result: Result, *, is_reusable: bool) -> None:
-        """Note a run. One that is not reusable is only there to be compared with."""
+        """Store a run. If it is not reusable, later runs are only compared with it, to say what changed."""
         recipe = result.recipe
         self._database.execute(
             "INSERT INTO step_results (workspace, run_id, step, key, recipe, outputs) VALUES (?, ?, ?, ?, ?, ?)",
@@ -69,7 +69,7 @@ class ResultStore:
         return [_result(row) for row in rows]
 
     def latest(self, workspace: str, step: str) -> Result | None:
-        """The last run of the step of that name; None where none has completed."""
+        """The last completed run of the step of that name; None if there is none."""
         row = self._database.one(
             "SELECT * FROM step_results WHERE workspace = ? AND step = ? ORDER BY sequence DESC LIMIT 1",
             (workspace, step),

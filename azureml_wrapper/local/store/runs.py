@@ -1,4 +1,4 @@
-"""Runs."""
+"""Runs and their definitions."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ RUN_FIELDS = Fields(
         "displayname": "json_extract(body, '$.display_name')",
         "runtypev2/orchestrator": "json_extract(body, '$.run_type_v2.orchestrator')",
     },
-    # A run that waits has no start yet and still is the newest.
+    # A waiting run has no start yet, and sorts as the newest.
     sorts={"starttimeutc": "COALESCE(started, created)"},
     maps={"tags": "json_each(body, '$.tags')", "properties": "json_each(body, '$.properties')"},
     lists={"runtypev2/traits": "json_each(body, '$.run_type_v2.traits')"},
     times=frozenset({"createdutc", "starttimeutc", "endtimeutc"}),
 )
-# Columns of their own, because queries filter or sort by them; all other fields live in `body`.
+# Columns, because queries filter or sort by them; all other fields are in `body`.
 _COLUMNS = ("run_id", "experiment_id", "parent_id", "root_id", "number", "status", "run_type")
 _TIMES = ("created", "started", "ended")
 _FIELDS = tuple(field.name for field in fields(Run))
@@ -83,16 +83,16 @@ class RunStore:
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with each run whose status changed, after the change is stored."""
+        """Call `listener` with each run whose status changed, once the change is stored."""
         self._listeners.append(listener)
 
     def add(self, run: Run, definition: JSON | None = None) -> Run:
-        """Store a new run, with its number and root filled in; `Conflict` if the id is taken."""
+        """Store a new run, with its number and root filled in; raise `Conflict` if the id is taken."""
         with self._database.transaction() as database:
             if self.find(run.workspace_id, run.run_id):
-                raise Conflict(f"Run {run.run_id} exists already.")
+                raise Conflict(f"Run {run.run_id} already exists.")
             root = self._root(run)
-            # Since 2022-12 Azure numbers runs by their second of creation.
+            # Since 2022-12 Azure numbers runs by the second of their creation.
             run = replace(run, root_id=root, number=run.number or int(run.created.timestamp()))
             database.execute(
                 "INSERT INTO runs (workspace, run_id, experiment_id, parent_id, root_id, number, status, run_type,"
@@ -130,7 +130,7 @@ class RunStore:
         return found
 
     def amend(self, workspace: str, run_id: str, amendment: Callable[[Run], Run]) -> Run:
-        """Read, amend and store a run at once. Not for its status."""
+        """Read, change and store a run in one transaction. For its status, use `advance`."""
         with self._database.transaction():
             changed = amendment(self.get(workspace, run_id))
             self._update(changed)
@@ -145,7 +145,7 @@ class RunStore:
         properties: dict[str, str] | None = None,
         **fields: Any,
     ) -> Run:
-        """Set fields of a run; tags and properties are merged into those it has. Not for its status."""
+        """Set fields of a run; tags and properties are merged with existing ones. For its status, use `advance`."""
         return self.amend(
             workspace,
             run_id,
@@ -173,10 +173,13 @@ class RunStore:
         error: JSON | None = None,
         at: datetime | None = None,
     ) -> Run:
-        """Bring a run to its next status, and note when it started or ended.
+        """Set the next status of a run, and when it started or ended.
 
-        The same status again changes nothing; a step that `TRANSITIONS` does not know is a `Conflict`. A run that has
-        asked to fail (`Run.requested_failure`) ends Failed where it would have ended Completed.
+        Setting the same status again changes nothing. A run that asked to fail (`Run.requested_failure`) becomes
+        Failed instead of Completed.
+
+        Raises:
+            Conflict: `TRANSITIONS` does not allow the step.
         """
         with self._database.transaction():
             run = self.get(workspace, run_id)
@@ -219,7 +222,7 @@ class RunStore:
         return {row["status"]: row["runs"] for row in rows}
 
     def of_experiment(self, workspace: str, experiment_id: str) -> list[Run]:
-        """Every run of an experiment, the newest first."""
+        """Every run of an experiment, newest first."""
         return self.select("workspace = ? AND experiment_id = ?", (workspace, experiment_id))
 
     def children(self, workspace: str, run_id: str) -> list[Run]:
@@ -227,16 +230,16 @@ class RunStore:
         return self.select("workspace = ? AND parent_id = ?", (workspace, run_id))
 
     def unfinished(self) -> list[Run]:
-        """Every run, of every workspace, that has not come to an end."""
+        """Every run of every workspace that has not ended."""
         return self.select("status NOT IN ('Completed', 'Failed', 'Canceled')", ())
 
     def select(self, condition: str, values: Values, *, order: str = "sequence DESC", limit: int = -1) -> list[Run]:
-        """Runs that fulfil an SQL condition over the columns of `SCHEMA`; condition and order come from code only."""
+        """Runs that match an SQL condition on the columns of `SCHEMA`. Condition and order must come from code."""
         sql = f"SELECT * FROM runs WHERE {condition} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
         return [_run(row) for row in self._database.all(sql, values)]
 
     def family(self, workspace: str, run_id: str) -> set[str]:
-        """The run itself, those above it and those below it: what its token may write to."""
+        """The run, its ancestors and its descendants: what its token may write to."""
         rows = self._database.all(
             """
             WITH RECURSIVE
@@ -275,7 +278,7 @@ def _advanced(run: Run, status: RunStatus, at: datetime, error: JSON | None) -> 
 
 
 def _values(run: Run) -> dict[str, Any]:
-    # Not asdict(), which copies whole run definitions: 40 % of what a step cost.
+    # Not asdict(), which copies every nested value.
     body = {name: getattr(run, name) for name in _FIELDS}
     values: dict[str, Any] = {"workspace": body.pop("workspace_id")}
     values.update({name: body.pop(name) for name in _COLUMNS})

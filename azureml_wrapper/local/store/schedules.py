@@ -1,4 +1,4 @@
-"""Schedules, what each of them has planned, and the blobs that it has seen."""
+"""Schedules, when each fires next, and the blobs that it has seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.schedules import Schedule, read_schedule
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
-# `anchor`: the instant from which a recurrence without a start time is counted.
+# `anchor`: the time from which a recurrence without a start time counts.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS schedules (
     sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,7 +47,7 @@ class ScheduleStore:
         database.ensure(SCHEMA)
 
     def put(self, schedule: Schedule) -> None:
-        """Store a schedule, in the place of its earlier state."""
+        """Store a schedule, replacing its earlier state."""
         self._database.execute(
             "INSERT INTO schedules (workspace, schedule_id, pipeline_id, endpoint_id, is_active, created, modified,"
             " anchor, next_fire, last_fire, body) VALUES (:workspace, :schedule_id, :pipeline_id, :endpoint_id,"
@@ -74,13 +74,13 @@ class ScheduleStore:
         return found[0] if found else None
 
     def get(self, workspace: str, schedule_id: str) -> Schedule:
-        """As `find`, but `NotFound` where there is none."""
+        """Like `find`, but raise `NotFound` if there is none."""
         found = self.find(workspace, schedule_id)
         if found is None:
             raise NotFound(f"Could not find schedule with id {schedule_id!r}.")
         return found
 
-    def everything(self, workspace: str, *, active_only: bool) -> list[Schedule]:
+    def all(self, workspace: str, *, active_only: bool) -> list[Schedule]:
         """A workspace's schedules, newest first."""
         return self._select("workspace = ? AND is_active >= ?", workspace, int(active_only))
 
@@ -95,7 +95,7 @@ class ScheduleStore:
         return self._select("is_active")
 
     def plan(self, schedule: Schedule, next_fire: datetime | None, last_fire: datetime | None) -> None:
-        """Note when a schedule fires next, and for which instant it last did."""
+        """Store when a schedule fires next, and the time that it last fired for."""
         self._database.execute(
             "UPDATE schedules SET next_fire = ?, last_fire = ? WHERE workspace = ? AND schedule_id = ?",
             (offset_time(next_fire), offset_time(last_fire), schedule.workspace_id, schedule.schedule_id),
@@ -111,7 +111,7 @@ class ScheduleStore:
         return {row["name"]: row["etag"] for row in rows}
 
     def see(self, schedule: Schedule, blobs: Mapping[str, str], *, waiting: bool) -> None:
-        """Note blobs as seen; those that wait have not begun a run yet."""
+        """Mark blobs as seen. Those that are waiting have not triggered a run yet."""
         self._database.execute_many(
             "INSERT INTO schedule_blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace, schedule_id, name)"
             " DO UPDATE SET etag = excluded.etag, is_waiting = excluded.is_waiting",
@@ -119,14 +119,14 @@ class ScheduleStore:
         )
 
     def stop_waiting(self, schedule: Schedule) -> None:
-        """The blobs that waited have begun a run."""
+        """Mark the waiting blobs as handled: they have triggered a run."""
         self._database.execute(
             "UPDATE schedule_blobs SET is_waiting = 0 WHERE workspace = ? AND schedule_id = ?",
             (schedule.workspace_id, schedule.schedule_id),
         )
 
     def forget(self, schedule: Schedule, names: list[str] | None = None) -> None:
-        """Forget blobs that are gone (None: all), so that one of the same name counts as new."""
+        """Forget deleted blobs (None: all), so that a new blob of the same name counts as new."""
         if names is None:
             key = (schedule.workspace_id, schedule.schedule_id)
             self._database.execute("DELETE FROM schedule_blobs WHERE workspace = ? AND schedule_id = ?", key)

@@ -1,6 +1,6 @@
-"""The secrets of the workspaces, encrypted with a key that comes from the home's secret.
+"""The secrets of the workspaces, encrypted with a key derived from the home's secret.
 
-So a copy of the database alone gives nothing away.
+A copy of the database alone therefore reveals nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS secrets (
 
 
 class SecretStore:
-    """Secrets by name, upper and lower case alike, as in a key vault. `key` is 32 characters that nobody guesses."""
+    """Secrets by name, ignoring case, as in a key vault. `key` is a random string of 32 characters."""
 
     def __init__(self, database: Database, clock: Clock, key: str) -> None:
         self._database, self._clock, self._key = database, clock, key
         database.ensure(SCHEMA)
 
     def put(self, workspace: str, name: str, value: object, content_type: str | None = None) -> Secret:
-        """Store a secret, in the place of an earlier one; `Invalid` for what a key vault would not take."""
+        """Store a secret, replacing an earlier one; raise `Invalid` for what a key vault refuses."""
         now = offset_time(self._clock.now())
         self._database.execute(
             "INSERT INTO secrets VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT DO UPDATE"
@@ -51,7 +51,7 @@ class SecretStore:
         return self._secret(row) if row else None
 
     def get(self, workspace: str, name: str) -> Secret:
-        """`NotFound`, in Key Vault's words, where there is none."""
+        """Raise `NotFound`, in Key Vault's words, if there is none."""
         found = self.find(workspace, name)
         if found is None:
             raise _missing(name)
@@ -72,8 +72,8 @@ class SecretStore:
             value = self._cipher().decrypt(row["value"]).decode()
         except InvalidToken as error:
             raise Conflict(
-                f"Secret {row['name']} was stored under another secret of this home folder and cannot be read; "
-                "set it again."
+                f"Cannot decrypt secret {row['name']}: the key of this home folder has changed since it was set. "
+                "Set the secret again."
             ) from error
         return Secret(
             name=row["name"],
@@ -84,7 +84,7 @@ class SecretStore:
         )
 
     def _cipher(self) -> Fernet:
-        # Imported when first needed: it costs as much as the rest of the service's start.
+        # Imported on first use, because it takes as long as the rest of the service's start.
         from cryptography.fernet import Fernet
 
         return Fernet(base64.urlsafe_b64encode(self._key.encode()))

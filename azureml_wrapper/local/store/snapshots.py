@@ -1,7 +1,7 @@
 """Snapshots of script folders.
 
-A file's bytes lie at `<folder>/<two digits>/<sha256>`, each distinct content once, however many snapshots hold it.
-Each snapshot lists all of its files, so to restore one never reads another.
+A file's content is at `<folder>/<two digits>/<sha256>`, stored once for all snapshots that contain it. Each snapshot
+lists all of its files, so restoring one does not read others.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CREATE TABLE IF NOT EXISTS snapshots (
 );
 """
 CHUNK = 1024 * 1024
-# Snapshots kept at hand: every step reads its own several times, and one of 2,000 files takes milliseconds to read.
+# Cached snapshots: a step reads its own several times, and one of 2,000 files takes milliseconds to parse.
 REMEMBERED = 16
 
 
 class SnapshotStore:
-    """Snapshots by workspace and id; `folder` holds the files' bytes."""
+    """Snapshots by workspace and id; `folder` holds the files' contents."""
 
     def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
         self._database, self._folder, self._clock, self._ids = database, folder, clock, ids
@@ -59,12 +59,14 @@ class SnapshotStore:
     ) -> Snapshot:
         """Store a snapshot: its tree (from `read_tree`), and the files that are new since `parent_id`.
 
-        `uploads` are copied, but for those that `keep` has given. A file of the tree that is neither uploaded nor,
-        with the same hash, in the parent is `Invalid`: the SDK then forgets what it believed to be the parent, and
-        sends again.
+        `uploads` are copied, except for those that `keep` returned.
+
+        Raises:
+            Invalid: A file of the tree was neither uploaded nor is it in the parent with the same hash. The SDK then
+                discards its cached parent and sends everything again.
         """
         if self.find(workspace, snapshot_id):
-            raise Conflict(f"Snapshot {snapshot_id} exists already.")
+            raise Conflict(f"Snapshot {snapshot_id} already exists.")
         files = self._resolve(workspace, tree, uploads, parent_id)
         snapshot = Snapshot(
             snapshot_id=snapshot_id,
@@ -78,23 +80,23 @@ class SnapshotStore:
         return snapshot
 
     def keep(self, content: bytes) -> StoredFile:
-        """Keep the content of a file that a snapshot is to have."""
+        """Store the content of a file for a later snapshot."""
         file = StoredFile(hashlib.sha256(content).hexdigest(), len(content))
         self._put(file, lambda target: target.write_bytes(content))
         return file
 
     def find(self, workspace: str, snapshot_id: str) -> Snapshot | None:
-        """The snapshot, or None; the empty one is always there."""
+        """The snapshot, or None. The empty snapshot always exists."""
         if snapshot_id == EMPTY_ID:
             return Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
-        # The text is read only where it is not remembered. A row's number is never given again.
+        # The body is read only if it is not cached. A row's number is never reused.
         row = self._database.one(
             "SELECT sequence FROM snapshots WHERE workspace = ? AND snapshot_id = ?", (workspace, snapshot_id)
         )
         return self._read(row["sequence"]) if row else None
 
     def get(self, workspace: str, snapshot_id: str) -> Snapshot:
-        """As `find`, but `NotFound` where there is none."""
+        """Like `find`, but raise `NotFound` if there is none."""
         found = self.find(workspace, snapshot_id)
         if found is None:
             raise NotFound(f"Could not find snapshot {snapshot_id}.")
@@ -105,20 +107,20 @@ class SnapshotStore:
         return self.get(workspace, snapshot_id).tree
 
     def latest(self, workspace: str) -> Snapshot:
-        """The snapshot that was added last; the empty one where there is none."""
+        """The snapshot that was added last; the empty one if there is none."""
         row = self._database.one(
             "SELECT sequence FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
         )
         return self._read(row["sequence"]) if row else Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
 
     def restore(self, workspace: str, snapshot_id: str, folder: Path) -> None:
-        """Write the whole script folder into `folder`, which is made where it is missing."""
+        """Write the whole script folder to `folder`, which is created if missing."""
         snapshot = self.get(workspace, snapshot_id)
         folder.mkdir(parents=True, exist_ok=True)
         for path in snapshot.folders:
             (folder / path).mkdir(exist_ok=True)
         for path, file in snapshot.files.items():
-            # A copy and no link: a script may write to its own files, and a link's bytes are those of the store.
+            # A copy, not a link: a script may write to its own files, and a link shares its bytes with the store.
             copy_file(self._object(file.sha256), folder / path)
 
     def write_zip(self, workspace: str, snapshot_id: str, target: Path) -> None:
@@ -131,21 +133,21 @@ class SnapshotStore:
                 archive.write(self._object(file.sha256), path)
 
     def file(self, workspace: str, snapshot_id: str, path: str) -> Path:
-        """Where the bytes of one file of a snapshot lie, to be read only."""
+        """The file with the content of a snapshot's file. Do not write to it."""
         found = self.get(workspace, snapshot_id).files.get(path)
         if found is None:
             raise NotFound(f"Snapshot {snapshot_id} has no file {path!r}.")
         return self._object(found.sha256)
 
     def _read(self, sequence: int) -> Snapshot:
-        """A snapshot by its row, which never changes."""
+        """A snapshot by its row; snapshots never change."""
         with self._lock:
             if found := self._remembered.get(sequence):
                 self._remembered.move_to_end(sequence)
                 return found
         row = self._database.one("SELECT * FROM snapshots WHERE sequence = ?", (sequence,))
         if row is None:
-            raise NotFound("The snapshot was removed with its workspace.")
+            raise NotFound("The snapshot was deleted with its workspace.")
         snapshot = _snapshot(row)
         with self._lock:
             self._remembered[sequence] = snapshot
@@ -163,8 +165,8 @@ class SnapshotStore:
         ]
         if missing:
             raise Invalid(
-                f"{len(missing)} files of the snapshot were neither uploaded nor are they in its parent {parent_id}, "
-                f"the first is {missing[0]!r}."
+                f"{len(missing)} files of the snapshot are missing: neither uploaded nor in its parent {parent_id}. "
+                f"The first one is {missing[0]!r}."
             )
         return {path: self._keep(uploads[path]) if path in uploads else inherited[path][1] for path in nodes}
 
@@ -174,17 +176,17 @@ class SnapshotStore:
         return {path: (_hash(nodes, path), file) for path, file in parent.files.items()}
 
     def _keep(self, source: Path | StoredFile) -> StoredFile:
-        """Copy a file to the place of its content, unless that is there already."""
+        """Copy a file to its place in the store unless its content is already there."""
         if isinstance(source, StoredFile):
             if not self._object(source.sha256).exists():
-                raise Invalid(f"The file {source.sha256} of the snapshot was not sent.")
+                raise Invalid(f"The file {source.sha256} of the snapshot was not uploaded.")
             return source
         file = StoredFile(*_digest(source))
         self._put(file, lambda target: copy_file(source, target))
         return file
 
     def _put(self, file: StoredFile, write: Callable[[Path], object]) -> None:
-        """Write a content to its place in one step, unless it is there."""
+        """Store a content atomically unless it is already there."""
         target = self._object(file.sha256)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Makes the runs of pipelines: their records in run history and with the pipelines, both or none."""
+"""Create runs of pipelines: their records in run history and among the pipelines, both or neither."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from azureml_wrapper.local.store.runs import RunStore
 
 
 class SubmissionStore:
-    """Runs that wait to be begun by the executor of pipelines."""
+    """Runs that the pipeline executor will start."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class SubmissionStore:
         self._runs, self._experiments, self._pipelines = runs, experiments, pipelines
 
     def values(self, workspace_id: str, published: PublishedPipeline, given: Values) -> Values:
-        """What a run of a published pipeline begins with: given, published, the graph's defaults, in this order."""
+        """Parameter values of a run: given ones first, then published ones, then the graph's defaults."""
         _, interface = self._pipelines.graph(workspace_id, published.graph_id)
         return values_of(interface, over(published.values, given))
 
@@ -108,6 +108,6 @@ class SubmissionStore:
 def _warnings(unknown: list[str]) -> list[JSON]:
     if not unknown:
         return []
-    # Azure takes them without a word (MicrosoftDocs/azure-docs #52295).
-    text = f"The pipeline has no parameter {', '.join(unknown)}; what was given for it is not used."
+    # Azure ignores them silently (MicrosoftDocs/azure-docs #52295).
+    text = f"Ignored the values of unknown pipeline parameters: {', '.join(unknown)}."
     return [{"source": "Pipelines", "message": text[:WARNING_LENGTH]}]

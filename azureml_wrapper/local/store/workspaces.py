@@ -1,4 +1,4 @@
-"""The workspaces of the local service, and the resource groups that they stand in."""
+"""The workspaces of the local service, and their resource groups."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Listener = Callable[[Workspace], None]
 
 
 class ResourceGroupStore:
-    """Resource groups by subscription and name, upper and lower case alike."""
+    """Resource groups by subscription and name, ignoring case."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure(SCHEMA)
 
     def put(self, group: ResourceGroup) -> bool:
-        """Make a group, or replace its tags; whether it is new. `Invalid` for a name that Azure would refuse."""
+        """Create a group, or replace its tags. Returns whether it is new; raise `Invalid` for an invalid name."""
         check_group_name(group.subscription, group.name)
         with self._database.transaction() as database:
             is_new = self.find(group.subscription, group.name) is None
@@ -78,7 +78,7 @@ class ResourceGroupStore:
 
 
 class WorkspaceStore:
-    """Workspaces by subscription, resource group and name, upper and lower case alike, as in ARM."""
+    """Workspaces by subscription, resource group and name, ignoring case, as ARM does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -86,22 +86,24 @@ class WorkspaceStore:
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with each workspace that is about to be deleted: to remove what is not in the database.
+        """Call `listener` with each workspace before it is deleted, to delete what is not in the database.
 
-        A listener that raises a fault prevents the deletion; those that may do so are registered first.
+        A listener that raises a fault prevents the deletion; register those that may do so first.
         """
         self._listeners.append(listener)
 
     def add(self, workspace: Workspace) -> None:
-        """Store a new workspace, and its resource group where that is missing.
+        """Store a new workspace, and its resource group if missing.
 
-        `Conflict` where the name is taken, `Invalid` where Azure would refuse it.
+        Raises:
+            Conflict: The name is taken.
+            Invalid: Azure would refuse the name.
         """
         check_workspace_name(workspace.name)
         check_group_name(workspace.subscription, workspace.resource_group)
         with self._database.transaction() as database:
             if self.find(workspace.subscription, workspace.resource_group, workspace.name):
-                raise Conflict(f"The workspace {workspace.name!r} exists already in {workspace.resource_group!r}.")
+                raise Conflict(f"The workspace {workspace.name!r} already exists in {workspace.resource_group!r}.")
             database.execute(
                 "INSERT INTO workspaces VALUES (:workspace_id, :subscription, :resource_group, :name, :location,"
                 " :created, :tags, :friendly_name, :description)",
@@ -138,7 +140,7 @@ class WorkspaceStore:
         return found
 
     def by_id(self, workspace_id: str) -> Workspace:
-        """The workspace with this GUID, or `NotFound`."""
+        """The workspace with this GUID; raise `NotFound` if there is none."""
         row = self._database.one("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
         if row is None:
             raise NotFound(f"Could not find a workspace with id {workspace_id}.")
@@ -156,7 +158,7 @@ class WorkspaceStore:
         return [row["subscription"] for row in rows]
 
     def delete(self, workspace: Workspace) -> None:
-        """Remove a workspace with everything that belongs to it."""
+        """Delete a workspace with everything that belongs to it."""
         for listener in self._listeners:
             listener(workspace)
         with self._database.transaction() as database:

@@ -1,4 +1,4 @@
-"""The files of a run, as the page shows them."""
+"""The files of a run, as its page shows them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from azureml_wrapper.local.store.artifacts import ArtifactStore
 FILES_SHOWN = 300
 LOG_BYTES = 64 * 1024
 
-# In this order: what the user's script printed, then what the service noted.
+# In order of preference: output of the user's script first, then logs of the service.
 _LOGS = ("user_logs/", "azureml-logs/70_driver_log", "logs/azureml/executionlogs.txt", "azureml-logs/")
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """The end of a log; `skipped` bytes stand before it."""
+    """The end of a log, which omits the first `skipped` bytes."""
 
     name: str
     text: str
@@ -34,7 +34,7 @@ def names(artifacts: ArtifactStore, workspace: Workspace, run: Run) -> list[str]
 
 
 def path(artifacts: ArtifactStore, workspace: Workspace, run: Run, name: str) -> Path:
-    """Where a file of the run lies; `NotFound` where there is none, `Invalid` for a name that leads elsewhere."""
+    """The path of a run's file; raise `NotFound` if it is missing, `Invalid` for a name outside the run's folder."""
     found = artifacts.file(workspace, artifacts.get(workspace, of_run(run.run_id), name))
     if not found.is_file():
         raise NotFound(f"Run {run.run_id} has no file {name!r}.")
@@ -42,7 +42,7 @@ def path(artifacts: ArtifactStore, workspace: Workspace, run: Run, name: str) ->
 
 
 def log(artifacts: ArtifactStore, workspace: Workspace, run: Run, given: list[str]) -> Log | None:
-    """The end of the log that matters most, None where the run has written none."""
+    """The end of the most relevant log; None if the run has none."""
     for wanted in _LOGS:
         for name in given:
             if name.startswith(wanted):
@@ -51,7 +51,7 @@ def log(artifacts: ArtifactStore, workspace: Workspace, run: Run, given: list[st
 
 
 def is_image(name: str) -> bool:
-    """Whether a browser shows the file as a picture."""
+    """Whether browsers show the file as an image."""
     return name.lower().endswith(_IMAGES)
 
 

@@ -1,4 +1,4 @@
-"""The pages. Each one takes its workspace from `wsid`, as in Azure's studio; without it, the default workspace."""
+"""The pages. `wsid` in the query is the workspace, as in Azure's studio; the default is `local`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ _WSID = re.compile(
 
 
 def page(show: Page) -> Handler:
-    """A handler for `show`: checks the key, finds the workspace, and makes a page of every fault."""
+    """A handler that checks the key, finds the workspace, and turns every fault into a page."""
 
     @wraps(show)
     def handler(context: Context, request: Request) -> Response:
         try:
             if not hmac.compare_digest(request["key"].encode(), context.addresses.open_key.encode()):
-                raise Unauthenticated("The key in this address is not this service's. Take the address from the SDK.")
+                raise Unauthenticated(
+                    "Invalid key in the address. The SDK's get_portal_url() returns the current address."
+                )
             return show(context, request, _workspace(context, request))
         except ServiceFault as fault:
             return html_response("error.html", fault.status, fault=fault)
@@ -43,7 +45,7 @@ def page(show: Page) -> Handler:
 @page
 def show_workspace(context: Context, request: Request, workspace: Workspace) -> Response:
     """A workspace: its experiments and its latest runs."""
-    experiments = context.experiments.everything(workspace.workspace_id)
+    experiments = context.experiments.all(workspace.workspace_id)
     runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=20)
     return html_response(
         "workspace.html",
@@ -56,7 +58,7 @@ def show_workspace(context: Context, request: Request, workspace: Workspace) -> 
 
 @page
 def show_runs(context: Context, request: Request, workspace: Workspace) -> Response:
-    """The latest runs of a workspace, without those that another run started."""
+    """The latest runs of a workspace, without child runs."""
     runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=RUNS_SHOWN)
     return _list(context, workspace, "Runs", views.rows(runs, context.clock.now()))
 
@@ -75,7 +77,7 @@ def show_experiment(context: Context, request: Request, workspace: Workspace) ->
 
 @page
 def show_run(context: Context, request: Request, workspace: Workspace) -> Response:
-    """One run: its state, steps, metrics, files and log; reloads itself until the run is over."""
+    """One run: its status, steps, metrics, files and log. Reloads itself until the run has ended."""
     run = context.runs.get(workspace.workspace_id, request["run"])
     children = context.runs.children(workspace.workspace_id, run.run_id)
     compute = context.computes.find(workspace.workspace_id, run.target) if run.target else None
@@ -97,12 +99,12 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
 
 @page
 def show_file(context: Context, request: Request, workspace: Workspace) -> Response:
-    """One file of a run, as it is."""
+    """One file of a run, unchanged."""
     run = context.runs.get(workspace.workspace_id, request["run"])
     path = files.path(context.artifacts, workspace, run, request["path"])
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {
-        # A file is what a script made: it is shown, but nothing in it may run.
+        # A script may have created the file, so nothing in it may run.
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
         "Content-Type": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
@@ -113,7 +115,7 @@ def show_file(context: Context, request: Request, workspace: Workspace) -> Respo
 @page
 def show_nothing(_: Context, request: Request, workspace: Workspace) -> Response:
     """404 for every other address."""
-    raise NotFound(f"There is no page at {request['path']!r}.")
+    raise NotFound(f"Page not found: {request['path']!r}.")
 
 
 def _list(context: Context, workspace: Workspace, title: str, rows: list[views.Row]) -> Response:
@@ -132,7 +134,7 @@ def _workspace(context: Context, request: Request) -> Workspace:
         return context.workspaces.get(DEFAULT_NAME, DEFAULT_NAME, DEFAULT_NAME)
     found = _WSID.fullmatch(given)
     if found is None:
-        raise NotFound(f"wsid {given!r} names no workspace.")
+        raise NotFound(f"Invalid wsid {given!r}: expected /subscriptions/…/resourcegroups/…/workspaces/….")
     return context.workspaces.get(*found.groups())
 
 

@@ -1,4 +1,4 @@
-"""HTML from templates. What a user's script or config says is text here, never markup, and no page loads anything."""
+"""HTML from templates. Values of users are always escaped, and no page loads anything from elsewhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def html_response(template: str, status: int = 200, **values: Any) -> Response:
-    """A template, filled in, with the headers that keep a page from doing anything but being read."""
+    """A rendered template, with headers that forbid everything that a page to read does not need."""
     text = _environment().get_template(template).render(values)
     return HTMLResponse(text, status, headers=_headers())
 
 
 @lru_cache
 def _environment() -> Environment:
-    # Imported when the first page is asked for: it would be a tenth of the service's start.
+    # Imported for the first page, because it would be a tenth of the service's start.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -54,7 +54,7 @@ def _headers() -> dict[str, str]:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "X-Content-Type-Options": "nosniff",
-        # The address holds the key.
+        # The address contains the key.
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store",
     }

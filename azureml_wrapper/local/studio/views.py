@@ -1,4 +1,4 @@
-"""What the templates show: rows, times in words, bars, and the addresses between the pages."""
+"""What the templates show: rows, durations, bars, and links between pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.metrics import MetricStore
 
 REFRESH_SECONDS = 3
-# Of a timeline and of a metric's curve, in the units of their drawings.
+# Size of a timeline and of a metric's curve, in SVG units.
 WIDTH, HEIGHT = 300.0, 28.0
 POINTS_DRAWN = 300
 
 
 class Links:
-    """The addresses of the pages of a workspace; each one carries the key and the workspace."""
+    """The addresses of a workspace's pages, with the key and the workspace."""
 
     def __init__(self, addresses: Addresses, workspace: Workspace) -> None:
         self._base = "/studio/" + addresses.open_key
@@ -48,7 +48,7 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A run in a list. `bar` is where it lies on its parent's timeline: left end and width."""
+    """A run in a list. `bar` is its place on its parent's timeline: left end and width."""
 
     run: Run
     duration: str
@@ -57,28 +57,28 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The name that somebody gave the run, else its id."""
+        """The run's name, else its id."""
         # `Run.child_run("a")` sends the name `run_<parent's id>>a`, `start_logging()` sends `run_<id>`, and history
-        # shows the id where no name was given.
+        # shows the id if no name was given.
         name = (self.run.name or "").rsplit(">", 1)[-1].removeprefix(f"run_{self.run.run_id}")
         shown = self.run.display_name
         return shown if shown and shown != self.run.run_id else name or self.run.run_id
 
     @property
     def error(self) -> str:
-        """What went wrong, in the words of the service; empty where nothing did."""
+        """The error message of the run; empty if there is none."""
         error = self.run.error or {}
         return str((error.get("error") or error).get("message") or error or "")
 
     @property
     def reused(self) -> str | None:
-        """The run whose outputs were taken instead of running again."""
+        """The run whose outputs this one reuses."""
         return self.run.origin_id if self.run.origin_id != self.run.run_id else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric of a run: `value` is its last one, `curve` the points of a drawing where there is one."""
+    """A metric of a run: its last value, and the points of its curve, if any."""
 
     name: str
     value: str
@@ -129,7 +129,7 @@ def _metric(series: Series, cells: list[dict[str, Any]]) -> Metric:
 
 
 def curve(values: list[Any]) -> str | None:
-    """The points of an SVG polyline through the last values; None where there are fewer than two numbers."""
+    """The points of an SVG polyline through the last values; None if there are fewer than two numbers."""
     shown = values[-POINTS_DRAWN:]
     if len(shown) < 2 or not all(isinstance(value, (int, float)) for value in shown):
         return None
@@ -144,7 +144,7 @@ def curve(values: list[Any]) -> str | None:
 
 
 def number(value: Any) -> str:
-    """A cell as text: six digits of a float, anything else as it is."""
+    """A cell as a string, with six digits of a float."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -154,7 +154,7 @@ def moment(instant: datetime | None) -> str:
 
 
 def duration(run: Run, now: datetime) -> str:
-    """How long the run has taken, in words; nothing before it starts."""
+    """The run's duration; empty before it starts."""
     return words((run.ended or now) - run.started) if run.started else ""
 
 

@@ -29,7 +29,7 @@ def test_a_range_of_azures_own_header_goes_first():
 
 @pytest.mark.parametrize("text", ["bytes=-5", "bytes=5-3", "bytes=0-1,3-4", "items=0-1", "bytes=a-b"])
 def test_a_range_of_another_form_is_refused(text):
-    with pytest.raises(Invalid, match="is not allowed"):
+    with pytest.raises(Invalid, match="Invalid range"):
         wire.byte_range(request(range=text), 10)
 
 

@@ -128,8 +128,8 @@ def test_the_store_gives_back_what_it_was_given(store):
     given = make(priority=Priority.LOW_PRIORITY, max_nodes=3, tags={"a": "b"}, identity={"type": "SystemAssigned"})
     assert store.put("w", given)
     assert store.get("w", "CPU") == given
-    assert store.everything("w") == [given]
-    assert store.everything("other") == []
+    assert store.all("w") == [given]
+    assert store.all("other") == []
 
 
 def test_a_missing_compute_is_told_in_the_words_of_azure(store):
@@ -183,7 +183,7 @@ def test_a_body_without_anything_but_a_type_gets_the_defaults():
     [{"computeType": "ComputeInstance"}, {"computeType": "AmlCompute", "properties": {"osType": "Windows"}}, {}],
 )
 def test_other_kinds_are_unsupported(properties):
-    with pytest.raises(Unsupported, match="Linux machines only"):
+    with pytest.raises(Unsupported, match="only AmlCompute clusters of Linux machines"):
         wire.parse_compute("cpu", {"properties": properties}, WORKSPACE, NOW)
 
 

@@ -67,7 +67,7 @@ def test_a_workspace_with_a_job_that_runs_is_not_deleted(tmp_path, kind, stays):
         run_type=kind,
     )
     context.runs.add(run)
-    with pytest.raises(Conflict, match="r1 among them") if stays else nullcontext():
+    with pytest.raises(Conflict, match="unfinished runs, such as r1") if stays else nullcontext():
         context.workspaces.delete(workspace)
     assert (context.workspaces.find("s", "g", "busy") is not None) == stays
     assert context.blobs.has_container(workspace.storage_account, "azureml") == stays

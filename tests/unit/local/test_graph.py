@@ -130,7 +130,7 @@ def test_a_step_canceled_by_itself_cancels_the_pipeline(bench):
 
 def test_a_pipeline_is_submitted_once(bench):
     run = bench.begin(bench.graph(nodes=["a"]))
-    with pytest.raises(Conflict, match="submitted already"):
+    with pytest.raises(Conflict, match="already submitted"):
         bench.graphs.submit(W, run)
     with pytest.raises(NotFound):
         bench.graphs.submit(W, "nobody")

@@ -55,7 +55,7 @@ def test_equal_values_are_not_equal_in_the_table(store, database):
 def test_another_key_does_not_open_it(store, database):
     store.put("w", "a", "needle")
     other = SecretStore(database, StillClock(), OTHER_KEY)
-    with pytest.raises(Conflict, match="set it again"):
+    with pytest.raises(Conflict, match="Set the secret again"):
         other.get("w", "a")
     assert other.put("w", "a", "newer").value == "newer"
 

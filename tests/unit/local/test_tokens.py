@@ -20,7 +20,7 @@ def test_a_run_token_names_its_run_and_workspace():
 
 
 def test_a_token_of_another_secret_is_refused():
-    with pytest.raises(BadToken, match="not made by this service"):
+    with pytest.raises(BadToken, match="does not come from this service"):
         TOKENS.identify(Tokens("another secret").user())
 
 

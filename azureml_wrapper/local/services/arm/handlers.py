@@ -8,12 +8,12 @@ from azureml_wrapper.local.http.messages import Request, Response, empty, json_r
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.services.context import Context
 
-# What stands beside a workspace in Azure, and is part of it here.
+# Resources beside a workspace in Azure; here they are part of it.
 _DEPENDENCIES = ("storageaccounts", "vaults", "components", "registries")
 
 
 def list_subscriptions(context: Context, request: Request) -> Response:
-    """The subscriptions that have a workspace, and the one that the caller's token names."""
+    """The subscriptions with a workspace, and the one in the caller's token."""
     names = set(context.workspaces.subscriptions()) | {DEFAULT_NAME}
     if request.identity.subscription:
         names.add(request.identity.subscription)
@@ -21,7 +21,7 @@ def list_subscriptions(context: Context, request: Request) -> Response:
 
 
 def get_subscription(_: Context, request: Request) -> Response:
-    """One subscription; every name is one."""
+    """One subscription; every id exists."""
     return json_response(wire.subscription(request["subscription"]))
 
 
@@ -37,20 +37,20 @@ def get_group(context: Context, request: Request) -> Response:
 
 
 def has_group(context: Context, request: Request) -> Response:
-    """Whether there is such a resource group: 204 or 404."""
+    """Whether a resource group exists: 204 or 404."""
     found = context.resource_groups.find(request["subscription"], request["resource_group"])
     return empty(204 if found else 404)
 
 
 def put_group(context: Context, request: Request) -> Response:
-    """Make a resource group, or replace its tags."""
+    """Create a resource group, or replace its tags."""
     group = wire.parse_group(request["subscription"], request["resource_group"], request.json_object())
     is_new = context.resource_groups.put(group)
     return json_response(wire.group(group), 201 if is_new else 200)
 
 
 def list_resources(context: Context, request: Request) -> Response:
-    """The workspaces that a filter leaves (`Workspace.list`); there is no other kind of resource."""
+    """The workspaces that match a filter (`Workspace.list`); other kinds of resources do not exist here."""
     found = context.workspaces.within(request["subscription"], request.parameters.get("resource_group"))
     wanted = wire.parse_filter(request.query.get("$filter", ""))
     return json_response({"value": [wire.resource(record) for record in found if wanted(record)]})
@@ -75,7 +75,7 @@ def update_workspace(context: Context, request: Request) -> Response:
 
 
 def delete_workspace(context: Context, request: Request) -> Response:
-    """Delete a workspace with all that belongs to it; 204 where there is none."""
+    """Delete a workspace with everything that belongs to it; 204 if it is missing."""
     found = context.workspaces.find(request["subscription"], request["resource_group"], request["name"])
     if found:
         context.workspaces.delete(found)
@@ -83,17 +83,17 @@ def delete_workspace(context: Context, request: Request) -> Response:
 
 
 def sync_keys(_: Context, __: Request) -> Response:
-    """Nothing to do: the store's keys do not change."""
+    """Does nothing: the storage keys do not change."""
     return empty(200)
 
 
 def list_deployments(_: Context, __: Request) -> Response:
-    """Deployments to a subscription itself, of which there are none."""
+    """Deployments to a subscription itself; always empty."""
     return json_response({"value": []})
 
 
 def deploy(context: Context, request: Request) -> Response:
-    """Make the workspaces and resource groups of a template, at once (`Workspace.create`)."""
+    """Create the workspaces and resource groups of a template, synchronously (`Workspace.create`)."""
     subscription, group = request["subscription"], request["resource_group"]
     template = wire.parse_template(request.json_object())
     context.resource_groups.get(subscription, group)
@@ -115,19 +115,19 @@ def deploy(context: Context, request: Request) -> Response:
 
 
 def get_deployment(context: Context, request: Request) -> Response:
-    """A deployment, which has succeeded."""
+    """A deployment; it has always succeeded."""
     document = context.deployments.get(_place(request), request["deployment"])
     return json_response(wire.deployment(request.path, document.key, document))
 
 
 def list_deployment_operations(context: Context, request: Request) -> Response:
-    """What a deployment made, resource by resource."""
+    """What a deployment created, resource by resource."""
     document = context.deployments.get(_place(request), request["deployment"])
     return json_response({"value": wire.deployment_operations(request.path, document)})
 
 
 def delete_dependency(_: Context, request: Request) -> Response:
-    """204: a workspace's storage, secrets and insights go with the workspace."""
+    """204: a workspace's storage, secrets and insights are deleted with the workspace."""
     if request["kind"].lower() not in _DEPENDENCIES:
         raise Unsupported(f"The local service has no {request['provider']}/{request['kind']}.")
     return empty(204)

@@ -1,6 +1,6 @@
-"""Azure Resource Manager: subscriptions, resource groups, workspaces, and the deployments that make workspaces.
+"""The routes of Azure Resource Manager.
 
-Where a path's part is called `name` rather than `workspace`, the workspace may be missing.
+The workspace must exist if its part of a path is called `workspace`, and may be missing if it is called `name`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _UPDATE = {"tags": MapOf(str), "properties": {"friendlyName": str, "description"
 
 WORKSPACE_TYPE = "Microsoft.MachineLearningServices/workspaces"
 
-# Where Azure offers Azure ML. `Workspace.create` refuses every other location; here the name is only kept.
+# Regions with Azure ML. `Workspace.create` refuses other locations; here the name has no effect.
 LOCATIONS = (
     *("Australia East", "Australia Southeast", "Brazil South", "Canada Central", "Canada East", "Central India"),
     *("Central US", "East Asia", "East US", "East US 2", "France Central", "Germany West Central", "Israel Central"),
@@ -36,7 +36,7 @@ LOCATIONS = (
     *("West US 3", DEFAULT_NAME),
 )
 
-# What the SDK itself puts into a template beside the workspace (azureml/_workspace/arm_template_builder.py).
+# Resources that the SDK adds to a template beside the workspace (azureml/_workspace/arm_template_builder.py).
 _MADE_WITH_WORKSPACE = {
     "storageAccount": "microsoft.storage/storageaccounts",
     "keyVault": "microsoft.keyvault/vaults",
@@ -128,7 +128,9 @@ def parse_filter(text: str) -> Callable[[Workspace], bool]:
 def _clause(text: str) -> Callable[[Workspace], bool]:
     found = re.fullmatch(r"(?:(resourceType|resourceGroup) eq |substringof\()'([^']*)'(?:, *name\))?", text.strip())
     if not found:
-        raise Unsupported(f"The filter {text!r} is not one that the local service knows.")
+        raise Unsupported(
+            f"Unsupported filter {text!r}: the local service filters by resourceType, resourceGroup and name."
+        )
     field, value = found[1], found[2].lower()
     if field == "resourceType":
         return lambda _: value == WORKSPACE_TYPE.lower()
@@ -145,15 +147,15 @@ def parse_group(subscription: str, name: str, body: JSON) -> ResourceGroup:
 
 
 def parse_update(before: Workspace, body: JSON) -> Workspace:
-    """`before` with what a PATCH changes; `Unsupported` for settings that mean nothing here."""
+    """`before` with the changes of a PATCH; raise `Unsupported` for settings without a meaning here."""
     check_shape(body, _UPDATE, "Workspace")
     properties = body.get("properties") or {}
     others = {key for key, value in properties.items() if value is not None} - {"friendlyName", "description"}
     others |= {key for key in ("sku", "identity") if body.get(key)}
     if others:
         raise Unsupported(
-            f"The local service does not have these settings of a workspace: {', '.join(sorted(others))}. "
-            "tags, friendlyName and description can be changed."
+            f"Unsupported workspace settings: {', '.join(sorted(others))}. In the local service, only tags, "
+            "friendlyName and description can be changed."
         )
     return replace(
         before,
@@ -165,7 +167,7 @@ def parse_update(before: Workspace, body: JSON) -> Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """What is to be made: groups as (name, location), workspaces as fields, every resource as (type, name)."""
+    """What a template creates: groups as (name, location), workspaces as fields, all resources as (type, name)."""
 
     groups: list[tuple[str, str]]
     workspaces: list[JSON]
@@ -177,10 +179,10 @@ def parse_template(body: JSON) -> Template:
     check_shape(body, _TEMPLATE, "Deployment")
     resources = ((body.get("properties") or {}).get("template") or {}).get("resources")
     if not isinstance(resources, list):
-        raise Invalid("The deployment has no template with resources.")
+        raise Invalid("The deployment has no template with a list of resources.")
     nested = [inner for item in resources for inner in _nested(item)]
     if not all({"type", "name"} <= item.keys() for item in (*resources, *nested)):
-        raise Invalid("Every resource of the deployment's template needs a type and a name.")
+        raise Invalid("Every resource in the deployment's template requires a type and a name.")
     kinds = {item["type"].lower() for item in resources}
     return Template(
         groups=[
@@ -189,7 +191,7 @@ def parse_template(body: JSON) -> Template:
             if item["type"].endswith("/resourceGroups")
         ],
         workspaces=[_workspace_fields(item, kinds) for item in resources if item["type"] == WORKSPACE_TYPE],
-        # Nested deployments are left out: the SDK stops telling of a deployment at a name that it does not expect.
+        # Without nested deployments: the SDK stops reporting progress at a name that it does not expect.
         resources=[(item["type"], item["name"]) for item in resources if not _nested(item)],
     )
 
@@ -221,8 +223,8 @@ def _check_dependencies(name: str, properties: JSON, kinds: set[str]) -> None:
         given.append("encryption")
     if given:
         raise Unsupported(
-            f"The workspace {name} is to use existing Azure resources ({', '.join(given)}). "
-            "A local workspace has its own storage and secrets, and nothing else; leave these settings out."
+            f"Workspace {name} cannot use existing Azure resources ({', '.join(given)}). A local workspace has "
+            "its own storage and secrets; remove these settings."
         )
 
 

@@ -1,4 +1,4 @@
-"""Operations on artifacts."""
+"""Operations on artifacts: by origin, container and path first, then on those of a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from azureml_wrapper.local.services.artifact import wire
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.query import Page
 
-# Enough to create and fill a file, not to remove one.
+# Allows to create and fill a file, not to delete it.
 WRITE = "racw"
-# The SDK asks for at most 50 (azureml/_restclient/artifacts_client.py).
+# The SDK sends at most 50 (azureml/_restclient/artifacts_client.py).
 BATCH_LIMIT = 1000
 
 
@@ -24,7 +24,7 @@ def list_artifacts(context: Context, request: Request) -> Response:
 
 
 def list_contents(context: Context, request: Request) -> Response:
-    """Files below a folder, each with an address to read it at; no file is no error."""
+    """The files in a folder with the addresses to read them; empty if there are none."""
     return json_response(_contents(context, request, _page(context, request)))
 
 
@@ -38,9 +38,9 @@ def get_content(context: Context, request: Request) -> Response:
 
 
 def get_write_address(context: Context, request: Request) -> Response:
-    """An address to write a file at: log files that grow (azureml/_run_impl/file_watcher.py)."""
+    """An address to write a file to: log files that grow (azureml/_run_impl/file_watcher.py)."""
     place, path = _place(request), request["path"]
-    # A GET, yet what it gives can change the file.
+    # A GET, but with this address the file can be changed.
     context.guard_run(request.identity, request.workspace_id, place.container.removeprefix("dcid."))
     context.blobs.ensure_container(request.workspace.storage_account, CONTAINER)
     address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
@@ -49,7 +49,7 @@ def get_write_address(context: Context, request: Request) -> Response:
 
 def create_artifacts(context: Context, request: Request) -> Response:
     if request.query.get("datastorename"):
-        raise Unsupported("The local service keeps artifacts in its own store only; leave datastore_name out.")
+        raise Unsupported("The local service keeps artifacts only in its own store; remove datastore_name.")
     return _announce(context, request, _place(request))
 
 
@@ -59,7 +59,7 @@ def delete_artifact(context: Context, request: Request) -> Response:
 
 
 def delete_artifacts(context: Context, request: Request) -> Response:
-    """Remove every file of a container."""
+    """Delete every file of a container."""
     place = _place(request)
     while found := context.artifacts.page(request.workspace, place).items:
         for item in found:
@@ -73,7 +73,7 @@ def download(context: Context, request: Request) -> Response:
 
 
 def upload(context: Context, request: Request) -> Response:
-    """The body becomes a new file, or with `append=true` the end of one."""
+    """Create a file from the body, or with `append=true` append the body to one."""
     if request.body_file is None:
         raise Invalid("The upload has no body.")
     append = request.query.get("append", "").lower() == "true"
@@ -84,7 +84,7 @@ def upload(context: Context, request: Request) -> Response:
 
 
 def _announce(context: Context, request: Request, place: Place) -> Response:
-    """Check that files may be uploaded, and give the addresses to upload them at."""
+    """Check that files may be uploaded, and return the addresses to upload them to."""
     items = object_list(request.json_object().get("paths"), "paths", BATCH_LIMIT)
     paths = [text(item, "path") or "" for item in items]
     now = offset_time(context.clock.now())
@@ -96,7 +96,7 @@ def _announce(context: Context, request: Request, place: Place) -> Response:
         except ServiceFault as fault:
             answer["errors"][path] = wire.fault(fault)
             continue
-        # The client looks for the answer under the path as it wrote it.
+        # The client looks up the path as it wrote it.
         answer["artifacts"][path] = wire.announced(place, clean_path(path), now)
         answer["artifactContentInformation"][path] = wire.content(place, clean_path(path), address)
     return json_response(answer)
@@ -152,5 +152,5 @@ def _page_of_run(context: Context, request: Request) -> Page[Artifact]:
 
 
 def _path_of_run(request: Request) -> str:
-    """The SDK has it in the address, azureml-mlflow behind it."""
+    """The SDK sends it in the path, azureml-mlflow in the query."""
     return request.parameters.get("path") or request.query.get("path", "")

@@ -1,4 +1,4 @@
-"""Artifacts: files of runs and of uploads, by origin, container and path; and those of a run through run history."""
+"""The routes of artifacts."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def artifact(record: Artifact) -> JSON:
 
 
 def announced(place: Place, path: str, created: str | None) -> JSON:
-    """An artifact whose bytes are still to come."""
+    """An artifact whose content is yet to be uploaded."""
     return {
         "artifactId": place.name(path),
         "origin": place.origin,
@@ -32,7 +32,7 @@ def announced(place: Place, path: str, created: str | None) -> JSON:
 
 
 def content(place: Place, path: str, address: str) -> JSON:
-    """Where the bytes can be fetched, or put."""
+    """The address to download the content from, or to upload it to."""
     return {
         "contentUri": address,
         "origin": place.origin,
@@ -47,5 +47,5 @@ def page(found: Page[Artifact], item: Callable[[Artifact], JSON] = artifact) -> 
 
 
 def fault(error: ServiceFault) -> JSON:
-    """Why one file of a batch was refused; the SDK prints `code: message`."""
+    """Why one file of a batch was refused. The SDK prints `code: message`."""
     return {"error": {"code": error.code, "message": error.message, "details": []}}

@@ -1,8 +1,8 @@
-"""Who may do what with the storage: asked before a request's body is read.
+"""Authentication of the storage side, before a request's body is read.
 
-Three ways in, as in Azure: a shared key (the account is named in the header), a shared access signature in the query
-(the account is found by its key: it stood in the address before the `@`, which never reaches the service), and a
-bearer token.
+As in Azure there are three ways: a shared key (its header names the account), a shared access signature in the query
+(the account is the one whose key made the signature, because the part of the address before the `@` never reaches the
+service), and a bearer token.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from azureml_wrapper.local.http.routing import Match
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.tokens import BadToken, Identity
 
-# How old a signed request may be (Microsoft Learn, "Authorize with Shared Key").
+# Maximum age of a signed request (Microsoft Learn, "Authorize with Shared Key").
 SKEW = timedelta(minutes=15)
 
 
@@ -38,9 +38,9 @@ def authenticator(context: Context) -> Authenticate:
         if "sig" in request.query:
             return _signature(context, request, match)
         if kind:
-            raise _refused(f"the local storage knows SharedKey, Bearer and signatures, not {kind}")
+            raise _refused(f"unsupported authorization {kind}; use SharedKey, Bearer or a signature")
         raise Unauthenticated(
-            "The request carries no account key, signature or token.", code="NoAuthenticationInformation"
+            "The request has no account key, signature or token.", code="NoAuthenticationInformation"
         )
 
     return authenticate
@@ -53,7 +53,7 @@ def _shared_key(context: Context, request: Request, credential: str) -> Identity
         raise _refused(f"storage account {account!r} is not registered with this service")
     text = shared_key_text(request.method, account, request.raw_path, request.query, request.headers)
     if not _same(sign(key, text), signature):
-        raise _refused(f"the signature was not made with the key of storage account {account!r}")
+        raise _refused(f"the signature does not match the key of storage account {account!r}")
     _check_age(request, context.clock.now())
     return Identity(account=account)
 
@@ -62,7 +62,7 @@ def _check_age(request: Request, now: datetime) -> None:
     try:
         signed = parsedate_to_datetime(request.headers.get("x-ms-date") or request.headers["date"])
     except (KeyError, ValueError, TypeError):
-        raise _refused("the request carries no date") from None
+        raise _refused("the request has no date") from None
     if abs(now - signed.replace(tzinfo=signed.tzinfo or timezone.utc)) > SKEW:
         raise _refused("the request is older than 15 minutes")
 
@@ -76,28 +76,30 @@ def _bearer(context: Context, match: Match, token: str) -> Identity:
     if identity.workspace_id:
         accounts = _within(context, identity.workspace_id, accounts)
     if len(accounts) != 1:
-        raise _refused("a bearer token names no account, and the address fits none or several: use the account's key")
+        raise _refused(
+            "a bearer token names no account, and the container exists in none or several; use the account's key"
+        )
     return Identity(run_id=identity.run_id, workspace_id=identity.workspace_id, account=accounts[0])
 
 
 def _within(context: Context, workspace_id: str, accounts: list[str]) -> list[str]:
-    """Of the accounts those that a run of the workspace may open: the workspace's own, else its datastores'."""
+    """The accounts that a run of the workspace may use: the workspace's own, else those of its datastores."""
     own = context.workspaces.by_id(workspace_id).storage_account
-    known = {datastore.account for datastore in context.datastores.everything(workspace_id)}
+    known = {datastore.account for datastore in context.datastores.all(workspace_id)}
     return [own] if own in accounts else [account for account in accounts if account in known]
 
 
 def _signature(context: Context, request: Request, match: Match) -> Identity:
     account = _signer(context, request, match)
     if account is None:
-        raise _refused("no account's key gives this signature for this address")
+        raise _refused("the signature matches no account's key for this address")
     _check_times(request.query, context.clock.now())
     given = request.query.get("sp", "")
     wanted = needed_permissions(request.method, request.query, is_blob="name" in match.parameters)
     creates = "c" in given and wanted == "w" and not _exists(context, account, match)
     if not creates and not set(wanted) & set(given):
         raise Forbidden(
-            f"The signature allows {given!r}, and {request.method} needs one of {wanted!r}.",
+            f"{request.method} requires one of the permissions {wanted!r}; the signature has {given!r}.",
             code="AuthorizationPermissionMismatch",
         )
     return Identity(account=account)
@@ -108,12 +110,12 @@ def _exists(context: Context, account: str, match: Match) -> bool:
 
 
 def _signer(context: Context, request: Request, match: Match) -> str | None:
-    """The account whose key made the signature, or for which a user registered just this SAS token."""
+    """The account whose key made the signature, or for which a user registered this very SAS token."""
     container, name = match.parameters.get("container", ""), match.parameters.get("name", "")
     query, signature = request.query, request.query["sig"]
     if not container:
         return None
-    # That a container does not exist is told to whoever has the key of its account, as in Azure.
+    # As in Azure, whoever has an account's key learns that a container does not exist.
     for account in context.blobs.accounts(container) or context.accounts.names():
         text = account_sas_text(query, account) if "ss" in query else sas_text(query, account, container, name)
         if _same(sign(context.accounts.ensure(account), text), signature):
@@ -135,7 +137,7 @@ def _check_times(query: Mapping[str, str], now: datetime) -> None:
     try:
         start, end = parse_time(query.get("st")), parse_time(query.get("se"))
     except ValueError:
-        raise _refused("its times cannot be read") from None
+        raise _refused("invalid time in the signature") from None
     if end is None or now >= end:
         raise _refused(f"the signature expired at {query.get('se')}")
     if start is not None and now < start:
@@ -143,7 +145,7 @@ def _check_times(query: Mapping[str, str], now: datetime) -> None:
 
 
 def needed_permissions(method: str, query: Mapping[str, str], *, is_blob: bool) -> str:
-    """The letters of which a signature must have one (Microsoft Learn, "Create a service SAS")."""
+    """Permissions of which a signature must have one (Microsoft Learn, "Create a service SAS")."""
     comp = query.get("comp", "").lower()
     if method in ("GET", "HEAD"):
         return "r" if is_blob else "l" if comp == "list" else "rl"

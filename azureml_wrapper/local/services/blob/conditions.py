@@ -1,6 +1,6 @@
 """Conditional headers: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since.
 
-Outcomes as in Microsoft Learn, "Specifying conditional headers for Blob service operations".
+Results follow Microsoft Learn, "Specifying conditional headers for Blob service operations".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from azureml_wrapper.local.store.blobs import Check
 
 
 def check_write(request: Request) -> Check:
-    """Raises where the blob that is there before a write does not meet the request's conditions."""
+    """A check that raises if the blob before a write does not meet the request's conditions."""
 
     def check(blob: Blob | None) -> None:
         wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
@@ -30,7 +30,7 @@ def check_write(request: Request) -> Check:
 
 
 def check_append(request: Request, position: str | None) -> Check:
-    """As `check_write`, and raises where the blob does not end at `position`."""
+    """Like `check_write`, and also raise if the blob does not end at `position`."""
 
     def check(blob: Blob | None) -> None:
         check_write(request)(blob)
@@ -43,7 +43,7 @@ def check_append(request: Request, position: str | None) -> Check:
 
 
 def check_source(request: Request, source: Blob) -> None:
-    """Raise where the source of a copy does not meet the request's conditions for it."""
+    """Raise if the source of a copy does not meet the request's conditions."""
     wanted, unwanted = request.headers.get("x-ms-source-if-match"), request.headers.get("x-ms-source-if-none-match")
     if (wanted is not None and not _names(wanted, source)) or (unwanted is not None and _names(unwanted, source)):
         raise PreconditionFailed(
@@ -52,7 +52,7 @@ def check_source(request: Request, source: Blob) -> None:
 
 
 def is_unchanged(request: Request, blob: Blob) -> bool:
-    """Whether a read is answered 304; raises `PreconditionFailed` where its other conditions fail."""
+    """Whether to answer a read with 304; raise `PreconditionFailed` if another condition fails."""
     if _fails(request, blob):
         raise PreconditionFailed("The blob does not meet the request's conditions.")
     return _is_unchanged(request, blob)
@@ -82,5 +82,5 @@ def _time(request: Request, header: str) -> datetime | None:
     try:
         instant = parsedate_to_datetime(text)
     except (ValueError, TypeError):
-        raise Invalid(f"{header}: {text!r} is not a date.", code="InvalidHeaderValue") from None
+        raise Invalid(f"Invalid date in {header}: {text!r}.", code="InvalidHeaderValue") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)

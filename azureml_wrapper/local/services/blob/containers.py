@@ -8,7 +8,7 @@ from azureml_wrapper.local.http.messages import Request, Response, empty
 from azureml_wrapper.local.services.blob import wire
 from azureml_wrapper.local.services.context import Context
 
-# Azure's largest page.
+# Azure's maximum.
 PAGE = 5000
 
 _SERVICE_PROPERTIES = (
@@ -37,7 +37,7 @@ def list_blobs(context: Context, request: Request) -> Response:
 
 def create_container(context: Context, request: Request) -> Response:
     if wire.metadata(request):
-        raise Unsupported("The local storage keeps no metadata of containers.")
+        raise Unsupported("The local storage does not store metadata of containers.")
     account, container = request.identity.account, request["container"]
     if not context.blobs.ensure_container(account, container):
         raise Conflict("The specified container already exists.", code="ContainerAlreadyExists")
@@ -45,7 +45,7 @@ def create_container(context: Context, request: Request) -> Response:
 
 
 def container_properties(context: Context, request: Request) -> Response:
-    """Get Container Properties, Get Container Metadata (there is none)."""
+    """Get Container Properties, Get Container Metadata (always empty)."""
     return empty(200, _properties(context, *_where(context, request)))
 
 
@@ -83,5 +83,7 @@ def _properties(context: Context, account: str, container: str) -> dict[str, str
 def _limit(request: Request) -> int:
     text = request.query.get("maxresults") or str(PAGE)
     if not is_number(text) or int(text) < 1:
-        raise Invalid(f"maxresults {text[:80]!r} is not a positive number.", code="OutOfRangeQueryParameterValue")
+        raise Invalid(
+            f"Invalid maxresults {text[:80]!r}: expected an integer ≥ 1.", code="OutOfRangeQueryParameterValue"
+        )
     return min(int(text), PAGE)

@@ -1,4 +1,4 @@
-"""Operations on blobs. `request.identity.account` is the account that the request may use."""
+"""Operations on blobs and their blocks. `request.identity.account` is the account that the request may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azureml_wrapper.local.http.messages import Request, Response, empty, file_r
 from azureml_wrapper.local.services.blob import conditions, wire
 from azureml_wrapper.local.services.context import Context
 
-# Asked for in a header or the query, and not kept by this store: refused rather than forgotten.
+# Not supported by this store: refused rather than silently ignored.
 _REFUSED_HEADERS = {
     "x-ms-lease-id": "leases",
     "x-ms-encryption-key": "customer-provided keys",
@@ -23,17 +23,17 @@ _REFUSED_HEADERS = {
 _REFUSED_QUERY = {"snapshot": "snapshots", "versionid": "versions"}
 
 
-def where(request: Request) -> tuple[str, str, str]:
-    """Account, container and name of the blob that a request is about."""
+def target_of(request: Request) -> tuple[str, str, str]:
+    """Account, container and name of the blob in a request."""
     for names, given in ((_REFUSED_HEADERS, request.headers), (_REFUSED_QUERY, request.query)):
         for name in names.keys() & given.keys():
-            raise Unsupported(f"The local storage has no {names[name]} ({name}).")
+            raise Unsupported(f"The local storage does not support {names[name]} ({name}).")
     return request.identity.account, request["container"], request["name"]
 
 
-def existing(context: Context, request: Request) -> Blob:
-    """The blob, or the reason why there is none."""
-    account, container, name = where(request)
+def existing_blob(context: Context, request: Request) -> Blob:
+    """The blob of a request; raise `NotFound` with the code that tells what is missing."""
+    account, container, name = target_of(request)
     if not context.blobs.has_container(account, container):
         raise NotFound("The specified container does not exist.", code="ContainerNotFound")
     found = context.blobs.stat(account, container, name)
@@ -43,25 +43,25 @@ def existing(context: Context, request: Request) -> Blob:
 
 
 def body_of(request: Request) -> Path:
-    """The file that holds the body; the routes of these handlers stream."""
+    """The file with the request's body; the routes of these handlers stream."""
     if request.body_file is None:
         raise Invalid(f"{request.method} {request.path} has no body.")
     return request.body_file
 
 
 def put_blob(context: Context, request: Request) -> Response:
-    """Put Blob, Copy Blob, and the empty blob that marks a folder."""
+    """Put Blob and Copy Blob; also the empty blob that marks a folder."""
     if "x-ms-copy-source" in request.headers:
         return _copy_blob(context, request)
     kind = request.headers.get("x-ms-blob-type", "")
     if kind not in ("BlockBlob", "AppendBlob"):
-        raise Unsupported(f"x-ms-blob-type {kind!r}: the local storage has block blobs and append blobs.")
+        raise Unsupported(f"Unsupported x-ms-blob-type {kind!r}: the local storage has BlockBlob and AppendBlob.")
     if wire.is_folder_mark(request):
-        blob = context.blobs.make_marked_folder(*where(request), wire.metadata(request))
+        blob = context.blobs.make_marked_folder(*target_of(request), wire.metadata(request))
         return empty(201, wire.written(blob))
     body = body_of(request)
     blob = context.blobs.put_file(
-        *where(request),
+        *target_of(request),
         body,
         headers=wire.content_headers(request, plain=True),
         metadata=wire.metadata(request),
@@ -73,12 +73,12 @@ def put_blob(context: Context, request: Request) -> Response:
 
 
 def _copy_blob(context: Context, request: Request) -> Response:
-    account, container, name = where(request)
+    account, container, name = target_of(request)
     source = urlsplit(request.headers["x-ms-copy-source"])
     from_container, _, from_name = unquote(source.path).lstrip("/").partition("/")
     owner = source.netloc.partition(".")[0]
     if source.netloc.rpartition("@")[2] != context.addresses.host or owner not in (account, "127"):
-        raise Unsupported("The local storage copies blobs within one account only.")
+        raise Unsupported("The local storage copies blobs only within one account.")
     before = context.blobs.get(account, from_container, from_name)
     conditions.check_source(request, before)
     blob = context.blobs.copy(
@@ -93,27 +93,27 @@ def _copy_blob(context: Context, request: Request) -> Response:
 
 
 def append_block(context: Context, request: Request) -> Response:
-    before = existing(context, request)
+    before = existing_blob(context, request)
     if before.kind != "AppendBlob":
         raise Invalid("The blob is not an append blob.", code="InvalidBlobType")
     body = body_of(request)
     wire.checked_md5(body, request.headers.get("content-md5"))
     position = request.headers.get("x-ms-blob-condition-appendpos")
-    blob = context.blobs.append(*where(request), body, check=conditions.check_append(request, position))
+    blob = context.blobs.append(*target_of(request), body, check=conditions.check_append(request, position))
     added = body.stat().st_size
     return empty(201, {**wire.written(blob), "x-ms-blob-append-offset": str(blob.size - added)})
 
 
 def get_blob(context: Context, request: Request) -> Response:
     """Get Blob, with or without a range."""
-    blob = existing(context, request)
+    blob = existing_blob(context, request)
     if conditions.is_unchanged(request, blob):
         return empty(304, wire.written(blob))
     headers = {**wire.properties(blob), **wire.replaced(request.query)}
     part = wire.byte_range(request, blob.size)
     if not blob.size:
         return empty(200, headers)
-    path = context.blobs.path(*where(request))
+    path = context.blobs.path(*target_of(request))
     wire.check_range_md5(request, part)
     if part is None:
         return file_response(path, length=blob.size, headers=headers)
@@ -128,28 +128,28 @@ def get_blob(context: Context, request: Request) -> Response:
 
 def head_blob(context: Context, request: Request) -> Response:
     """Get Blob Properties, Get Blob Metadata."""
-    blob = existing(context, request)
+    blob = existing_blob(context, request)
     if conditions.is_unchanged(request, blob):
         return empty(304, wire.written(blob))
     headers = {**wire.properties(blob), **wire.replaced(request.query)}
-    # A GET of the metadata has no body; a HEAD tells the size of the body that it leaves out.
+    # A GET of the metadata has no body; a HEAD reports the size of the body that GET would return.
     size = blob.size if request.method == "HEAD" else 0
     return empty(200, {**headers, "Content-Length": str(size)})
 
 
 def set_metadata(context: Context, request: Request) -> Response:
-    existing(context, request)
+    existing_blob(context, request)
     blob = context.blobs.set_properties(
-        *where(request), metadata=wire.metadata(request), check=conditions.check_write(request)
+        *target_of(request), metadata=wire.metadata(request), check=conditions.check_write(request)
     )
     return empty(200, wire.written(blob))
 
 
 def set_properties(context: Context, request: Request) -> Response:
-    """Set Blob Properties: content headers that are left out are cleared, as in Azure."""
-    existing(context, request)
+    """Set Blob Properties; as in Azure, omitted content headers are cleared."""
+    existing_blob(context, request)
     blob = context.blobs.set_properties(
-        *where(request),
+        *target_of(request),
         headers=wire.content_headers(request),
         md5=request.headers.get("x-ms-blob-content-md5"),
         check=conditions.check_write(request),
@@ -158,13 +158,13 @@ def set_properties(context: Context, request: Request) -> Response:
 
 
 def delete_blob(context: Context, request: Request) -> Response:
-    existing(context, request)
-    context.blobs.delete(*where(request), check=conditions.check_write(request))
+    existing_blob(context, request)
+    context.blobs.delete(*target_of(request), check=conditions.check_write(request))
     return empty(202, {"x-ms-delete-type-permanent": "true"})
 
 
 def put_block(context: Context, request: Request) -> Response:
-    account, container, name = where(request)
+    account, container, name = target_of(request)
     _check_container(context, account, container)
     body = body_of(request)
     md5 = wire.checked_md5(body, request.headers.get("content-md5"))
@@ -173,7 +173,7 @@ def put_block(context: Context, request: Request) -> Response:
 
 
 def put_block_list(context: Context, request: Request) -> Response:
-    account, container, name = where(request)
+    account, container, name = target_of(request)
     _check_container(context, account, container)
     blob = context.blocks.commit(
         account,
@@ -189,7 +189,7 @@ def put_block_list(context: Context, request: Request) -> Response:
 
 
 def get_block_list(context: Context, request: Request) -> Response:
-    account, container, name = where(request)
+    account, container, name = target_of(request)
     _check_container(context, account, container)
     blob, staged = context.blobs.stat(account, container, name), context.blocks.staged(account, container, name)
     if blob is None and not staged:

@@ -1,8 +1,8 @@
-"""The blob endpoint of Azure Storage: `https://{account}.blob.core.windows.net@127.0.0.1:PORT/{container}/{name}`."""
+"""The routes of the blob endpoint, and its frontend."""
 
 from __future__ import annotations
 
-from azureml_wrapper.local.http.application import Door
+from azureml_wrapper.local.http.application import Frontend
 from azureml_wrapper.local.http.routing import Route, Router
 from azureml_wrapper.local.services.blob import containers, handlers, wire
 from azureml_wrapper.local.services.blob.access import authenticator
@@ -36,6 +36,6 @@ ROUTES = (
 )
 
 
-def door(context: Context) -> Door:
-    """The storage side of the application: its routes, its signatures, its XML errors."""
-    return Door(router=Router(ROUTES), authenticate=authenticator(context), answer_fault=wire.fault)
+def frontend(context: Context) -> Frontend:
+    """The storage side of the application: its routes, authentication and XML errors."""
+    return Frontend(router=Router(ROUTES), authenticate=authenticator(context), answer_fault=wire.fault)

@@ -19,10 +19,10 @@ from azureml_wrapper.local.domain.storage import FOLDER_MARK, Blob, InvalidName,
 from azureml_wrapper.local.http.messages import Request, Response
 
 META = "x-ms-meta-"
-# What a client may set (`x-ms-blob-…`, or the plain header in Put Blob), and what reads give back.
+# Content headers: clients set them (`x-ms-blob-…`, or the plain header in Put Blob), and reads return them.
 CONTENT_HEADERS = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control")
 _LISTED_HEADERS = tuple((name, name.title()) for name in CONTENT_HEADERS[1:])
-# A signature may replace them: `rsct=text/csv`.
+# A signature may override them: `rsct=text/csv`.
 _REPLACED = {"rsct": "Content-Type", "rsce": "Content-Encoding", "rscl": "Content-Language"}
 _REPLACED |= {"rscd": "Content-Disposition", "rscc": "Cache-Control"}
 _META_NAME = re.compile(r"[a-z_][a-z0-9_.-]*")
@@ -31,7 +31,7 @@ RANGE_MD5 = "x-ms-range-get-content-md5"
 RANGE_MD5_LIMIT = 4 * 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _STATUS_CODES = {404: "ResourceNotFound", 400: "InvalidInput", 403: "AuthenticationFailed", 500: "InternalError"}
-# A full disk must not be a 5xx: the storage clients would try again for a minute.
+# A full disk must not be a 5xx: the storage clients would retry for a minute.
 _STATUSES = {507: 413}
 
 
@@ -39,15 +39,17 @@ _STATUSES = {507: 413}
 
 
 def metadata(request: Request) -> dict[str, str]:
-    """The blob's metadata that a request sets; names come in lower case."""
+    """The blob metadata that a request sets, with lowercase names."""
     found = {name[len(META) :]: value for name, value in request.headers.items() if name.startswith(META)}
     if wrong := [name for name in found if not _META_NAME.fullmatch(name)]:
-        raise Invalid(f"Metadata name {wrong[0]!r} is not allowed: letters, digits and '_'.", code="InvalidMetadata")
+        raise Invalid(
+            f"Invalid metadata name {wrong[0]!r}: allowed are letters, digits and '_'.", code="InvalidMetadata"
+        )
     return found
 
 
 def content_headers(request: Request, *, plain: bool = False) -> dict[str, str]:
-    """The content headers that a request sets; `plain`: those without `x-ms-blob-` count too."""
+    """The content headers that a request sets; with `plain`, also those without `x-ms-blob-`."""
     values = {
         name: request.headers.get(f"x-ms-blob-{name}") or (request.headers.get(name) if plain else None)
         for name in CONTENT_HEADERS
@@ -61,7 +63,7 @@ def is_folder_mark(request: Request) -> bool:
 
 
 def byte_range(request: Request, size: int) -> tuple[int, int] | None:
-    """(start, length) of the bytes that the request asks for; None for all of them."""
+    """(start, length) of the requested bytes; None for all."""
     text = request.headers.get("x-ms-range") or request.headers.get("range")
     if not text:
         return None
@@ -70,15 +72,15 @@ def byte_range(request: Request, size: int) -> tuple[int, int] | None:
     end = min(int(found[2] or size), size - 1) if found else -1
     if not found or (found[2] and int(found[2]) < start):
         raise Invalid(
-            f"Range {text!r} is not allowed: 'bytes=first-last' or 'bytes=first-'.", code="InvalidHeaderValue"
+            f"Invalid range {text!r}: expected 'bytes=first-last' or 'bytes=first-'.", code="InvalidHeaderValue"
         )
     if start >= size:
-        raise OutOfRange(f"The range {text} begins after the end of the blob, which has {size} bytes.")
+        raise OutOfRange(f"The range {text} starts behind the end of the blob, which has {size} bytes.")
     return start, end - start + 1
 
 
 def block_picks(body: bytes) -> list[tuple[str, str]]:
-    """(which list, block id) of each entry of a Put Block List."""
+    """(list, block id) of each entry of a Put Block List."""
     text = body.decode("utf-8-sig", "replace")
     if "<BlockList" not in text:
         raise Invalid("The body is not a BlockList.", code="InvalidXmlDocument")
@@ -86,14 +88,14 @@ def block_picks(body: bytes) -> list[tuple[str, str]]:
 
 
 def checked_md5(path: Path, wanted: str | None) -> str:
-    """The file's MD5 in base64; `Invalid` where the request promised another one."""
+    """The file's MD5 in base64; raise `Invalid` if it differs from the request's Content-MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(1024 * 1024):
             digest.update(chunk)
     found = base64.b64encode(digest.digest()).decode()
     if wanted and wanted != found:
-        raise Invalid(f"The body's MD5 is {found}, and Content-MD5 says {wanted}.", code="Md5Mismatch")
+        raise Invalid(f"MD5 mismatch: Content-MD5 is {wanted}, the body has {found}.", code="Md5Mismatch")
     return found
 
 
@@ -102,10 +104,10 @@ def asks_range_md5(request: Request) -> bool:
 
 
 def check_range_md5(request: Request, part: tuple[int, int] | None) -> None:
-    """The storage tells the MD5 of a range of up to 4 MiB, and only of a range (Microsoft Learn, "Get Blob")."""
+    """The MD5 of a range is available only for ranges of up to 4 MiB (Microsoft Learn, "Get Blob")."""
     if asks_range_md5(request) and (part is None or part[1] > RANGE_MD5_LIMIT):
         raise Invalid(
-            f"{RANGE_MD5} is for a range of at most {RANGE_MD5_LIMIT} bytes.", code="OutOfRangeQueryParameterValue"
+            f"{RANGE_MD5} requires a range of at most {RANGE_MD5_LIMIT} bytes.", code="OutOfRangeQueryParameterValue"
         )
 
 
@@ -116,7 +118,7 @@ def range_md5(path: Path, start: int, length: int) -> str:
 
 
 def marker_of(name: str) -> str:
-    """The name after which a listing goes on, as an opaque word."""
+    """The name after which a listing continues, as an opaque token."""
     return base64.urlsafe_b64encode(name.encode()).decode()
 
 
@@ -124,20 +126,23 @@ def name_of(marker: str) -> str:
     try:
         return base64.b64decode(marker, b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise Invalid(f"Marker {marker[:100]!r} is not one of ours.", code="OutOfRangeQueryParameterValue") from None
+        raise Invalid(
+            f"Invalid marker {marker[:100]!r}: it does not come from this service.",
+            code="OutOfRangeQueryParameterValue",
+        ) from None
 
 
 # Headers -------------------------------------------------------------------------------------------------------
 
 
 def written(blob: Blob) -> dict[str, str]:
-    """Headers of the answer to a write."""
+    """Headers of the response to a write."""
     md5 = {"Content-MD5": blob.md5} if blob.md5 else {}
     return {**_version(blob.etag, blob.modified), **md5, "x-ms-request-server-encrypted": "true"}
 
 
 def properties(blob: Blob) -> dict[str, str]:
-    """Headers of the answer to a read."""
+    """Headers of the response to a read."""
     return {
         **_version(blob.etag, blob.modified),
         "Content-Type": blob.content_type,
@@ -150,14 +155,14 @@ def properties(blob: Blob) -> dict[str, str]:
         "x-ms-lease-status": "unlocked",
         "x-ms-lease-state": "available",
         "x-ms-server-encrypted": "true",
-        # A page that somebody uploaded must not run as one of the service's own.
+        # An uploaded page must not run as if the service had made it.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
     }
 
 
 def replaced(query: Mapping[str, str]) -> dict[str, str]:
-    """Content headers that a signature puts in the place of the blob's own."""
+    """Content headers that a signature overrides."""
     return {header: query[name] for name, header in _REPLACED.items() if query.get(name) and "sig" in query}
 
 
@@ -190,7 +195,7 @@ def xml(body: str, status: int = 200, headers: Mapping[str, str] | None = None) 
 
 
 def fault(error: ServiceFault, request: Request) -> Response:
-    """A fault in the storage's own form, so that its clients recognise the code."""
+    """A fault as XML, so that storage clients recognise its code."""
     code = error.code if error.code != "UserError" else _STATUS_CODES.get(error.status, "InvalidInput")
     code = "InvalidResourceName" if isinstance(error, InvalidName) else code
     headers = {"x-ms-error-code": code, "x-ms-version": "2021-08-06"}
@@ -199,7 +204,7 @@ def fault(error: ServiceFault, request: Request) -> Response:
 
 
 def listing(request: Request, items: Iterable[Blob | Prefix], *, endpoint: str, limit: int, next_marker: str) -> str:
-    """The answer to List Blobs."""
+    """The response to List Blobs."""
     asked = {"Prefix": "prefix", "Marker": "marker", "Delimiter": "delimiter"}
     head = "".join(_tag(tag, request.query[name]) for tag, name in asked.items() if request.query.get(name))
     with_metadata = "metadata" in request.query.get("include", "").split(",")
@@ -212,7 +217,7 @@ def listing(request: Request, items: Iterable[Blob | Prefix], *, endpoint: str, 
 
 
 def containers(names: Iterable[tuple[str, str, datetime]], endpoint: str) -> str:
-    """The answer to List Containers, of (name, ETag, time)."""
+    """The response to List Containers, from (name, ETag, time)."""
     entries = "".join(
         f"<Container>{_tag('Name', name)}<Properties>{_tag('Last-Modified', http_time(modified))}"
         f"{_tag('Etag', etag)}<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
@@ -226,7 +231,7 @@ def containers(names: Iterable[tuple[str, str, datetime]], endpoint: str) -> str
 
 
 def block_list(lists: Mapping[str, Iterable[tuple[str, int]]]) -> str:
-    """The answer to Get Block List: `CommittedBlocks` and `UncommittedBlocks`."""
+    """The response to Get Block List: `CommittedBlocks` and `UncommittedBlocks`."""
     parts = [f"<{name}>{''.join(_block(*block) for block in blocks)}</{name}>" for name, blocks in lists.items()]
     return f"<BlockList>{''.join(parts)}</BlockList>"
 
@@ -240,7 +245,7 @@ def _item(item: Blob | Prefix, *, with_metadata: bool) -> str:
         return f"<BlobPrefix>{_tag('Name', item.name)}</BlobPrefix>"
     own = "".join(_tag(name, value) for name, value in item.metadata.items())
     kept = f"<Metadata>{own}</Metadata>" if with_metadata else ""
-    # In one piece, for a page has thousands.
+    # One f-string, because a page has thousands of these.
     return (
         f"<Blob>{_tag('Name', item.name)}<Properties><Creation-Time>{http_time(item.created)}</Creation-Time>"
         f"<Last-Modified>{http_time(item.modified)}</Last-Modified><Etag>{item.etag}</Etag>"

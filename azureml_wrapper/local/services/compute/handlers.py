@@ -1,4 +1,4 @@
-"""Operations on compute clusters. Each is done at once, so it has succeeded when somebody asks for its state."""
+"""Operations on compute clusters. All are synchronous, so their state is always "Succeeded"."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _ON_NODE = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
 
 def list_computes(context: Context, request: Request) -> Response:
     """Every compute of the workspace."""
-    found = context.computes.everything(request.workspace_id)
-    # No `nextLink`: a null one makes the SDK ask for the address "None".
+    found = context.computes.all(request.workspace_id)
+    # Without `nextLink`: with null, the SDK requests the address "None".
     return json_response({"value": [_answer(context, request, compute) for compute in found]})
 
 
 def get_compute(context: Context, request: Request) -> Response:
-    """One compute, with its nodes counted."""
+    """One compute, with the number of its nodes."""
     compute = context.computes.get(request.workspace_id, request["compute"])
     return json_response(_answer(context, request, compute))
 
 
 def put_compute(context: Context, request: Request) -> Response:
-    """Make a compute, or change the scale settings of one that exists."""
+    """Create a compute, or change the scale settings of an existing one."""
     now = context.clock.now()
     compute = wire.parse_compute(request["compute"], request.json_object(), request.workspace, now)
     is_new = context.computes.put(request.workspace_id, compute)
@@ -42,20 +42,20 @@ def update_compute(context: Context, request: Request) -> Response:
 
 
 def delete_compute(context: Context, request: Request) -> Response:
-    """Remove a compute."""
+    """Delete a compute."""
     context.computes.delete(request.workspace_id, request["compute"])
     return empty(200, _operation(context, request))
 
 
 def list_nodes(context: Context, request: Request) -> Response:
-    """The nodes that a compute has now: one for each running job, and `min_nodes` at least."""
+    """The current nodes of a compute: one for each running job, at least `min_nodes`."""
     compute = context.computes.get(request.workspace_id, request["compute"])
     runs = _runs_on(context, request, compute)
     return json_response({"nodes": wire.nodes(compute, runs)})
 
 
 def check_instance_name(_: Context, request: Request) -> Response:
-    """Refused: only the SDK's ComputeInstance asks this, before it creates one."""
+    """Always refused: only the SDK's ComputeInstance calls this, before it creates one."""
     raise wire.other_kind(str(request.json_object().get("name")), "ComputeInstance")
 
 

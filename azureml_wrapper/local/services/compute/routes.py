@@ -1,4 +1,4 @@
-"""Compute clusters. The SDK reads them at the workspace's own address (`/rp/workspaces…`), and writes them to ARM."""
+"""The routes of compute clusters."""
 
 from __future__ import annotations
 

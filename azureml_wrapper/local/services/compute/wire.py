@@ -38,7 +38,7 @@ _COMPUTE = {
 
 
 def parse_compute(name: str, body: JSON, workspace: Workspace, now: datetime) -> Compute:
-    """The compute that a PUT describes; `Unsupported` for anything but a Linux AmlCompute cluster."""
+    """The compute in a PUT; raise `Unsupported` for anything but an AmlCompute cluster of Linux machines."""
     check_shape(body, _COMPUTE, "Compute")
     outer = body.get("properties") or {}
     inner = outer.get("properties") or {}
@@ -58,14 +58,14 @@ def parse_compute(name: str, body: JSON, workspace: Workspace, now: datetime) ->
         tags=body.get("tags") or {},
         subnet=(inner.get("subnet") or {}).get("id"),
         identity=body.get("identity"),
-        # Name only: the password of an account that exists nowhere is not kept.
+        # Only the name: the account exists nowhere, so its password is not stored.
         admin=(inner.get("userAccountCredentials") or {}).get("adminUserName"),
         remote_login=inner.get("remoteLoginPortPublicAccess") or "NotSpecified",
     )
 
 
 def parse_update(before: Compute, body: JSON) -> Compute:
-    """`before`, with the scale settings, tags and identity of a PATCH."""
+    """`before` with the scale settings, tags and identity of a PATCH."""
     check_shape(body, _COMPUTE, "Compute")
     scale = ((body.get("properties") or {}).get("properties") or {}).get("scaleSettings") or {}
     idle = scale.get("nodeIdleTimeBeforeScaleDown")
@@ -80,7 +80,7 @@ def parse_update(before: Compute, body: JSON) -> Compute:
 
 
 def compute(record: Compute, workspace: Workspace, running: int) -> JSON:
-    """A compute as Azure shows it, where `running` jobs use it."""
+    """A compute as Azure shows it while `running` jobs use it."""
     answer = {
         "id": f"{workspace.scope}/computes/{record.name}",
         "name": record.name,
@@ -101,7 +101,7 @@ def compute(record: Compute, workspace: Workspace, running: int) -> JSON:
             "properties": _properties(record, running),
         },
     }
-    # The SDK takes the key as a sign that there is one; a null breaks it.
+    # The SDK takes the mere presence of the key for an identity; null breaks it.
     return {**answer, "identity": record.identity} if record.identity else answer
 
 
@@ -117,7 +117,7 @@ def _properties(record: Compute, running: int) -> JSON:
             "maxNodeCount": record.max_nodes,
             "nodeIdleTimeBeforeScaleDown": f"PT{record.idle_seconds}S",
         },
-        # An empty object, not null: AmlCompute._initialize looks into it.
+        # An empty object, not null: AmlCompute._initialize reads its keys.
         "userAccountCredentials": {"adminUserName": record.admin} if record.admin else {},
         "subnet": {"id": record.subnet} if record.subnet else None,
         "remoteLoginPortPublicAccess": record.remote_login,
@@ -131,7 +131,7 @@ def _properties(record: Compute, running: int) -> JSON:
 
 
 def node_count(record: Compute, running: int) -> int:
-    """A node for each running job, as many as the cluster may have, and never fewer than it must."""
+    """One node for each running job, between the minimum and the maximum of the cluster."""
     return min(max(record.min_nodes, running), record.max_nodes)
 
 
@@ -171,10 +171,10 @@ def vm_sizes() -> list[JSON]:
 
 
 def other_kind(name: str, kind: str) -> Unsupported:
-    """What is said of a compute that is no cluster of Linux machines."""
+    """The fault for a compute that is not a cluster of Linux machines."""
     return Unsupported(
-        f"Compute {name} is of type {kind}; the local service has AmlCompute clusters of Linux machines only "
-        "(AmlCompute.provisioning_configuration)."
+        f"Unsupported type {kind} of compute {name}: the local service has only AmlCompute clusters of Linux "
+        "machines (AmlCompute.provisioning_configuration)."
     )
 
 
@@ -189,7 +189,7 @@ def _count(scale: JSON, name: str, default: int) -> int:
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Invalid(f"{name} is {value!r}; a whole number is needed.")
+        raise Invalid(f"{name} must be an integer, got {value!r}.")
     return value
 
 
@@ -197,6 +197,6 @@ def _identity(before: JSON | None, change: JSON | None) -> JSON | None:
     if not change or change.get("type") in (None, "None"):
         return None
     users = {**((before or {}).get("userAssignedIdentities") or {}), **(change.get("userAssignedIdentities") or {})}
-    # A null takes an identity away (AmlCompute.remove_identity).
+    # null removes an identity (AmlCompute.remove_identity).
     left = {name: value for name, value in users.items() if value is not None}
     return {"type": change["type"], **({"userAssignedIdentities": left} if left else {})}

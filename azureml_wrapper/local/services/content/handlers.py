@@ -1,7 +1,7 @@
 """Operations on snapshots.
 
-New files come in two steps: the client asks for addresses, uploads to the storage side, and then names each file with
-its address. Both the uploads and the zips that clients fetch lie in a container of the workspace's own.
+New files arrive in two steps: the client requests addresses and uploads to them, then creates the snapshot with the
+address of each file. The uploads, and the zips that clients download, are in a container of the workspace.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def get_snapshot(context: Context, request: Request) -> Response:
 
 
 def get_upload_addresses(context: Context, request: Request) -> Response:
-    """An address for each file. Blobs are numbered: a file's name need not be one that a blob may have."""
+    """An address for each file. Blobs are numbered, because a file's name may be invalid for a blob."""
     names = wire.read_names(request.json())
     account, container, folder = _account(request), _container(request), context.ids.guid()
     context.blobs.ensure_container(account, container)
@@ -38,9 +38,9 @@ def get_upload_addresses(context: Context, request: Request) -> Response:
 
 
 def take_archive(context: Context, request: Request) -> Response:
-    """All files of an upload in one zip, as `0`, `1`, …; the addresses that are answered stand for them.
+    """Take all files of an upload in one zip, as `0`, `1`, …, and return an address for each of them.
 
-    The SDK makes two requests and a TLS connection for each file. The wrapper sends an archive instead.
+    The SDK needs two requests and a TLS connection for each file. The wrapper sends this archive instead.
     """
     account, container = _account(request), _container(request)
     with wire.open_archive(request.body_file) as archive:
@@ -66,7 +66,7 @@ def create_snapshot(context: Context, request: Request) -> Response:
             properties=wire.read_properties(body),
         )
     finally:
-        # Whatever came of it: a client that tries again uploads again.
+        # Whatever the outcome: a client that retries uploads again.
         for blob in blobs.values():
             context.blobs.delete(_account(request), _container(request), blob)
     return json_response(wire.snapshot(snapshot))
@@ -83,11 +83,11 @@ def zip_snapshot(context: Context, request: Request) -> Response:
 
 
 def _uploaded(context: Context, request: Request, blobs: Mapping[str, str]) -> dict[str, Path]:
-    """The files behind the blobs, by their path in the snapshot."""
+    """The files of the blobs, by their path in the snapshot."""
     account, container = _account(request), _container(request)
     missing = [path for path, blob in blobs.items() if context.blobs.stat(account, container, blob) is None]
     if missing:
-        raise Invalid(f"{len(missing)} files of the snapshot were not uploaded, the first is {missing[0]!r}.")
+        raise Invalid(f"{len(missing)} files of the snapshot were not uploaded; the first one is {missing[0]!r}.")
     return {path: context.blobs.path(account, container, blob) for path, blob in blobs.items()}
 
 

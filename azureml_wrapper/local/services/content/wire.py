@@ -23,7 +23,7 @@ _UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+|kept/[0-9a-f]{64}/[0-9]+")
 
 
 def upload_name(folder: str, number: int) -> str:
-    """The blob that takes the file `number` of an upload."""
+    """The blob for file `number` of an upload."""
     return f"uploads/{folder}/{number}"
 
 
@@ -37,30 +37,30 @@ def upload_addresses(names: Sequence[str], addresses: Sequence[str]) -> dict[str
 
 
 def kept_name(file: StoredFile) -> str:
-    """What stands for a file that the store has already; nothing lies there."""
+    """The name in the address of a file whose content is stored already; there is no such blob."""
     return f"kept/{file.sha256}/{file.size}"
 
 
 def read_kept(name: str) -> StoredFile | None:
-    """The file that a `kept_name` stands for; None for the name of a blob."""
+    """The content that a `kept_name` stands for; None for the name of a blob."""
     kind, first, second = name.split("/")
     return StoredFile(first, int(second)) if kind == "kept" else None
 
 
 def open_archive(file: Path | None) -> ZipFile:
     if file is None:
-        raise Invalid("The body is not a zip file.")
+        raise Invalid("The body is not a valid zip file.")
     try:
         return ZipFile(file)
     except BadZipFile as error:
-        raise Invalid(f"The body is not a zip file: {error}.") from error
+        raise Invalid(f"The body is not a valid zip file: {error}.") from error
 
 
 def read_member(archive: ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
     except (KeyError, BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise Invalid(f"The archive's file {name} cannot be read: {error}.") from error
+        raise Invalid(f"Cannot read file {name} of the archive: {error}.") from error
 
 
 def zip_address(address: str) -> dict[str, str]:
@@ -71,7 +71,7 @@ def read_names(body: object) -> list[str]:
     """The files of an upload request."""
     names = _mapping(body).get("FileNames")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Invalid("FileNames must be a list of text.")
+        raise Invalid("FileNames must be a list of strings.")
     return names
 
 
@@ -85,13 +85,13 @@ def read_parent(body: object) -> str | None:
 
 
 def read_properties(body: object) -> dict[str, str]:
-    """What the SDK adds of its own: the state of the git repository that the folder lies in."""
+    """What the SDK adds: the state of the folder's git repository."""
     given = _mapping(body).get("Properties") or {}
     return {str(key): str(value) for key, value in given.items()}
 
 
 def read_uploads(body: object, container: str) -> dict[str, str]:
-    """The blob of each new file by the file's path; `Invalid` for an address that this service did not give."""
+    """The blob of each new file by path; raise `Invalid` for an address that this service did not issue."""
     revisions = _mapping(body).get("FileRevisionList") or {}
     nodes = revisions.get("FileNodes") or []
     return {str(node.get("FullName")): _blob_name(str(node.get("BlobUri")), container) for node in nodes}
@@ -105,12 +105,12 @@ def _blob_name(address: str, container: str) -> str:
         path = ""
     name = path.removeprefix(prefix)
     if not path.startswith(prefix) or not _UPLOAD.fullmatch(name):
-        raise Invalid("A file of the snapshot was uploaded to an address that was not given for it.")
+        raise Invalid("A file of the snapshot has an address that this service did not issue.")
     return name
 
 
 def _mapping(body: object) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
-        raise Invalid("The body is not an object.")
+        raise Invalid("The body must be a JSON object.")
     check_shape(body, _SNAPSHOT, "Snapshot")
     return body

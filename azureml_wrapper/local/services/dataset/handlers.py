@@ -46,7 +46,7 @@ def get_dataset(context: Context, request: Request) -> Response:
 
 
 def describe_dataset(context: Context, request: Request) -> Response:
-    """Only description and tags change: the description of data never does."""
+    """Change description and tags; what the data is never changes."""
     given = wire.read_description(request.json())
     version = context.datasets.by_dataset_id(request.workspace_id, request["dataset_id"], given.version)
     changed = replace(version, description=given.description, tags=given.tags)
@@ -80,7 +80,7 @@ def get_saved(context: Context, request: Request) -> Response:
 
 
 def get_data_version(context: Context, request: Request) -> Response:
-    """The YAML of a dataset: `unregistered-<saved id>`, or a registered name and version."""
+    """The YAML of a dataset: by `unregistered-<saved id>`, or by registered name and version."""
     name = request["name"]
     if name.startswith(UNREGISTERED):
         found = context.datasets.saved(request.workspace_id, name.removeprefix(UNREGISTERED))
@@ -91,12 +91,12 @@ def get_data_version(context: Context, request: Request) -> Response:
 
 
 def _saved_for(context: Context, request: Request, given: wire.Registration) -> SavedDataset:
-    """The dataset to register: the one that the client names, or one of this content that is free."""
+    """The dataset to register: the one that the client names, or an unregistered one with this content."""
     workspace, store = request.workspace_id, context.datasets
     if given.saved_id:
         return store.saved(workspace, given.saved_id)
     saved = store.save(workspace, given.kind, given.definition, given.properties)
     if store.by_saved_id(workspace, saved.saved_id) is None:
         return saved
-    # A saved dataset has one name and version; the same description under another one is another dataset.
+    # A saved dataset has one name and version; the same content under another name is another dataset.
     return store.save(workspace, given.kind, given.definition, given.properties, fresh=True)

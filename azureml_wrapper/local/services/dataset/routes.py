@@ -1,4 +1,4 @@
-"""Datasets, and the addresses of their data.
+"""The routes of datasets.
 
 Contracts: azureml/_restclient/operations/dataset_operations.py, azureml/data/_restclient/dataset/operations.
 """

@@ -24,7 +24,7 @@ _ACTIVE = {"state": "active", "deprecatedBy": None, "etag": None}
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a dataset is, as a client sends it."""
+    """The content of a dataset, as a client sends it."""
 
     kind: DatasetKind
     definition: str
@@ -33,7 +33,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Registration(Content):
-    """What a client registers, and as what."""
+    """A dataset that a client registers, and its name."""
 
     name: str
     saved_id: str | None
@@ -43,7 +43,7 @@ class Registration(Content):
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a client says of a version."""
+    """Description and tags of a version, as a client sends them."""
 
     version: int | None
     description: str | None
@@ -51,7 +51,7 @@ class Description:
 
 
 def dataset(version: DatasetVersion) -> dict[str, Any]:
-    """A registered dataset; its `latest` is the version that was asked for."""
+    """A registered dataset; its `latest` is the requested version."""
     return {
         "datasetId": version.dataset_id,
         "datasetState": _ACTIVE,
@@ -95,7 +95,7 @@ def saved(record: SavedDataset) -> dict[str, Any]:
 
 
 def data_version(record: SavedDataset, name: str, version: str) -> dict[str, Any]:
-    """A saved dataset as the data service shows it; the SDK reads `legacyDataflow` only."""
+    """A saved dataset as the data service shows it; the SDK reads only `legacyDataflow`."""
     return {
         "entityMetadata": {"createdTime": offset_time(record.created)},
         "dataVersion": {"dataContainerName": name, "versionId": version, "dataType": "MLTable", "dataUri": None},
@@ -139,11 +139,11 @@ def read_description(body: object) -> Description:
 
 
 def read_version(text: str | None) -> int | None:
-    """A version's number; None (and the SDK's own "None") is the latest."""
+    """A version's number; None (and the string "None", which the SDK sends) means the latest."""
     if text in (None, "", "None", "latest"):
         return None
     if not text or not is_number(text):
-        raise Invalid(f"The dataset version {text!r} is not a number.")
+        raise Invalid(f"Invalid dataset version {text!r}: expected an integer ≥ 0.")
     return int(text)
 
 
@@ -152,7 +152,7 @@ def _kind(given: Mapping[str, Any]) -> DatasetKind:
         return DatasetKind(given.get("datasetType"))
     except ValueError as error:
         allowed = ", ".join(repr(kind.value) for kind in DatasetKind)
-        raise Invalid(f"datasetType is {given.get('datasetType')!r}; allowed are {allowed}.") from error
+        raise Invalid(f"Invalid datasetType {given.get('datasetType')!r}: allowed are {allowed}.") from error
 
 
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
@@ -166,7 +166,7 @@ def _checked(body: object, shape: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise Invalid(f"The {name} is missing.")
+        raise Invalid(f"{name} is required.")
     return value
 
 

@@ -14,8 +14,8 @@ PAGE = 100
 
 
 def list_datastores(context: Context, request: Request) -> Response:
-    """A page; the token is the name after which the next page begins."""
-    found = context.datastores.everything(request.workspace_id)
+    """A page; its token is the name after which the next page starts."""
+    found = context.datastores.all(request.workspace_id)
     after = request.query.get("continuationtoken")
     names = [datastore.name for datastore in found]
     start = names.index(after) + 1 if after in names else 0
@@ -33,7 +33,7 @@ def create_datastore(context: Context, request: Request) -> Response:
 def update_datastore(context: Context, request: Request) -> Response:
     datastore, key = wire.parse_datastore(request.json_object())
     if datastore.name != request["name"].lower():
-        raise Invalid(f"The address names datastore {request['name']}, and the body {datastore.name}.")
+        raise Invalid(f"The names differ: {request['name']} in the address, {datastore.name} in the body.")
     context.datastores.put(request.workspace_id, datastore, key=key)
     return empty()
 
@@ -64,7 +64,7 @@ def _shown(context: Context, request: Request, datastore: Datastore) -> wire.JSO
 def _count(request: Request) -> int:
     text = request.query.get("count") or "0"
     if not is_number(text):
-        raise Invalid(f"count {text[:80]!r} is not a number.")
+        raise Invalid(f"Invalid count {text[:80]!r}: expected an integer ≥ 0.")
     return min(int(text) or PAGE, PAGE)
 
 

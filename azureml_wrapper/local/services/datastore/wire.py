@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 
 JSON = dict[str, Any]
 
-# What only the SDK reads again.
+# Only the SDK reads these.
 _KEPT = ("subscriptionId", "resourceGroup", "blobCacheTimeout", "areWorkspaceManagedIdentitiesAllowed")
 _TEXTS = ("accountName", "containerName", "credentialType", "credential")
 _IDENTITY = "serviceDataAccessAuthIdentity"
@@ -22,8 +22,8 @@ _IDENTITY = "serviceDataAccessAuthIdentity"
 def datastore(record: Datastore, workspace: Workspace, addresses: Addresses, key: str) -> JSON:
     """A datastore as `Datastore.get` and rslex read it.
 
-    The secret is there twice: rslex reads `credential`, the Python client `accountKey` or `sasToken`. `protocol` is
-    for rslex; the Python client always speaks https.
+    The secret appears twice: rslex reads `credential`, the Python client `accountKey` or `sasToken`. `protocol` is
+    for rslex; the Python client always uses https.
     """
     section = record.record.get("section", {})
     return {
@@ -49,7 +49,7 @@ def datastore(record: Datastore, workspace: Workspace, addresses: Addresses, key
 def _secrets(record: Datastore, key: str) -> JSON:
     """A datastore without credentials gets its account's key.
 
-    In Azure the user's login would open it; here rslex would go and ask login.microsoftonline.com for one.
+    In Azure the user's login would open it; here rslex would try to log in at login.microsoftonline.com.
     """
     is_sas = record.credential is Credential.SAS
     return {
@@ -62,12 +62,12 @@ def _secrets(record: Datastore, key: str) -> JSON:
 
 
 def parse_datastore(body: JSON) -> tuple[Datastore, str | None]:
-    """The datastore that a client registers, and its account key where it has one."""
+    """The datastore that a client registers, and its account key, if any."""
     check_shape(body, {"name": str, "dataStoreType": str, "tags": MapOf(str)}, "Datastore")
     kind, section = body.get("dataStoreType"), body.get("azureStorageSection")
     if kind != "AzureBlob" or not isinstance(section, dict):
         raise Unsupported(
-            f"Datastores of type {kind} are not available in the local service: it has blob containers "
+            f"Unsupported datastore type {kind}: the local service has only blob containers "
             "(Datastore.register_azure_blob_container)."
         )
     credential, secret = _credential(section)
@@ -86,10 +86,10 @@ def _credential(section: JSON) -> tuple[Credential, str | None]:
     check_shape(section, dict.fromkeys(_TEXTS, str), "azureStorageSection")
     word, secret = section.get("credentialType") or "None", section.get("credential")
     if word not in [credential.value for credential in Credential]:
-        raise Unsupported(f"The local service knows account keys, SAS tokens and no credential, not {word}.")
+        raise Unsupported(f"Unsupported credential type {word}: use an account key, a SAS token or no credential.")
     credential = Credential(word)
     if credential is not Credential.NONE and not secret:
-        raise Invalid(f"The datastore's credential type is {word}, and it brings no credential.")
+        raise Invalid(f"The datastore's credential type is {word}, but its credential is missing.")
     if credential is Credential.SAS:
         _check_sas(str(secret))
     return credential, str(secret) if secret else None
@@ -98,11 +98,11 @@ def _credential(section: JSON) -> tuple[Credential, str | None]:
 def _check_sas(token: str) -> None:
     missing = [name for name in ("sig", "se", "sp") if name not in parse_qs(token.lstrip("?"))]
     if missing:
-        raise Invalid(f"The SAS token has no {' and no '.join(missing)}: copy it whole, as 'sv=…&sig=…'.")
+        raise Invalid(f"Incomplete SAS token: {' and '.join(missing)} missing. Copy all of it, 'sv=…&sig=…'.")
 
 
 def _kept(section: JSON) -> JSON:
     kept = {name: section[name] for name in _KEPT if section.get(name) is not None}
-    # The SDK writes this one with a capital and reads it without.
+    # The SDK writes this key capitalized and reads it in lowercase.
     identity = section.get("ServiceDataAccessAuthIdentity") or section.get(_IDENTITY)
     return {**kept, **({_IDENTITY: identity} if identity else {})}

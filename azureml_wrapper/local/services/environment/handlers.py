@@ -44,11 +44,11 @@ def get_image(context: Context, request: Request) -> Response:
 
 
 def refuse_build(context: Context, request: Request) -> Response:
-    """Nothing is built ahead of time: say so, rather than report a build that never took place."""
+    """Refused, because nothing is built ahead of time."""
     environment = _find(context, request)
     raise Unsupported(
-        f"The local service builds no images. What environment {environment.name} needs is installed "
-        "when the first step that uses it runs."
+        f"The local service does not build images. The packages of environment {environment.name} are installed "
+        "when the first run uses it."
     )
 
 

@@ -1,4 +1,4 @@
-"""Environments (contract: azureml/_restclient/environment_client.py)."""
+"""The routes of environments (contract: azureml/_restclient/environment_client.py)."""
 
 from __future__ import annotations
 

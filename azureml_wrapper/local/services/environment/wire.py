@@ -21,7 +21,7 @@ def environment(record: EnvironmentVersion, workspace: Workspace) -> dict[str, A
 
 
 def image(record: EnvironmentVersion) -> dict[str, Any]:
-    """What Azure tells of an environment whose image has not been built."""
+    """What Azure reports for an environment whose image has not been built."""
     python = record.definition.get("python") or {}
     return {
         "imageExistsInRegistry": False,
@@ -39,8 +39,8 @@ def image(record: EnvironmentVersion) -> dict[str, Any]:
 
 
 def read_labels(body: object) -> list[str]:
-    """The labels of a request, e.g. `{"Labels": ["stable"]}`."""
+    """The labels in a request such as `{"Labels": ["stable"]}`."""
     labels = body.get("Labels", body.get("labels")) if isinstance(body, dict) else None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise Invalid("Labels must be a list of text.")
+        raise Invalid("Labels must be a list of strings.")
     return labels

@@ -36,7 +36,7 @@ def query_experiments(context: Context, request: Request) -> Response:
 
 
 def update_experiment(context: Context, request: Request) -> Response:
-    """Tags, description, and into the archive or out of it."""
+    """Change tags or description; archive or restore."""
     body, now = request.json_object(), context.clock.now()
     changed = context.experiments.change(
         request.workspace_id, request["experiment_id"], lambda experiment: _updated(experiment, body, now)

@@ -42,8 +42,8 @@ def read_query(body: dict[str, Any]) -> Query:
 
 
 def read_view(name: str | None) -> bool | None:
-    """Which experiments: None both, False the active ones (the default), True the archived ones."""
+    """Which experiments to list: False active ones (the default), True archived ones, None both."""
     view = (name or "ActiveOnly").lower()
     if view not in _VIEWS:
-        raise Invalid(f"The view type {name!r} is not known; allowed are ActiveOnly, ArchivedOnly and All.")
+        raise Invalid(f"Unknown view type {name!r}: allowed are ActiveOnly, ArchivedOnly and All.")
     return _VIEWS[view]

@@ -1,4 +1,4 @@
-"""What clients tell about a run: that it started, ended, warns (azureml/_restclient/contracts/events.py)."""
+"""Events that clients report of a run: started, ended, warning (azureml/_restclient/contracts/events.py)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def post_event(context: Context, request: Request) -> Response:
 
 
 def post_events(context: Context, request: Request) -> Response:
-    """As `post_event`, for many; the answer lists those that failed."""
+    """Like `post_event` for several runs. The response lists the events that failed."""
     errors = []
     for event in object_list(request.json_object().get("events"), "events", BATCH_LIMIT):
         run_id = text(an_object(event, "data"), "RunId") or ""
@@ -57,14 +57,14 @@ def _apply(context: Context, run: Run, event: JSON) -> None:
         _OTHERS[name](context, run, data)
     else:
         known = ", ".join(_PREFIX + name for name in (*_STATUSES, *_OTHERS))
-        raise Invalid(f"The event {event.get('name')!r} is not known; known are {known}.")
+        raise Invalid(f"Unknown event {event.get('name')!r}: allowed are {known}.")
 
 
 def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
     if not run.is_managed:
         context.runs.advance(run.workspace_id, run.run_id, status, at=_instant(data))
     elif status in (RunStatus.CANCELED, RunStatus.CANCEL_REQUESTED):
-        # `run.cancel()` on a step's run, which has no address to cancel it at.
+        # `run.cancel()` on the run of a step, which has no cancelUri.
         _cancel_job(context, run)
     else:
         raise SystemManaged()
@@ -84,7 +84,7 @@ def _note_error(context: Context, run: Run, data: JSON) -> None:
     if not run.is_managed:
         context.runs.change(run.workspace_id, run.run_id, error=error)
     elif not run.status.is_terminal:
-        # `run.fail()` in a job posts its error and nothing else; the end of the script makes it the run's.
+        # `run.fail()` in a job posts only its error; the run fails with it when the script ends.
         context.runs.change(run.workspace_id, run.run_id, requested_failure=error)
 
 
@@ -96,7 +96,7 @@ def _note_warning(context: Context, run: Run, data: JSON) -> None:
 
 
 def _ignore(_context: Context, _run: Run, _data: JSON) -> None:
-    """A sign of life: the service watches the processes themselves."""
+    """For heartbeats: the service watches the processes themselves."""
 
 
 _OTHERS: dict[str, Apply] = {"Error": _note_error, "Warning": _note_warning, "Heartbeat": _ignore}
@@ -107,4 +107,4 @@ def _instant(data: JSON) -> datetime | None:
     try:
         return parse_time(given)
     except ValueError as error:
-        raise Invalid(f"{given!r} is not a time.") from error
+        raise Invalid(f"Invalid time {given!r}: expected ISO 8601, such as 2026-01-31T08:00:00Z.") from error

@@ -1,4 +1,8 @@
-"""Operations on runs."""
+"""Operations on runs.
+
+The request for a run can wait for its end: with `Prefer: wait=20` (RFC 7240) the response comes when the run has
+ended, or after that many seconds with the run as it then is. Without it, as from the SDK, the response comes at once.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,12 @@ from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
 from azureml_wrapper.local.tokens import RUN_LIFETIME
 
-# The SDK asks for at most 100 children at once (azureml/core/run.py, create_children).
+# The SDK waits 100 seconds for a response.
+LONGEST_SECONDS = 60.0
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([^,;]*)", re.IGNORECASE)
+# The SDK creates at most 100 children at once (azureml/core/run.py, create_children).
 BATCH_LIMIT = 100
-# The SDK itself adds those of `user_logs` and `system_logs` (azureml/core/run.py, get_details).
+# The SDK adds those of `user_logs` and `system_logs` itself (azureml/core/run.py, get_details).
 LOG_FOLDERS = ("azureml-logs", "logs")
 
 
@@ -35,15 +42,15 @@ def get_workspace_run(context: Context, request: Request) -> Response:
 
 
 def patch_run(context: Context, request: Request) -> Response:
-    """Make a run, or change one."""
+    """Create or change a run."""
     body = request.json_object()
     if body.get("runId") not in (None, request["run_id"]):
-        raise Invalid(f"The body is of run {body['runId']}, the address of run {request['run_id']}.")
+        raise Invalid(f"The run ids differ: {request['run_id']} in the address, {body['runId']} in the body.")
     return json_response(wire.run(_put_run(context, request, request["run_id"], body)))
 
 
 def patch_runs(context: Context, request: Request) -> Response:
-    """As `patch_run`, for many; one that fails does not keep the others from being stored."""
+    """Like `patch_run` for several runs; those that do not fail are stored."""
     stored, errors = {}, {}
     for body in object_list(request.json_object().get("runs"), "runs", BATCH_LIMIT):
         run_id = text(body, "runId") or ""
@@ -87,7 +94,7 @@ def count_runs(context: Context, request: Request) -> Response:
 
 
 def get_token(context: Context, request: Request) -> Response:
-    """A token that may write to this run; a run gets none for a run that is not of its family."""
+    """A token that may write to this run. A run gets one only for its ancestors and descendants."""
     run = find_run(context, request)
     context.guard_run(request.identity, request.workspace_id, run.run_id)
     expires = context.clock.now() + timedelta(seconds=RUN_LIFETIME)
@@ -101,7 +108,7 @@ def delete_tags(context: Context, request: Request) -> Response:
 
 
 def find_run(context: Context, request: Request) -> Run:
-    """The run of the address; `NotFound` where it is of another experiment."""
+    """The run in the address; raise `NotFound` if it belongs to another experiment."""
     run = context.runs.get(request.workspace_id, request["run_id"])
     name, experiment_id = request.parameters.get("experiment"), request.parameters.get("experiment_id")
     if experiment_id not in (None, run.experiment_id) or (name or run.experiment).lower() != run.experiment.lower():
@@ -115,7 +122,7 @@ def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run
     if found is None:
         return _create(context, request, run_id, patch)
     if patch.parent_id not in (None, found.parent_id):
-        raise Invalid(f"Run {run_id} has the parent {found.parent_id}; it cannot be moved to {patch.parent_id}.")
+        raise Invalid(f"Cannot change the parent of run {run_id} from {found.parent_id} to {patch.parent_id}.")
     if found.is_managed and patch.status not in (None, found.status):
         raise SystemManaged()
     changed = context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch))
@@ -150,13 +157,13 @@ def _blank(context: Context, request: Request, run_id: str, parent_id: str | Non
         parent_id=parent_id,
         uuid=context.ids.guid(),
         submitted_by="local",
-        # Azure shows the id where the user gave no name.
+        # Azure shows the id if the user gave no name.
         display_name=run_id,
     )
 
 
 def _experiment(context: Context, request: Request, *, make: bool = False) -> Experiment:
-    """The experiment of the address. Writing to the name of an archived one makes a new one, as the SDK documents."""
+    """The experiment in the address. With `make`, an archived name creates a new one, as the SDK documents."""
     name = request.parameters.get("experiment")
     if name is None:
         return context.experiments.get(request.workspace_id, request["experiment_id"])
@@ -173,31 +180,26 @@ def _details(context: Context, request: Request, run: Run) -> Response:
     return json_response(wire.details(run, definition, logs))
 
 
-# The SDK gives an answer 100 seconds to come.
-LONGEST_SECONDS = 60.0
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([^,;]*)", re.IGNORECASE)
-
-
 async def await_end(context: Context, request: Request) -> None:
-    """Wait as long as the client would, or until the run of the address has ended."""
+    """Wait until the run in the address has ended, at most as long as the client asked for."""
     seconds = read_wait(request.headers.get("prefer", ""))
     if seconds <= 0:
         return
     run = (request.workspace_id, request["run_id"])
     with context.waiting.entry(run) as end:
-        # Looked at after the entry: an end that comes in between is not missed. What is unknown, the handler tells.
+        # Read after the entry was made, so that no end is missed. The handler reports unknown runs.
         found = await run_in_threadpool(context.runs.find, *run)
         if found and not found.status.is_terminal:
             await asyncio.wait([end], timeout=seconds)
 
 
 def read_wait(header: str) -> float:
-    """The seconds of a `Prefer` header, 0 where it names none, cut to `LONGEST_SECONDS`."""
+    """The seconds in a `Prefer` header, at most `LONGEST_SECONDS`; 0 if it has none."""
     found = _WAIT.search(header)
     if found is None:
         return 0.0
     try:
         seconds = float(found[1].strip().strip('"'))
     except ValueError as error:
-        raise Invalid(f"Prefer: wait={found[1]} is not a number of seconds.") from error
+        raise Invalid(f"Invalid Prefer: wait={found[1]}: expected a number of seconds.") from error
     return min(seconds, LONGEST_SECONDS) if math.isfinite(seconds) else LONGEST_SECONDS

@@ -1,4 +1,4 @@
-"""Run history: runs, their events, their old metrics. Clients name the experiment, jobs its id."""
+"""The routes of run history, each with the experiment's name (as clients use it) and with its id (as jobs do)."""
 
 from __future__ import annotations
 

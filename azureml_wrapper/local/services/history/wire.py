@@ -17,10 +17,10 @@ from azureml_wrapper.local.store.query import Page, Query
 from azureml_wrapper.local.tokens import TENANT, USER
 
 NEWEST_FIRST = Order("starttimeutc", descending=True)
-# What a run's own error carries for its time, in every saved output of Azure.
+# The time in a run's own error, in every output of Azure that was looked at.
 NO_TIME = "0001-01-01T00:00:00.000Z"
 
-# CreateRunDto → Run; tags, properties, data sets and status have rules of their own.
+# CreateRunDto → Run. Tags, properties, datasets and status follow their own rules.
 _PLAIN_FIELDS = {
     "name": "name",
     "displayName": "display_name",
@@ -33,12 +33,12 @@ _PLAIN_FIELDS = {
 }
 
 
-# The SDK sends its user's token to these: a script must not choose where to.
+# The SDK sends its user's token to these addresses, so a script must not set them.
 _ADDRESSES = ("cancelUri", "diagnosticsUri", "completeUri")
 
 
 def run(record: Run) -> JSON:
-    """A run as every operation but `details` answers it."""
+    """A run as every operation except `details` returns it."""
     return {
         **_identity(record),
         "status": record.status.value,
@@ -49,7 +49,7 @@ def run(record: Run) -> JSON:
         "userId": USER,
         "token": None,
         "tokenExpiryTimeUtc": None,
-        # A run with heartbeats would be asked for them by the SDK's context manager, and nobody here waits for them.
+        # With heartbeats, the SDK's context manager would send them, and nothing here needs them.
         "heartbeatEnabled": record.heartbeat,
         "hidden": record.hidden,
         "runType": record.run_type,
@@ -88,7 +88,7 @@ def _identity(record: Run) -> JSON:
 
 
 def details(record: Run, definition: JSON | None, log_files: Mapping[str, str]) -> JSON:
-    """What `get_details()` shows, in Azure's order; the SDK leaves out what is null."""
+    """What `get_details()` shows, in Azure's order; the SDK omits null values."""
     return {
         "runId": record.run_id,
         "target": record.target,
@@ -117,19 +117,19 @@ def token(minted: str, expires: datetime) -> JSON:
 
 
 def counts(by_status: Mapping[str, int]) -> JSON:
-    """Every status in lower camel case, those without runs as 0."""
+    """The number of runs for every status, in lower camel case."""
     return {status.value[0].lower() + status.value[1:]: by_status.get(status.value, 0) for status in RunStatus}
 
 
 def fault(error: ServiceFault) -> JSON:
-    """A fault of one item in the answer of a batch."""
+    """The fault of one item in the response to a batch."""
     return {"error": {"code": error.code, "message": error.message, "details": []}}
 
 
 def read_patch(body: JSON) -> RunPatch:
     for name in _ADDRESSES:
         if body.get(name):
-            raise Invalid(f"{name} is set by the service that runs the job, not by clients.")
+            raise Invalid(f"Clients cannot set {name}; the service that runs the job does.")
     fields = {ours: _plain(body, theirs) for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
     return RunPatch(
         parent_id=text(body, "parentRunId"),
@@ -155,7 +155,7 @@ def read_status(status: str) -> RunStatus:
         return RunStatus(status)
     except ValueError as error:
         allowed = ", ".join(status.value for status in RunStatus)
-        raise Invalid(f"{status!r} is not a status of a run; allowed are {allowed}.") from error
+        raise Invalid(f"Unknown run status {status!r}: allowed are {allowed}.") from error
 
 
 def read_query(body: JSON) -> Query:
@@ -170,7 +170,7 @@ def read_query(body: JSON) -> Query:
 
 
 def read_error(response: JSON, limit: int) -> JSON:
-    """The error that `run.fail(error_details=…)` posts, in the form in which Azure shows it."""
+    """The error that `run.fail(error_details=…)` posts, as Azure shows it."""
     given = an_object(response, "error")
     error = {key: value for key, value in given.items() if value is not None}
     error["message"] = (text(error, "message") or "")[:limit]

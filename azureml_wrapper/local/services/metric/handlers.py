@@ -13,16 +13,16 @@ from azureml_wrapper.local.services.metric import wire
 
 
 def log_metrics(context: Context, request: Request) -> Response:
-    """Store a batch; a metric that cannot be stored is reported, and keeps none of the others out."""
+    """Store a batch. Metrics that cannot be stored are reported; all others are stored."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    # The SDK sends NaN and Infinity as Python writes them.
+    # The SDK sends NaN and Infinity, as Python writes them.
     body = request.json_object(finite=False)
     dtos = object_list(body.get("values"), "values")
     faults = _log(context, run.workspace_id, run.run_id, dtos)
     errors = [wire.failure(dto, fault) for dto, fault in zip(dtos, faults, strict=True) if fault]
     if errors and not body.get("reportErrors"):
         raise next(fault for fault in faults if fault)
-    # The SDK reads the body of a 207 only.
+    # The SDK reads the body only of a 207.
     return json_response({"errors": errors}, 207) if errors else json_response({})
 
 
@@ -50,12 +50,12 @@ def get_metric(context: Context, request: Request) -> Response:
 
 
 def wait(_: Context, _request: Request) -> Response:
-    """Metrics are stored before they are acknowledged, so there is nothing to wait for."""
+    """Return at once: metrics are stored before they are acknowledged."""
     return json_response({})
 
 
 def _log(context: Context, workspace: str, run_id: str, dtos: list[JSON]) -> list[ServiceFault | None]:
-    """Store what can be stored; the fault of each that cannot."""
+    """Store what can be stored. Returns the fault of each metric that cannot."""
     now, new_id = offset_time(context.clock.now()) or "", context.ids.guid()
     read = [_read(dto, now, f"{new_id}-{number}") for number, dto in enumerate(dtos)]
     stored = iter(context.metrics.add_all(workspace, run_id, [item for item in read if isinstance(item, tuple)]))

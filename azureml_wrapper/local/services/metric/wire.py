@@ -1,4 +1,4 @@
-"""JSON of metrics (MetricV2Dto and what is about it in azureml/_restclient/models)."""
+"""JSON of metrics (MetricV2Dto and its relatives in azureml/_restclient/models)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def definition(series: Series, container_id: str) -> JSON:
 
 
 def metric(series: Series, points: list[Point], container_id: str, more: Place | None) -> JSON:
-    """A page of a metric; cells that a row lacks are null, because the SDK wants every column in every row."""
+    """A page of a metric. Missing cells are null, because the SDK expects every column in every row."""
     return {
         "dataContainerId": container_id,
         "name": series.name,
@@ -50,7 +50,7 @@ def _point(point: Point, series: Series) -> JSON:
 
 def failure(dto: JSON, fault: ServiceFault) -> JSON:
     """One metric of a batch that was not stored; the SDK logs the message as a warning."""
-    # NaN, which it may hold, as a text: no answer can carry it.
+    # As a string, because it may contain NaN, which a response cannot.
     metric = json.loads(json.dumps(dto), parse_constant=str)
     return {
         "metric": metric,
@@ -67,7 +67,7 @@ def read_series(dto: JSON) -> Series:
 
 
 def read_points(dto: JSON, now: str, new_id: str) -> list[Point]:
-    """The points of a metric; those without an id or a time of their own get `new_id` with a number, and `now`."""
+    """The points of a metric. Those without an id get `new_id` and a number, those without a time get `now`."""
     return [
         _read_point(value, now, f"{new_id}-{number}")
         for number, value in enumerate(object_list(dto.get("value"), "value"))
@@ -88,28 +88,28 @@ def _read_point(value: JSON, now: str, new_id: str) -> Point:
 def _step(value: Any) -> int | None:
     if value is None:
         return None
-    # SQLite's integers, and the `long` of the SDK's model, have 64 bits.
+    # SQLite's integers and the SDK's `long` have 64 bits.
     if not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise Invalid(f"A step is an integer of 64 bits, not {str(value)[:80]}.")
+        raise Invalid(f"A step must be an integer of at most 64 bits, got {str(value)[:80]}.")
     return value
 
 
 def read_time(time: str | None) -> str | None:
     try:
         if time and _SDK_TIME.fullmatch(time):
-            # What nearly every point has is in UTC and as long as it is stored: it only has to be a time.
+            # Nearly every point has this form, which is stored as it is; only its validity is checked.
             return datetime.fromisoformat(f"{time[:-1]}+00:00").isoformat(timespec="microseconds")
         return offset_time(parse_time(time))
     except ValueError as error:
-        raise Invalid(f"{time!r} is not a time.") from error
+        raise Invalid(f"Invalid time {time!r}: expected ISO 8601, such as 2026-01-31T08:00:00Z.") from error
 
 
 def read_place(token: str | None) -> Place:
-    """Where the page before ended."""
+    """Where the previous page ended."""
     if not token:
         return ("", 0)
     try:
         created, sequence = json.loads(base64.urlsafe_b64decode(token.encode()))
         return str(created), int(sequence)
     except (TypeError, ValueError) as error:
-        raise Invalid("The continuation token is not one of this service.") from error
+        raise Invalid("Invalid continuation token: it does not come from this service.") from error

@@ -1,4 +1,4 @@
-"""Operations of MLflow on experiments."""
+"""MLflow's operations on experiments."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from azureml_wrapper.local.services.mlflow import wire
 
 
 def create(context: Context, request: Request) -> Response:
-    """A new one; `Conflict` where an active one has the name."""
+    """Create an experiment; raise `Conflict` if an active one has the name."""
     body = request.json_object()
     name = wire.needed(body, "name")
     if text(body, "artifact_location"):
-        raise Invalid("The files of runs lie in the workspace's storage; artifact_location cannot be set.")
+        raise Invalid("Cannot set artifact_location: files of runs are always in the workspace's storage.")
     if context.experiments.find(request.workspace_id, name):
-        raise Conflict(f"Experiment {name} exists already.", code="RESOURCE_ALREADY_EXISTS")
+        raise Conflict(f"Experiment {name} already exists.", code="RESOURCE_ALREADY_EXISTS")
     made = context.experiments.ensure(request.workspace_id, name)
     tags = wire.pairs(body, "tags")
     if tags:
@@ -40,14 +40,14 @@ def get_by_name(context: Context, request: Request) -> Response:
 
 
 def search(context: Context, request: Request) -> Response:
-    """All experiments at once, newest first; a filter is refused."""
+    """All experiments on one page, newest first; filters are refused."""
     body = request.json_object()
     if text(body, "filter"):
-        raise Invalid("The local service lists experiments without a filter; leave filter_string out.")
+        raise Invalid("The local service does not filter experiments; remove filter_string.")
     archived = wire.read_view(text(body, "view_type"))
     found = [
         each
-        for each in context.experiments.everything(request.workspace_id)
+        for each in context.experiments.all(request.workspace_id)
         if archived is None or bool(each.archived) is archived
     ]
     listed = [wire.experiment(each, context.addresses.port, request.workspace) for each in found]
@@ -55,7 +55,7 @@ def search(context: Context, request: Request) -> Response:
 
 
 def delete(context: Context, request: Request) -> Response:
-    """Into the archive, where the SDK finds it, too."""
+    """Archive an experiment, as the SDK does."""
     return _archive(context, request, archived=True)
 
 
@@ -71,7 +71,7 @@ def set_tag(context: Context, request: Request) -> Response:
 
 
 def find(context: Context, request: Request, experiment_id: str) -> Experiment:
-    """The experiment of an id; "0" is the one that MLflow means where nobody has named one."""
+    """The experiment with an id; "0" is MLflow's default experiment."""
     if experiment_id == DEFAULT_EXPERIMENT_ID:
         return context.experiments.ensure(request.workspace_id, DEFAULT_EXPERIMENT)
     return context.experiments.get(request.workspace_id, experiment_id)

@@ -1,4 +1,4 @@
-"""Operations of MLflow on runs."""
+"""MLflow's operations on runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEARCH_LIMIT = 1000
 
 
 def create(context: Context, request: Request) -> Response:
-    """A run that a program makes and ends itself; in a job, a child of the job's run."""
+    """Create a run that the program ends itself; in a job, a child of the job's run."""
     body = request.json_object()
     experiment = experiments.find(context, request, text(body, "experiment_id") or "0")
     tags, run_id = wire.pairs(body, "tags"), context.ids.guid()
@@ -57,7 +57,7 @@ def get(context: Context, request: Request) -> Response:
 
 
 def update(context: Context, request: Request) -> Response:
-    """Another name or status; the status of a job is its own affair."""
+    """Change name or status; the status of a job's run cannot be changed."""
     body = request.json_object()
     run = _writable(context, request, body)
     name, word = text(body, "run_name"), text(body, "status")
@@ -73,7 +73,7 @@ def update(context: Context, request: Request) -> Response:
 
 
 def search(context: Context, request: Request) -> Response:
-    """The runs of some experiments that a filter lets through, the newest first unless ordered otherwise."""
+    """The runs of some experiments that match a filter, newest first by default."""
     body = request.json_object()
     size = wire.read_limit(body.get("max_results")) or SEARCH_LIMIT
     start = wire.read_offset(text(body, "page_token"))
@@ -102,7 +102,7 @@ def log_parameter(context: Context, request: Request) -> Response:
 
 
 def log_batch(context: Context, request: Request) -> Response:
-    """Metrics, parameters and tags of a run at once; parameters first, for only they may be refused."""
+    """Metrics, parameters and tags of a run. Parameters first, because only they may be refused."""
     body = request.json_object(finite=False)
     run = _writable(context, request, body)
     metrics, tags = object_list(body.get("metrics"), "metrics"), wire.pairs(body, "tags")
@@ -130,7 +130,7 @@ def delete_tag(context: Context, request: Request) -> Response:
 
 
 def get_history(context: Context, request: Request) -> Response:
-    """Every value of a metric in the order of logging, some thousands at a time."""
+    """Every value of a metric in the order of logging, in pages."""
     run = context.runs.get(request.workspace_id, request.query.get("run_id") or request.query.get("run_uuid") or "")
     name = request.query.get("metric_key", "")
     series = context.metrics.get(run.workspace_id, run.origin_id, name)
@@ -142,7 +142,7 @@ def get_history(context: Context, request: Request) -> Response:
 
 
 def _writable(context: Context, request: Request, body: JSON) -> Run:
-    """The run that a body names, where the caller may write to it."""
+    """The run in a body; raise `Forbidden` if the caller may not write to it."""
     run_id = text(body, "run_id") or wire.needed(body, "run_uuid")
     run = context.runs.get(request.workspace_id, run_id)
     context.guard_run(request.identity, request.workspace_id, run_id)
@@ -168,7 +168,7 @@ def _instant(context: Context, body: JSON) -> str:
     try:
         moment = datetime.fromtimestamp(int(given) / 1000, timezone.utc) if given else context.clock.now()
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise Invalid(f"The timestamp {given!r} is no number of milliseconds.") from error
+        raise Invalid(f"Invalid timestamp {given!r}: expected a number of milliseconds.") from error
     return offset_time(moment) or ""
 
 
@@ -181,7 +181,7 @@ def _runs(context: Context, request: Request, body: JSON) -> list[Run]:
 
 
 def _sorted(kept: list[tuple[Run, Facts]], clause: str) -> list[tuple[Run, Facts]]:
-    """Those without a value last, whatever the direction."""
+    """Runs without a value come last in both directions."""
     read, descending = sort_key(clause)
     having = [item for item in kept if read(item[1]) is not None]
     without = [item for item in kept if read(item[1]) is None]

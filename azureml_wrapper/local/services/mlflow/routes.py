@@ -1,4 +1,4 @@
-"""MLflow's tracking service, as mlflow and azureml-mlflow ask it. Models are registered through the SDK."""
+"""The routes of MLflow's tracking service."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def _of_version(version: str) -> tuple[Route, ...]:
     )
 
 
-# azureml-mlflow asks v1.0 or v2.0, as the version of mlflow is (azureml/mlflow/_store/azureml_reststore.py).
+# azureml-mlflow uses v1.0 or v2.0, depending on mlflow's version (azureml/mlflow/_store/azureml_reststore.py).
 ROUTES = (*_of_version("v1.0"), *_of_version("v2.0"))

@@ -18,7 +18,7 @@ from azureml_wrapper.local.http.bodies import object_list, text
 
 Latest = Iterable[tuple[str, Point]]
 
-# Words of MLflow's ViewType → Experiment.archived
+# MLflow's ViewType → Experiment.archived
 _VIEWS = {"ACTIVE_ONLY": False, "DELETED_ONLY": True, "ALL": None}
 
 
@@ -54,14 +54,14 @@ def info(record: Run, port: int, workspace: Workspace) -> JSON:
         "status": status_word(record.status),
         "start_time": _milliseconds(record.started or record.created),
         **({"end_time": _milliseconds(record.ended)} if record.ended else {}),
-        # azureml-mlflow reads the experiment's name and the run's id out of it.
+        # azureml-mlflow parses the experiment's name and the run's id from it.
         "artifact_uri": f"{_address(port, workspace)}/experiments/{record.experiment}/runs/{record.run_id}/artifacts",
         "lifecycle_stage": "active",
     }
 
 
 def metric(name: str, point: Point) -> JSON | None:
-    """A value; None where it is no number, as in a table or a text that the SDK has logged."""
+    """A metric's value; None if it is not a number, such as a table or a string that the SDK logged."""
     value = next(iter(point.data.values()), None) if len(point.data) == 1 else None
     if isinstance(value, bool) or not (isinstance(value, (int, float)) or value in ("NaN", "Infinity", "-Infinity")):
         return None
@@ -91,12 +91,12 @@ def facts(record: Run, latest: Latest) -> Facts:
 def needed(body: JSON, name: str) -> str:
     value = text(body, name)
     if not value:
-        raise Invalid(f"{name} is missing.")
+        raise Invalid(f"{name} is required.")
     return value
 
 
 def pairs(body: JSON, name: str) -> dict[str, str]:
-    """A list of objects with key and value."""
+    """A list of objects with `key` and `value`."""
     return {needed(item, "key"): text(item, "value") or "" for item in object_list(body.get(name), name)}
 
 
@@ -105,25 +105,25 @@ def read_point(body: JSON, name: str, created: str, point_id: str) -> Point:
     try:
         number, place = float(value if value is not None else "none"), int(step)
     except (TypeError, ValueError) as error:
-        raise Invalid(f"The value {value!r} of metric {name!r} at step {step!r} is not a number.") from error
+        raise Invalid(f"Invalid value {value!r} of metric {name!r} at step {step!r}: expected a number.") from error
     return Point(point_id=point_id, created=created, step=place, data={name: storable(number)})
 
 
 def read_view(word: str | None) -> bool | None:
     if (word or "ACTIVE_ONLY") not in _VIEWS:
-        raise Invalid(f"The view {word!r} is not known; allowed are {', '.join(_VIEWS)}.")
+        raise Invalid(f"Unknown view {word!r}: allowed are {', '.join(_VIEWS)}.")
     return _VIEWS[word or "ACTIVE_ONLY"]
 
 
 def read_limit(given: Any) -> int | None:
     if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-        raise Invalid(f"max_results is {given!r}; it must be a whole number, 1 or more.")
+        raise Invalid(f"max_results must be an integer ≥ 1, got {given!r}.")
     return given
 
 
 def read_offset(token: str | None) -> int:
     if token and not token.isdecimal():
-        raise Invalid("The page token is not one of this service.")
+        raise Invalid("Invalid page token: it does not come from this service.")
     return int(token or 0)
 
 
@@ -138,11 +138,11 @@ def read_place(token: str | None) -> tuple[str, int]:
         created, sequence = json.loads(base64.urlsafe_b64decode(token.encode()))
         return str(created), int(sequence)
     except (TypeError, ValueError) as error:
-        raise Invalid("The page token is not one of this service.") from error
+        raise Invalid("Invalid page token: it does not come from this service.") from error
 
 
 def _family(record: Run) -> dict[str, str]:
-    """Tags by which MLflow knows a run's parents."""
+    """The tags that tell MLflow a run's parent."""
     parent = {"mlflow.parentRunId": record.parent_id} if record.parent_id else {}
     return {"mlflow.rootRunId": record.root_id or record.run_id, **parent}
 

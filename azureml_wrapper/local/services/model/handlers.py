@@ -1,4 +1,4 @@
-"""Operations on models."""
+"""Operations on models and assets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azureml_wrapper.local.services.model import wire
 
 
 def register_model(context: Context, request: Request) -> Response:
-    """The next version of a model, whose files an asset names."""
+    """Register the next version of a model, whose files an asset lists."""
     body = wire.read_model(request.json_object())
     url = text(body, "url") or ""
     if url.startswith(wire.ASSET_URL):

@@ -13,7 +13,7 @@ from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, Mode
 from azureml_wrapper.local.store.query import Page
 from azureml_wrapper.local.tokens import TENANT, USER
 
-# What a client may say of a model; id, version and times are the service's.
+# What a client may set; id, version and times come from the service.
 _MODEL_FIELDS = (
     "name",
     "framework",
@@ -39,7 +39,7 @@ ASSET_URL = "aml://asset/"
 def model(record: Model) -> JSON:
     return {
         **{name: record.body.get(name) for name in _MODEL_FIELDS},
-        # The SDK goes through these three without asking whether they are there.
+        # The SDK iterates over these three without a check for null.
         "datasets": record.body.get("datasets") or [],
         "kvTags": record.body.get("kvTags") or {},
         "properties": record.body.get("properties") or {},
@@ -53,7 +53,7 @@ def model(record: Model) -> JSON:
 
 
 def page(found: Page[Model], address: str) -> JSON:
-    """`nextLink` stays away at the end; the SDK only reads its `$skipToken`."""
+    """The last page has no `nextLink`, of which the SDK reads only `$skipToken`."""
     answer: JSON = {"value": [model(record) for record in found.items]}
     if found.continuation:
         answer["nextLink"] = f"{address}?$skipToken={quote(found.continuation)}"
@@ -80,7 +80,7 @@ def read_asset(body: JSON) -> JSON:
 
 
 def read_query(query: Mapping[str, str]) -> ModelQuery:
-    """The query parameters of `Model.list`; `tags` is written `key=value,key`."""
+    """The query parameters of `Model.list`; `tags` has the form `key=value,key`."""
     count = _number(query, "count") or MAX_PAGE_SIZE
     return ModelQuery(
         name=query.get("name"),
@@ -105,5 +105,5 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if text is None or text == "":
         return None
     if not is_number(text):
-        raise Invalid(f"{name} is {text[:80]!r}; expected a number.")
+        raise Invalid(f"{name} must be an integer ≥ 0, got {text[:80]!r}.")
     return int(text)

@@ -33,7 +33,7 @@ def get_published(context: Context, request: Request) -> Response:
 
 def list_published(context: Context, request: Request) -> Response:
     """Published pipelines, newest first."""
-    found = context.published.everything(request.workspace_id, active_only=is_active_only(request))
+    found = context.published.all(request.workspace_id, active_only=is_active_only(request))
     return json_response([entity(context, request, document) for document in found])
 
 

@@ -51,7 +51,7 @@ def put(context: Context, request: Request) -> Response:
 
 def list_schedules(context: Context, request: Request) -> Response:
     """Schedules, newest first; only enabled ones unless asked otherwise."""
-    found = context.schedules.everything(request.workspace_id, active_only=is_active_only(request))
+    found = context.schedules.all(request.workspace_id, active_only=is_active_only(request))
     return json_response([publishedwire.schedule(item) for item in found])
 
 
