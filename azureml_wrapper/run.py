@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import folder_name
+from azureml_wrapper.connection.target import is_local_address
 from azureml_wrapper.errors import MissingInput, RunCanceled, RunFailed, RunTimeout, did_you_mean
 from azureml_wrapper.runs.failure import Failure, find_traceback
 from azureml_wrapper.workspace import PathLike
@@ -208,7 +209,7 @@ class RunWrapper:
 
     @property
     def _is_local(self) -> bool:
-        return str(self._raw._client.run.get_cluster_url()).startswith("http://127.0.0.1:")
+        return is_local_address(str(self._raw._client.run.get_cluster_url()))
 
     def _raise_for_end(self) -> None:
         if self.status == FAILED:

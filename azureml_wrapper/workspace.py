@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
 from azureml_wrapper.connection.connections import connect
-from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
 from azureml_wrapper.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ class WorkspaceWrapper:
 
     @property
     def is_local(self) -> bool:
-        """Whether the local Azure ML answers; connects."""
-        return bool(self.ws.location == LOCAL)
+        """Whether the local Azure ML answers. Does not connect."""
+        if self._workspace is not None:
+            return is_local_workspace(self._workspace)
+        return choose_target(self.scope.subscription_id, self._connection["target"]) == LOCAL
 
     def register_env(
         self,

@@ -116,9 +116,9 @@ def open_scope(
     Names that are not given come from the config; on the local Azure ML without a config, they are "local".
     """
     from azureml_wrapper import WorkspaceWrapper
-    from azureml_wrapper.connection.target import LOCAL, TARGET_VARIABLE
+    from azureml_wrapper.connection.target import LOCAL, choose_target
 
-    is_local = locally or os.environ.get(TARGET_VARIABLE) == LOCAL or subscription == LOCAL
+    is_local = choose_target(subscription, LOCAL if locally else None) == LOCAL
     given = dict(zip(_SCOPE_KEYS, (subscription, resource_group, workspace_name), strict=True))
     target = LOCAL if is_local else None
     if not all(given.values()):

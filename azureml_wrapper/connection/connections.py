@@ -1,14 +1,17 @@
-"""Workspaces, connected once per process; and their services for those who do without the SDK."""
+"""Connects to workspaces, once per process; and to their services, for code that does without the SDK."""
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.connection.azure import connect_azure
-from azureml_wrapper.connection.credentials import plain_tokens
-from azureml_wrapper.connection.local import access_local, connect_local, local_address
-from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target
+from azureml_wrapper.assets.names import check_new_workspace_name
+from azureml_wrapper.connection.credentials import authenticate, plain_tokens
+from azureml_wrapper.connection.local import MLFLOW_VARIABLE, access_local, connect_local, local_address
+from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
+from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target, is_local_address
+from azureml_wrapper.messages import say
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -20,24 +23,57 @@ _connecting = threading.RLock()
 def connect(
     scope: Scope, *, auth: Any = None, target: str | None = None, location: str = DEFAULT_LOCATION
 ) -> Workspace:
-    """The workspace of that name, connected once per process; created where it does not exist.
+    """The workspace of a scope, connected once per process; created if it does not exist.
 
-    `auth` is an authentication object of the SDK, or the name of one as credentials.py knows them; for Azure only.
-    Raises `ConnectionFailed` or `LoginFailed`.
+    Args:
+        scope: Names of the workspace.
+        auth: Authentication object of the SDK, or a name that credentials.py knows. Only for Azure.
+        target: "azure" or "local". Default: see `choose_target`.
+        location: Azure region of a workspace that has to be created.
+
+    Raises:
+        ConnectionFailed: Azure ML does not answer.
+        LoginFailed: Azure refuses the login, or there is none.
     """
-    where = choose_target(scope.subscription_id, target)
-    key = (scope, where, auth if isinstance(auth, str) else id(auth), *(local_address() if where == LOCAL else ()))
+    chosen = choose_target(scope.subscription_id, target)
+    key = (scope, chosen, auth if isinstance(auth, str) else id(auth), *(local_address() if chosen == LOCAL else ()))
     with _connecting:
         if key not in _connections:
-            _connections[key] = connect_local(scope) if where == LOCAL else connect_azure(scope, auth, location)
+            _connections[key] = connect_local(scope) if chosen == LOCAL else connect_azure(scope, auth, location)
         return _connections[key]
 
 
-def access(scope: Scope, *, target: str | None, address: str) -> Access:
-    """The services of a workspace that was connected before: `address` is where they were then.
+def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATION) -> Workspace:
+    """The workspace in Azure; created if Azure itself answers that it does not exist."""
+    # Left behind by an earlier connection to the local service.
+    if is_local_address(os.environ.get(MLFLOW_VARIABLE, "")):
+        del os.environ[MLFLOW_VARIABLE]
+    if auth is None or isinstance(auth, str):
+        auth = authenticate(auth)
+    found = get_workspace(scope, auth)
+    if found is not None:
+        return found
+    from azureml.core import Workspace
 
-    The local service is started if it does not run, and may be on another port by now. In Azure the SDK comes in
-    only if `az` has no login. Raises `LoginFailed`.
+    check_new_workspace_name(scope.name)
+    say(f"Creating workspace {scope.name} in {location}, because it does not exist. This takes a minute or two.")
+    with translated(scope):
+        return Workspace.create(**names_of(scope, auth), location=location, create_resource_group=True, exist_ok=True)
+
+
+def access(scope: Scope, *, target: str | None, address: str) -> Access:
+    """The services of a workspace that was connected before.
+
+    The local service is started if it does not run, and may be on another port by now. In Azure, the SDK is imported
+    only if `az` has no login.
+
+    Args:
+        scope: Names of the workspace.
+        target: "azure" or "local", as for `connect`.
+        address: Address of the services when the workspace was connected. Only for Azure.
+
+    Raises:
+        LoginFailed: Azure refuses the login, or there is none.
     """
     if choose_target(scope.subscription_id, target) == LOCAL:
         return access_local(scope)

@@ -1,13 +1,12 @@
-"""As whom Azure is talked to: for connection.py, and for SDK v2 in v2/client.py.
+"""How to log in to Azure, for SDK v1 and, in v2/client.py, for SDK v2.
 
-The order: a service principal of the environment, a managed identity where one is configured, the Azure CLI's login,
-a login in the browser if there is a terminal. AZUREML_WRAPPER_AUTH, or `auth=`, names one of them, and no other is
-tried then.
+Tried in this order: a service principal from the environment; a managed identity, if one is configured; the login of
+the Azure CLI; a login in the browser, on a terminal. AZUREML_WRAPPER_AUTH or `auth=` names one of them; then no other
+is tried.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,12 +15,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from azureml_wrapper.errors import LoginFailed, did_you_mean
+from azureml_wrapper.messages import hushed
 
-# Two customs: that of the SDK's own samples, and that of Azure's newer libraries (EnvironmentCredential).
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
+
+# The names that the SDK's own samples use, and those of Azure's newer libraries (EnvironmentCredential).
 PRINCIPAL_VARIABLES = (
     ("AZUREML_SERVICE_PRINCIPAL_TENANT_ID", "AZUREML_SERVICE_PRINCIPAL_ID", "AZUREML_SERVICE_PRINCIPAL_PASSWORD"),
     ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
@@ -31,14 +34,14 @@ MANAGED_VARIABLES = ("MSI_ENDPOINT", "IDENTITY_ENDPOINT")
 COMPUTE_INSTANCE = Path("/mnt/azmnt/.nbvm")
 CLI_SECONDS = 60
 AUTH_VARIABLE = "AZUREML_WRAPPER_AUTH"
-# For whom the SDK's own tokens are, too (AZURE_PUBLIC_CLOUD.endpoints.active_directory_resource_id).
+# The audience of the SDK's own tokens (AZURE_PUBLIC_CLOUD.endpoints.active_directory_resource_id).
 MANAGEMENT = "https://management.core.windows.net/"
 PUBLIC_HOSTS = (".azureml.ms", ".azureml.net")
-# A token is asked for anew before it ends, so that no request travels with one that ends on the way.
+# Tokens are renewed before they expire, so that none expires on its way to the service.
 SPARE_SECONDS = 300
 
 Kind = Literal["service principal", "managed identity", "azure cli", "browser"]
-# What users call them -> kind; the SDK's own classes are names, too.
+# The names for users; those of the SDK's classes work as well.
 CHOICES: dict[str, Kind] = {
     "cli": "azure cli",
     "browser": "browser",
@@ -63,54 +66,59 @@ class Identity:
     secret: str = field(default="", repr=False)
 
 
-def choose(environment: Mapping[str, str], *, has_cli: bool, has_terminal: bool) -> list[Identity]:
-    """The ways in that there are, in order; `LoginFailed` for a service principal that is only half there."""
+def candidates(environment: Mapping[str, str], *, has_cli: bool, has_terminal: bool) -> list[Identity]:
+    """The identities to try, in order; `LoginFailed` if only half of a service principal is set."""
     principal = _principal(environment)
     if principal:
-        # Who names a service principal wants that one and no other.
+        # An explicit service principal excludes every other identity.
         return [principal]
-    ways = []
+    found = []
     if any(environment.get(name) for name in MANAGED_VARIABLES) or COMPUTE_INSTANCE.exists():
-        client = environment.get("AZURE_CLIENT_ID") or environment.get("DEFAULT_IDENTITY_CLIENT_ID") or ""
-        ways.append(Identity("managed identity", client=client))
+        found.append(Identity("managed identity", client=_client(environment)))
     if has_cli:
-        ways.append(Identity("azure cli"))
+        found.append(Identity("azure cli"))
     if has_terminal:
-        ways.append(Identity("browser", tenant=environment.get("AZURE_TENANT_ID", "")))
-    return ways
+        found.append(Identity("browser", tenant=environment.get("AZURE_TENANT_ID", "")))
+    return found
 
 
-def authenticate(wanted: str | None = None) -> Any:
-    """The SDK's authentication object of the first way in that works; `LoginFailed` says what was tried.
+def authenticate(name: str | None = None) -> Any:
+    """The SDK's authentication object of the first login that works.
 
-    `wanted`, or else AZUREML_WRAPPER_AUTH, names the only way to try: a key of CHOICES, or a class of the SDK.
+    Args:
+        name: The only login to try, a key of CHOICES or a class of the SDK. Default: AZUREML_WRAPPER_AUTH, else all.
+
+    Raises:
+        LoginFailed: No login works. The message lists what was tried.
     """
-    if name := wanted or os.environ.get(AUTH_VARIABLE):
-        return _authenticate_as(name)
+    if name := name or os.environ.get(AUTH_VARIABLE):
+        identity = named(name)
+        return _AUTHENTICATIONS[identity.kind](identity)
     has_terminal = bool(sys.stdin) and sys.stdin.isatty()
-    ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=has_terminal)
     failures = []
-    for way in ways:
+    for identity in candidates(os.environ, has_cli=shutil.which("az") is not None, has_terminal=has_terminal):
         try:
-            return _AUTHENTICATIONS[way.kind](way)
+            return _AUTHENTICATIONS[identity.kind](identity)
         except LoginFailed as error:
-            failures.append(f"{way.kind}: {error}")
+            failures.append(f"{identity.kind}: {error}")
     tried = "".join(f"\n  {failure}" for failure in failures)
     raise LoginFailed(
-        "Nobody is logged in to Azure. Run `az login` (without a browser: `az login --use-device-code`), "
-        "set AZUREML_SERVICE_PRINCIPAL_ID, _TENANT_ID and _PASSWORD, "
-        "or give `auth=`, in a notebook for instance azureml.core.authentication.InteractiveLoginAuthentication()."
-        + (f" Tried:{tried}" if tried else "")
+        "Not logged in to Azure. Run `az login` (without a browser: `az login --use-device-code`), set "
+        "AZUREML_SERVICE_PRINCIPAL_ID, _TENANT_ID and _PASSWORD, or pass `auth=`; in a notebook, for instance, "
+        "azureml.core.authentication.InteractiveLoginAuthentication()." + (f" Tried:{tried}" if tried else "")
     )
 
 
 def plain_tokens(address: str) -> Callable[[], str]:
-    """What gives a token for the service at `address`: after `az login` in Azure's public cloud without the SDK."""
+    """A function that returns a token for the service at `address`.
+
+    After `az login`, and in Azure's public cloud, it does without the SDK, whose import takes seconds.
+    """
     if name := os.environ.get(AUTH_VARIABLE):
-        ways = [identify(name, os.environ)]
+        found = [identify(name, os.environ)]
     else:
-        ways = choose(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
-    if ways and ways[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
+        found = candidates(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
+    if found and found[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
         tokens = CliTokens()
         return lambda: tokens(MANAGEMENT)
     authentication = authenticate()
@@ -118,40 +126,38 @@ def plain_tokens(address: str) -> Callable[[], str]:
 
 
 def identify(name: str, environment: Mapping[str, str]) -> Identity:
-    """Who logs in where that was said by name; `LoginFailed` for a name that there is not."""
+    """The identity of a name; `LoginFailed` for an unknown name, or a service principal that is not set."""
     kind = CHOICES.get(name) or _CLASSES.get(name)
     if kind is None:
         known = (*CHOICES, *_CLASSES)
-        near = did_you_mean(name, known)
-        raise LoginFailed(f"There is no authentication {name!r}.{near} Allowed are {', '.join(known)}.")
+        hint = did_you_mean(name, known)
+        raise LoginFailed(f"Unknown authentication {name!r}.{hint} Expected one of {', '.join(known)}.")
     if kind == "service principal":
         principal = _principal(environment)
         if principal is None:
-            raise LoginFailed(f"{name!r} needs {', '.join(PRINCIPAL_VARIABLES[0])}, which are not set.")
+            raise LoginFailed(f"{name!r} requires {', '.join(PRINCIPAL_VARIABLES[0])}, which are not set.")
         return principal
-    client = environment.get("AZURE_CLIENT_ID") or environment.get("DEFAULT_IDENTITY_CLIENT_ID") or ""
-    tenant = environment.get("AZURE_TENANT_ID", "")
-    return Identity(
-        kind, tenant=tenant if kind == "browser" else "", client=client if kind == "managed identity" else ""
-    )
+    if kind == "managed identity":
+        return Identity(kind, client=_client(environment))
+    return Identity(kind, tenant=environment.get("AZURE_TENANT_ID", "") if kind == "browser" else "")
 
 
 def named(name: str) -> Identity:
-    """Who logs in by that name on this machine; `LoginFailed` where that cannot be."""
+    """The identity of a name on this machine; `LoginFailed` if it cannot be used here."""
     identity = identify(name, os.environ)
     if identity.kind == "azure cli" and shutil.which("az") is None:
-        raise LoginFailed(f"{name!r} needs the Azure CLI, and there is no `az` here. Install it, and run `az login`.")
+        raise LoginFailed(f"{name!r} requires the Azure CLI, but `az` was not found. Install it, and run `az login`.")
     return identity
 
 
 def principal() -> Identity | None:
-    """The service principal of the environment, which comes before every other way in."""
+    """The service principal of the environment, which precedes every other identity; None if it has none."""
     return _principal(os.environ)
 
 
-def _authenticate_as(name: str) -> Any:
-    identity = named(name)
-    return _AUTHENTICATIONS[identity.kind](identity)
+def _client(environment: Mapping[str, str]) -> str:
+    """The client id of a managed identity; empty for the machine's only one."""
+    return environment.get("AZURE_CLIENT_ID") or environment.get("DEFAULT_IDENTITY_CLIENT_ID") or ""
 
 
 def _principal(environment: Mapping[str, str]) -> Identity | None:
@@ -159,7 +165,8 @@ def _principal(environment: Mapping[str, str]) -> Identity | None:
     given = {name: environment.get(name, "") for name in (*first, *second)}
     missing = [name for name in first if not given[name]]
     if 0 < len(missing) < len(first):
-        raise LoginFailed(f"The service principal of the environment is not whole: {', '.join(missing)} is missing.")
+        verb = "is" if len(missing) == 1 else "are"
+        raise LoginFailed(f"Incomplete service principal: {', '.join(missing)} {verb} not set.")
     for tenant, client, secret in (first, second):
         # AZURE_CLIENT_ID alone names a managed identity, AZURE_TENANT_ID alone a directory.
         if given[tenant] and given[client] and given[secret]:
@@ -180,7 +187,7 @@ def _as_managed(identity: Identity) -> Any:
 
 
 def _as_cli(_: Identity) -> Any:
-    """The login of the `az` command, wherever it is installed; the SDK's own class wants it in this environment."""
+    """The login of `az`, wherever it is installed; the SDK's own class requires it in this Python environment."""
     from azureml.core.authentication import TokenAuthentication
 
     tokens = CliTokens()
@@ -204,29 +211,35 @@ _AUTHENTICATIONS = {
 
 
 class CliTokens:
-    """Tokens of `az account get-access-token`, one per audience until it ends."""
+    """Tokens of the Azure CLI's login, one per audience until it expires; azure-identity keeps none."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self._tokens: dict[str, AccessToken] = {}
 
     def __call__(self, audience: str) -> str:
-        token, end = self._tokens.get(audience, ("", 0.0))
-        if time.time() > end - SPARE_SECONDS:
-            token, end = self._tokens[audience] = _ask_cli(audience)
-        return token
+        token = self._tokens.get(audience)
+        if token is None or time.time() > token.expires_on - SPARE_SECONDS:
+            token = self._tokens[audience] = _request_from_cli(audience)
+        return token.token
 
 
-def _ask_cli(audience: str) -> tuple[str, float]:
-    command = ["az", "account", "get-access-token", "--output", "json", "--resource", audience]
+def _request_from_cli(audience: str) -> AccessToken:
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.identity import AzureCliCredential
+
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CLI_SECONDS, check=True)
-        answer = json.loads(done.stdout)
-        token = answer["accessToken"]
-    except subprocess.CalledProcessError as error:
-        raise LoginFailed(f"`az` gives no token: {error.stderr.strip()}") from error
-    except subprocess.TimeoutExpired as error:
-        raise LoginFailed(f"`az` gives no token within {CLI_SECONDS} s.") from error
-    except (json.JSONDecodeError, KeyError) as error:
-        raise LoginFailed("`az account get-access-token` answers something that is no token.") from error
-    # Older versions of az give no `expires_on`; their tokens live for an hour.
-    return token, float(answer.get("expires_on", time.time() + 3600))
+        # It logs as a warning what it raises.
+        with hushed():
+            token: AccessToken = AzureCliCredential(process_timeout=CLI_SECONDS).get_token(f"{audience}/.default")
+            return token
+    except ClientAuthenticationError as error:
+        raise LoginFailed(f"`az account get-access-token` returned no token: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What `az` itself printed, if it did; azure-identity replaces some of it."""
+    cause = error.__cause__
+    if isinstance(cause, subprocess.TimeoutExpired):
+        return f"no answer within {CLI_SECONDS} s."
+    printed = cause.stderr.strip() if isinstance(cause, subprocess.CalledProcessError) and cause.stderr else ""
+    return printed or str(error).strip().splitlines()[0]

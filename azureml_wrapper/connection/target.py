@@ -9,9 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    from azureml.core import Workspace
+
+# Also the subscription, and the region, of every workspace on the local service.
 LOCAL = "local"
+LOCAL_HOST = "127.0.0.1"
 # The Azure region of a workspace that has to be created.
 DEFAULT_LOCATION = "eastus"
 TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
@@ -26,18 +32,37 @@ class Scope:
     resource_group: str
     name: str
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the names themselves mean the local service; nothing in Azure has such a subscription."""
+        return self.subscription_id == LOCAL
+
 
 @dataclass(frozen=True)
 class Access:
-    """How the services of a workspace are asked without the SDK, whose import takes longer than most answers."""
+    """How to reach the services of a workspace without the SDK, whose import takes longer than most answers."""
 
     address: str
     token: Callable[[], str] = field(repr=False)
 
 
-def choose_target(subscription_id: str, target: str | None = None) -> Target:
-    """ "local" or "azure": the explicit argument wins, then AZUREML_WRAPPER_TARGET, then the subscription."""
+def choose_target(subscription_id: str | None, target: str | None = None) -> Target:
+    """Return "local" or "azure": the explicit `target`, else AZUREML_WRAPPER_TARGET, else what the subscription says.
+
+    Raises:
+        ValueError: Another target is given.
+    """
     chosen = target or os.environ.get(TARGET_VARIABLE) or (LOCAL if subscription_id == LOCAL else "azure")
     if chosen not in ("azure", "local"):
-        raise ValueError(f"target is {chosen!r}; allowed are 'azure' and 'local'.")
+        raise ValueError(f"target must be 'azure' or 'local'; got {chosen!r}.")
     return "local" if chosen == "local" else "azure"
+
+
+def is_local_workspace(workspace: Workspace) -> bool:
+    """Whether a connected workspace is on the local service, however it was connected."""
+    return bool(workspace.location == LOCAL)
+
+
+def is_local_address(address: str) -> bool:
+    """Whether an address of Azure ML's services is one of the local service."""
+    return urlsplit(address).hostname == LOCAL_HOST

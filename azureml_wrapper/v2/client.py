@@ -57,7 +57,7 @@ def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
     credentials know;
     else the service principal of the environment; else azure-identity's DefaultAzureCredential.
     """
-    if scope.subscription_id == LOCAL:
+    if choose_target(scope.subscription_id) == LOCAL:
         raise BadArgument(_ONLY_V1)
     credential = options.pop("credential", None) or _credential(auth)
     with sdk.told("MLClient"):
@@ -102,7 +102,7 @@ def submit(
     if client is None:
         workspace = pipeline.workspace
         # Without a connection, which SDK v2 does not need.
-        if choose_target(workspace.scope.subscription_id, workspace._connection.get("target")) == LOCAL:
+        if workspace.is_local:
             raise BadArgument(_ONLY_V1)
         client = open_client(workspace.scope, auth=workspace._connection["auth"])
     with tempfile.TemporaryDirectory() as folder:

@@ -26,5 +26,5 @@ def test_argument_then_variable_then_subscription(monkeypatch, subscription, tar
 
 
 def test_another_target_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="'azure' and 'local'"):
+    with pytest.raises(ValueError, match="'azure' or 'local'"):
         choose_target("1234", "cloud")

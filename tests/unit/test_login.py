@@ -11,7 +11,7 @@ import time
 import pytest
 
 from azureml_wrapper.connection import credentials
-from azureml_wrapper.connection.credentials import CliTokens, Identity, choose
+from azureml_wrapper.connection.credentials import CliTokens, Identity, candidates
 from azureml_wrapper.errors import LoginFailed
 
 OURS = {
@@ -19,28 +19,31 @@ OURS = {
     "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": "tenant",
     "AZUREML_SERVICE_PRINCIPAL_PASSWORD": "hunter2",
 }
+# Older versions of `az` answer with the local time alone.
+PASSED_ON = 'echo "{{\\"accessToken\\": \\"{token}\\", \\"expiresOn\\": \\"2099-01-01 00:00:00.000000\\"}}"'
 AZURES = {"AZURE_CLIENT_ID": "id2", "AZURE_TENANT_ID": "tenant2", "AZURE_CLIENT_SECRET": "hunter3"}
 
 
 def kinds(environment, **has):
     return [
-        way.kind for way in choose(environment, has_cli=has.get("cli", False), has_terminal=has.get("tty", False))
+        each.kind
+        for each in candidates(environment, has_cli=has.get("cli", False), has_terminal=has.get("tty", False))
     ]
 
 
 def test_a_service_principal_goes_before_everything_else():
-    ways = choose({**OURS, **AZURES, "MSI_ENDPOINT": "x"}, has_cli=True, has_terminal=True)
+    ways = candidates({**OURS, **AZURES, "MSI_ENDPOINT": "x"}, has_cli=True, has_terminal=True)
     assert ways == [Identity("service principal", "tenant", "id", "hunter2")]
 
 
 def test_azures_own_variables_name_a_service_principal_too():
-    assert choose(AZURES, has_cli=True, has_terminal=True)[0].client == "id2"
+    assert candidates(AZURES, has_cli=True, has_terminal=True)[0].client == "id2"
 
 
 @pytest.mark.parametrize("missing", OURS)
 def test_half_a_service_principal_is_an_error_that_names_the_rest(missing):
-    with pytest.raises(LoginFailed, match=f"{missing} is missing"):
-        choose({name: value for name, value in OURS.items() if name != missing}, has_cli=True, has_terminal=True)
+    with pytest.raises(LoginFailed, match=f"{missing} is not set"):
+        candidates({name: value for name, value in OURS.items() if name != missing}, has_cli=True, has_terminal=True)
 
 
 def test_then_come_managed_identity_cli_and_browser():
@@ -49,7 +52,10 @@ def test_then_come_managed_identity_cli_and_browser():
 
 
 def test_a_client_id_alone_names_the_managed_identity():
-    assert choose({"MSI_ENDPOINT": "x", "AZURE_CLIENT_ID": "me"}, has_cli=False, has_terminal=False)[0].client == "me"
+    assert (
+        candidates({"MSI_ENDPOINT": "x", "AZURE_CLIENT_ID": "me"}, has_cli=False, has_terminal=False)[0].client
+        == "me"
+    )
 
 
 def test_nobody_logs_in_with_a_browser_where_nobody_looks():
@@ -58,7 +64,7 @@ def test_nobody_logs_in_with_a_browser_where_nobody_looks():
 
 
 def test_a_secret_is_not_shown():
-    assert "hunter2" not in repr(choose(OURS, has_cli=False, has_terminal=False))
+    assert "hunter2" not in repr(candidates(OURS, has_cli=False, has_terminal=False))
 
 
 class TestCli:
@@ -91,7 +97,7 @@ class TestCli:
         assert calls() == 2
 
     def test_the_audience_is_passed_on(self, az):
-        az('echo "{\\"accessToken\\": \\"$6\\"}"')
+        az(PASSED_ON.format(token="$6"))
         assert CliTokens()("https://management.core.windows.net/") == "https://management.core.windows.net/"
 
     @pytest.mark.parametrize(
@@ -107,6 +113,12 @@ class TestCli:
         with pytest.raises(LoginFailed, match=told):
             CliTokens()("arm")
 
+    def test_an_az_that_does_not_answer_is_not_waited_for(self, az, monkeypatch):
+        monkeypatch.setattr(credentials, "CLI_SECONDS", 0.2)
+        az("exec sleep 5")
+        with pytest.raises(LoginFailed, match=r"no answer within 0\.2 s"):
+            CliTokens()("arm")
+
     def test_where_every_way_fails_each_is_told(self, az, monkeypatch):
         for name in [*OURS, *AZURES, "MSI_ENDPOINT", "IDENTITY_ENDPOINT"]:
             monkeypatch.delenv(name, raising=False)
@@ -118,7 +130,7 @@ class TestCli:
     def test_a_plain_token_needs_no_sdk_in_azures_public_cloud(self, az, monkeypatch):
         for name in [*OURS, *AZURES, "MSI_ENDPOINT", "IDENTITY_ENDPOINT", "AZUREML_WRAPPER_AUTH"]:
             monkeypatch.delenv(name, raising=False)
-        az('echo "{\\"accessToken\\": \\"for $6\\"}"')
+        az(PASSED_ON.format(token="for $6"))
         program = (
             "import sys; from azureml_wrapper.connection.credentials import plain_tokens;"
             "print(plain_tokens('https://eastus.api.azureml.ms')(), 'azureml.core' in sys.modules)"
@@ -147,5 +159,5 @@ class TestNamed:
         monkeypatch.setenv(credentials.AUTH_VARIABLE, "service-principal")
         with pytest.raises(LoginFailed, match="service-principal"):
             credentials.authenticate()
-        with pytest.raises(LoginFailed, match="there is no `az` here"):
+        with pytest.raises(LoginFailed, match="`az` was not found"):
             credentials.authenticate("cli")

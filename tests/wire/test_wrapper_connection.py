@@ -23,8 +23,7 @@ from azureml.pipeline.steps import PythonScriptStep
 
 from azureml_wrapper import PipelineWrapper, WorkspaceWrapper, local
 from azureml_wrapper.connection import connections, sdk_workspace
-from azureml_wrapper.connection.azure import connect_azure
-from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.connections import connect, connect_azure
 from azureml_wrapper.connection.local import connect_local, local_authentication, local_environment
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadName, ConnectionFailed, LoginFailed
@@ -106,9 +105,9 @@ class TestCreating:
     def test_a_workspace_that_does_not_exist_is_created_once(self, unique, reported):
         scope, auth = Scope("local", "rg", unique("ws")), local_authentication("local")
         created = connect_azure(scope, auth)
-        assert f"Workspace {scope.name} does not exist; it is created in eastus" in reported()
+        assert f"Creating workspace {scope.name} in eastus" in reported()
         found = connect_azure(scope, auth)
-        assert "is created" not in reported()
+        assert "Creating" not in reported()
         assert found.get_details()["id"] == created.get_details()["id"]
 
     @pytest.mark.slow
@@ -199,11 +198,11 @@ class TestAsWhom:
     def test_nobody_is_an_error_that_says_what_to_do(self, tmp_path):
         done = self.run(drop=["MSI_ENDPOINT"], PATH=str(tmp_path))
         assert done.returncode == 1
-        assert "LoginFailed: Nobody is logged in to Azure. Run `az login`" in done.stderr
+        assert "LoginFailed: Not logged in to Azure. Run `az login`" in done.stderr
 
     def test_half_a_service_principal_is_an_error(self, monkeypatch):
         monkeypatch.setenv("AZUREML_SERVICE_PRINCIPAL_ID", "me")
-        with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_PASSWORD is missing"):
+        with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_PASSWORD are not set"):
             connect(Scope("1234", "rg", "w"), target="azure")
 
 

@@ -44,7 +44,7 @@ def by_hand(pipeline: PipelineWrapper, choices: Choices) -> Iterator[Note]:
 
 def notes_of_workspace(pipeline: PipelineWrapper) -> Iterator[Note]:
     """The local Azure ML is no place for `az ml`."""
-    if pipeline.workspace.scope.subscription_id == "local":
+    if pipeline.workspace.scope.is_local:
         yield Note(
             "config.json",
             "it names the local Azure ML. Put your workspace in Azure there, or give -w, -g and --subscription to "

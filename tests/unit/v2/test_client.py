@@ -52,12 +52,12 @@ def test_a_service_principal_of_the_environment_is_used(auth):
 
 
 def test_what_cannot_be_is_told(monkeypatch, tmp_path):
-    with pytest.raises(LoginFailed, match=r"no authentication 'clii'\. Did you mean 'cli'"):
+    with pytest.raises(LoginFailed, match=r"Unknown authentication 'clii'\. Did you mean 'cli'"):
         _credential("clii")
     with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_TENANT_ID"):
         _credential("service-principal")
     with pytest.raises(BadArgument, match="auth is a object, which is of SDK v1"):
         _credential(object())
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    with pytest.raises(LoginFailed, match="there is no `az` here"):
+    with pytest.raises(LoginFailed, match="`az` was not found"):
         _credential("cli")
