@@ -33,7 +33,7 @@ def connect(
 
     Raises:
         ConnectionFailed: Azure ML does not answer.
-        LoginFailed: Azure refuses the login, or there is none.
+        LoginFailed: Azure refuses the login, or none was found.
     """
     chosen = choose_target(scope.subscription_id, target)
     key = (scope, chosen, auth if isinstance(auth, str) else id(auth), *(local_address() if chosen == LOCAL else ()))
@@ -73,7 +73,7 @@ def access(scope: Scope, *, target: str | None, address: str) -> Access:
         address: Address of the services when the workspace was connected. Only for Azure.
 
     Raises:
-        LoginFailed: Azure refuses the login, or there is none.
+        LoginFailed: Azure refuses the login, or none was found.
     """
     if choose_target(scope.subscription_id, target) == LOCAL:
         return access_local(scope)
