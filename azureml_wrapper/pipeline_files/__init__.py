@@ -1,1 +1,4 @@
-"""Pipeline configuration files: a JSON or YAML mapping of steps, and the environment variables that go with it."""
+"""Pipeline configuration files: a JSON or YAML mapping of steps, and the environment variables that complete it.
+
+The keys of the main config are not read here, but in `config`.
+"""

@@ -1,4 +1,4 @@
-"""A pipeline as data, and as objects of the SDK: read, checked, wired and rendered.
+"""A pipeline as data and as objects of the SDK: loaded, checked, wired and rendered.
 
-Runs and published pipelines have rooms of their own.
+Submitted runs and published pipelines do not belong here (`runs`, `publishing`).
 """

@@ -1,1 +1,4 @@
-"""A project in one command: its data, compute, environment and scripts to the cloud, and a script that runs there."""
+"""A project run with one command: its data, compute and environment are sent along with the script.
+
+A single script without a project is not handled here, but in `jobs`.
+"""

@@ -1,4 +1,4 @@
-"""Published pipelines and their schedules.
+"""Published pipelines and their schedules: registering, listing, triggering and disabling them.
 
-How a schedule's times are computed stands in azureml_wrapper/recurrence.py.
+When a schedule fires is not computed here, but in `azureml_wrapper/recurrence.py`.
 """

@@ -86,7 +86,7 @@ AT_MOST: dict[str, int] = {
     r"\b(is|are) to (be|have|start|know|wait|run|end|stay|go|come|do|hold|keep|give)\b": 31,
     r"\bthat (cannot|may not) be\b": 13,
     r"\b(to|until|before|at) (its|their) end\b": 16,
-    r"\bgoe?s? with\b": 6,
+    r"\bgoe?s? with\b": 5,
     r"\bone (wants|wanted)\b": 1,
     r"\b[Mm]ay be at most\b|\bno more than\b": 1,
     r"\b(stand|stands|stood) (in|at|there|beside|below|above|before|after|on)\b": 30,
