@@ -1,6 +1,6 @@
 """`python -m azureml_wrapper.cloud_executor …` is `aml execute …`.
 
-A project that has its own `pipeline/azureml/cloud_executor.py` goes on using it with these lines in it:
+A project that has its own `pipeline/azureml/cloud_executor.py` can keep using it with these lines in it:
 
     from azureml_wrapper.cloud_executor import main
 
@@ -16,7 +16,11 @@ from azureml_wrapper import cli
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Execute what the command line says, and leave with the exit code of `aml`."""
+    """Run `aml execute`, and exit with its exit code.
+
+    Args:
+        arguments: Those of `aml execute`; by default those of the command line.
+    """
     cli.main(["execute", *(sys.argv[1:] if arguments is None else arguments)])
 
 

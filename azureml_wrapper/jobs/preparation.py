@@ -1,4 +1,4 @@
-"""Makes ready in the workspace what a job needs, and finds out early what would make it fail late."""
+"""Prepares what a job needs in the workspace, and reports early what would make it fail late."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from azureml_wrapper.messages import say
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
-# Nobody waits minutes to learn that the name of an account is wrong.
+# The SDK's defaults take minutes to report that an account name is wrong.
 _QUICKLY = {"retry_total": 1, "connection_timeout": 20}
 
 
 def prepare_datastore(ws: Workspace, wanted: DatastoreFile | None) -> str:
-    """The name of the datastore, registered where it was not, and opened once: before any script is sent.
+    """Register the datastore if necessary, open it once, and return its name.
 
-    One that was registered here and does not open is forgotten again. Raises `LoginFailed` for a wrong key.
+    A datastore that was registered here and cannot be opened is unregistered again.
+
+    Args:
+        wanted: None for the workspace's default datastore.
+
+    Raises:
+        LoginFailed: The account key is wrong.
+        BadData: The container or the account does not exist.
     """
     if wanted is None:
         name = str(ws.get_default_datastore().name)
-        say(f"There is no .azureml/datastore.json: the workspace's default datastore {name!r} is used.")
+        say(f"No .azureml/datastore.json found: using the workspace's default datastore {name!r}.")
         return name
     if wanted.account_key is None:
         check_container(get_datastore(ws, wanted.datastore_name))
@@ -45,7 +52,7 @@ def prepare_datastore(ws: Workspace, wanted: DatastoreFile | None) -> str:
 
 
 def prepare_environment(ws: Workspace, wanted: EnvironmentFile | Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The name of the environment, registered where it has changed, and the variables that jobs in it get."""
+    """Register the environment if it has changed, and return its name and its environment variables."""
     if isinstance(wanted, Mapping):
         return _of_sdk(ws, wanted), {}
     variables = wanted.environment_variables or {}
@@ -64,39 +71,46 @@ def prepare_environment(ws: Workspace, wanted: EnvironmentFile | Mapping[str, An
 
 
 def check_container(datastore: Any) -> None:
-    """Open a datastore's container with the key that it is registered with."""
+    """Open a datastore's container with its registered key.
+
+    Raises:
+        LoginFailed: The account key is wrong.
+        BadData: The datastore has no blob container, or the container or the account does not exist.
+    """
     from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
     service = getattr(datastore, "blob_service", None)
     if service is None:
-        raise BadData(f"Datastore {datastore.name!r} is no blob container; jobs mount folders of those only.")
-    place = f"container {datastore.container_name!r} of storage account {datastore.account_name!r}"
+        raise BadData(f"Datastore {datastore.name!r} is not a blob container; jobs can mount only those.")
+    container = f"container {datastore.container_name!r} of storage account {datastore.account_name!r}"
     try:
         service.get_container_client(datastore.container_name).get_container_properties(**_QUICKLY)
     except ClientAuthenticationError as error:
         raise LoginFailed(
-            f"The account key of datastore {datastore.name!r} does not open {place}. Copy it again from the portal "
-            "(storage account, 'Access keys'). Nothing was sent."
+            f"The account key of datastore {datastore.name!r} does not open {container}. Copy it again from the "
+            "portal (storage account, 'Access keys'). Nothing was submitted."
         ) from error
     except ResourceNotFoundError as error:
-        raise BadData(f"There is no {place}. Create it, or correct datastore.json. Nothing was sent.") from error
+        raise BadData(
+            f"No {container} found. Create it, or correct datastore.json. Nothing was submitted."
+        ) from error
     except AzureError as error:
         first = str(error).strip().splitlines()[0]
-        raise BadData(f"{place} cannot be opened: {first} Check account_name. Nothing was sent.") from error
+        raise BadData(f"Cannot open {container}: {first} Check account_name. Nothing was submitted.") from error
 
 
 def check_input(datastore: Any, folder: str) -> None:
-    """Raise `MissingInput` where a folder of a datastore has no file, with the names that come near."""
+    """Raise `MissingInput`, with similar names, if a folder of a datastore has no files."""
     if not folder or is_filled(datastore, folder):
         return
     above = folder.rpartition("/")[0]
     known = [name.rstrip("/") for name in _names(datastore, f"{above}/" if above else "")]
-    hint = did_you_mean(folder, known) or (f" There are: {', '.join(known[:10])}." if known else " It is empty.")
-    raise MissingInput(f"Datastore {datastore.name!r} has no file in the folder {folder!r}.{hint}")
+    hint = did_you_mean(folder, known) or (f" Found: {', '.join(known[:10])}." if known else " It is empty.")
+    raise MissingInput(f"Datastore {datastore.name!r} has no files in the folder {folder!r}.{hint}")
 
 
 def is_filled(datastore: Any, folder: str) -> bool:
-    """Whether a folder of a datastore has any file; a file of that name counts, too."""
+    """Whether a folder of a datastore has any files; a file of this name counts as well."""
     container = datastore.blob_service.get_container_client(datastore.container_name)
     found = (blob.name for blob in container.list_blobs(name_starts_with=folder, results_per_page=100))
     return any(name == folder or name.startswith(f"{folder}/") for name in found)
@@ -108,7 +122,7 @@ def _names(datastore: Any, prefix: str) -> list[str]:
 
 
 def _of_sdk(ws: Workspace, definition: Mapping[str, Any]) -> str:
-    """Register an environment as the SDK writes it down; the same definition makes no new version."""
+    """Register an environment that the SDK has written; an unchanged definition makes no new version."""
     from azureml.core import Environment
 
     wanted = Environment._deserialize_and_add_to_object(dict(definition))

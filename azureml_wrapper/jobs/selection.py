@@ -1,4 +1,4 @@
-"""Which job folders are meant: a folder, the beginning of its path, a pattern, or `all`."""
+"""Finds job folders by what users type: a folder, the beginning of its path, a pattern, or `all`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from azureml_wrapper.errors import NoSuchJob, did_you_mean
 from azureml_wrapper.jobs.record import RECORD
 
 ALL = "all"
-# Where `all` looks, below the current folder.
+# The folder that `all` searches, below the current folder.
 ROOT = "output"
 LISTED = 5
 _WILDCARD = re.compile(r"[*?\[]")
 _PATH = re.compile(r"[/\\*?\[]")
-# Folders that are large and hold no jobs.
+# Large folders without jobs.
 _SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__"}
 
 
 def select(words: Sequence[str]) -> list[Path]:
-    """The job folders that the words name, sorted, each once; `NoSuchJob` where a word names none.
+    """Return the job folders that the words name, sorted, each once.
 
-    `all` stands for those below `output`. A word is first taken for a folder, then for a pattern where it has `*`,
-    `?` or `[`, else for the beginning of paths.
+    Args:
+        words: `all` for those below `output`; otherwise a folder, a pattern if the word has `*`, `?` or `[`, or the
+            beginning of paths, tried in this order.
+
+    Raises:
+        NoSuchJob: A word names no job folder.
     """
     found = {folder: None for word in words for folder in find(word)}
     return sorted(found, key=str)
 
 
 def find(word: str) -> list[Path]:
-    """The job folders that one word names."""
+    """Return the job folders that one word names; `NoSuchJob` if it names none."""
     found = _matching(word)
     if not found:
         raise NoSuchJob(_missing(word))
@@ -40,18 +44,18 @@ def find(word: str) -> list[Path]:
 
 
 def names_jobs(word: str) -> bool:
-    """Whether a word can only mean job folders, or does mean some: run ids have neither slashes nor wildcards."""
+    """Whether a word means job folders: it names some, or it has slashes or wildcards, which run ids do not have."""
     return word == ALL or bool(_PATH.search(word)) or bool(_matching(word))
 
 
 def near_folders(word: str) -> str:
-    """Which job folders may have been meant by a word that names none, as a sentence; or nothing."""
+    """Return a sentence that suggests job folders for a word that names none."""
     near = did_you_mean(Path(word).as_posix(), [folder.as_posix() for folder in _everywhere(word)])
-    return f"There is no job folder of that name either.{near}"
+    return f"No job folder has this name either.{near}"
 
 
 def job_folders(root: Path) -> Iterator[Path]:
-    """The job folders at and below a folder; what lies in a job folder belongs to its job."""
+    """Yield the job folders at and below a folder; what a job folder contains belongs to its job."""
     for place, folders, files in os.walk(root):
         if RECORD in files:
             folders.clear()
@@ -64,17 +68,17 @@ def _matching(word: str) -> list[Path]:
         return list(job_folders(Path(ROOT)))
     folder = Path(word)
     if (folder / RECORD).is_file():
-        # Names with brackets or stars are taken as they are.
+        # A name may contain brackets or stars.
         return [folder]
     if _WILDCARD.search(word):
-        # Path.glob takes no absolute patterns.
+        # Path.glob does not support absolute patterns.
         matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207
         return [Path(found) for found in matches if (Path(found) / RECORD).is_file()]
     return _beginning_with(word)
 
 
 def _beginning_with(word: str) -> list[Path]:
-    """Job folders whose path begins with the word: `output/2019` has those of the folder `output`."""
+    """The job folders whose paths begin with the word: `output/2019` means some of those in `output`."""
     if not word:
         return []
     if word.endswith(("/", os.sep)):
@@ -88,16 +92,16 @@ def _missing(word: str) -> str:
     known = [folder.as_posix() for folder in _everywhere(word)]
     if word == ALL:
         return (
-            f"There is no job folder in {Path(ROOT).absolute()}. `aml submit --output_dir {ROOT}/NAME …` makes one."
+            f"No job folders found in {Path(ROOT).absolute()}. `aml submit --output_dir {ROOT}/NAME …` creates one."
         )
     if not known:
-        return f"There is no job folder {word!r}, nor any other here. `aml submit --output_dir {word} …` makes one."
+        return f"No job folder {word!r} found, nor any other here. `aml submit --output_dir {word} …` creates one."
     near = did_you_mean(Path(word).as_posix(), known)
-    return f"No job folder is or matches {word!r}.{near or ' There are: ' + _listed(known)}"
+    return f"No job folder is or matches {word!r}.{near or ' Found: ' + _listed(known)}"
 
 
 def _everywhere(word: str) -> Iterable[Path]:
-    """The job folders that may have been meant: those beside the word's first folder, and those of `all`."""
+    """The job folders to suggest: those beside the word's first folder, and those of `all`."""
     first = Path(word).parts[:1] if not Path(word).is_absolute() else Path(word).parent.parts
     roots = {Path(ROOT), Path(*first).parent if len(first) == 1 and not Path(*first).is_dir() else Path(*first)}
     return sorted({folder for root in roots if root != Path() for folder in job_folders(root)}, key=str)

@@ -1,4 +1,4 @@
-"""What a project says about its jobs in `.azureml`: workspace, compute target, datastore, environment."""
+"""Reads the settings of a project's jobs in `.azureml`: workspace, compute target, datastore, environment."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadValue, ConfigNotFound
 
 FOLDER = ".azureml"
-# Keys of the definition that `Environment.save_to_directory` of the SDK writes.
+# Keys by which to recognize a definition that the SDK's `Environment.save_to_directory` has written.
 _SDK_KEYS = ("python", "docker")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`compute` is a name. `environment` is a name alone, packages to register, or a definition of the SDK's."""
+    """The settings of a job.
+
+    Attributes:
+        scope: The workspace.
+        compute: The name of a compute target.
+        datastore: None for the workspace's default one.
+        environment: A name, packages to register under a name, or a definition of the SDK's.
+        private: Files with secrets, which must not be uploaded with the scripts.
+    """
 
     scope: Scope
     compute: str
     datastore: DatastoreFile | None
     environment: EnvironmentFile | Mapping[str, Any]
-    # Files that were read and hold secrets, which must not travel with the scripts.
     private: tuple[Path, ...] = ()
 
 
 def read_settings(
     *, workspace: str | None, compute_target: str | None, datastore: str | None, environment: str | None
 ) -> Settings:
-    """The four settings; each is a file, or a name in the workspace, or None for the nearest file in `.azureml`.
+    """Read the four settings, each a file, a name in the workspace, or None for the nearest file in `.azureml`.
 
-    Without any datastore, the workspace's default one is meant. Raises `ConfigError`.
+    Raises:
+        ConfigError: A file is missing (that of the datastore may be) or invalid.
     """
     store, file = _datastore(datastore)
     return Settings(
@@ -49,7 +57,7 @@ def read_settings(
 
 
 def nearest(name: str) -> Path | None:
-    """`.azureml/<name>` of the current folder or of one above it."""
+    """Return `.azureml/<name>` of the current folder or the nearest one above it, if it exists."""
     here = Path.cwd()
     places = (folder / FOLDER / name for folder in (here, *here.parents))
     return next((place for place in places if place.is_file()), None)
@@ -65,7 +73,7 @@ def _compute(given: str | None) -> str:
     file = _as_file(given)
     if given and not file:
         return given
-    return load(ComputeFile, file or _needed("compute_target", '{"compute_target": "NAME"}'))[0].compute_target
+    return load(ComputeFile, file or _required("compute_target", '{"compute_target": "NAME"}'))[0].compute_target
 
 
 def _datastore(given: str | None) -> tuple[DatastoreFile | None, Path | None]:
@@ -80,11 +88,11 @@ def _environment(given: str | None) -> EnvironmentFile | Mapping[str, Any]:
     file = _as_file(given)
     if given and not file:
         return EnvironmentFile(name=given)
-    file = file or _needed("environment", '{"name": "NAME", "dependencies": ["numpy"]}')
+    file = file or _required("environment", '{"name": "NAME", "dependencies": ["numpy"]}')
     data = readers.read(file).data
     if isinstance(data, Mapping) and any(isinstance(data.get(key), Mapping) for key in _SDK_KEYS):
         if not data.get("name"):
-            raise BadValue(f"{file} defines an environment without a name. Add one.")
+            raise BadValue(f"{file} defines an environment without a name. Add the key 'name'.")
         return data
     found, _ = load(EnvironmentFile, file)
     beside = {
@@ -96,23 +104,23 @@ def _environment(given: str | None) -> EnvironmentFile | Mapping[str, Any]:
 
 
 def _as_file(given: str | None) -> Path | None:
-    """The file that an option names; None where it names something in the workspace."""
+    """The file that an option names; None if it names something in the workspace."""
     if not given:
         return None
     path = Path(given).expanduser()
     return path if path.suffix.lower() in readers.READERS or path.is_file() else None
 
 
-def _needed(name: str, example: str) -> Path:
+def _required(name: str, example: str) -> Path:
     file = nearest(f"{name}.json")
     if file is None:
         raise ConfigNotFound(
-            f"There is no {FOLDER}/{name}.json in {Path.cwd()} or above it. Write one ({example}), or give "
-            f"--{name} with a file or with a name in the workspace."
+            f"{FOLDER}/{name}.json not found in {Path.cwd()} or above it. Create it ({example}), or set --{name} to "
+            "a file or to a name in the workspace."
         )
     return file
 
 
 def _is_written(file: Path, secret: str) -> bool:
-    """Whether the secret itself stands in the file, however its letters are escaped, and not a variable's name."""
+    """Whether the file contains the secret itself, however it is escaped, not the name of a variable."""
     return bool(readers.read(file).data["account_key"] == secret)

@@ -1,4 +1,4 @@
-"""A project on this machine: the folders that the cloud executor knows, and the files that say what it needs."""
+"""A project on this machine: its folders, and the files that say what a script needs in the cloud."""
 
 from __future__ import annotations
 
@@ -21,91 +21,96 @@ class Project:
 
     @classmethod
     def at(cls, folder: Path) -> Project:
-        """The project of a folder; `ConfigNotFound` where it has no pipeline directory."""
+        """Return the project of a folder; `ConfigNotFound` if it has no pipeline directory."""
         root = folder.expanduser().resolve()
         if not (root / PIPELINE).is_dir():
             raise ConfigNotFound(
-                f"{root} has no folder {PIPELINE!r}: a project's scripts are below it. Start this in the project's "
-                "folder, or name that with --project."
+                f"{root} has no folder {PIPELINE!r}, which holds a project's scripts. Run this in the project's "
+                "folder, or name the folder with --project."
             )
         return cls(root)
 
     @property
     def pipeline(self) -> Path:
+        """The pipeline directory, which is uploaded with a script."""
         return self.folder / PIPELINE
 
     @property
     def data(self) -> dict[str, Path]:
-        """The folders of data that are there, by their names below data_blobs."""
+        """The existing folders of data, by their names below data_blobs."""
         folders = {name: self.folder / DATA / name for name in (RAW, WORKING)}
         return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
     def script(self, given: str) -> str:
-        """A script's path in the pipeline directory, with "/"; `ScriptNotFound` where it is not there."""
-        path = self._inner(given)
+        """Return a script's path in the pipeline directory, with "/"; `ScriptNotFound` if it does not exist."""
+        path = self._relative(given)
         if not (self.pipeline / path).is_file():
-            raise ScriptNotFound(self._missing("script", path, "*.py", "--script-path"))
+            raise ScriptNotFound(self._missing("Script", path, "*.py", "--script-path"))
         return path
 
     def config(self, given: str) -> str:
-        """A config file's path in the pipeline directory; `ConfigNotFound` where it is not there."""
-        path = self._inner(given)
+        """Return a config file's path in the pipeline directory; `ConfigNotFound` if it does not exist."""
+        path = self._relative(given)
         if not (self.pipeline / path).is_file():
-            raise ConfigNotFound(self._missing("config", path, f"*{PurePosixPath(path).suffix}", "--config-path"))
+            raise ConfigNotFound(self._missing("Config", path, f"*{PurePosixPath(path).suffix}", "--config-path"))
         return path
 
     def conda_file(self, given: Path | None) -> Path:
-        """The file of the dependencies: the given one, pptdaml.yaml, or the only conda file of the project."""
+        """Return the conda file: the given one, by default pptdaml.yaml or the only conda file of the project.
+
+        Raises:
+            ConfigNotFound: It does not exist, or the project has several.
+        """
         if given is not None or (self.folder / CONDA_FILE).is_file():
-            return self._existing(given or Path(CONDA_FILE), "the script's dependencies")
+            return self._existing(given or Path(CONDA_FILE), "lists the script's dependencies")
         found = [file for file in self._yaml_files() if _has_dependencies(file)]
         if len(found) == 1:
             return found[0]
         names = ", ".join(file.name for file in found)
         raise ConfigNotFound(
-            f"{self.folder} has several conda files: {names}. Name one with --conda-file."
+            f"{self.folder} has several conda files: {names}. Choose one with --conda-file."
             if found
-            else f"There is no {CONDA_FILE} in {self.folder}. List the script's dependencies in one, as conda does, "
-            "or name the file with --conda-file."
+            else f"{CONDA_FILE} not found in {self.folder}. List the script's dependencies in this conda file, or "
+            "name another one with --conda-file."
         )
 
     def compute_file(self, given: str | None) -> Path | None:
-        """The file that describes the compute; None where `given` is the name of one that exists."""
+        """Return the file that describes the compute target; None if `given` is the name of an existing one."""
         if given is not None and not given.lower().endswith(YAML):
             return None
-        return self._existing(Path(given or COMPUTE_FILE), "the compute to run on")
+        return self._existing(Path(given or COMPUTE_FILE), "describes the compute target to run on")
 
-    def _inner(self, given: str) -> str:
-        """Windows users write "\\"; what completion gives begins with the folder's own name."""
+    def _relative(self, given: str) -> str:
+        """Accept "\\", which Windows users write, and the folder's own name in front, which shells complete."""
         path = PurePosixPath(given.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
-            raise BadArgument(f"{given!r} leads out of {self.pipeline}; give a path below it.")
+            raise BadArgument(f"{given!r} leads out of {self.pipeline}. Use a path below it.")
         if not (self.pipeline / path).exists() and path.parts[:1] == (PIPELINE,) and (self.folder / path).exists():
             path = path.relative_to(PIPELINE)
         return path.as_posix()
 
     def _missing(self, what: str, path: str, pattern: str, option: str) -> str:
-        """What to say of a file that is not in the pipeline directory, with the names that come near."""
-        there = sorted(file.relative_to(self.pipeline).as_posix() for file in self.pipeline.rglob(pattern))
-        hint = did_you_mean(path, there) or (f" There are: {', '.join(there[:LISTED])}." if there else "")
-        return f"There is no {what} {path!r} in {self.pipeline}.{hint} Correct {option}."
+        """The message for a file that the pipeline directory does not have, with similar names."""
+        found = sorted(file.relative_to(self.pipeline).as_posix() for file in self.pipeline.rglob(pattern))
+        hint = did_you_mean(path, found) or (f" Found: {', '.join(found[:LISTED])}." if found else "")
+        return f"{what} {path!r} not found in {self.pipeline}.{hint} Correct {option}."
 
-    def _existing(self, file: Path, what: str) -> Path:
-        """A file that is named from the current folder, or from the project's."""
+    def _existing(self, file: Path, purpose: str) -> Path:
+        """A file whose path is relative to the current folder, or to the project's."""
         for path in (file.expanduser().absolute(), self.folder / file):
             if path.is_file():
                 return path
-        raise ConfigNotFound(f"There is no {file} in {self.folder}; it is to describe {what}.")
+        raise ConfigNotFound(f"{file} not found in {self.folder}. This file {purpose}.")
 
     def _yaml_files(self) -> list[Path]:
         return sorted(file for file in self.folder.iterdir() if file.suffix.lower() in YAML and file.is_file())
 
 
 def datasets_path(given: str) -> str:
-    """The path below data_blobs of what a script requires; `BadArgument` where it leads out of it."""
+    """Return the path below data_blobs of what a script requires; `BadArgument` if it leads out of data_blobs."""
     path = PurePosixPath(given.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise BadArgument(f"{given!r} is no path below {DATA}; give one like working/images.")
+        raise BadArgument(f"{given!r} is not a path below {DATA}, such as working/images.")
     if path.parts[:1] == (DATA,):
         path = path.relative_to(DATA)
     return "" if path == PurePosixPath() else path.as_posix()

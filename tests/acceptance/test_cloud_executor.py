@@ -65,7 +65,7 @@ def test_the_readme_as_a_user_would_play_it(project):
 
     again = project.run(*VERBATIM, "--outputs", "fetched")
     assert "uploaded" not in again.stderr
-    assert "Compute 'cpu-cluster' is there and is used." in again.stderr
+    assert "Using the existing compute 'cpu-cluster'." in again.stderr
     assert "Environment 'pptdaml' is registered already, unchanged: version 1." in again.stderr
     assert json.loads((project.folder / "fetched" / "outputs" / "result.json").read_text()) == here
     assert not (project.folder / "outputs").exists()
@@ -140,7 +140,7 @@ def test_a_job_sees_its_data_where_the_laptop_has_them(project):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--script-path", "image/classification/screenshot/model_trian.py"], "There is no script"),
+        (["--script-path", "image/classification/screenshot/model_trian.py"], "model_trian.py' not found in"),
         (["--script-path", "azureml/cloud_executor.py", "--project", ".."], "has no folder 'pipeline'"),
         (["--script-path", "azureml/cloud_executor.py", "--should-upload-datasets", "Maybe"], "not a valid boolean"),
     ],
@@ -155,7 +155,7 @@ def test_aml_sync_makes_folders_alike_in_both_directions(project):
     (project.folder / "here").mkdir()
     (project.folder / "here" / "a b.txt").write_text("1")
     sync = ("sync", "here", "--target", "some/place")
-    assert "here -> workspaceblobstore/some/place: 1 uploaded; 1 bytes" in project.aml(*sync).stdout
+    assert "here -> workspaceblobstore/some/place: 1 uploaded; 1 byte in" in project.aml(*sync).stdout
     assert "1 unchanged; 0 bytes" in project.aml(*sync).stdout
     report = json.loads(project.aml("sync", "there", "--target", "some/place", "--down", "--json").stdout)
     assert (report["downloaded"], report["bytes"]) == (["a b.txt"], 1)

@@ -57,7 +57,6 @@ KNOWN_CYCLES = {
 }
 KNOWN_CLIMBS = {
     ("azureml_wrapper.pipeline_files.steps_pipeline", "pipeline"),
-    ("azureml_wrapper.snapshots.ignore_file", "jobs"),
 }
 
 

@@ -218,7 +218,7 @@ def test_what_is_missing_is_told_and_leaves_no_job(job, unique):
         job(env_name="jobs-evn").submit(exp)
     with pytest.raises(NotRegistered, match="datastore 'nowhere'"):
         job(datastore_name="nowhere").submit(exp)
-    with pytest.raises(MissingInput, match="no file in the folder 'no-data'"):
+    with pytest.raises(MissingInput, match="no files in the folder 'no-data'"):
         job(input_dir="no-data").submit(exp)
     with pytest.raises(NoSuchJob):
         JobFolder("output/job")
@@ -421,7 +421,7 @@ class TestDatastore:
         name, account = unique("store_"), unique("acc")
         given = {"datastore_name": name, "account_name": account, "container_name": "data", "account_key": "a2V5"}
         prepare_datastore(ws, DatastoreFile(**given))
-        with pytest.raises(LoginFailed, match=r"does not open container 'data' .*Nothing was sent"):
+        with pytest.raises(LoginFailed, match=r"does not open container 'data' .*Nothing was submitted"):
             check_container(Rotated(ws.datastores[name]))
 
     def test_without_its_container_is_told(self, ws, unique):
@@ -430,12 +430,12 @@ class TestDatastore:
         prepare_datastore(ws, DatastoreFile(**given))
         store = ws.datastores[name]
         store.blob_service.delete_container("data")
-        with pytest.raises(BadData, match="There is no container 'data' of storage account"):
+        with pytest.raises(BadData, match="No container 'data' of storage account"):
             prepare_datastore(ws, DatastoreFile(datastore_name=name))
 
     def test_is_the_default_one_where_none_is_named(self, ws, reported):
         assert prepare_datastore(ws, None) == ws.get_default_datastore().name
-        assert "There is no .azureml/datastore.json" in reported()
+        assert "No .azureml/datastore.json found" in reported()
 
 
 def test_an_environment_is_registered_where_it_has_changed(ws, unique):

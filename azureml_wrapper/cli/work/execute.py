@@ -14,7 +14,7 @@ import click
 from azureml_wrapper.cli.options import open_workspace
 from azureml_wrapper.cli.work.watching import stream
 from azureml_wrapper.errors import RunCanceled, RunTimeout
-from azureml_wrapper.projects.execution import Execution, Order
+from azureml_wrapper.projects.execution import Execution, ExecutionOptions
 from azureml_wrapper.projects.project import Project
 from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.transfer import download_run_files
@@ -35,8 +35,8 @@ def execute(
 ) -> None:
     """Submit the script and show what it prints; Ctrl-C or SIGTERM cancels the run."""
     project = Project.at(folder)
-    order = Order(experiment_name=experiment, **given)
-    execution = Execution(open_workspace(config, locally), project, order)
+    options = ExecutionOptions(experiment_name=experiment, **given)
+    execution = Execution(open_workspace(config, locally), project, options)
     with _terminable():
         run = _until_the_end(execution)
     _show_outputs(run, outputs)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from azureml_wrapper.config import job_models, models
 from azureml_wrapper.config.loader import SCHEMA_KEY
 from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
-from azureml_wrapper.projects import compute_file
+from azureml_wrapper.projects import project_resources
 
 FOLDER = Path(__file__).parents[2] / "config" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -70,7 +70,7 @@ _SCHEMAS: dict[str, Callable[[], Schema]] = {
     "step": lambda: _of_workspace_model(models.StepConfig),
     "job": lambda: _of_workspace_model(job_models.JobConfig),
     "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
-    "compute": lambda: _of_model(compute_file.ComputeFile),
+    "compute": lambda: _of_model(project_resources.ComputeFile),
     "compute_target": lambda: _of_model(job_models.ComputeFile),
     "datastore": lambda: _of_model(job_models.DatastoreFile),
     "environment": lambda: _of_model(job_models.EnvironmentFile),

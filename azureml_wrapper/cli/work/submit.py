@@ -18,12 +18,11 @@ from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import FolderTaken, ScriptNotFound, did_you_mean
 from azureml_wrapper.job import JobWrapper
-from azureml_wrapper.jobs import preparation
+from azureml_wrapper.jobs import ignore_file, preparation
 from azureml_wrapper.jobs.folder import JobFolder
 from azureml_wrapper.jobs.occupancy import check_place, refuse_taken
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.settings import Settings, read_settings
-from azureml_wrapper.snapshots import ignore_file
 from azureml_wrapper.snapshots.script_folder import describe_size
 from azureml_wrapper.workspace import WorkspaceWrapper
 

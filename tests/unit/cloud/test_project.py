@@ -6,8 +6,8 @@ import pytest
 
 from azureml_wrapper.assets.compute_targets import Cluster
 from azureml_wrapper.errors import BadArgument, BadName, ConfigError, ConfigNotFound, ScriptNotFound
-from azureml_wrapper.projects.compute_file import read_file
 from azureml_wrapper.projects.project import Project, datasets_path
+from azureml_wrapper.projects.project_resources import read_compute_file
 
 CONDA = "name: x\ndependencies:\n  - python=3.10\n"
 
@@ -61,7 +61,7 @@ def test_another_conda_file_is_found_where_it_is_the_only_one(project):
 
 
 def test_without_a_conda_file_or_with_several_it_is_said_what_to_do(project):
-    with pytest.raises(ConfigNotFound, match=r"There is no pptdaml.yaml.*--conda-file"):
+    with pytest.raises(ConfigNotFound, match=r"pptdaml.yaml not found in .*--conda-file"):
         project.conda_file(None)
     for name in ("a.yml", "b.yml"):
         (project.folder / name).write_text(CONDA)
@@ -73,7 +73,7 @@ def test_a_compute_is_a_file_or_a_name(project):
     (project.folder / "compute.yaml").write_text("compute_name: cluster")
     assert project.compute_file(None) == project.compute_file("compute.yaml") == project.folder / "compute.yaml"
     assert project.compute_file("gpu-cluster") is None
-    with pytest.raises(ConfigNotFound, match=r"There is no gpu.yaml in .*the compute to run on"):
+    with pytest.raises(ConfigNotFound, match=r"gpu.yaml not found in .*the compute target to run on"):
         project.compute_file("gpu.yaml")
 
 
@@ -93,21 +93,21 @@ def test_datasets_are_named_from_data_blobs(given, path):
 
 def test_datasets_do_not_lead_out():
     for given in ("../x", "/data"):
-        with pytest.raises(BadArgument, match="no path below data_blobs"):
+        with pytest.raises(BadArgument, match="not a path below data_blobs"):
             datasets_path(given)
 
 
 def test_a_compute_file_has_the_words_of_register_compute(tmp_path):
     file = tmp_path / "compute.yaml"
     file.write_text("compute_name: cluster\ncompute_size: STANDARD_NC6\ncompute_max_nodes: 2\n")
-    compute = read_file(file)
+    compute = read_compute_file(file)
     assert (compute.name, compute.cluster) == ("cluster", Cluster(vm_size="STANDARD_NC6", max_nodes=2))
 
 
 def test_a_compute_file_may_be_one_of_az_ml(tmp_path):
     file = tmp_path / "compute.yaml"
     file.write_text("name: cluster\ntype: amlcompute\nsize: STANDARD_NC6\nmax_instances: 2\ntier: low_priority\n")
-    compute = read_file(file)
+    compute = read_compute_file(file)
     wanted = Cluster(vm_size="STANDARD_NC6", max_nodes=2, vm_priority="lowpriority", idle_seconds=120)
     assert (compute.name, compute.cluster) == ("cluster", wanted)
 
@@ -116,11 +116,11 @@ def test_a_mistake_in_a_compute_file_is_told_with_its_line(tmp_path):
     file = tmp_path / "compute.yaml"
     file.write_text("compute_name: cluster\ncompute_sise: STANDARD_NC6\ncompute_max_nodes: 0\n")
     with pytest.raises(ConfigError) as failed:
-        read_file(file)
+        read_compute_file(file)
     told = str(failed.value)
     assert "compute_size" in told
     assert "line 2" in told
     assert "line 3" in told
     file.write_text("compute_name: my_cluster\n")
     with pytest.raises(BadName, match="my_cluster"):
-        read_file(file)
+        read_compute_file(file)

@@ -13,11 +13,11 @@ from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.cli.submit import submit
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
+from azureml_wrapper.jobs.ignore_file import is_sent, protect
 from azureml_wrapper.jobs.occupancy import check_place
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.script_run import output_path
 from azureml_wrapper.jobs.states import _time
-from azureml_wrapper.snapshots.ignore_file import is_sent, protect
 from azureml_wrapper.snapshots.script_folder import describe_size
 
 FIELDS = {
@@ -58,8 +58,8 @@ class TestArguments:
         ("given", "told"),
         [
             ({"overrides": {"A": "costs $x"}}, r"\$ before a name"),
-            ({"overrides": {"--lr": 1}}, "is no key"),
-            ({"arguments": {"--output_dir": "x"}}, "has a key of its own"),
+            ({"overrides": {"--lr": 1}}, "is not a key"),
+            ({"arguments": {"--output_dir": "x"}}, "is set by another key"),
             ({"input_dir": "../other"}, "below the datastore's root"),
             ({"num_gpus": -1}, "num_gpus"),
             ({"script_name": "../main.py"}, "must lie in"),
@@ -151,7 +151,7 @@ class TestFolder:
     def test_a_folder_without_any_list_gets_one(self, folder):
         told = protect(folder, [], folder / "runs" / "first")
         left_out = ".git .azureml __pycache__ .venv .env /runs/"
-        assert told == f"Made .amlignore, so that these are not sent with the scripts: {left_out}\n"
+        assert told == f"Created .amlignore, which excludes from the upload: {left_out}\n"
         assert describe_size(folder).startswith("2 files")
         assert protect(folder, [], folder / "runs" / "first") == ""
 
@@ -179,7 +179,7 @@ class TestFolder:
         (folder / ".amlignore").write_text(".azureml\n")
         (folder / "output" / "a").mkdir(parents=True)
         (folder / "output" / "a" / RECORD).write_text("{}")
-        assert "1 job folders are sent with the scripts; a line /output/ in .amlignore" in protect(
+        assert "includes 1 job folder(s). To exclude them, add the line /output/ to .amlignore" in protect(
             folder, [], folder / "output" / "b"
         )
 

@@ -71,7 +71,7 @@ def test_folders_that_two_words_name_come_once():
         ("output/20190802_tset", r"No job folder is or matches 'output/20190802_tset'\. Did you mean 'output/2019"),
         ("outptu/20190802_test", "Did you mean 'output/20190802_test'"),
         ("output/*_tset*", "Did you mean 'output/20190802_test'"),
-        ("nothing-like-it*", r"There are: output/20190802_test, .* and 1 more\."),
+        ("nothing-like-it*", r"Found: output/20190802_test, .* and 1 more\."),
         ("output/20190802_no_job", "No job folder is or matches"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_word_that_means_none_is_told_with_the_nearest(word, told):
 def test_without_any_job_the_way_to_one_is_told(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(NoSuchJob, match=r"There is no job folder in .*/empty/output\. `aml submit --output_dir"):
+    with pytest.raises(NoSuchJob, match=r"No job folders found in .*/empty/output\. `aml submit --output_dir"):
         find(ALL)
     with pytest.raises(NoSuchJob, match="nor any other here"):
         find("output/x")

@@ -60,8 +60,8 @@ def test_a_file_that_does_not_exist_is_no_name(project):
     ("file", "told"),
     [
         ("config", r"There is no \.azureml/config\.json in .*tools or above it"),
-        ("compute_target", r"no \.azureml/compute_target\.json .*\"compute_target\": \"NAME\".*--compute_target"),
-        ("environment", r"no \.azureml/environment\.json .*--environment"),
+        ("compute_target", r"compute_target\.json not found .*{\"compute_target\": \"NAME\"}.*--compute_target"),
+        ("environment", r"\.azureml/environment\.json not found .*--environment"),
     ],
 )
 def test_a_missing_file_is_told_with_what_to_write(project, file, told):
@@ -85,7 +85,7 @@ def test_broken_json_is_told_with_line_and_column(project, name):
 def test_a_new_datastore_is_whole(project):
     put(project, datastore={"datastore_name": "d", "account_name": "a"})
     with pytest.raises(
-        BadValue, match=r"datastore\.json: a new datastore needs container_name and account_key as well\.$"
+        BadValue, match=r"datastore\.json: a new datastore also needs container_name and account_key\.$"
     ):
         read()
 
