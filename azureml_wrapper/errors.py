@@ -1,18 +1,18 @@
-"""Everything that this library raises by itself.
+"""Every error that this library raises.
 
     WrapperError
-    ├── ConfigError                           a config that cannot be used: all its problems in one message
+    ├── ConfigError                           an invalid config: all its problems in one message
     │   ├── ConfigNotFound      FileNotFoundError  no such file, or no .azureml/config.json here or above
-    │   ├── ConfigSyntax        ValueError         the file is not JSON or YAML
-    │   ├── MissingKey          KeyError           a key that is needed is not there
-    │   ├── WrongType           TypeError          a value of the wrong type, or a config that is no mapping
-    │   ├── BadValue            ValueError         a value that is not allowed, or a key that nothing knows
+    │   ├── ConfigSyntax        ValueError         the file is neither JSON nor YAML
+    │   ├── MissingKey          KeyError           a required key is missing
+    │   ├── WrongType           TypeError          a value of the wrong type, or a config that is not a mapping
+    │   ├── BadValue            ValueError         an invalid value, or an unknown key
     │   └── SeveralProblems                        a MissingKey, a WrongType and a BadValue at once
-    ├── BadName                 ValueError         a name that Azure ML would refuse
+    ├── BadName                 ValueError         a name that Azure ML does not accept
     ├── BadArgument             TypeError          an argument of the wrong type
-    ├── BadPipeline             ValueError         steps that cannot be put together
-    ├── BadParameter            ValueError         a pipeline parameter that is not there, or with another type
-    ├── BadSchedule             ValueError         a schedule that cannot be
+    ├── BadPipeline             ValueError         steps that do not make a pipeline
+    ├── BadParameter            ValueError         an unknown pipeline parameter, or one of another type
+    ├── BadSchedule             ValueError         an invalid schedule
     ├── NotRegistered           NameError          the workspace does not have it
     │   ├── UnregisteredDataset
     │   ├── UnregisteredDatastore
@@ -21,25 +21,25 @@
     │   ├── UnregisteredPipeline
     │   ├── UnregisteredSchedule
     │   └── UnregisteredRun
-    ├── AlreadyRegistered       ValueError         it is there, with other settings, and has no versions
+    ├── AlreadyRegistered       ValueError         it exists with other settings, and has no versions
     ├── BadData                 ValueError         an empty CSV, or one with another delimiter
     ├── ScriptNotFound          FileNotFoundError  a step's script is not in its folder
     ├── SnapshotTooLarge        ValueError         a script folder over Azure ML's limits
-    ├── MissingInput            KeyError           a script asks for data that its step does not get
+    ├── MissingInput            KeyError           a script asks for data that is not among its step's inputs
     ├── ConnectionFailed        ConnectionError    Azure ML did not answer, or answered with an error
-    │   └── LoginFailed         PermissionError    nobody to connect as, or somebody who may not
+    │   └── LoginFailed         PermissionError    no credentials found, or insufficient permissions
     ├── NoSuchJob               FileNotFoundError  no job folder of this name
-    ├── FolderTaken             FileExistsError    the folder holds a job already
-    ├── FolderBusy              BlockingIOError    another command works in the folder
+    ├── FolderTaken             FileExistsError    the folder already holds a job
+    ├── FolderBusy              BlockingIOError    the folder is in use by another command
     ├── FolderClosed            PermissionError    a job folder cannot be written to
     ├── BadRecord               ValueError         a job folder's record cannot be read
-    ├── TransferFailed          OSError            files could not be sent or fetched; `report` tells which were
+    ├── TransferFailed          OSError            files could not be transferred; `report` lists those that were
     ├── RunFailed               RuntimeError       a run failed; the message is its root cause
-    │   └── RunCanceled                            a run was stopped before its end
-    └── RunTimeout              TimeoutError       a run takes longer than one wanted to wait
+    │   └── RunCanceled                            a run was canceled before it ended
+    └── RunTimeout              TimeoutError       a run did not end within the timeout
 
-Each class also derives from the builtin that stands beside it. A class's docstring is its message where it is raised
-without one.
+Each class also derives from the builtin beside it. If a class is raised without a message, its docstring is the
+message.
 """
 
 from __future__ import annotations
@@ -57,32 +57,32 @@ class WrapperError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        # KeyError's own would print the repr of the message, with its line breaks escaped.
+        # KeyError.__str__ would return the repr of the message, with its line breaks escaped.
         return self.message
 
 
 class ConfigError(WrapperError):
-    """The config cannot be used. Correct what is listed and load it again."""
+    """Invalid config. Correct what is listed and load it again."""
 
 
 class ConfigNotFound(ConfigError, FileNotFoundError):
-    """There is no config. Give a dict or a path, or put .azureml/config.json into this folder or one above it."""
+    """No config found. Pass a dict or a path, or put .azureml/config.json into this folder or one above it."""
 
 
 class ConfigSyntax(ConfigError, ValueError):
-    """The config file cannot be read. Correct the line that is named."""
+    """Cannot parse the config file. Correct the line that is named."""
 
 
 class MissingKey(ConfigError, KeyError):
-    """The config lacks a key. Add it."""
+    """A required key is missing from the config. Add it."""
 
 
 class WrongType(ConfigError, TypeError):
-    """The config has a value of the wrong type. Give one of the type that is named."""
+    """The config has a value of the wrong type. Use the type that is named."""
 
 
 class BadValue(ConfigError, ValueError):
-    """The config has a value or a key that is not allowed. Use one of those that are listed."""
+    """The config has an invalid value or an unknown key. Use one of those listed."""
 
 
 class SeveralProblems(MissingKey, WrongType, BadValue):
@@ -90,11 +90,11 @@ class SeveralProblems(MissingKey, WrongType, BadValue):
 
 
 class BadName(WrapperError, ValueError):
-    """The name is not allowed in Azure ML. Use the characters that are listed."""
+    """Azure ML does not accept the name. Use the characters that are listed."""
 
 
 class BadArgument(WrapperError, TypeError):
-    """An argument has the wrong type. Give one of the type that is named."""
+    """An argument has the wrong type. Pass the type that is named."""
 
 
 class BadPipeline(WrapperError, ValueError):
@@ -102,11 +102,11 @@ class BadPipeline(WrapperError, ValueError):
 
 
 class BadParameter(WrapperError, ValueError):
-    """The pipeline cannot take this parameter. Use one of those that are listed."""
+    """The pipeline does not accept this parameter. Use one of those listed."""
 
 
 class BadSchedule(WrapperError, ValueError):
-    """The schedule is not possible. Use one of the frequencies that are listed."""
+    """Invalid schedule. Use one of the frequencies listed."""
 
 
 class NotRegistered(WrapperError, NameError):
@@ -142,11 +142,11 @@ class UnregisteredRun(NotRegistered):
 
 
 class AlreadyRegistered(WrapperError, ValueError):
-    """The name is taken by something with other settings. Use another name, or remove what is there."""
+    """The name is already registered with other settings. Use another name, or remove the existing one."""
 
 
 class BadData(WrapperError, ValueError):
-    """The CSV file cannot be used. Check that it has a header, and name its delimiter."""
+    """Invalid CSV file. Check that it has a header, and name its delimiter."""
 
 
 class ScriptNotFound(WrapperError, FileNotFoundError):
@@ -154,11 +154,11 @@ class ScriptNotFound(WrapperError, FileNotFoundError):
 
 
 class SnapshotTooLarge(WrapperError, ValueError):
-    """The script folder is over Azure ML's limits. List what the scripts do not need in a file .amlignore."""
+    """The script folder exceeds Azure ML's limits. List what the scripts do not need in a file .amlignore."""
 
 
 class MissingInput(WrapperError, KeyError):
-    """The step does not get this data. Add it to the step's config, or pass it on the command line."""
+    """The step has no such input. Add it to the step's config, or pass it on the command line."""
 
 
 class ConnectionFailed(WrapperError, ConnectionError):
@@ -166,33 +166,33 @@ class ConnectionFailed(WrapperError, ConnectionError):
 
 
 class LoginFailed(ConnectionFailed, PermissionError):
-    """Nobody is logged in to Azure. Run `az login`, or give a service principal or `auth=`."""
+    """Not logged in to Azure. Run `az login`, or use a service principal or `auth=`."""
 
 
 class NoSuchJob(WrapperError, FileNotFoundError):
-    """There is no such job folder. Correct its name; `aml status all` lists those below `output`."""
+    """No such job folder. Correct its name; `aml status all` lists those below `output`."""
 
 
 class FolderTaken(WrapperError, FileExistsError):
-    """The folder holds a job already. Use another folder, or `--force` to put the new job in its place."""
+    """The folder already holds a job. Use another folder, or `--force` to replace that job."""
 
 
 class FolderBusy(WrapperError, BlockingIOError):
-    """Another command works in the job folder. Try again when it has ended."""
+    """The job folder is in use by another command. Try again when that has finished."""
 
 
 class FolderClosed(WrapperError, PermissionError):
-    """The job folder cannot be written to. Use another folder, or allow writing in this one."""
+    """Cannot write to the job folder. Use another folder, or make this one writable."""
 
 
 class BadRecord(WrapperError, ValueError):
-    """The record of a job folder cannot be read. Correct it, or submit the job again."""
+    """Cannot read the record of the job folder. Correct it, or submit the job again."""
 
 
 class TransferFailed(WrapperError, OSError):
-    """Files could not be transferred. Start the transfer again: what has arrived is not sent twice.
+    """Some files could not be transferred. Start the transfer again: files that have arrived are skipped.
 
-    `report` is what was done before, a `TransferReport`; None where nothing was.
+    `report` is a `TransferReport` of what was transferred; None if nothing was.
     """
 
     report: Any = None
@@ -203,7 +203,7 @@ class RunFailed(WrapperError, RuntimeError):
 
 
 class RunCanceled(RunFailed):
-    """The run was cancelled before its end. Submit it again."""
+    """The run was canceled before it ended. Submit it again."""
 
 
 class RunTimeout(WrapperError, TimeoutError):
@@ -211,12 +211,12 @@ class RunTimeout(WrapperError, TimeoutError):
 
 
 def near(name: str, names: Iterable[str]) -> list[str]:
-    """Those of `names` that `name` may have been meant to be, best first."""
+    """Return up to three of `names` that resemble `name`, the best first."""
     known = {each.lower(): each for each in names}
     return [known[match] for match in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """` Did you mean 'x' or 'y'?`, or nothing."""
+    """Return ` Did you mean 'x' or 'y'?`, or an empty string."""
     matches = near(name, names)
     return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""

@@ -1,4 +1,4 @@
-"""ScriptWrapper: what a step's script uses, inside a job and outside any."""
+"""ScriptWrapper: what the script of a step uses, in a job or started by hand."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Arguments = argparse.Namespace
 
 
 class ScriptWrapper:
-    """The arguments of a step's script, its run, its config, its data.
+    """The arguments, run, config and data of a step's script.
 
-    A script that uses it can be started by hand as well: `python train.py --config '{"lr": 0.1}' --input-folder in
-    --output-folder out --train-data train.csv`. `--config` takes a .json or .yml file, too. Arguments that nobody
-    has declared are kept in `args`, under their names with "_" for "-".
+    The script can also be started by hand: `python train.py --config '{"lr": 0.1}' --input-folder in --output-folder
+    out --train-data train.csv`. `--config` also accepts a .json or .yml file. All other arguments are in `args`,
+    under their names with "_" for "-".
     """
 
     def __init__(self, argv: Sequence[str] | None = None) -> None:
@@ -33,45 +33,64 @@ class ScriptWrapper:
 
     @cached_property
     def run(self) -> Any:
-        """The live run of the job; outside any job the SDK's offline run, which prints what is logged."""
+        """The run of the job; outside a job the SDK's offline run, which prints what is logged."""
         from azureml.core import Run
 
         return Run.get_context()
 
     @property
     def input_folder(self) -> str | None:
-        """The folder that the step before has filled; None for the first step."""
+        """The folder that the previous step wrote; None for the first step."""
         return self._text(self.args.input_folder)
 
     @property
     def output_folder(self) -> str | None:
-        """The folder for the next step, which exists; None for the last step."""
+        """The folder that the next step reads, created if missing; None for the last step."""
         folder = self._text(self.args.output_folder)
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
         return folder
 
     def get_config(self) -> dict[str, Any]:
-        """The step's config; empty where it has none."""
+        """Return the step's config; an empty dict if it has none."""
         return self.config
 
     def get_csv_from_input_folder(self, name: str) -> DataFrame:
-        """The CSV file of that name, with or without ".csv", that the step before has saved."""
+        """Read a CSV file that the previous step saved.
+
+        Args:
+            name: the name of the file, with or without ".csv".
+
+        Raises:
+            MissingInput: the step has no input folder, or the file does not exist in it.
+            BadData: the file is empty, or `name` leads out of the folder.
+        """
         if self.input_folder is None:
-            raise MissingInput("This step has no --input-folder: it is the first one, or was started without it.")
+            raise MissingInput("This step has no --input-folder: it is the first step, or was started without one.")
         file = _file(Path(self.input_folder), name)
         if not file.is_file():
             there = sorted(path.name for path in Path(self.input_folder).glob("*"))
-            found = did_you_mean(file.name, there) or f" It has {', '.join(there) or 'nothing'}."
-            raise MissingInput(f"There is no {file.name} in the input folder.{found}")
+            found = did_you_mean(file.name, there) or f" It contains: {', '.join(there) or 'nothing'}."
+            raise MissingInput(f"{file.name} not found in the input folder.{found}")
         return _read_csv(file)
 
     def save_csv_in_output_folder(self, df: DataFrame, name: str, index: bool = False, header: bool = True) -> Path:
-        """Save a table as a CSV file for the next step, and return its path."""
+        """Save a table as a CSV file for the next step, and return its path.
+
+        Args:
+            df: the table.
+            name: the name of the file, with or without ".csv".
+            index: whether to write the index of the rows.
+            header: whether to write the names of the columns.
+
+        Raises:
+            MissingInput: the step has no output folder.
+            BadData: `name` leads out of the folder.
+        """
         if self.output_folder is None:
             raise MissingInput(
-                "This step has no --output-folder: it is the last one, or was started without it. "
-                "Results of a last step belong into the folder 'outputs'."
+                "This step has no --output-folder: it is the last step, or was started without one. "
+                "Write the results of a last step to the folder 'outputs'."
             )
         file = _file(Path(self.output_folder), name)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,10 +98,17 @@ class ScriptWrapper:
         return file
 
     def get_csv_from_config(self, key_or_name: str) -> DataFrame:
-        """The dataset whose name stands in the config under that key, or the dataset of that name, as a table.
+        """Read a dataset of the step as a table.
 
-        Outside a job, the file that was given as an argument of that name (`--test-data test.csv`), or
-        `<name of the dataset>.csv` of the current folder.
+        Outside a job, this reads the file that was passed as an argument of that name (`--test-data test.csv`), or
+        else `<name of the dataset>.csv` in the current folder.
+
+        Args:
+            key_or_name: a key of the config whose value is the name of the dataset, or the name itself.
+
+        Raises:
+            MissingInput: the dataset is not among the step's inputs.
+            BadData: the file is empty, or the dataset has several CSV files.
         """
         name = str(self.config.get(key_or_name, key_or_name))
         inputs = getattr(self.run, "input_datasets", {})
@@ -93,16 +119,16 @@ class ScriptWrapper:
                 return _read_csv(file)
         known = f" Its inputs are {', '.join(inputs)}." if inputs else ""
         raise MissingInput(
-            f"This step has no dataset {name!r}.{known} Add it to input_datasets; outside a job, give a file: "
+            f"This step has no dataset {name!r}.{known} Add it to input_datasets; outside a job, pass a file: "
             f"--{name.replace('_', '-')} path.csv"
         )
 
     def complete(self) -> None:
-        """Store what was logged. In a job, the service sets the status when the script has ended."""
+        """Send what was logged. In a job, the service sets the status when the script has ended."""
         self.run.complete()
 
     def _files(self, key: str, name: str) -> Iterator[Path]:
-        """Where the dataset's file may be when the script was started by hand."""
+        """The paths at which the dataset's file may be if the script was started by hand."""
         for argument in (key, name):
             given = getattr(self.args, argument.lstrip("-").replace("-", "_"), None)
             if isinstance(given, str):
@@ -115,9 +141,10 @@ class ScriptWrapper:
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """All arguments: the three that every step has, and whatever else there is.
+    """Parse all arguments: the three that every step has, and any others.
 
-    `--name value` is text, `--name a b` a list, `--name` alone True; what stands before any name is in `rest`.
+    `--name value` gives a string, `--name a b` a list, `--name` alone True; arguments before the first name are in
+    `rest`.
     """
     arguments = Arguments(config=None, input_folder=None, output_folder=None, rest=[])
     name = ""
@@ -133,7 +160,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _is_name(word: str) -> bool:
-    """`--name` and `-n`, but not `-1`."""
+    """Return whether a word is the name of an argument: `--name` and `-n`, but not `-1`."""
     return word.startswith("--") or (word[:1] == "-" and word[1:2].isalpha())
 
 
@@ -146,7 +173,7 @@ def _keep(arguments: Arguments, name: str, values: list[str]) -> None:
 
 
 def read_config(given: Any) -> dict[str, Any]:
-    """The config of `--config`: JSON, or for a start by hand the path of a .json or .yml file."""
+    """Return the config of `--config`: JSON, or the path of a .json or .yml file if started by hand."""
     if given is None:
         return {}
     if isinstance(given, str) and not given.lstrip().startswith("{"):
@@ -157,23 +184,23 @@ def read_config(given: Any) -> dict[str, Any]:
         try:
             config = json.loads(given)
         except (TypeError, json.JSONDecodeError) as error:
-            raise BadArgument(f"--config is neither JSON nor the path of a config: {error}") from error
+            raise BadArgument(f"--config is neither JSON nor the path of a config file: {error}") from error
     if not isinstance(config, dict):
-        raise BadArgument(f"--config must hold a mapping, not {type(config).__name__}.")
+        raise BadArgument(f"--config must be a mapping, got {type(config).__name__}.")
     return config
 
 
 def _file(folder: Path, name: str) -> Path:
-    """A file of a folder; a name that leads out of it is a mistake."""
+    """Return the path of a file in a folder; `BadData` if the name leads out of it."""
     path = Path(name if name.lower().endswith(".csv") else f"{name}.csv")
     if path.is_absolute() or ".." in path.parts:
-        raise BadData(f"{name!r} leads out of the folder. Give the name of a file in it.")
+        raise BadData(f"{name!r} leads out of the folder. Use the name of a file in it.")
     return folder / path
 
 
 def _to_table(dataset: Any) -> DataFrame:
     if isinstance(dataset, str):
-        # A file dataset: the folder, or the single file, that it is mounted at.
+        # A file dataset: the folder or the single file that it is mounted at.
         mounted = Path(dataset)
         files = [mounted] if mounted.is_file() else sorted(mounted.rglob("*.csv"))
         if len(files) != 1:
@@ -188,4 +215,4 @@ def _read_csv(file: Path) -> DataFrame:
     try:
         return pandas.read_csv(file)
     except pandas.errors.EmptyDataError as error:
-        raise BadData(f"{file} is empty: not even the names of columns are there.") from error
+        raise BadData(f"{file} is empty: it does not even have column names.") from error

@@ -1,9 +1,9 @@
-"""For your own tests: a pytest fixture that gives a workspace on a throw-away local Azure ML.
+"""For your own tests: a pytest fixture with a workspace on a throw-away local Azure ML.
 
     def test_training(local_workspace):
         WorkspaceWrapper.from_workspace(local_workspace).register_env("env", ["pandas"])
 
-The plugin is found by pytest by itself once azureml_wrapper is installed. Importing this module imports no SDK.
+pytest finds this plugin once azureml_wrapper is installed. Importing this module does not import the SDK.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """A workspace of a service that lives for one test; AZUREML_WRAPPER_HOME points at it.
+    """A workspace of a service that runs for one test; AZUREML_WRAPPER_HOME points to its home.
 
-    Its name is a new one each time: rslex, which reads datasets for the SDK, remembers as long as the process lives
-    where the datastores of a workspace are, and knows it by its name. A test that reads data from a workspace of a
-    fixed name, the same as another test's, would wait for the service of that other test.
+    Each workspace has a new name: rslex, which reads datasets for the SDK, caches the addresses of datastores by the
+    name of the workspace for as long as the process runs. A test that reads data from a workspace with the name of
+    another test's would wait for that other test's service.
     """
     from azureml_wrapper.connection.connections import connect
     from azureml_wrapper.connection.local import TRUST_VARIABLE, variables_restored

@@ -150,4 +150,4 @@ def test_outside_a_project_it_is_said_what_is_missing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, str(MODULE.parent)], cwd=tmp_path, capture_output=True, text=True, timeout=30
     )
-    assert "There is no folder 'pipeline'" in done.stderr
+    assert "No folder 'pipeline' found" in done.stderr

@@ -73,7 +73,7 @@ def test_a_table_is_read_from_the_input_folder(folders, name):
 
 
 def test_a_table_that_is_not_there_is_named_with_what_is(folders):
-    with pytest.raises(MissingInput, match=r"no tabel.csv in the input folder. Did you mean 'table.csv'"):
+    with pytest.raises(MissingInput, match=r"tabel.csv not found in the input folder. Did you mean 'table.csv'"):
         ScriptWrapper(folders).get_csv_from_input_folder("tabel")
 
 
