@@ -12,7 +12,7 @@ import pytest
 import azureml_wrapper
 from azureml_wrapper.cli.main import aml
 from tests.acceptance import player
-from tests.acceptance.blocks import Block, anchors, headings, links, read
+from tests.acceptance.blocks import Block, anchors, headings, links, prose, read
 from tests.acceptance.conftest import ROOT
 
 DOCS, FRENCH_DOCS = ROOT / "docs", ROOT / "docs" / "fr"
@@ -62,6 +62,31 @@ def test_both_languages_link_to_the_same_pages(french):
         return {english_of(page) if page in FRENCH else page for page in pages} - {README}
 
     assert targets(french) == targets(english_of(french))
+
+
+# What the French pages do not say -> their one term for it.
+TERMS = {
+    r"clusters?(?! de calcul)|grappes?|computes?": "cluster de calcul",
+    r"datasets?": "jeu de données",
+    r"datastores?|magasins?(?! de données)": "magasin de données",
+    r"jobs?|travaux": "tâche",
+    r"workspaces?": "espace de travail",
+    r"schedules?|plannings?": "planification",
+    r"runs?|logs?|steps?": "exécution, journal, étape",
+    r"config|configs": "configuration",
+    r"nuage": "cloud",
+}
+
+
+@both_languages
+@pytest.mark.parametrize("words", TERMS)
+def test_the_french_pages_have_one_term_for_a_thing(french, words):
+    text = " ".join(re.sub(r"`[^`\n]*`|\]\([^)]*\)|«[^»]*»", "", prose(french)).split())
+    found = [
+        text[max(0, match.start() - 30) : match.end() + 20]
+        for match in re.finditer(rf"(?<![/\w])({words})\b(?!\.\w)", text)
+    ]
+    assert found == [], TERMS[words]
 
 
 @pytest.mark.parametrize("page", [README, FRENCH_README], ids=name_of)
