@@ -140,7 +140,7 @@ def test_names_are_taken_as_they_are(project):
     file.write_bytes(file.read_bytes().replace(b", ", b",\r\n"))
     (project.folder / ".amlignore").write_bytes(b".azureml\r\n/output/\r\n")
     told = project.aml(*submit(folder, "--config_file", config)).stdout
-    assert "Sending 3 files" in told
+    assert "Uploading 3 files" in told
     assert "config LR: 0.1\n" in project.aml("logs", "-f", folder).stdout
     (project.folder / folder / "results").write_text("a file, where a folder is to be")
     assert f"{folder}/results" in project.fails("results", folder, code=1)

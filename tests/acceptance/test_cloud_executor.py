@@ -111,7 +111,7 @@ def test_ctrl_c_and_sigterm_cancel_the_run(project, sent):
         process.send_signal(sent)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "Cancelling the run…" in errors
+    assert "Canceling the run…" in errors
     assert f"Run {run_id(output)} was cancelled" in errors
     shown = json.loads(project.aml("show", run_id(output), "--json").stdout)
     assert shown["status"] == "Canceled"

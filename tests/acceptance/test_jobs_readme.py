@@ -62,7 +62,7 @@ def test_the_readme_of_the_example_runs(unprepared):
         outputs[line] = shell.run("bash", "-euc", line).stdout
         if line.startswith("aml resubmit"):
             shell.aml("logs", "-f", JOB)
-    assert "Sending 8 files" in outputs[lines[2]]
+    assert "Uploading 8 files" in outputs[lines[2]]
     assert f"aml logs -f {JOB}" in outputs[lines[2]]
     assert "no GPUs: the script gets --num_gpus 2" in outputs[lines[3]]
 
@@ -105,7 +105,7 @@ def test_what_the_page_of_jobs_shows_runs(project):
     config = project.folder / "configs" / "penguins.yaml"
     config.write_text(config.read_text().replace("penguins.csv", "tables/penguins.csv"))
     outputs = [project.run("bash", "-euc", line).stdout for line in block.splitlines()]
-    assert "Sending 9 files" in outputs[0]
+    assert "Uploading 9 files" in outputs[0]
     assert "over 4 folds" in outputs[2]
     assert "output/20190802_test" in outputs[3]
     found = states(project, "all")["output/20190802_test"]

@@ -83,7 +83,7 @@ def test_the_workspace_is_that_of_the_nearest_config_or_of_the_option(project):
     project.aml("run", "pipeline.json", "-e", "e", "--dry-run", "-c", "other.json")
     quickstart = str(ROOT / "examples" / "quickstart" / "config.json")
     refused = project.fails("run", quickstart, "-e", "e", "-c", "other.json", code=2)
-    assert "--config is for files that name no workspace" in refused
+    assert "--config is for pipeline configuration files" in refused
 
 
 def test_mistakes_are_told_with_file_line_and_key(project):
@@ -115,7 +115,7 @@ def test_what_init_writes_runs(shell):
 
 def test_init_writes_over_nothing_without_force(shell):
     (shell.folder / "job.yml").write_text("mine")
-    assert "job.yml is there already, and nothing was written" in shell.fails("init", "job", code=2)
+    assert "job.yml already exists; nothing was written" in shell.fails("init", "job", code=2)
     assert not (shell.folder / "tools").exists()
     shell.aml("init", "job", "--force")
     assert (shell.folder / "job.yml").read_text() != "mine"

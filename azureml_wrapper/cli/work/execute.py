@@ -20,7 +20,7 @@ from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.transfer import download_run_files
 
 OUTPUTS = "outputs/"
-# Seconds to wait for a cancelled run to stop.
+# Seconds to wait for a canceled run to stop.
 PATIENCE = 300
 
 
@@ -60,7 +60,7 @@ def _until_the_end(execution: Execution) -> RunWrapper:
 
 def _cancel(run: RunWrapper) -> None:
     """Cancel the run and wait until it has stopped; a second Ctrl-C exits at once."""
-    click.echo("Cancelling the run…", err=True)
+    click.echo("Canceling the run…", err=True)
     if run.status not in ENDS:
         run.cancel()
     try:
@@ -68,7 +68,7 @@ def _cancel(run: RunWrapper) -> None:
     except RunTimeout:
         click.echo(f"It has not stopped yet: {run.portal_url}", err=True)
     if run.status == CANCELED:
-        raise RunCanceled(f"Run {run.id} was cancelled. The outputs that it has written so far may be incomplete.")
+        raise RunCanceled(f"Run {run.id} was canceled. The outputs that it has written so far may be incomplete.")
 
 
 def _show_outputs(run: RunWrapper, folder: Path | None) -> None:

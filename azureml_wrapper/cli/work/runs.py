@@ -94,10 +94,10 @@ def cancel(words: Sequence[str], *, config: Path | None, locally: bool, timeout:
         run.cancel()
         run.wait(timeout)
     elif run.status != CANCELED:
-        raise click.ClickException(f"Run {run.id} is {run.status} already and cannot be cancelled.")
+        raise click.ClickException(f"Run {run.id} is {run.status} already and cannot be canceled.")
     if run.status != CANCELED:
-        raise click.ClickException(f"Run {run.id} was {run.status} before it could be cancelled.")
-    show_json(state_of(run)) if as_json else click.echo(f"Run {run.id} is cancelled.")
+        raise click.ClickException(f"Run {run.id} was {run.status} before it could be canceled.")
+    show_json(state_of(run)) if as_json else click.echo(f"Run {run.id} is canceled.")
 
 
 def resubmit(

@@ -61,7 +61,7 @@ def submit(*, force: bool, as_json: bool, **given: Any) -> None:
     _check(request, workspace, as_json=as_json)
     force = force or _asked_to_abort(request.folder)
     job = JobWrapper._of(_prepared(workspace, request), workspace)
-    click.echo(f"Sending {describe_size(job.script_directory)}.", err=as_json)
+    click.echo(f"Uploading {describe_size(job.script_directory)}.", err=as_json)
     click.echo(_about_gpus(workspace, request.job.get("num_gpus")), nl=False, err=as_json)
     run = job.submit(request.experiment, force=force)
     if as_json:

@@ -90,7 +90,7 @@ def show_steps(run: RunWrapper, retries: Mapping[str, int] | None = None) -> Run
 
     Raises:
         RunFailed: The run failed.
-        RunCanceled: The run was cancelled.
+        RunCanceled: The run was canceled.
     """
     return see_through(run, _show_steps, retries or {})
 

@@ -55,7 +55,7 @@ def test_an_interrupt_never_leaves_a_run_behind(monkeypatch, when):
 
     monkeypatch.setattr(execute, "stream", stream)
     run = Run(when)
-    with pytest.raises(RunCanceled, match="run_1 was cancelled"):
+    with pytest.raises(RunCanceled, match="run_1 was canceled"):
         execute._until_the_end(Execution(run))
     assert run.status == CANCELED
 
