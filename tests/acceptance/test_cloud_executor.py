@@ -112,7 +112,7 @@ def test_ctrl_c_and_sigterm_cancel_the_run(project, sent):
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Canceling the run…" in errors
-    assert f"Run {run_id(output)} was cancelled" in errors
+    assert f"Run {run_id(output)} was canceled" in errors
     shown = json.loads(project.aml("show", run_id(output), "--json").stdout)
     assert shown["status"] == "Canceled"
 

@@ -62,7 +62,7 @@ def test_aml_run_reads_the_file_and_aml_cancel_stops_a_step(project):
     run = re.search(r"^Run ([0-9a-f-]{36})$", told, re.MULTILINE)[1]
     step = re.search(r"^Step 'train step': ([0-9a-f-]{36})$", told, re.MULTILINE)[1]
     assert step in project.aml("show", run, "--json", "--local").stdout
-    assert "cannot be cancelled" in project.fails("cancel", run, step, "--local", code=1)
+    assert "cannot be canceled" in project.fails("cancel", run, step, "--local", code=1)
 
     slow = "import time; print('asleep', flush=True); time.sleep(600)"
     (project.folder / "train" / "train.py").write_text(slow)
