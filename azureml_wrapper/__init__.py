@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     from azureml_wrapper.jobs.folder import JobFolder as JobFolder
     from azureml_wrapper.jobs.states import JobState as JobState
     from azureml_wrapper.pipeline import PipelineWrapper as PipelineWrapper
-    from azureml_wrapper.pipeline_files.train_pipeline import BasePipeline as BasePipeline
-    from azureml_wrapper.pipeline_files.train_pipeline import TrainPipeline as TrainPipeline
     from azureml_wrapper.publishing.publication import RegisteredPipeline as RegisteredPipeline
     from azureml_wrapper.publishing.schedule import Schedule as Schedule
     from azureml_wrapper.run import RunWrapper as RunWrapper
     from azureml_wrapper.runs.failure import Failure as Failure
     from azureml_wrapper.script import ScriptWrapper as ScriptWrapper
     from azureml_wrapper.step import PipelineStep as PipelineStep
+    from azureml_wrapper.train_pipeline import BasePipeline as BasePipeline
+    from azureml_wrapper.train_pipeline import TrainPipeline as TrainPipeline
     from azureml_wrapper.transfer import TransferReport as TransferReport
     from azureml_wrapper.workspace import WorkspaceWrapper as WorkspaceWrapper
 
@@ -116,13 +116,13 @@ _MODULES = {
     "jobs.folder": ("JobFolder",),
     "jobs.states": ("JobState",),
     "pipeline": ("PipelineWrapper",),
-    "pipeline_files.train_pipeline": ("BasePipeline", "TrainPipeline"),
     "publishing.publication": ("RegisteredPipeline",),
     "publishing.schedule": ("Schedule",),
     "run": ("RunWrapper",),
     "runs.failure": ("Failure",),
     "script": ("ScriptWrapper",),
     "step": ("PipelineStep",),
+    "train_pipeline": ("BasePipeline", "TrainPipeline"),
     "transfer": ("TransferReport",),
     "workspace": ("WorkspaceWrapper",),
 }

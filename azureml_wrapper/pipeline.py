@@ -7,29 +7,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name, check_pipeline_name
 from azureml_wrapper.config.parameters import Parameter, assign
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.messages import say
-from azureml_wrapper.pipelines.datastore_paths import assign_paths, path_parameters, to_sdk
-from azureml_wrapper.pipelines.sdk_v1 import Builder, as_parameter
-from azureml_wrapper.pipelines.wiring import wire
+from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
+from azureml_wrapper.pipelines.definition import Definition, Step
+from azureml_wrapper.pipelines.sdk_v1 import as_parameter, build
 from azureml_wrapper.publishing.publication import Publication, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, Schedule, utc_now
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.runs.waiting import see_through, within
-from azureml_wrapper.snapshots.script_folder import check_script, check_size
-from azureml_wrapper.snapshots.upload import send_in_one_request
 from azureml_wrapper.step import PipelineStep
-from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
+from azureml_wrapper.workspace import PathLike, WorkspaceWrapper, open_workspace
 
 if TYPE_CHECKING:
     from azureml.core import Experiment, Workspace
     from azureml.pipeline.core import Pipeline
 
     from azureml_wrapper.config.loader import Config
+    from azureml_wrapper.pipelines.loading import LoadedPipeline
     from azureml_wrapper.v2.export.export import Export
 
 
@@ -60,23 +58,34 @@ class PipelineWrapper:
         workspace: Workspace | None = None,
         location: str = DEFAULT_LOCATION,
     ) -> None:
-        self.workspace = WorkspaceWrapper(
+        opened = WorkspaceWrapper(
             ws_name, resource_group, subscription_id, auth=auth, target=target, workspace=workspace, location=location
         )
         for key, value in (("env_name", env_name), ("compute_name", compute_name)):
             if not isinstance(value, str) or not value:
-                raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
-        if not isinstance(warm, bool):
-            raise BadArgument(f"warm must be True or False, not {warm!r}.")
-        self.env_name, self.compute_name, self.warm = env_name, compute_name, warm
-        self.steps = _check_steps(steps, self.workspace)
-        self.pipeline_parameters = _check_parameters(pipeline_parameters or {}, self.steps)
-        self.path_parameters = path_parameters(path for step in self.steps for path in step.input_paths.values())
-        if taken := sorted(self.path_parameters.keys() & self.pipeline_parameters):
-            raise BadPipeline(f"{taken[0]!r} is a pipeline parameter and the parameter of a path; use two names.")
-        self._wires = wire([(step.name, step.input_steps) for step in self.steps])
+                raise BadArgument(f"{key} must be a non-empty string, got {value!r}.")
+        from azureml_wrapper.pipelines.loading import define
+
+        definition = define(
+            _check_steps(steps, opened),
+            parameters=pipeline_parameters or {},
+            environment=env_name,
+            compute=compute_name,
+            warm=warm,
+        )
+        self._start(definition, opened, list(steps))
+
+    def _start(self, definition: Definition, workspace: WorkspaceWrapper, steps: list[PipelineStep]) -> None:
+        self.definition, self.workspace, self.steps = definition, workspace, steps
         self._pipeline: Pipeline | None = None
         self.experiment: Experiment | None = None
+
+    @classmethod
+    def _of(cls, loaded: LoadedPipeline, workspace: WorkspaceWrapper) -> PipelineWrapper:
+        """The pipeline of a config, which has been checked."""
+        made = cls.__new__(cls)
+        made._start(loaded.definition, workspace, [PipelineStep._of(step, workspace) for step in loaded.steps])
+        return made
 
     @classmethod
     def from_config(
@@ -91,42 +100,55 @@ class PipelineWrapper:
         workspace: Workspace | None = None,
         location: str = DEFAULT_LOCATION,
     ) -> PipelineWrapper:
-        """The pipeline of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
+        """Load a pipeline from a config.
 
-        `steps` is a mapping of step configs, in order, or a list. A `script_directory` is relative to the file's
-        folder. `pipeline_parameters` and `warm` replace those of the config; `auth`, `target`, `workspace` and
-        `location` are those of WorkspaceWrapper. A pipeline configuration file, which is a mapping of steps
-        and nothing else, is read as well; its workspace is that of `ws_config`, or of the nearest
-        .azureml/config.json. See docs/pipeline-files.md.
+        Args:
+            config: A mapping, the path of a .json or .yml file, or None for the nearest `.azureml/config.json`. Its
+                `steps` are a mapping of step configs, in order, or a list; a relative `script_directory` is below the
+                file's folder. Or a pipeline configuration file, which is a mapping of steps and nothing else: see
+                docs/pipeline-files.md.
+            ws_config: The workspace of a pipeline configuration file. Default: the nearest `.azureml/config.json`.
+            pipeline_parameters, warm: Replace those of the config.
+            auth, target, workspace, location: Those of WorkspaceWrapper.
+
+        Raises:
+            ConfigError: The config is missing or invalid. The message lists all problems.
         """
-        from azureml_wrapper.config.loader import load, read_document
-        from azureml_wrapper.config.models import PipelineConfig
-        from azureml_wrapper.pipeline_files.steps_file import is_steps_file
+        from azureml_wrapper.pipelines.loading import load_pipeline
 
-        read = read_document(config)
-        if is_steps_file(read.data):
-            from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
-
-            return StepsPipeline.of(read, ws_config, auth=auth, target=target, workspace=workspace, location=location)
-        if ws_config is not None:
-            raise BadArgument("ws_config is for pipeline configuration files; this config names a workspace itself.")
-        found, document = load(PipelineConfig, read)
-        names = (found.ws_name, found.resource_group, found.subscription_id)
-        opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
-        folder = document.folder if document.path else None
-        steps = [PipelineStep._of(fields, opened, folder) for fields in found.named_steps()]
-        return cls(
-            *names,
-            found.env_name,
-            found.compute_name,
-            steps,
-            pipeline_parameters=found.pipeline_parameters if pipeline_parameters is None else pipeline_parameters,
-            warm=found.warm if warm is None else warm,
-            auth=auth,
-            target=target,
-            workspace=workspace,
-            location=location,
+        found = load_pipeline(config, ws_config, parameters=pipeline_parameters, warm=warm)
+        opened = (
+            open_workspace(ws_config, auth=auth, target=target, workspace=workspace, location=location)
+            if found.workspace is None
+            else WorkspaceWrapper(*found.workspace, auth=auth, target=target, workspace=workspace, location=location)
         )
+        return cls._of(found, opened)
+
+    @property
+    def env_name(self) -> str | None:
+        """The environment of steps that name none; None if each step has one of its own."""
+        return self.definition.environment
+
+    @property
+    def compute_name(self) -> str | None:
+        """The compute target of steps that name none; None if AML_COMPUTE_CLUSTER_NAME is to name it and does not."""
+        variables = self.definition.variables
+        return variables.cluster_name if variables else self.definition.compute
+
+    @property
+    def warm(self) -> bool:
+        """Whether the local Azure ML may fork the scripts of steps that do not say."""
+        return self.definition.warm
+
+    @property
+    def pipeline_parameters(self) -> dict[str, Parameter]:
+        """Parameter -> default."""
+        return dict(self.definition.parameters)
+
+    @property
+    def path_parameters(self) -> dict[str, DatastorePath]:
+        """Parameter -> default, of the parameters that name a file or folder of a datastore."""
+        return self.definition.path_parameters
 
     @property
     def pipeline(self) -> Pipeline:
@@ -141,14 +163,7 @@ class PipelineWrapper:
         Raises `ScriptNotFound`, `SnapshotTooLarge` or `NotRegistered` before anything is sent. The steps stay as they
         are, so that building again gives the same again.
         """
-        from azureml.pipeline.core import Pipeline
-
-        self._check_folders()
-        ws = self.workspace.ws
-        made = Pipeline(ws, steps=self._sdk_steps(ws))
-        if self.workspace.is_local:
-            send_in_one_request(made)
-        return made
+        return build(self.workspace.ws, self.definition, is_local=self.workspace.is_local)
 
     def run(
         self,
@@ -333,12 +348,12 @@ class PipelineWrapper:
             experiment_name=experiment_name,
             parameters=parameters,
         )
-        return export(self, Path(directory), choices, force=force)
+        return export(self.definition, self.workspace.scope, Path(directory), choices, force=force)
 
     @property
     def retries(self) -> dict[str, int]:
-        """Step -> how often it may be tried again."""
-        return {step.name: step.retries for step in self.steps if step.retries}
+        """Step -> how many times a run that is waited for tries it again."""
+        return self.definition.retries
 
     def _experiment_for(self, given: str | None, name: str) -> str:
         if given is not None:
@@ -347,34 +362,18 @@ class PipelineWrapper:
 
     def _assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         """The values as the SDK takes them; `BadParameter` says which are allowed."""
-        in_config = {name for step in self.steps for name in step.parameters_in_config}
+        in_config = {name for step in self.definition.steps for name in step.parameters_in_config}
         values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
         return {name: as_parameter(value) for name, value in values.items()}
-
-    def _sdk_steps(self, ws: Workspace) -> Any:
-        """A list of the SDK's steps, or its StepSequence."""
-        return Builder(self, Lookup(ws)).build()
-
-    def _check_folders(self) -> None:
-        for step in self.steps:
-            check_script(step.script_directory, step.script_name)
-        for directory in dict.fromkeys(step.script_directory for step in self.steps):
-            check_size(directory)
 
     def __repr__(self) -> str:
         return f"PipelineWrapper([{', '.join(step.name for step in self.steps)}])"
 
 
-def _check_parameters(given: Mapping[str, Parameter], steps: Sequence[PipelineStep]) -> dict[str, Parameter]:
-    from azureml_wrapper.config.loader import check_parameters
-
-    return check_parameters(given, {step.name: step._fields_with_parameters for step in steps})
-
-
-def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[PipelineStep]:
+def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[Step]:
     if isinstance(steps, (str, Mapping)) or not all(isinstance(step, PipelineStep) for step in steps):
         raise BadArgument("steps must be a list of PipelineStep. For a config, call PipelineWrapper.from_config.")
     for step in steps:
         if step.workspace.scope != workspace.scope:
             raise BadPipeline(f"Step {step.name!r} belongs to {step.workspace!r}, its pipeline to {workspace!r}.")
-    return list(steps)
+    return [step._step for step in steps]

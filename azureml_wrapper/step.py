@@ -1,4 +1,4 @@
-"""PipelineStep: one script of a pipeline, what it gets, and where it runs."""
+"""PipelineStep: one script of a pipeline, its inputs, and where it runs."""
 
 from __future__ import annotations
 
@@ -7,32 +7,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.lookup import Lookup
-from azureml_wrapper.assets.names import input_name
-from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, used
+from azureml_wrapper.config.parameters import Parameter
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
-from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
     from azureml_wrapper.config.loader import Config
-    from azureml_wrapper.config.models import PathInput, StepFields
+    from azureml_wrapper.config.models import PathInput
+    from azureml_wrapper.pipelines.definition import Step
+
+_NOT_IN_CONFIG = ("self", "auth", "target", "workspace", "location")
 
 
 class PipelineStep:
-    """A step: making one asks Azure nothing, and checks what it is given as a config is checked.
+    """A step of a pipeline. Creating one sends no request; its arguments are checked as a config is.
 
-    `step_config` reaches the script as `--config`, in JSON. `input_datasets` maps arguments to registered datasets;
-    in the script, `run.input_datasets[<name of the dataset>]` is the dataset (a file dataset: the path of a folder).
-    `input_paths` maps arguments to files or folders of a datastore: `{"datastore": …, "path": …}`, which the script
-    gets as a local path; with a `parameter`, each run may be given another one by that name.
-    `env_name`, `compute_name` and `input_steps` are for steps that differ from their pipeline; see PipelineWrapper.
-    `arguments` are further arguments of the script. In it and in `step_config`, `${{parameters.lr}}` is a parameter
-    of the pipeline. A run that is waited for tries a failed step `retries` times again.
-    With `warm=False`, the local Azure ML runs the script in a new process instead of one that was forked with the SDK
-    imported; in Azure it has no effect. None is what the pipeline says.
-    `auth`, `target`, `workspace` and `location` are those of WorkspaceWrapper.
+    Args:
+        step_config: Passed to the script as `--config`, in JSON.
+        input_datasets: Argument -> registered dataset. In the script, `run.input_datasets[<name of the dataset>]` is
+            the dataset; for a dataset of files, the path of a folder.
+        script_directory: The folder to upload with the script; the current one by default.
+        env_name, compute_name: For a step that differs from its pipeline.
+        input_steps: Argument -> step whose output folder the script gets. By default, the step reads from the step
+            before it; see PipelineWrapper.
+        arguments: Further arguments of the script. In them and in `step_config`, `${{parameters.lr}}` is a parameter
+            of the pipeline.
+        retries: How many times a run that is waited for tries the step again after a failure.
+        input_paths: Argument -> file or folder of a datastore, `{"datastore": …, "path": …}`; the script gets a local
+            path. With a `parameter`, each run may be given another path by that name.
+        warm: False lets the local Azure ML start the script in a new process instead of forking one that has imported
+            the SDK already; in Azure it has no effect. None: what the pipeline says.
+        type: "PythonScriptStep" (one process), "MpiStep" or "ParallelRunStep".
+        node_count, processes_per_node: Of an MpiStep or a ParallelRunStep.
+        mini_batch_size, error_threshold, output_action, append_row_file_name, run_invocation_timeout, run_max_try:
+            Of a ParallelRunStep; docs/pipeline-files.md has their defaults.
+        auth, target, workspace, location: Those of WorkspaceWrapper.
     """
 
     def __init__(
@@ -54,33 +65,27 @@ class PipelineStep:
         retries: int = 0,
         input_paths: Mapping[str, Mapping[str, str]] | None = None,
         warm: bool | None = None,
+        type: str = "PythonScriptStep",  # noqa: A002 - the name of the config's key
+        node_count: int = 1,
+        processes_per_node: int | None = None,
+        mini_batch_size: int | str | None = None,
+        error_threshold: int | None = None,
+        output_action: str | None = None,
+        append_row_file_name: str | None = None,
+        run_invocation_timeout: int | None = None,
+        run_max_try: int | None = None,
         auth: Any = None,
         target: str | None = None,
         workspace: Workspace | None = None,
         location: str = DEFAULT_LOCATION,
     ) -> None:
+        # Before anything else, so that these are the arguments: the keys of a config and their values.
+        given = {name: value for name, value in locals().items() if name not in _NOT_IN_CONFIG}
         from azureml_wrapper.config.loader import check
         from azureml_wrapper.config.models import StepConfig
+        from azureml_wrapper.pipelines.loading import step_of
 
-        given = {
-            "ws_name": ws_name,
-            "resource_group": resource_group,
-            "subscription_id": subscription_id,
-            "step_name": step_name,
-            "script_name": script_name,
-            "step_config": step_config,
-            "input_datasets": input_datasets,
-            "script_directory": script_directory,
-            "env_name": env_name,
-            "compute_name": compute_name,
-            "allow_reuse": allow_reuse,
-            "input_steps": input_steps,
-            "arguments": arguments,
-            "retries": retries,
-            "input_paths": input_paths,
-            "warm": warm,
-        }
-        self._fields: StepFields = check(StepConfig, given)
+        self._step: Step = step_of(check(StepConfig, given))
         self.workspace = WorkspaceWrapper(
             ws_name, resource_group, subscription_id, auth=auth, target=target, workspace=workspace, location=location
         )
@@ -95,138 +100,117 @@ class PipelineStep:
         workspace: Workspace | None = None,
         location: str = DEFAULT_LOCATION,
     ) -> PipelineStep:
-        """The step of a dict or of a .json or .yml file; `ConfigError` tells all that is wrong with it.
+        """Load a step from a dict or a .json or .yml file.
 
-        `script_directory` is relative to the file's folder. The keywords are those of WorkspaceWrapper.
+        Args:
+            config: By default, the nearest .azureml/config.json. A relative `script_directory` is below the file's
+                folder.
+            auth, target, workspace, location: Those of WorkspaceWrapper.
+
+        Raises:
+            ConfigError: With all problems of the config.
         """
         from azureml_wrapper.config.loader import load
         from azureml_wrapper.config.models import StepConfig
+        from azureml_wrapper.pipelines.loading import step_of
 
         found, document = load(StepConfig, config)
         names = (found.ws_name, found.resource_group, found.subscription_id)
         opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
-        return cls._of(found, opened, document.folder if document.path else None)
+        return cls._of(step_of(found, document.folder if document.path else None), opened)
 
     @classmethod
-    def _of(cls, fields: StepFields, workspace: WorkspaceWrapper, folder: Path | None) -> PipelineStep:
-        """A step whose fields were checked already."""
-        step = cls.__new__(cls)
-        if folder is not None:
-            fields = fields.model_copy(update={"script_directory": folder / (fields.script_directory or ".")})
-        step._fields, step.workspace = fields, workspace
-        return step
+    def _of(cls, step: Step, workspace: WorkspaceWrapper) -> PipelineStep:
+        made = cls.__new__(cls)
+        made._step, made.workspace = step, workspace
+        return made
 
     @property
     def name(self) -> str:
-        return self._fields.step_name
+        return self._step.name
+
+    @property
+    def type(self) -> str:
+        """PythonScriptStep, MpiStep or ParallelRunStep."""
+        return self._step.kind
 
     @property
     def script_name(self) -> str:
         """The script's file, relative to `script_directory`."""
-        name = self._fields.script_name
-        return name if name.endswith(".py") else f"{name}.py"
+        return self._step.script
 
     @property
     def script_directory(self) -> Path:
-        """The folder that is sent with the script: the current one unless given."""
-        return Path(self._fields.script_directory or ".").expanduser().resolve()
+        """The folder that is uploaded with the script."""
+        return self._step.directory
 
     @property
     def config(self) -> dict[str, Any] | None:
-        return self._fields.step_config
+        """What the script gets as `--config`."""
+        config = self._step.config
+        return None if config is None else dict(config)
 
     @property
     def input_datasets(self) -> dict[str, str]:
         """Argument -> name of a registered dataset."""
-        return dict(self._fields.input_datasets or {})
+        return self._step.datasets
 
     @property
     def input_paths(self) -> dict[str, PathInput]:
         """Argument -> file or folder of a datastore."""
-        return dict(self._fields.input_paths or {})
+        from azureml_wrapper.config.models import PathInput
+
+        keys = PathInput.model_fields
+        slots = self._step.paths.items()
+        return {name: PathInput.model_construct(**{key: getattr(slot, key) for key in keys}) for name, slot in slots}
 
     @property
     def input_steps(self) -> dict[str, str] | None:
-        """Argument -> the step whose folder it holds; None stands for the step before."""
-        given = self._fields.input_steps
-        return None if given is None else dict(given)
+        """Argument -> step whose folder the script gets; None for the step before."""
+        reads = self._step.reads
+        return None if reads is None else dict(reads)
 
     @property
     def env_name(self) -> str | None:
-        return self._fields.env_name
+        """The step's own environment; None for the pipeline's."""
+        environment = self._step.environment
+        return environment.name if environment else None
 
     @property
     def compute_name(self) -> str | None:
-        return self._fields.compute_name
+        """The step's own compute target; None for the pipeline's."""
+        return self._step.compute
 
     @property
     def allow_reuse(self) -> bool:
-        return self._fields.allow_reuse
+        return self._step.allow_reuse
 
     @property
     def retries(self) -> int:
-        return self._fields.retries
+        return self._step.retries
 
     @property
     def warm(self) -> bool | None:
-        """Whether the local Azure ML may fork the script; None stands for what the pipeline says."""
-        return self._fields.warm
-
-    @property
-    def _fields_with_parameters(self) -> dict[str, Any]:
-        return {"step_config": self.config, "arguments": self._fields.arguments}
-
-    @property
-    def parameters_in_config(self) -> set[str]:
-        """The parameters of the pipeline that `config` uses."""
-        return used(self.config)
+        """Whether the local Azure ML may fork the script; None for what the pipeline says."""
+        return self._step.warm
 
     @property
     def parameters(self) -> set[str]:
         """The parameters of the pipeline that the step uses."""
-        return used(self.config) | used(self._fields.arguments)
+        return self._step.parameters
 
     @property
     def arguments(self) -> list[Any]:
-        """`["--config", <JSON>, "--test-data", <named input>, …]`, with the newest versions of the datasets.
+        """The script's arguments for the SDK: `["--config", <JSON>, "--test-data", <named input>, …]`.
 
-        `UnregisteredDataset`, a NameError, names the datasets that the workspace does not have.
+        Datasets are looked up in their newest versions. Paths and folders of other steps are not included.
+
+        Raises:
+            UnregisteredDataset: A NameError that names the datasets that the workspace does not have.
         """
-        return self._build_arguments(Lookup(self.workspace.ws), {})
+        from azureml_wrapper.pipelines.sdk_v1 import own_arguments
 
-    def _build_arguments(self, lookup: Lookup, defaults: Mapping[str, Parameter]) -> list[Any]:
-        """The arguments, with datasets from a lookup that other steps may share, and places for the parameters."""
-        arguments: list[Any] = [] if self.config is None else ["--config", render_json(self.config, defaults)]
-        for argument, value in (self._fields.arguments or {}).items():
-            arguments += [argument, render_argument(value)]
-        datasets = self.input_datasets
-        found = lookup.datasets(datasets.values())
-        named = {name: _named_input(found[name], input_) for name, input_ in self._input_names().items()}
-        for argument, dataset in datasets.items():
-            arguments += [argument, named[dataset]]
-        return arguments
-
-    def _input_names(self) -> dict[str, str]:
-        """Dataset -> its name in `run.input_datasets`."""
-        names: dict[str, str] = {}
-        for dataset in self.input_datasets.values():
-            name = input_name(dataset)
-            other = next((other for other, taken in names.items() if taken == name and other != dataset), None)
-            if other:
-                raise BadPipeline(
-                    f"Step {self.name!r}: the datasets {other!r} and {dataset!r} would both be {name!r} in "
-                    "run.input_datasets. Register one of them under another name."
-                )
-            names[dataset] = name
-        return names
+        return own_arguments(self._step, Lookup(self.workspace.ws), {})
 
     def __repr__(self) -> str:
         return f"PipelineStep({self.name!r}, {self.script_name!r})"
-
-
-def _named_input(dataset: Any, name: str) -> Any:
-    from azureml.data import FileDataset
-
-    named = dataset.as_named_input(name)
-    # Only a mounted file dataset gives a script something that it can open.
-    return named.as_mount() if isinstance(dataset, FileDataset) else named

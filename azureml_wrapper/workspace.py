@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
 from azureml_wrapper.connection.connections import connect
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
-from azureml_wrapper.errors import BadArgument
+from azureml_wrapper.errors import BadArgument, ConfigNotFound
 
 if TYPE_CHECKING:
     from azureml.core import Datastore, Environment, Workspace
@@ -205,3 +205,21 @@ class WorkspaceWrapper:
     def __repr__(self) -> str:
         scope = self.scope
         return f"WorkspaceWrapper({scope.name!r}, {scope.resource_group!r}, {scope.subscription_id!r})"
+
+
+def open_workspace(ws_config: Config = None, **connection: Any) -> WorkspaceWrapper:
+    """Open the workspace of a pipeline configuration file, which names none itself.
+
+    Args:
+        ws_config: A config that names the workspace. Default: the nearest `.azureml/config.json`. The local Azure ML
+            needs none: without one, its workspace is "local".
+        connection: Keywords of WorkspaceWrapper. A connected `workspace` wins.
+    """
+    if (connected := connection.get("workspace")) is not None:
+        return WorkspaceWrapper.from_workspace(connected)
+    try:
+        return WorkspaceWrapper.from_config(ws_config, **connection)
+    except ConfigNotFound:
+        if ws_config is not None or choose_target("", connection.get("target")) != LOCAL:
+            raise
+        return WorkspaceWrapper(LOCAL, LOCAL, LOCAL, **connection)

@@ -162,12 +162,12 @@ def open_pipeline(config: Path, *, locally: bool, ws_config: Path | None = None)
     from azureml_wrapper import PipelineWrapper
     from azureml_wrapper.config.loader import read_document
     from azureml_wrapper.pipeline_files.steps_file import is_steps_file
-    from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
 
     target = "local" if locally else None
     read = read_document(config)
     if is_steps_file(read.data):
-        return StepsPipeline.of(read, ws_config or os.environ.get("AML_CONFIG"), target=target)
+        named = ws_config or os.environ.get("AML_CONFIG")
+        return PipelineWrapper.from_config(config, ws_config=named, target=target)
     if ws_config is not None:
         raise click.UsageError(f"--config is for pipeline configuration files; {config} must name its own workspace.")
     return PipelineWrapper.from_config(config, target=target)

@@ -1,1 +1,1 @@
-"""Configs: what can be configured, and how it is read and checked. Imports pydantic only when a config is loaded."""
+"""Configs: what can be configured, and how a config is found, read and checked. pydantic is imported only then."""

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from azureml_wrapper.config.models import Model, ParameterValue, Text, WorkspaceConfig, _check_script
+from azureml_wrapper.config.models import Model, WorkspaceConfig
+from azureml_wrapper.config.values import ParameterValue, Script, Text
 
 # Arguments that the wrapper itself passes to a job's script.
 RESERVED = ("--config_file", "--input_dir", "--output_dir", "--num_gpus")
@@ -63,7 +64,7 @@ class JobConfig(WorkspaceConfig):
     """
 
     noun: ClassVar[str] = "job"
-    script_name: Annotated[str, Field(min_length=1), AfterValidator(_check_script)]
+    script_name: Script
     env_name: Text
     compute_name: Text
     script_directory: Path | None = None

@@ -1,4 +1,4 @@
-"""Find a config, read it, fill in `${VARIABLES}`, check it: every problem is told at once."""
+"""Find a config, read it, fill in `${VARIABLES}`, and check it: all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from azureml_wrapper.config import readers
+from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
-from azureml_wrapper.config.problems import Problem, show_path, tell
+from azureml_wrapper.config.problems import Problem, as_error, show_path
 from azureml_wrapper.config.readers import Document, KeyPath
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
 
-# Where `ws.write_config()` of the SDK and the button of Azure's portal put it; YAML is ours alone.
+# Where the SDK's `ws.write_config()` and the button in Azure's portal put it; the YAML files are an addition of ours.
 _DEFAULTS = (".azureml/config.json", "aml_config/config.json", ".azureml/config.yml", ".azureml/config.yaml")
 DEFAULT_FILES = tuple(map(Path, _DEFAULTS))
 _REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -34,7 +35,7 @@ M = TypeVar("M", bound=Model)
 
 
 def load(model: type[M], source: Config | Document) -> tuple[M, Document]:
-    """The config of a dict, of a file, or of the nearest `.azureml/config.json`; else a `ConfigError`."""
+    """Load the config of a mapping, of a file, or of the nearest `.azureml/config.json`; raises `ConfigError`."""
     document = read_document(source)
     data, problems = fill_in(document, model.noun)
     problems += _rename(data)
@@ -42,28 +43,28 @@ def load(model: type[M], source: Config | Document) -> tuple[M, Document]:
         problems += _rename(step)
     config = _validate(model, data, problems)
     if problems or config is None:
-        raise tell(problems, document, what=model.noun)
+        raise as_error(problems, document, what=model.noun)
     return config, document
 
 
 def fill_in(document: Document, noun: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The data of a config that is a mapping, with the values of variables, and what was wrong so far."""
+    """The data of a config that is a mapping, with variables filled in, and the problems found so far."""
     if not isinstance(document.data, Mapping):
         found = type(document.data).__name__
-        raise tell([Problem(WrongType, (), f"a config is a mapping of keys, not {found}.")], document, what=noun)
-    problems = [Problem(BadValue, path, f"{show_path(path)} is there twice.") for path in document.duplicates]
+        raise as_error([Problem(WrongType, (), f"a config must be a mapping, got {found}.")], document, what=noun)
+    problems = [Problem(BadValue, path, f"{show_path(path)} appears twice.") for path in document.duplicates]
     data: dict[str, Any] = _substitute(document, problems)
-    # The line by which editors find the schema.
+    # Tells editors which schema to use.
     data.pop(SCHEMA_KEY, None)
     return data, problems
 
 
 def check(model: type[M], data: Mapping[str, Any]) -> M:
-    """The same checks for what a constructor was given."""
+    """The same checks for the arguments of a constructor."""
     problems: list[Problem] = []
     config = _validate(model, dict(data), problems)
     if problems or config is None:
-        raise tell(problems, Document(data), what=model.noun)
+        raise as_error(problems, Document(data), what=model.noun)
     return config
 
 
@@ -73,25 +74,25 @@ def check_parameters(given: Mapping[str, Any], steps: Mapping[str, Mapping[str, 
     config = check(ParametersConfig, data)
     problems = list(parameter_problems(steps.items(), given))
     if problems:
-        raise tell(problems, Document(data), what="pipeline")
+        raise as_error(problems, Document(data), what="pipeline")
     return dict(config.pipeline_parameters or {})
 
 
 def find() -> Path:
-    """The nearest `.azureml/config.json`, from the current folder upwards; `ConfigNotFound` where there is none."""
+    """The nearest `.azureml/config.json`, from the current folder upwards; raises `ConfigNotFound`."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         for name in DEFAULT_FILES:
             if (folder / name).is_file():
                 return folder / name
     raise ConfigNotFound(
-        f"There is no {DEFAULT_FILES[0]} in {here} or above it. Download it in Azure's portal "
-        "('Download config.json'), or give the config as a dict or as a path."
+        f"No {DEFAULT_FILES[0]} found in {here} or above it. Download it from Azure's portal "
+        "('Download config.json'), or pass the config as a mapping or a path."
     )
 
 
 def read_document(source: Config | Document) -> Document:
-    """A config as it was written; that of the nearest `.azureml/config.json` for None."""
+    """A config as written; for None, the nearest `.azureml/config.json`."""
     if isinstance(source, Document):
         return source
     if source is None:
@@ -102,9 +103,9 @@ def read_document(source: Config | Document) -> Document:
 
 
 def _substitute(document: Document, problems: list[Problem]) -> Any:
-    """The data with each `${NAME}` replaced by the environment's value, or that of the .env beside the config.
+    """The data with each `${NAME}` replaced by the value in the environment, or in the .env beside the config.
 
-    `$${NAME}` stands for the text `${NAME}`. Keys are left alone.
+    `$${NAME}` stands for a literal `${NAME}`. Keys are not changed.
     """
     variables = _variables(document)
 
@@ -126,7 +127,7 @@ def _fill(text: str, path: KeyPath, variables: Callable[[str], str | None], prob
             return match.group()[1:]
         if found is None:
             problems.append(
-                Problem(BadValue, path, f"{show_path(path)} names the environment variable {name}, which is not set.")
+                Problem(BadValue, path, f"{show_path(path)} uses the environment variable {name}, which is not set.")
             )
         return found or ""
 
@@ -134,7 +135,7 @@ def _fill(text: str, path: KeyPath, variables: Callable[[str], str | None], prob
 
 
 def _variables(document: Document) -> Callable[[str], str | None]:
-    """Looks a variable up; the environment wins over the .env file, which is read only when needed."""
+    """Look up a variable; the environment wins over the .env file, which is read only when needed."""
     cache: dict[str, str | None] = {}
 
     def look_up(name: str) -> str | None:
@@ -157,7 +158,7 @@ def _steps(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rename(data: dict[str, Any]) -> list[Problem]:
-    """What Azure's config.json has becomes ours: `workspace_name`, and the `Scope` of `ws.write_config()`."""
+    """Rename the keys of Azure's config.json: `workspace_name`, and the `Scope` of `ws.write_config()`."""
     if scope := _SCOPE.fullmatch(str(data.get("Scope", ""))):
         del data["Scope"]
         data.pop("Id", None)
@@ -177,9 +178,7 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
         if isinstance(data.get("steps"), list):
             data = {**data, "steps": dict(enumerate(data["steps"]))}
     elif model is WorkspaceConfig:
-        # The config of a pipeline, of a step or of a job says which workspace, too.
-        from azureml_wrapper.config.job_models import JobConfig
-
+        # The config of a pipeline, a step or a job names a workspace, too.
         others = {*PipelineConfig.model_fields, *StepConfig.model_fields, *JobConfig.model_fields}
         elsewhere = others - model.model_fields.keys()
         data = {key: value for key, value in data.items() if key not in elsewhere}
@@ -191,51 +190,59 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
 
 
 def explain(model: type[Model], detail: Any, above: KeyPath = ()) -> Problem:
-    """One of pydantic's errors in our words; `above` is where the model's own keys stand."""
+    """One of pydantic's errors in our words; `above` is the path of the model's own keys."""
     path: KeyPath = (*above, *(part for part in detail["loc"] if part != "[key]"))
-    shown, kind = show_path(path), detail["type"]
+    kind = detail["type"]
     if kind == "missing":
-        return Problem(MissingKey, path, f"{shown} is missing.")
+        return Problem(MissingKey, path, f"{show_path(path)} is missing.")
     if kind == "extra_forbidden":
         noun = "step" if len(path) > 1 else model.noun
         hint = _known(model, str(path[-1])) if above else _hint(model, path)
-        return Problem(BadValue, path, f"{shown} is not a key of a {noun}'s config.{hint}")
+        return Problem(BadValue, path, f"{show_path(path)} is not a key of a {noun}'s config.{hint}")
     if kind.endswith(("_type", "_parsing")) or kind == "type":
-        return Problem(WrongType, path, f"{shown} must be {_wanted(kind, detail)}.")
+        return Problem(WrongType, path, f"{show_path(path)} must be {_expected(kind, detail)}.")
     if kind in ("string_too_short", "too_short"):
-        return Problem(BadValue, path, f"{shown} is empty.")
-    # What is wrong with several keys together is told of none of them.
-    return Problem(BadValue, path, f"{shown}: {detail['msg']}." if shown else f"{detail['msg']}.")
+        return Problem(BadValue, path, f"{show_path(path)} is empty.")
+    return _refused(path, detail)
 
 
-_WANTED = {
-    "string_type": "text",
+def _refused(path: KeyPath, detail: Any) -> Problem:
+    """A value that a validator has refused; a model's own validator may name the key (`values.refuse_key`)."""
+    given = detail.get("ctx", {})
+    key, message = given.get("key"), str(detail["msg"])
+    path = (*path, key) if isinstance(key, str) else path
+    link = " " if message.startswith(("is ", "must ", "requires ", "cannot ")) else ": "
+    return Problem(BadValue, path, f"{show_path(path)}{link}{message}." if path else f"{message}.")
+
+
+_EXPECTED = {
+    "string_type": "a string",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "path_type": "the path of a folder",
     "list_type": "a list",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
 }
 
 
-def _wanted(kind: str, detail: Any) -> str:
+def _expected(kind: str, detail: Any) -> str:
     if kind == "type":
         return f"JSON for the script, but {detail['msg']}"
     given = detail["input"]
-    return f"{_WANTED.get(kind, kind)}, not {'empty' if given is None else type(given).__name__}"
+    return f"{_EXPECTED.get(kind, kind)}, got {'nothing' if given is None else type(given).__name__}"
 
 
 def _hint(model: type[Model], path: KeyPath) -> str:
     name = str(path[-1])
     in_step = len(path) > 1
     if name == "steps" and not in_step:
-        return " A config that has steps is one for PipelineWrapper.from_config."
+        return " Load a config with steps by PipelineWrapper.from_config."
     return _known(StepConfig if in_step else model, name, "workspace_name")
 
 
 def _known(model: type[Model], name: str, *more: str) -> str:
     known = [*model.model_fields, *more]
-    return did_you_mean(name, known) or f" Known are {', '.join(sorted(known))}."
+    return did_you_mean(name, known) or f" Known keys: {', '.join(sorted(known))}."

@@ -1,8 +1,8 @@
-"""`${{parameters.lr}}`: where a config uses a parameter of its pipeline, and what Azure ML puts there.
+"""`${{parameters.lr}}`: a parameter of the pipeline in a step's config, and what Azure ML puts there.
 
-Azure ML expands `$AML_PARAMETER_lr` in a script's arguments where the step has a parameter `lr`. So a config is sent
-as JSON text with that in it, and every run of it, whoever has started it, gets its own values, and the script gets
-plain JSON. A text is put between quotes as it is; other values are JSON by themselves.
+Azure ML expands `$AML_PARAMETER_lr` in a script's arguments if the step has a parameter `lr`. So a config is sent as
+JSON with that in it, every run gets its own values, whoever started it, and the script gets plain JSON. A string is
+inserted between quotes as it is; other values are JSON themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Parameter = str | int | float | bool
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PLACEHOLDER = re.compile(r"\$\{\{\s*parameters\.([^\s{}]*)\s*\}\}")
 _VARIABLE = "$AML_PARAMETER_{}"
-# What would end the text of a JSON document, or is not allowed in one.
+# What would end a JSON string, or is not allowed in one.
 _NOT_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
@@ -29,7 +29,7 @@ def used(value: Any) -> set[str]:
 
 
 def used_as_keys(value: Any) -> set[str]:
-    """Those that stand in keys, where no value can be put."""
+    """The parameters that are used in keys, which cannot have values."""
     if isinstance(value, Mapping):
         own = {name for key in value for name in PLACEHOLDER.findall(str(key))}
         return own.union(*map(used_as_keys, value.values()))
@@ -37,9 +37,9 @@ def used_as_keys(value: Any) -> set[str]:
 
 
 def render_json(value: Any, defaults: Mapping[str, Parameter]) -> str:
-    """JSON for a script's argument, with the places that Azure ML fills; no other "$" is in it.
+    """JSON for a script's argument, with the variables that Azure ML expands.
 
-    Azure ML would replace `$name` in it before the script sees it, so that every "$" of the config is escaped.
+    Azure ML would expand any `$name` before the script sees it, so every "$" of the config is escaped.
     """
     if isinstance(value, Mapping):
         items = (f"{_quote(str(key))}: {render_json(item, defaults)}" for key, item in value.items())
@@ -50,32 +50,35 @@ def render_json(value: Any, defaults: Mapping[str, Parameter]) -> str:
 
 
 def render_argument(value: Parameter) -> str:
-    """A text for the command line; `BadParameter` where the place could not be told from what follows it."""
+    """A word for the command line; raises `BadParameter` if what follows a variable would become part of its name."""
     text = value if isinstance(value, str) else to_text(value)
     literals, names = _split(text)
     for name, after in zip(names, literals[1:], strict=True):
         if _is_word(after[:1]):
-            raise BadParameter(f"In the argument {text!r}, {name} is followed by {after[0]!r}; put a '-' between.")
+            raise BadParameter(f"In the argument {text!r}, {name} is followed by {after[0]!r}; put a '-' between them.")
     return literals[0] + "".join(map(str.__add__, map(_VARIABLE.format, names), literals[1:]))
 
 
 def to_text(value: Parameter) -> str:
-    """A value as a script finds it on its command line: JSON, but for a text, which is itself."""
+    """A value as a script finds it on its command line: JSON, except a string, which is itself."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def assign(
     defaults: Mapping[str, Parameter], given: Mapping[str, Any], in_json: set[str], paths: Iterable[str] = ()
 ) -> dict[str, Parameter]:
-    """The values for a run, each of its default's type; `BadParameter` says what is allowed.
+    """The values for a run, each of the type of its default; raises `BadParameter`.
 
-    A number or true and false may be given as text, as a command line has them. `in_json` are the parameters that
-    stand in a step_config; `paths` are the pipeline's parameters of another kind, whose values are not for here.
+    Args:
+        defaults: Parameter -> default.
+        given: Parameter -> value; a number, true and false may be strings, as on a command line.
+        in_json: The parameters that a step_config uses.
+        paths: The pipeline's parameters that are paths; their values are not returned.
     """
     names = [*defaults, *paths]
     unknown = next((name for name in given if name not in names), None)
     if unknown is not None:
-        known = did_you_mean(unknown, names) or f" There are: {', '.join(names) or 'none'}."
+        known = did_you_mean(unknown, names) or f" Its parameters: {', '.join(names) or 'none'}."
         raise BadParameter(f"The pipeline has no parameter {unknown!r}.{known}")
     values = {name: _convert(name, defaults[name], value) for name, value in given.items() if name in defaults}
     for name in in_json & values.keys():
@@ -84,21 +87,21 @@ def assign(
 
 
 def breaks_json(value: Parameter) -> bool:
-    """Whether a value cannot be put into JSON as it is."""
+    """Whether a value cannot be inserted into JSON as it is."""
     return isinstance(value, str) and _NOT_IN_JSON.search(value) is not None
 
 
 def in_json(argument: str, names: Iterable[str]) -> list[str]:
-    """The parameters among `names` that stand in a script's argument, where that is what `render_json` gives."""
+    """The parameters among `names` that an argument uses, if the argument comes from `render_json`."""
     text = argument if argument.startswith("{") else ""
     return [name for name in names if re.search(re.escape(_VARIABLE.format(name)) + r"(?![A-Za-z0-9_])", text)]
 
 
 def check_in_json(name: str, value: Parameter) -> None:
-    """Refuse a text that would break the JSON that it is put into."""
+    """Raise `BadParameter` for a string that would break the JSON that it is inserted into."""
     wrong = _NOT_IN_JSON.search(value) if isinstance(value, str) else None
     if wrong:
-        raise BadParameter(f"The parameter {name} is used in a step_config, where it cannot hold {wrong[0]!r}.")
+        raise BadParameter(f"The parameter {name} is used in a step_config, where it cannot contain {wrong[0]!r}.")
 
 
 def _convert(name: str, default: Parameter, value: Any) -> Parameter:
@@ -107,15 +110,15 @@ def _convert(name: str, default: Parameter, value: Any) -> Parameter:
     if isinstance(parsed, bool) != isinstance(default, bool) or not isinstance(
         parsed, (int, float) if number else type(default)
     ):
-        wanted = "true or false" if isinstance(default, bool) else "a number" if number else "a text"
-        raise BadParameter(f"The parameter {name} is {wanted}, as its default {to_text(default)}; not {value!r}.")
+        expected = "true or false" if isinstance(default, bool) else "a number" if number else "a string"
+        raise BadParameter(f"The parameter {name} must be {expected}, like its default {to_text(default)}; got {value!r}.")
     if isinstance(parsed, float) and not math.isfinite(parsed):
-        raise BadParameter(f"The parameter {name} is {parsed}, which is no number of JSON.")
+        raise BadParameter(f"The parameter {name} is {parsed}, which JSON does not have.")
     if isinstance(default, float):
         return float(parsed)
     if isinstance(default, int) and not isinstance(default, bool) and parsed != int(parsed):
         # The SDK holds a parameter to the type of its default (azureml/pipeline/core/_aeva_provider.py).
-        raise BadParameter(f"The parameter {name} is a whole number, as its default {default}; not {value!r}.")
+        raise BadParameter(f"The parameter {name} must be an integer, like its default {default}; got {value!r}.")
     return int(parsed) if number else parsed
 
 
@@ -146,13 +149,13 @@ def _json_text(text: str, defaults: Mapping[str, Parameter]) -> str:
 
 
 def _part(after: str) -> str:
-    """The text after a place; its first letter is escaped, so that it does not go on with the variable's name."""
+    """The text after a variable; its first letter is escaped so that it does not become part of the name."""
     inner = _quote(after)[1:-1]
     return f"\\u{ord(inner[0]):04x}{inner[1:]}" if _is_word(inner[:1]) else inner
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
-    """The texts around the places, and the names in them: one text more than names."""
+    """The text around the placeholders, and the names in them: one more text than names."""
     parts = PLACEHOLDER.split(text)
     return parts[::2], parts[1::2]
 

@@ -1,4 +1,4 @@
-"""What is wrong with a config, gathered and told at once."""
+"""What is wrong with a config, collected and reported at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, SeveralPro
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where; `error` is the class that tells of it where it is alone."""
+    """One thing that is wrong, and where; `error` is the class to raise if it is the only one."""
 
     error: type[ConfigError]
     path: KeyPath
@@ -19,7 +19,7 @@ class Problem:
 
 
 def show_path(path: KeyPath) -> str:
-    """`steps.train.input_datasets` or `steps[0]`; a part that is no plain word is quoted."""
+    """`steps.train.input_datasets` or `steps[0]`; a part that is not a plain word is quoted."""
     shown = ""
     for part in path:
         if isinstance(part, int):
@@ -31,10 +31,10 @@ def show_path(path: KeyPath) -> str:
     return shown
 
 
-def tell(problems: Sequence[Problem], document: Document, *, what: str) -> ConfigError:
+def as_error(problems: Sequence[Problem], document: Document, *, what: str) -> ConfigError:
     """One error for all problems, in the order of the file."""
-    told = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
-    lines = [_line(problem, document) for problem in told]
+    ordered = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
+    lines = [_line(problem, document) for problem in ordered]
     name = str(document.path) if document.path else f"The config of a {what}"
     if len(lines) == 1:
         message = f"{name}: {lines[0]}"

@@ -15,14 +15,14 @@ from azureml_wrapper.errors import BadValue, ConfigNotFound, ConfigSyntax
 
 KeyPath = tuple[str | int, ...]
 
-# libyaml where PyYAML was built with it: some ten times as fast.
+# libyaml if PyYAML was built with it: about ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class CoreLoader(_Base):  # type: ignore[misc]
     """YAML 1.2's core schema, so that a YAML config means what the same JSON does.
 
-    PyYAML's own loader speaks YAML 1.1, where `2e-5` is text, `no` is false, `12:30` is 750 and `2024-01-01` a date.
+    PyYAML's own loader reads YAML 1.1: `2e-5` is a string, `no` is false, `12:30` is 750 and `2024-01-01` a date.
     """
 
 
@@ -42,7 +42,7 @@ CoreLoader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loa
 
 @dataclass(frozen=True)
 class Document:
-    """A config as it was written: its data, where it stands, and the line of each key."""
+    """A config as written: its data, its file, and the line of each key."""
 
     data: Any
     path: Path | None = None
@@ -55,7 +55,7 @@ class Document:
         return self.path.parent if self.path else Path.cwd()
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of a key, or that of the nearest key around it which the file has."""
+        """The line of a key, or of the nearest key around it that the file has."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -63,12 +63,12 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a .json, .yml or .yaml file; `ConfigNotFound`, `ConfigSyntax` or `BadValue` where that cannot be."""
+    """Read a .json, .yml or .yaml file; raises `ConfigNotFound`, `ConfigSyntax` or `BadValue`."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise BadValue(f"{path} is not a config: its name must end in {', '.join(READERS)}.")
+        raise BadValue(f"{path} is not a config: its name must end with {', '.join(READERS)}.")
     try:
-        # Editors on Windows begin files with a byte order mark.
+        # Editors on Windows may write a byte order mark.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigSyntax(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
@@ -111,7 +111,7 @@ READERS: dict[str, Callable[[Path, str], Document]] = {
 
 
 def _json_nodes(text: str) -> yaml.Node | None:
-    """JSON is YAML, but for tabs between tokens; where PyYAML objects to something else, there are no lines."""
+    """JSON is YAML, except for tabs between tokens. If PyYAML objects to anything else, lines are unknown."""
     try:
         root: yaml.Node | None = yaml.compose(text.replace("\t", " "), Loader=CoreLoader)
     except yaml.YAMLError:
@@ -120,7 +120,7 @@ def _json_nodes(text: str) -> yaml.Node | None:
 
 
 def _index(root: yaml.Node | None) -> tuple[dict[KeyPath, int], tuple[KeyPath, ...]]:
-    """The line of each key, and the keys that are there twice."""
+    """The line of each key, and the keys that appear twice."""
     lines: dict[KeyPath, int] = {}
     duplicates: list[KeyPath] = []
     for key, line in _walk(root, (), set()):

@@ -1,6 +1,6 @@
 """What must hold between the parts of a pipeline's config.
 
-These rules read the config as it was written, so that they also tell what is wrong where a model has refused a part.
+These rules read the config as written, so that they also report problems if a model has refused a part of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _WITH_PARAMETERS = ("step_config", "arguments")
 
 
 def pipeline_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Names that are there twice, steps that read from nowhere or in a circle, workspaces that differ."""
+    """Repeated names, inputs from unknown steps, differing workspaces, and invalid uses of parameters."""
     steps = data.get("steps")
     if not isinstance(steps, (Mapping, list)):
-        # The model tells that it is missing or of the wrong type.
+        # The model reports that it is missing or has the wrong type.
         return
     found = [(key, step) for key, step in _items(steps) if isinstance(step, Mapping)]
     yield from _repeated_names(found)
@@ -48,7 +48,7 @@ def _repeated_names(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Prob
         name = step.get("step_name")
         if isinstance(name, str) and counts[name] > 1 and name in seen:
             path: KeyPath = ("steps", key, "step_name")
-            yield Problem(BadValue, path, f"{show_path(path)} is {name!r}, as that of another step is.")
+            yield Problem(BadValue, path, f"{show_path(path)} is {name!r}, which is the name of another step, too.")
         seen.add(name if isinstance(name, str) else None)
 
 
@@ -61,7 +61,7 @@ def _unknown_inputs(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Prob
                 path: KeyPath = ("steps", key, "input_steps", argument)
                 hint = did_you_mean(name, known) or f" The steps are {', '.join(known)}."
                 yield Problem(
-                    BadValue, path, f"{show_path(path)} is {name!r}, which is no step of this pipeline.{hint}"
+                    BadValue, path, f"{show_path(path)} is {name!r}, which is not a step of this pipeline.{hint}"
                 )
 
 
@@ -70,13 +70,13 @@ def _other_workspaces(found: list[tuple[Any, Mapping[str, Any]]], data: Mapping[
         for name in _WORKSPACE_KEYS:
             if step.get(name) is not None and data.get(name) is not None and step[name] != data[name]:
                 path: KeyPath = ("steps", key, name)
-                yield Problem(BadValue, path, f"{show_path(path)} differs from the pipeline's; leave it out.")
+                yield Problem(BadValue, path, f"{show_path(path)} differs from the pipeline's; remove it.")
 
 
 def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults: Any) -> Iterator[Problem]:
-    """Parameters that a step uses and the pipeline does not have, and those that stand where none can be put."""
+    """Parameters that a step uses but the pipeline does not have, unused ones, and uses where none are allowed."""
     if not isinstance(defaults, Mapping):
-        # The model tells that it is of the wrong type.
+        # The model reports that it has the wrong type.
         return
     found = list(steps)
     for key, step in found:
@@ -86,19 +86,19 @@ def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults:
                 yield from _unknown_parameters(path, value, defaults)
             elif used(value) | used_as_keys(value):
                 where = " and in ".join(_WITH_PARAMETERS)
-                yield Problem(BadValue, path, f"{show_path(path)} uses a parameter; they go in {where} only.")
+                yield Problem(BadValue, path, f"{show_path(path)} uses a parameter; parameters are allowed in {where} only.")
     everywhere = {name for _, step in found for field in _WITH_PARAMETERS for name in used(step.get(field))}
     for name in defaults.keys() - everywhere:
         path = ("pipeline_parameters", name)
-        yield Problem(BadValue, path, f"{show_path(path)} is used by no step, as ${{{{parameters.{name}}}}}.")
+        yield Problem(BadValue, path, f"{show_path(path)} is not used by any step (as ${{{{parameters.{name}}}}}).")
 
 
 def _unknown_parameters(path: KeyPath, value: Any, defaults: Mapping[str, Any]) -> Iterator[Problem]:
     for name in sorted(used(value) - defaults.keys()):
-        hint = did_you_mean(name, map(str, defaults)) or f" There are: {', '.join(map(str, defaults)) or 'none'}."
-        yield Problem(BadValue, path, f"{show_path(path)} uses {name!r}, no parameter of the pipeline.{hint}")
+        hint = did_you_mean(name, map(str, defaults)) or f" Its parameters: {', '.join(map(str, defaults)) or 'none'}."
+        yield Problem(BadValue, path, f"{show_path(path)} uses {name!r}, which is not a parameter of the pipeline.{hint}")
     if keys := used_as_keys(value):
-        yield Problem(BadValue, path, f"{show_path(path)} uses {min(keys)!r} in a key; parameters are for values.")
+        yield Problem(BadValue, path, f"{show_path(path)} uses {min(keys)!r} in a key; parameters are allowed in values only.")
     try:
         if path[-1] == "step_config":
             for name in used(value) & defaults.keys():

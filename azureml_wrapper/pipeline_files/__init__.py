@@ -1,4 +1,4 @@
-"""Pipeline configuration files: a JSON or YAML mapping of steps, and the environment variables that complete it.
+"""Pipeline configuration files: a JSON or YAML mapping of steps, read and checked, and the variables that go with it.
 
-The keys of the main config are not read here, but in `config`.
+What becomes of the steps is decided in `pipelines`.
 """

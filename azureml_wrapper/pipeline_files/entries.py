@@ -1,6 +1,6 @@
-"""What can be configured in a pipeline configuration file: a JSON or YAML mapping of steps, each with a type.
+"""The keys of a pipeline configuration file: a JSON or YAML mapping of steps, each with a type.
 
-The keys and what they mean are those of the project that made up the format; docs/pipeline-files.md lists them. Each
+The keys and their meaning are those of the project that invented the format; docs/pipeline-files.md lists them. Each
 description becomes part of the schema that editors read.
 """
 
@@ -11,51 +11,45 @@ import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from azureml_wrapper.config.models import Model, Text, _check_path, _check_script
+from azureml_wrapper.config import values
+from azureml_wrapper.config.models import Model
+from azureml_wrapper.config.values import (
+    BatchSize,
+    Count,
+    DatastorePath,
+    ErrorThreshold,
+    FileName,
+    OutputAction,
+    Retries,
+    Script,
+    Text,
+)
 
 # The arguments that a step gets from the wrapper itself.
 INPUT_ARGUMENT, OUTPUT_ARGUMENT = "--input_data", "--output"
-# Arguments that ParallelRunStep gives to its own program (azureml/pipeline/core/_parallel_run_step_base.py).
-PARALLEL_RESERVED = frozenset(
-    """
-    client_sdk_version scoring_module_name mini_batch_size error_threshold allowed_failed_count allowed_failed_percent
-    output output_action logging_level process_count_per_node run_invocation_timeout run_max_try append_row_file_name
-    partition_keys
-    """.split()  # noqa: SIM905 - a list of 14 names would be 14 lines
-)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BATCH = re.compile(r"\d+([kKmMgG][bB])?")
-_FILE_NAME = re.compile(r'[^~"#%&*:<>?/\\{|}]+')
 
 
 def _check_name(name: str) -> str:
     """Outputs and references become environment variables of a job (azureml/data/_config_helper.py)."""
     if not _NAME.fullmatch(name):
         proposal = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("0123456789") or "data"
-        raise PydanticCustomError(
-            "value",
-            "{name} may have letters, digits and '_' only, and begins with no digit; {proposal}, for instance",
-            {"name": repr(name), "proposal": repr(proposal)},
+        raise values.refuse(
+            "{name} may contain only letters, digits and '_', and may not start with a digit; try {proposal}",
+            name=repr(name),
+            proposal=repr(proposal),
         )
     return name
 
 
 def _check_datastore(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9_]{1,255}", name):
-        raise PydanticCustomError(
-            "value", "{name} is no name of a datastore: small letters, digits and '_' only", {"name": repr(name)}
+        raise values.refuse(
+            "{name} is not a datastore name: use only lowercase letters, digits and '_'", name=repr(name)
         )
     return name
-
-
-def _check_count(value: Any) -> Any:
-    # pydantic makes 1 of true.
-    if isinstance(value, bool):
-        raise PydanticCustomError("value", "is a whole number, not {value}", {"value": str(value).lower()})
-    return value
 
 
 def _split(value: Any) -> Any:
@@ -64,35 +58,18 @@ def _split(value: Any) -> Any:
     try:
         return shlex.split(value)
     except ValueError as error:
-        raise PydanticCustomError("value", "cannot be split into words: {why}", {"why": str(error)}) from error
+        raise values.refuse("cannot be split into words: {why}", why=str(error)) from error
 
 
 def _check_argument(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        found = "empty" if value is None else type(value).__name__
-        raise PydanticCustomError("value", "an argument is a text or a number, not {found}", {"found": found})
+        found = "nothing" if value is None else type(value).__name__
+        raise values.refuse("must be a string or a number, got {found}", found=found)
     if str(value).partition("=")[0] in (INPUT_ARGUMENT, OUTPUT_ARGUMENT):
-        raise PydanticCustomError(
-            "value", "{value} is added by itself, from the keys input_… and output", {"value": str(value)}
-        )
+        raise values.refuse("{value} is added from the keys input_… and output", value=str(value))
     return str(value)
 
 
-def _check_batch(value: Any) -> Any:
-    if isinstance(value, bool) or not _BATCH.fullmatch(str(value)) or not int(re.sub(r"\D", "", str(value))):
-        raise PydanticCustomError(
-            "value", "is a number of files, or a size such as '10KB' or '1MB'; not {value}", {"value": repr(value)}
-        )
-    return str(value)
-
-
-def _check_file_name(name: str) -> str:
-    if not _FILE_NAME.fullmatch(name):
-        raise PydanticCustomError("value", "{name} is no name of a file", {"name": repr(name)})
-    return name
-
-
-Count = Annotated[int, BeforeValidator(_check_count), Field(ge=1)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Argument = Annotated[Any, AfterValidator(_check_argument)]
 Arguments = Annotated[
@@ -108,36 +85,36 @@ class StepEntry(Model):
     noun: ClassVar[str] = "step"
     type: str
     name: Text = Field(description="The step's name in Azure ML.")
-    script: Annotated[str, Field(min_length=1), AfterValidator(_check_script)] = Field(
-        description="The script's path below source_directory."
-    )
-    source_directory: Text = Field(description="The folder that is sent: the script, and all that it imports.")
-    arguments: Arguments = Field(default=[], description="Arguments of the script, as a list or as one text.")
+    script: Script = Field(description="The script's path below source_directory.")
+    source_directory: Text = Field(description="The folder to upload: the script, and all that it imports.")
+    arguments: Arguments = Field(default=[], description="Arguments of the script, as a list or as one string.")
     requirements: Text | None = Field(default=None, description="A file that lists pip packages for this step.")
-    base_image: Text | None = Field(default=None, description="A docker image below the packages.")
+    base_image: Text | None = Field(default=None, description="A docker image to install the packages into.")
     output: Name | None = Field(
         default=None, description="Name of the step's output: a folder that the script gets as --output."
     )
-    input_datareference_path: Annotated[str, AfterValidator(_check_path)] | None = Field(
+    input_datareference_path: DatastorePath | None = Field(
         default=None, description="Folder or file of the datastore that the script gets as --input_data."
     )
-    input_datareference_name: Name | None = Field(default=None, description="What Azure ML calls this input.")
+    input_datareference_name: Name | None = Field(default=None, description="Name of this input in Azure ML.")
     input_dataset_name: Annotated[str, AfterValidator(_check_datastore)] | None = Field(
-        default=None, description="Name of the datastore; registered from BLOB_* where it is not there yet."
+        default=None, description="Name of the datastore; registered from BLOB_* if it does not exist yet."
     )
     node_count: Count = Field(default=1, description="Number of nodes.")
     processes_per_node: Count | None = Field(default=None, description="Number of processes on each node.")
-    allow_reuse: bool = Field(default=True, description="Whether unchanged steps are reused from earlier runs.")
+    allow_reuse: bool = Field(default=True, description="Whether an unchanged step is reused from an earlier run.")
+    retries: Retries = Field(
+        default=0, description="How many times a run that is waited for tries the step again after a failure."
+    )
+    warm: bool | None = Field(
+        default=None, description="false: the local Azure ML starts the script in a new process."
+    )
 
     @property
     def has_reference(self) -> bool:
-        """Whether the input is a place of a datastore, not the output of a step before."""
+        """Whether the step reads from a datastore instead of from the output of a step before it."""
         given = (self.input_datareference_path, self.input_datareference_name, self.input_dataset_name)
         return any(value is not None for value in given)
-
-    @property
-    def reference_name(self) -> str:
-        return self.input_datareference_name or "input_data"
 
 
 class PythonScriptEntry(StepEntry):
@@ -147,14 +124,7 @@ class PythonScriptEntry(StepEntry):
 
     @model_validator(mode="after")
     def _one_process(self) -> Self:
-        for key in ("node_count", "processes_per_node"):
-            value = getattr(self, key)
-            if value not in (None, 1):
-                raise PydanticCustomError(
-                    "value",
-                    "{key} is {value}, but a PythonScriptStep is one process; use MpiStep or ParallelRunStep",
-                    {"key": key, "value": value},
-                )
+        values.check_one_process(self.node_count, self.processes_per_node)
         return self
 
 
@@ -168,46 +138,38 @@ class ParallelRunEntry(StepEntry):
     """A script with `init()` and `run(mini_batch)`, called by many processes for parts of the input."""
 
     type: Literal["ParallelRunStep"]
-    mini_batch_size: Annotated[Any, AfterValidator(_check_batch)] = Field(
+    mini_batch_size: BatchSize = Field(
         default="10",
-        description="Files per call of run, or the size of such a part.",
+        description="Files per call of run, or a size such as 1MB.",
         json_schema_extra={"type": ["integer", "string"]},
     )
-    error_threshold: Annotated[int, Field(ge=-1)] = Field(
-        default=0, description="So many failed files are ignored; -1 ignores all."
+    error_threshold: ErrorThreshold = Field(
+        default=0, description="Number of failed files to ignore; -1 ignores all."
     )
-    output_action: Literal["append_row", "summary_only"] = Field(
+    output_action: OutputAction = Field(
         default="append_row", description="append_row gathers what run returns in one file of the output."
     )
-    append_row_file_name: Annotated[str, AfterValidator(_check_file_name)] | None = Field(
-        default=None, description="That file's name: parallel_run_step.txt unless given."
+    append_row_file_name: FileName | None = Field(
+        default=None, description="That file's name, parallel_run_step.txt by default."
     )
     run_invocation_timeout: Count = Field(default=60, description="Seconds for one call of run.")
-    run_max_try: Count = Field(default=3, description="Tries for a part whose call fails.")
+    run_max_try: Count = Field(default=3, description="Tries for a mini-batch whose call fails.")
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_keys(self) -> Self:
         if self.output_action == "append_row" and self.output is None:
-            raise PydanticCustomError(
-                "value", "output is missing: append_row writes a file there; give it, or 'summary_only'"
+            raise values.refuse_key(
+                "output", "is missing: append_row writes a file there; give it, or use 'summary_only'"
             )
-        if self.output_action == "summary_only" and self.append_row_file_name is not None:
-            raise PydanticCustomError("value", "append_row_file_name is for output_action 'append_row' only")
-        self._check_arguments()
-        return self
-
-    def _check_arguments(self) -> None:
+        values.check_row_file(self.output_action, self.append_row_file_name)
         if self.arguments and not self.arguments[0].startswith("-"):
-            raise PydanticCustomError(
-                "value",
-                "arguments: {value} has no name, and a ParallelRunStep takes named ones only, as '--name'",
-                {"value": repr(self.arguments[0])},
+            raise values.refuse_key(
+                "arguments",
+                "{value} has no name; a ParallelRunStep takes only named arguments, such as '--name'",
+                value=repr(self.arguments[0]),
             )
-        for name in (argument.partition("=")[0] for argument in self.arguments):
-            if name.removeprefix("--") in PARALLEL_RESERVED and name.startswith("--"):
-                raise PydanticCustomError(
-                    "value", "arguments: {name} is one of ParallelRunStep itself; use another name", {"name": name}
-                )
+        values.check_parallel_arguments(self.arguments)
+        return self
 
 
 TYPES: dict[str, type[StepEntry]] = {

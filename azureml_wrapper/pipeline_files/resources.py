@@ -1,8 +1,8 @@
-"""The cluster and the datastores of a pipeline configuration file: found, or made of the environment's variables."""
+"""The cluster and the datastores of a pipeline configuration file: found, or created from environment variables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.compute_targets import Cluster, find_compute, register_compute
@@ -10,7 +10,6 @@ from azureml_wrapper.assets.datastores import find_datastore
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.messages import say
-from azureml_wrapper.pipeline_files.entries import StepEntry
 from azureml_wrapper.pipeline_files.variables import DEFAULT_SKU, ClusterVariables, Variables
 
 if TYPE_CHECKING:
@@ -19,30 +18,35 @@ if TYPE_CHECKING:
 _WORDS = {"account_name": "account", "container_name": "container", "account_key": "account key"}
 
 
-def set_up_compute(ws: Workspace, variables: Variables, entries: Iterable[StepEntry]) -> Any:
-    """The cluster that AML_COMPUTE_CLUSTER_NAME names, made where it is not there.
+def set_up_compute(ws: Workspace, variables: Variables, nodes: Mapping[str, int]) -> Any:
+    """The cluster that AML_COMPUTE_CLUSTER_NAME names, created if it does not exist.
 
-    At least no node, and at the most as many as a step needs or as always stay, unless the variables say otherwise.
-    `BadPipeline` where a step needs more nodes than the cluster may have.
+    A new cluster has from 0 to as many nodes as a step needs, or as always stay, unless the variables say otherwise.
+    `nodes` are those that each step needs; raises `BadPipeline` if the cluster may not have that many.
     """
     wanted = variables.cluster()
-    steps = list(entries)
-    needed = max((step.node_count for step in steps), default=1)
     found = find_compute(ws, check_compute_name(wanted.name))
     if found is None:
-        size, least = wanted.sku or DEFAULT_SKU, wanted.min_nodes or 0
-        most = max(needed, least) if wanted.max_nodes is None else wanted.max_nodes
-        _check_nodes(steps, wanted.name, most)
-        say(f"Cluster {wanted.name!r} is created: {size}, {least} to {most} nodes.")
-        return register_compute(ws, wanted.name, Cluster(vm_size=size, min_nodes=least, max_nodes=most))
+        cluster = new_cluster(wanted, nodes.values())
+        _check_nodes(nodes, wanted.name, cluster.max_nodes)
+        size = f"{cluster.vm_size}, {cluster.min_nodes} to {cluster.max_nodes} nodes"
+        say(f"Creating cluster {wanted.name!r}: {size}.")
+        return register_compute(ws, wanted.name, cluster)
     if found.type == "AmlCompute":
-        _check_nodes(steps, wanted.name, found.scale_settings.maximum_node_count)
-        _tell_differences(found, wanted)
+        _check_nodes(nodes, wanted.name, found.scale_settings.maximum_node_count)
+        _report_differences(found, wanted)
     return found
 
 
+def new_cluster(wanted: ClusterVariables, nodes: Iterable[int]) -> Cluster:
+    """The cluster to create if there is none of that name."""
+    least = wanted.min_nodes or 0
+    most = max([least, *nodes], default=1) if wanted.max_nodes is None else wanted.max_nodes
+    return Cluster(vm_size=wanted.sku or DEFAULT_SKU, min_nodes=least, max_nodes=most)
+
+
 def set_up_datastore(ws: Workspace, name: str, variables: Variables) -> Any:
-    """The datastore of that name, registered from the BLOB_ variables where it is not there; `MissingKey`."""
+    """The datastore of that name, registered from the BLOB_ variables if it does not exist; raises `MissingKey`."""
     from azureml.core import Datastore
 
     found = find_datastore(ws, name)
@@ -52,7 +56,7 @@ def set_up_datastore(ws: Workspace, name: str, variables: Variables) -> Any:
         if differing:
             say(
                 f"Datastore {name!r} is registered with another {' and '.join(differing)} than the BLOB_ variables "
-                "name; what is registered counts."
+                "say; using the registered one."
             )
         return found
     blob = variables.blob(name)
@@ -64,27 +68,26 @@ def set_up_datastore(ws: Workspace, name: str, variables: Variables) -> Any:
         account_key=blob.account_key,
         subscription_id=blob.subscription_id,
     )
-    say(f"Datastore {name!r} is registered: container {blob.container_name} of account {blob.account_name}.")
+    say(f"Registered datastore {name!r}: container {blob.container_name} of account {blob.account_name}.")
     return made
 
 
-def _check_nodes(steps: Iterable[StepEntry], name: str, most: int) -> None:
-    for step in steps:
-        if step.node_count > most:
+def _check_nodes(nodes: Mapping[str, int], name: str, most: int) -> None:
+    for step, count in nodes.items():
+        if count > most:
             raise BadPipeline(
-                f"Step {step.name!r} has node_count {step.node_count}, but cluster {name!r} may have {most} node"
-                f"{'s' * (most != 1)}. Lower it, or raise AML_COMPUTE_CLUSTER_MAX_NODES (of a cluster that exists: "
-                "its own maximum)."
+                f"Step {step!r} has node_count {count}, but cluster {name!r} may have {most} node{'s' * (most != 1)}."
+                " Lower node_count, or raise AML_COMPUTE_CLUSTER_MAX_NODES (or the maximum of the existing cluster)."
             )
 
 
-def _tell_differences(found: Any, wanted: ClusterVariables) -> None:
+def _report_differences(found: Any, wanted: ClusterVariables) -> None:
     scale = found.scale_settings
     pairs = (
         ("SKU", wanted.sku and wanted.sku.upper(), found.vm_size.upper()),
         ("MIN_NODES", wanted.min_nodes, scale.minimum_node_count),
         ("MAX_NODES", wanted.max_nodes, scale.maximum_node_count),
     )
-    told = [f"{there}, not {value} ({key})" for key, value, there in pairs if value is not None and value != there]
-    if told:
-        say(f"Cluster {wanted.name!r} exists, and stays as it is: {'; '.join(told)}.")
+    differing = [f"{there}, not {value} ({key})" for key, value, there in pairs if value is not None and value != there]
+    if differing:
+        say(f"Cluster {wanted.name!r} exists and is not changed: {'; '.join(differing)}.")

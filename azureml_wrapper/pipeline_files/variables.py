@@ -1,4 +1,4 @@
-"""The environment variables that pipeline configuration files go with: where the data are, and which cluster runs."""
+"""The environment variables that go with pipeline configuration files: where the data is, and which cluster to use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class ClusterVariables:
-    """A cluster; None stands for what was not said."""
+    """A cluster; None for what is not set."""
 
     name: str
     min_nodes: int | None = None
@@ -37,9 +37,9 @@ class ClusterVariables:
 
 
 class Variables:
-    """The values of the environment, and of the nearest .env where the environment has none.
+    """The values in the environment, or else in the nearest .env.
 
-    The .env is looked for in the current folder, then beside the config and above it.
+    The .env is searched for in the current folder, then in the config's folder and above it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,32 +47,37 @@ class Variables:
         self._values = _read(self.file) | {name: os.environ[name] for name in _BLOB + _CLUSTER if name in os.environ}
 
     def blob(self, datastore: str) -> Blob:
-        """The container for a datastore that is not registered yet; `MissingKey` names the variables not set."""
+        """The container for a datastore that is not registered yet; raises `MissingKey` for variables that are not set."""
         account, container, key, subscription = (self._values.get(name, "") for name in _BLOB)
         if missing := [name for name in _BLOB[:3] if not self._values.get(name)]:
             raise MissingKey(
-                f"The datastore {datastore!r} is not registered yet, and cannot be made: {', '.join(missing)} "
-                f"{'is' if len(missing) == 1 else 'are'} not set, {self._where()}."
+                f"The datastore {datastore!r} is not registered and cannot be: {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} not set {self._searched()}."
             )
         return Blob(account, container, key, subscription or None)
 
     def stated_blob(self) -> dict[str, str]:
-        """What is set of the container: attribute of the SDK's datastore -> value."""
+        """The settings of the container that are set: attribute of the SDK's datastore -> value."""
         names = ("account_name", "container_name", "account_key")
         return {name: self._values[key] for name, key in zip(names, _BLOB, strict=False) if self._values.get(key)}
 
+    @property
+    def cluster_name(self) -> str | None:
+        """The name of the cluster; None if it is not set."""
+        return self._values.get(_CLUSTER[0]) or None
+
     def cluster(self) -> ClusterVariables:
-        """The cluster; `MissingKey` without a name, `BadValue` for what is no number of nodes."""
+        """The cluster; raises `MissingKey` without a name, `BadValue` for an invalid number of nodes."""
         name, low, high, sku = (self._values.get(each, "") for each in _CLUSTER)
         if not name:
-            raise MissingKey(f"{_CLUSTER[0]} is not set, {self._where()}: it names the cluster that runs the steps.")
+            raise MissingKey(f"{_CLUSTER[0]} is not set {self._searched()}. Set it to the name of the cluster that runs the steps.")
         least, most = _nodes(_CLUSTER[1], low), _nodes(_CLUSTER[2], high)
         if least is not None and most is not None and least > most:
-            raise BadValue(f"{_CLUSTER[1]} is {least}, more than {_CLUSTER[2]}, which is {most}.")
+            raise BadValue(f"{_CLUSTER[1]} is {least}, which is more than {_CLUSTER[2]} ({most}).")
         return ClusterVariables(name, least, most, sku or None)
 
-    def _where(self) -> str:
-        return f"neither in the environment nor in {self.file or f'a file {ENVIRONMENT_FILE}'}"
+    def _searched(self) -> str:
+        return f"in the environment or in {self.file or f'a {ENVIRONMENT_FILE} file'}"
 
 
 def _places(folder: Path) -> Iterator[Path]:
@@ -94,5 +99,5 @@ def _nodes(name: str, value: str) -> int | None:
     if not value:
         return None
     if not value.strip().isdecimal():
-        raise BadValue(f"{name} is {value!r}; it is to be a number of nodes.")
+        raise BadValue(f"{name} must be a number of nodes, got {value!r}.")
     return int(value)

@@ -1,7 +1,8 @@
-"""Which step reads whose folder: pure, before anything of Azure is asked."""
+"""Which step reads whose folder."""
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,13 +22,13 @@ class Wires:
 def wire(steps: Sequence[tuple[str, Mapping[str, str] | None]]) -> list[Wires]:
     """The wires of each step, given its name and its `input_steps`.
 
-    Where `input_steps` is None, a step reads the folder of the step before it; an empty mapping means none. Every
-    step but the last fills a folder, and so does the last where somebody reads it. Raises `BadPipeline`.
+    With None as `input_steps`, a step reads the folder of the step before it; an empty mapping means none. Every step
+    fills a folder, except the last one if no step reads it. Raises `BadPipeline`.
     """
     names = [name for name, _ in steps]
     _check_names(names)
     inputs = [_inputs(index, names, given) for index, (_, given) in enumerate(steps)]
-    _check_circles(dict(zip(names, inputs, strict=True)))
+    _check_cycles(dict(zip(names, inputs, strict=True)))
     read = {producer for each in inputs for producer in each.values()}
     return [
         Wires(each, has_output=name in read or name != names[-1]) for name, each in zip(names, inputs, strict=True)
@@ -40,7 +41,7 @@ def _inputs(index: int, names: list[str], given: Mapping[str, str] | None) -> di
     for argument, producer in given.items():
         if producer not in names:
             raise BadPipeline(
-                f"Step {names[index]!r} reads {argument} from {producer!r}, which is no step of this pipeline."
+                f"Step {names[index]!r} reads {argument} from {producer!r}, which is not a step of this pipeline."
                 + (did_you_mean(producer, names) or f" The steps are {', '.join(names)}.")
             )
     return dict(given)
@@ -54,13 +55,13 @@ def _check_names(names: list[str]) -> None:
         raise BadPipeline(f"Two steps have the name {repeated[0]!r}. Give each step a name of its own.")
 
 
-def _check_circles(inputs: Mapping[str, Mapping[str, str]]) -> None:
-    """Take away what waits for nothing, again and again; what stays waits for itself."""
-    waiting = {name: set(each.values()) for name, each in inputs.items()}
-    while waiting:
-        free = {name for name, producers in waiting.items() if not producers & waiting.keys()}
-        if not free:
-            raise BadPipeline(
-                f"The steps {', '.join(waiting)} wait for each other in a circle. Change an input_steps."
-            )
-        waiting = {name: producers for name, producers in waiting.items() if name not in free}
+def _check_cycles(inputs: Mapping[str, Mapping[str, str]]) -> None:
+    sorter = graphlib.TopologicalSorter({name: each.values() for name, each in inputs.items()})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        cycle = set(error.args[1])
+        raise BadPipeline(
+            f"Steps {', '.join(name for name in inputs if name in cycle)} wait for each other in a cycle. Change the "
+            "input_steps of one of them."
+        ) from error

@@ -14,7 +14,7 @@ from azureml_wrapper.assets.names import as_experiment_name, check_experiment_na
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
 from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import say
-from azureml_wrapper.pipelines.datastore_paths import Place, assign_paths, to_sdk
+from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
 from azureml_wrapper.publishing.schedule import (
     BATCH_SECONDS,
     OnBlobChange,
@@ -44,7 +44,7 @@ class Publication:
     plan: Plan
     experiment: str
     parameters: Mapping[str, Parameter]
-    paths: Mapping[str, Place] = field(default_factory=dict)
+    paths: Mapping[str, DatastorePath] = field(default_factory=dict)
     version: str | None = None
     continue_on_step_failure: bool = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json, check_in_json, in_json
 from azureml_wrapper.errors import BadArgument
-from azureml_wrapper.pipelines.datastore_paths import Place, assign_paths
+from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths
 
 if TYPE_CHECKING:
     from azureml.core import Run
@@ -70,13 +70,16 @@ def defaults_of(interface: Any) -> dict[str, Parameter]:
     return {item.name: _default(item) for item in interface.parameters or ()}
 
 
-def paths_of(interface: Any) -> dict[str, Place]:
+def paths_of(interface: Any) -> dict[str, DatastorePath]:
     """The parameters of a graph that stand for a path on a datastore, and their defaults."""
     items = interface.data_path_parameters or ()
-    return {item.name: Place(item.default_value.data_store_name, item.default_value.relative_path) for item in items}
+    return {
+        item.name: DatastorePath(item.default_value.data_store_name, item.default_value.relative_path)
+        for item in items
+    }
 
 
-def _as_texts(places: Mapping[str, Place]) -> dict[str, str]:
+def _as_texts(places: Mapping[str, DatastorePath]) -> dict[str, str]:
     return {name: str(place) for name, place in places.items()}
 
 
@@ -114,5 +117,5 @@ def _path(text: str) -> Any:
     """A DataPath parameter's value comes back as "datastore/path"."""
     from azureml.pipeline.core._restclients.aeva.models import DataPath
 
-    place = Place.read(text)
+    place = DatastorePath.read(text)
     return DataPath(data_store_name=place.datastore, relative_path=place.path)

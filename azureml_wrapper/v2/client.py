@@ -13,8 +13,7 @@ from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
-from azureml_wrapper.v2.export.documents import PIPELINE
-from azureml_wrapper.v2.export.export import choose, content_of
+from azureml_wrapper.v2.export.export import choose, pipeline_file
 
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
@@ -106,9 +105,7 @@ def submit(
             raise BadArgument(_ONLY_V1)
         client = open_client(workspace.scope, auth=workspace._connection["auth"])
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / PIPELINE
-        file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")
-        job = sdk.load(file)
+        job = sdk.load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
         with sdk.told(f"Workspace {pipeline.workspace.scope.name}"):
             return Submitted(client, client.jobs.create_or_update(job))
 
@@ -117,6 +114,4 @@ def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[s
     """Load the job with azure-ai-ml; nothing is sent."""
     wanted = choose(experiment_name=experiment_name, parameters=pipeline._assign(parameters))
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / PIPELINE
-        file.write_text(content_of(pipeline, file.parent, wanted).texts[PIPELINE], encoding="utf-8")
-        sdk.load(file)
+        sdk.load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config.problems import Problem, show_path, tell
+from azureml_wrapper.config.problems import Problem, as_error, show_path
 from azureml_wrapper.config.readers import Document, KeyPath
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 
@@ -33,7 +33,7 @@ class Reading:
     def finish(self, what: str) -> None:
         """Raise what was found, all at once, in the order of the file."""
         if self.problems:
-            raise tell(self.problems, self.document, what=what)
+            raise as_error(self.problems, self.document, what=what)
 
 
 @dataclass(frozen=True)

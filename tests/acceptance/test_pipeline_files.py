@@ -79,7 +79,7 @@ def test_the_workspace_is_that_of_the_nearest_config_or_of_the_option(project):
     assert "train step: train.py --splits splits" in told
     assert "The pipeline is valid" in told
     (project.folder / ".azureml" / "config.json").rename(project.folder / "other.json")
-    assert "There is no .azureml/config.json" in project.fails("run", "pipeline.json", "-e", "e", code=2)
+    assert "No .azureml/config.json" in project.fails("run", "pipeline.json", "-e", "e", code=2)
     project.aml("run", "pipeline.json", "-e", "e", "--dry-run", "-c", "other.json")
     quickstart = str(ROOT / "examples" / "quickstart" / "config.json")
     refused = project.fails("run", quickstart, "-e", "e", "-c", "other.json", code=2)
@@ -91,7 +91,7 @@ def test_mistakes_are_told_with_file_line_and_key(project):
     (project.folder / "pipeline.json").write_text(text)
     told = project.fails("run", "pipeline.json", "-e", "e", "--local", code=2)
     assert "pipeline.json has 2 problems:" in told
-    assert "line 6: step1.script: there is no script 'trian.py'" in told
+    assert "line 6: step1.script: no script 'trian.py'" in told
     assert "line 15: step1.node_count" in told
 
 

@@ -117,10 +117,10 @@ def test_a_missing_key_is_a_key_error_that_names_it(key):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("ws_name", 3, "ws_name must be text, not int"),
-        ("ws_name", None, "ws_name must be text, not empty"),
-        ("steps", "a", "steps must be a mapping, not str"),
-        ("steps", {"a": 1}, "steps.a must be a mapping, not int"),
+        ("ws_name", 3, "ws_name must be a string, got int"),
+        ("ws_name", None, "ws_name must be a string, got nothing"),
+        ("steps", "a", "steps must be a mapping, got str"),
+        ("steps", {"a": 1}, "steps.a must be a mapping, got int"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_a_type_error(key, value, told):
@@ -130,7 +130,7 @@ def test_a_value_of_the_wrong_type_is_a_type_error(key, value, told):
 
 @pytest.mark.parametrize("config", [4, [], ["a"], 2.5])
 def test_a_config_that_is_no_mapping_is_a_type_error(config):
-    with pytest.raises(TypeError, match="a config is a mapping of keys"):
+    with pytest.raises(TypeError, match="a config must be a mapping"):
         load(PipelineConfig, config)
 
 
@@ -144,7 +144,7 @@ def test_an_unknown_key_is_an_error_with_what_was_meant():
     with pytest.raises(BadValue, match="'compute_name'"):
         load(PipelineConfig, {**EXAMPLE_5, "computename": "cpu"})
     assert "Did you mean 'step_config'" in problems(PipelineConfig, pipeline(step(step_conf={})))
-    assert "Known are" in problems(PipelineConfig, {**EXAMPLE_5, "zzz": 1})
+    assert "Known keys" in problems(PipelineConfig, {**EXAMPLE_5, "zzz": 1})
 
 
 def test_a_pipelines_config_for_a_step_says_what_to_call():
@@ -165,9 +165,9 @@ def test_all_problems_are_told_at_once():
         "has 6 problems",
         "resource_group is missing",
         "wsname is not a key",
-        "steps[0].script_name must be text",
+        "steps[0].script_name must be a string",
         "steps[0].input_datasets.test: 'test' is not an argument",
-        "steps[1].input_steps['--f'] is 'nowhere', which is no step of this pipeline",
+        "steps[1].input_steps['--f'] is 'nowhere', which is not a step of this pipeline",
         "steps[1].allow_reuse must be true or false",
     ):
         assert part in told
@@ -176,12 +176,12 @@ def test_all_problems_are_told_at_once():
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (pipeline(step("a"), step("a")), "steps[1].step_name is 'a', as that of another step is"),
+        (pipeline(step("a"), step("a")), "steps[1].step_name is 'a', which is the name of another step"),
         (pipeline(step("a", ws_name="other")), "steps[0].ws_name differs from the pipeline's"),
-        (pipeline(step("a", input_datasets={"--config": "x"})), "--config is an argument that every step has"),
-        (pipeline(step("a", input_steps={"--output-folder": "a"})), "--output-folder has another use"),
-        (pipeline(step("a", script_name="../a.py")), "'../a.py' must lie in the folder that is sent"),
-        (pipeline(step("a", script_name="/a.py")), "'/a.py' must lie in the folder that is sent"),
+        (pipeline(step("a", input_datasets={"--config": "x"})), "--config is passed to every step"),
+        (pipeline(step("a", input_steps={"--output-folder": "a"})), "--output-folder is used for something else"),
+        (pipeline(step("a", script_name="../a.py")), "'../a.py' must be inside the folder that is uploaded"),
+        (pipeline(step("a", script_name="/a.py")), "'/a.py' must be inside the folder that is uploaded"),
         (pipeline(step("")), "steps[0].step_name is empty"),
         (pipeline(step("prep"), step("b", input_steps={"--f": "perp"})), "Did you mean 'prep'?"),
     ],
@@ -194,7 +194,7 @@ def test_what_makes_no_pipeline_is_refused(config, told):
     ("value", "told"),
     [
         ({"a": {1, 2}}, "['a'] is a set"),
-        ({1: "a"}, "[1] is a key that is not text"),
+        ({1: "a"}, "[1] is a key that is not a string"),
         ({"a": [object()]}, "['a'][0] is"),
     ],
 )
@@ -232,7 +232,7 @@ def test_variables_are_filled_in(monkeypatch):
 
 def test_a_variable_that_is_not_set_is_named_with_the_key():
     told = problems(StepConfig, {**EXAMPLE_3, "step_config": {"key": "${AML_TEST_UNSET}"}})
-    assert "step_config.key names the environment variable AML_TEST_UNSET, which is not set" in told
+    assert "step_config.key uses the environment variable AML_TEST_UNSET, which is not set" in told
 
 
 def test_the_value_of_a_variable_is_not_told(monkeypatch):
@@ -285,7 +285,7 @@ class TestFiles:
         file = self.write(tmp_path, "a.json", '{\n"ws_name": "w",\n"resource_group": 3,\n\t"subscripton_id": "s"\n}')
         told = problems(WorkspaceConfig, file)
         assert str(file) in told
-        assert "line 3: resource_group must be text" in told
+        assert "line 3: resource_group must be a string" in told
         assert "line 4: subscripton_id is not a key of a workspace's config. Did you mean 'subscription_id'?" in told
         assert "\n  subscription_id is missing." in told
 
@@ -300,7 +300,7 @@ class TestFiles:
     )
     def test_a_key_that_is_there_twice_is_told(self, tmp_path, name, text):
         assert "line 2: " in problems(WorkspaceConfig, self.write(tmp_path, name, text))
-        assert " is there twice" in problems(WorkspaceConfig, self.write(tmp_path, name, text))
+        assert " appears twice" in problems(WorkspaceConfig, self.write(tmp_path, name, text))
 
     @pytest.mark.parametrize(("name", "text"), [("a.json", '{\n"a": }'), ("a.yml", "a: 1\nb: ]"), ("b.json", "")])
     def test_a_file_that_cannot_be_read_names_the_line(self, tmp_path, name, text):
@@ -319,7 +319,7 @@ class TestFiles:
             load(WorkspaceConfig, file)
 
     def test_an_empty_yaml_is_no_mapping(self, tmp_path):
-        with pytest.raises(WrongType, match="a mapping of keys, not NoneType"):
+        with pytest.raises(WrongType, match="a config must be a mapping, got NoneType"):
             load(WorkspaceConfig, self.write(tmp_path, "a.yml", ""))
 
     def test_a_missing_file_is_named(self, tmp_path):

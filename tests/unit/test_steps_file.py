@@ -128,11 +128,11 @@ class TestTelling:
         message = str(caught.value)
         assert message.startswith("file.json has 5 problems:\n")
         for line, words in {
-            5: "step1.script: there is no script 'trian.py' in",
+            5: "step1.script: no script 'trian.py' in",
             7: "step1.node_count: Input should be greater than or equal to 1",
             8: "step1.processes_per_nod is not a key of a step's config. Did you mean 'processes_per_node'?",
-            11: "step2.type is 'MPIStep', which is no type of a step. Did you mean 'MpiStep'",
-            15: "step2.requirements: there is no file 'none.txt' in",
+            11: "step2.type is 'MPIStep', which is not a type of step. Did you mean 'MpiStep'",
+            15: "step2.requirements: no file 'none.txt' in",
         }.items():
             assert f"line {line}: {words}" in message
         assert "Did you mean 'train.py'?" in message
@@ -144,17 +144,17 @@ class TestTelling:
     @pytest.mark.parametrize(
         ("changed", "told"),
         [
-            ({"source_directory": "trian/"}, "step1.source_directory: there is no folder 'trian/' in"),
-            ({"output": "my model"}, "step1.output: 'my model' may have letters, digits and '_' only"),
-            ({"input_dataset_name": "My-Data"}, "step1.input_dataset_name: 'My-Data' is no name of a datastore"),
-            ({"input_datareference_path": "/data"}, "step1.input_datareference_path: '/data' is no path"),
-            ({"input_datareference_name": "1st"}, "step1.input_datareference_name: '1st' may have letters"),
-            ({"arguments": ["--output", "x"]}, "step1.arguments[0]: --output is added by itself"),
-            ({"arguments": [True]}, "step1.arguments[0]: an argument is a text or a number, not bool"),
-            ({"arguments": "--a 'b"}, "step1.arguments: cannot be split into words"),
-            ({"node_count": True}, "step1.node_count: is a whole number, not true"),
-            ({"node_count": "two"}, "step1.node_count must be a whole number, not str"),
-            ({"script": "../train.py"}, "step1.script: '../train.py' must lie in"),
+            ({"source_directory": "trian/"}, "step1.source_directory: no folder 'trian/' in"),
+            ({"output": "my model"}, "step1.output: 'my model' may contain only letters, digits and '_'"),
+            ({"input_dataset_name": "My-Data"}, "step1.input_dataset_name: 'My-Data' is not a datastore name"),
+            ({"input_datareference_path": "/data"}, "step1.input_datareference_path: '/data' is not a path"),
+            ({"input_datareference_name": "1st"}, "step1.input_datareference_name: '1st' may contain only letters"),
+            ({"arguments": ["--output", "x"]}, "step1.arguments[0]: --output is added from the keys"),
+            ({"arguments": [True]}, "step1.arguments[0] must be a string or a number, got bool"),
+            ({"arguments": "--a 'b"}, "step1.arguments cannot be split into words"),
+            ({"node_count": True}, "step1.node_count must be an integer, got true"),
+            ({"node_count": "two"}, "step1.node_count must be an integer, got str"),
+            ({"script": "../train.py"}, "step1.script: '../train.py' must be inside"),
         ],
     )
     def test_what_no_step_takes(self, changed, told):
@@ -169,13 +169,13 @@ class TestTelling:
         assert error(script="../train.py").count("../train.py") == 1
 
     def test_two_steps_of_one_name(self):
-        with pytest.raises(BadValue, match=r"step2\.name is 'train', as that of step1 is"):
+        with pytest.raises(BadValue, match=r"step2\.name is 'train', which is the name of step1"):
             load_steps({"step1": step(), "step2": step()})
 
     def test_one_reference_for_two_places(self):
         first = step(input_datareference_name="data", input_datareference_path="a")
         second = step(name="b", input_datareference_name="data", input_datareference_path="b")
-        with pytest.raises(BadValue, match=r"step2\.input_datareference_name is 'data', the name of another place"):
+        with pytest.raises(BadValue, match=r"step2\.input_datareference_name is 'data', which names another place"):
             load_steps({"step1": first, "step2": second})
         assert load_steps({"step1": first, "step2": {**second, "input_datareference_path": "a"}})
 
@@ -184,15 +184,15 @@ class TestTelling:
         same = step(name="b", input_datareference_name="data")
         other = step(name="c", input_dataset_name="two")
         assert load_steps({"step1": first, "step2": same})
-        with pytest.raises(BadValue, match=r"step3\.input_datareference_name is 'data', the name of another place"):
+        with pytest.raises(BadValue, match=r"step3\.input_datareference_name is 'data', which names another place"):
             load_steps({"step1": first, "step2": other, "step3": {**same, "name": "d"}})
 
     def test_a_step_that_is_no_mapping(self):
-        with pytest.raises(TypeError, match="step2 must be a mapping, a step; not list"):
+        with pytest.raises(TypeError, match=r"step2 must be a mapping \(a step\), got list"):
             load_steps({"step1": step(), "step2": []})
 
     def test_no_step(self):
-        with pytest.raises(MissingKey, match="there is no step"):
+        with pytest.raises(MissingKey, match="no steps found"):
             load_steps({})
 
 
@@ -229,14 +229,17 @@ class TestParallelRunStep:
         ("changed", "told"),
         [
             ({"output": None}, "step1.output is missing: append_row writes a file there"),
-            ({"mini_batch_size": 0}, "step1.mini_batch_size: is a number of files"),
-            ({"mini_batch_size": "10 files"}, "step1.mini_batch_size: is a number of files"),
+            ({"mini_batch_size": 0}, "step1.mini_batch_size must be a number of files"),
+            ({"mini_batch_size": "10 files"}, "step1.mini_batch_size must be a number of files"),
             ({"error_threshold": -2}, "step1.error_threshold: Input should be greater than or equal to -1"),
             ({"output_action": "append"}, "step1.output_action: Input should be 'append_row' or 'summary_only'"),
-            ({"output_action": "summary_only", "append_row_file_name": "a"}, "step1.append_row_file_name is for"),
-            ({"append_row_file_name": "a/b"}, "step1.append_row_file_name: 'a/b' is no name of a file"),
+            ({"output_action": "summary_only", "append_row_file_name": "a"}, "step1.append_row_file_name requires"),
+            ({"append_row_file_name": "a/b"}, "step1.append_row_file_name: 'a/b' is not a valid file name"),
             ({"arguments": ["split"]}, "step1.arguments: 'split' has no name"),
-            ({"arguments": ["--logging_level=DEBUG"]}, "step1.arguments: --logging_level is one of ParallelRunStep"),
+            (
+                {"arguments": ["--logging_level=DEBUG"]},
+                "step1.arguments: --logging_level is reserved by ParallelRunStep",
+            ),
         ],
     )
     def test_what_it_does_not_take(self, changed, told):
@@ -252,7 +255,7 @@ class TestShape:
         assert is_steps_file({"anything": {}})
 
     def test_what_stands_beside_a_step_is_told(self):
-        with pytest.raises(TypeError, match="comment must be a mapping, a step; not str"):
+        with pytest.raises(TypeError, match=r"comment must be a mapping \(a step\), got str"):
             PipelineWrapper.from_config({"step1": step(), "comment": "x"}, target="local")
 
     @pytest.mark.parametrize("data", [{}, [], None, {"steps": {"a": {}}}, {"ws_name": "a"}, {"ws_name": {}}])

@@ -60,14 +60,14 @@ def test_the_container_is_whole_and_its_key_is_not_shown(read):
 
 
 def test_what_is_missing_of_the_container_is_named(read):
-    with pytest.raises(
-        MissingKey, match=r"'data' is not registered yet.*BLOB_CONTAINER_NAME, BLOB_ACCOUNT_KEY are not"
-    ):
+    with pytest.raises(MissingKey, match=r"'data' is not registered.*BLOB_CONTAINER_NAME, BLOB_ACCOUNT_KEY are not"):
         read(BLOB_ACCOUNT_NAME="acc").blob("data")
 
 
 def test_a_cluster_has_a_name(read):
-    with pytest.raises(MissingKey, match=r"AML_COMPUTE_CLUSTER_NAME is not set, neither .* nor in a file \.env"):
+    with pytest.raises(
+        MissingKey, match=r"AML_COMPUTE_CLUSTER_NAME is not set in the environment or in a \.env file"
+    ):
         read().cluster()
 
 
@@ -79,9 +79,12 @@ def test_numbers_of_nodes(read):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"MAX_NODES": "four"}, "MAX_NODES is 'four'; it is to be a number of nodes"),
-        ({"MIN_NODES": "-1"}, "MIN_NODES is '-1'"),
-        ({"MIN_NODES": "3", "MAX_NODES": "2"}, "MIN_NODES is 3, more than AML_COMPUTE_CLUSTER_MAX_NODES, which is 2"),
+        ({"MAX_NODES": "four"}, "MAX_NODES must be a number of nodes, got 'four'"),
+        ({"MIN_NODES": "-1"}, "MIN_NODES must be a number of nodes, got '-1'"),
+        (
+            {"MIN_NODES": "3", "MAX_NODES": "2"},
+            r"MIN_NODES is 3, which is more than AML_COMPUTE_CLUSTER_MAX_NODES \(2\)",
+        ),
     ],
 )
 def test_numbers_that_are_none(read, given, told):

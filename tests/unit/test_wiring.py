@@ -48,9 +48,9 @@ def test_the_last_step_has_an_output_where_somebody_reads_it():
     [
         ([], "at least one step"),
         ([("a", None), ("a", None)], "Two steps have the name 'a'"),
-        ([("prep", None), ("b", {"--x": "perp"})], "no step of this pipeline. Did you mean 'prep'"),
-        ([("a", {"--x": "a"})], "The steps a wait for each other in a circle"),
-        ([("a", {"--x": "c"}), ("b", {"--x": "a"}), ("c", {"--x": "b"}), ("d", {})], "The steps a, b, c wait"),
+        ([("prep", None), ("b", {"--x": "perp"})], "not a step of this pipeline. Did you mean 'prep'"),
+        ([("a", {"--x": "a"})], "Steps a wait for each other in a cycle"),
+        ([("a", {"--x": "c"}), ("b", {"--x": "a"}), ("c", {"--x": "b"}), ("d", {})], "Steps a, b, c wait"),
     ],
 )
 def test_what_makes_no_pipeline_is_refused(steps, told):

@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from azureml_wrapper import BasePipeline, PipelineWrapper, RunWrapper, TrainPipeline
 from azureml_wrapper.cli.main import aml
 from azureml_wrapper.errors import BadPipeline, MissingKey, RunFailed
-from azureml_wrapper.pipeline_files.builder import define_environment
 from azureml_wrapper.pipeline_files.resources import set_up_datastore
 from tests.programs import need_mpirun
 
@@ -327,7 +326,8 @@ class TestSteps:
         }
         common = {"type": "MpiStep", "script": "train.py", "source_directory": "train"}
         pipeline = TrainPipeline({key: {**common, **step} for key, step in steps.items()}, workspace=ws)
-        first, second = map(define_environment, pipeline.file.steps)
+        own = [step.environment for step in pipeline.definition.steps]
+        first, second = (each.packages.define(each.name) for each in own)
         assert first.name == "first_one_environment"
         assert first.docker.base_image == "pytorch/pytorch"
         # Some releases of the SDK pin what they add to every environment (azureml-defaults).
@@ -358,13 +358,13 @@ class TestResources:
         assert cluster.vm_size.upper() == "STANDARD_NC6"
         scale = cluster.scale_settings
         assert (scale.minimum_node_count, scale.maximum_node_count) == (0, 3)
-        assert "is created: Standard_NC6, 0 to 3 nodes" in reported()
+        assert "Standard_NC6, 0 to 3 nodes" in reported()
 
     def test_a_cluster_that_is_there_is_used_and_differences_are_told(self, project, ws, reported, monkeypatch):
         TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
         monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "5")
         TrainPipeline({"step1": self.STEP}, workspace=ws).construct_pipeline()
-        assert "stays as it is: 3, not 5 (MAX_NODES)" in reported()
+        assert "is not changed: 3, not 5 (MAX_NODES)" in reported()
 
     def test_more_nodes_than_the_cluster_has(self, project, ws, monkeypatch):
         monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "2")

@@ -83,5 +83,5 @@ def test_a_run_has_its_own_values(pipeline, unique):
 def test_a_value_that_cannot_be_is_refused_before_anything_is_sent(pipeline, unique):
     with pytest.raises(BadParameter, match="no parameter 'rate'"):
         pipeline.run(unique("exp"), parameters={"rate": 1})
-    with pytest.raises(BadParameter, match="cannot hold"):
+    with pytest.raises(BadParameter, match="cannot contain"):
         pipeline.run(unique("exp"), parameters={"name": 'a"b'})

@@ -119,7 +119,7 @@ def test_a_value_that_is_no_path_is_refused_before_anything_is_sent(make, unique
 
 
 def test_an_unknown_parameter_is_told_with_those_of_paths(make, unique):
-    with pytest.raises(BadParameter, match="There are: new_file"):
+    with pytest.raises(BadParameter, match="Its parameters: new_file"):
         make("folder", parameter="new_file").run(unique("exp"), parameters={"x": 1})
 
 
@@ -137,7 +137,7 @@ def test_a_datastore_that_is_not_registered_is_told(make):
 
 @pytest.mark.parametrize("path", ["/absolute", "a/../b", "a\\b"])
 def test_a_path_that_is_none_of_a_datastore_is_refused(make, path):
-    with pytest.raises(BadValue, match="no path on a datastore"):
+    with pytest.raises(BadValue, match="not a path on a datastore"):
         make(path)
 
 

@@ -65,5 +65,5 @@ def test_other_values_are_refused(config, workspace):
     with pytest.raises(ConfigError, match="warm"):
         PipelineWrapper.from_config({**config, "warm": "sometimes"})
     scope = (workspace.scope.name, workspace.scope.resource_group, workspace.scope.subscription_id)
-    with pytest.raises(BadArgument, match="warm must be True or False, not 'no'"):
+    with pytest.raises(BadArgument, match="warm must be True or False, got 'no'"):
         PipelineWrapper(*scope, "e", "c", [PipelineStep(*scope, "a", "a.py")], warm="no")

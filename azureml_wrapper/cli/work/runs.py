@@ -148,13 +148,12 @@ def _check(pipeline: PipelineWrapper, values: Mapping[str, str]) -> None:
 
 
 def _submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]) -> RunWrapper:
-    from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
-    from azureml_wrapper.pipeline_files.train_pipeline import show_ids
+    from azureml_wrapper.train_pipeline import show_ids
 
     # The SDK prints the same and more.
     with contextlib.redirect_stdout(io.StringIO()):
         run = pipeline.run(experiment, wait=False, parameters=values)
-    if isinstance(pipeline, StepsPipeline):
+    if pipeline.definition.in_sequence:
         click.echo(show_ids(run))
     else:
         click.echo(f"Run {run.id}\n{run.portal_url}")

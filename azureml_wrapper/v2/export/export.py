@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline
+from azureml_wrapper.connection.target import Scope
+from azureml_wrapper.pipelines.definition import Definition
 from azureml_wrapper.publishing.schedule import Schedule
-from azureml_wrapper.v2.export import config, steps_file
 from azureml_wrapper.v2.export.choices import REFUSE, Choices, cluster_of, packages_of, schedule_of
-from azureml_wrapper.v2.export.content import Content
+from azureml_wrapper.v2.export.content import content_of
+from azureml_wrapper.v2.export.context import ExportContext
+from azureml_wrapper.v2.export.documents import PIPELINE
 from azureml_wrapper.v2.export.files import Changes, write
 from azureml_wrapper.v2.export.notes import Note
 from azureml_wrapper.v2.export.report import REPORT, to_markdown
 from azureml_wrapper.v2.export.scripts import Script
 
-if TYPE_CHECKING:
-    from azureml_wrapper.pipeline import PipelineWrapper
-
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What was written where. `by_hand` has to be changed before it runs as before, `taken` should be looked at."""
+    """What was written where. Change what `by_hand` lists before you run it; check what `taken` lists."""
 
     folder: Path
     changes: Changes
@@ -50,7 +49,7 @@ def choose(
     experiment_name: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Choices:
-    """What `PipelineWrapper.to_v2` is given, checked."""
+    """The arguments of `PipelineWrapper.to_v2`, checked."""
     return Choices(
         packages=packages_of(environment),
         cluster=cluster_of(compute),
@@ -70,22 +69,27 @@ def _has_start(schedule: Schedule | Mapping[str, Any] | None) -> bool:
     return start is not None
 
 
-def export(pipeline: PipelineWrapper, folder: Path, choices: Choices, *, force: bool = False) -> Export:
-    """Write the files; `BadPipeline` for what must not or cannot be written, before anything is."""
-    folder = folder.resolve()
-    content = content_of(pipeline, folder, choices)
-    texts = {**content.texts, REPORT: to_markdown(content, folder)}
+def export(definition: Definition, scope: Scope, folder: Path, choices: Choices, *, force: bool = False) -> Export:
+    """Write the files; raises `BadPipeline` for what must not or cannot be written, before anything is."""
+    context = context_of(definition, scope, folder, choices)
+    content = content_of(context)
+    texts = {**content.texts, REPORT: to_markdown(content, context)}
     return Export(
-        folder=folder,
-        changes=write(folder, texts, force=force),
+        folder=context.folder,
+        changes=write(context.folder, texts, force=force),
         by_hand=content.by_hand,
         taken=content.taken,
         scripts=content.scripts,
     )
 
 
-def content_of(pipeline: PipelineWrapper, folder: Path, choices: Choices) -> Content:
-    """What an export to a folder consists of, for a config and for a pipeline configuration file."""
-    if isinstance(pipeline, StepsPipeline):
-        return steps_file.content_of(pipeline, folder.resolve(), choices)
-    return config.content_of(pipeline, folder.resolve(), choices)
+def pipeline_file(definition: Definition, scope: Scope, folder: Path, choices: Choices) -> Path:
+    """Write pipeline.yml alone, to submit it from there."""
+    context = context_of(definition, scope, folder, choices)
+    file = context.folder / PIPELINE
+    file.write_text(content_of(context).texts[PIPELINE], encoding="utf-8")
+    return file
+
+
+def context_of(definition: Definition, scope: Scope, folder: Path, choices: Choices) -> ExportContext:
+    return ExportContext(definition=definition, scope=scope, choices=choices, folder=folder.resolve())

@@ -1,11 +1,12 @@
-"""REPORT.md: what was converted, what needs a hand, and what replaces SDK v1 in the scripts."""
+"""REPORT.md: what was converted, what you need to change by hand, and what replaces SDK v1 in the scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from azureml_wrapper.v2.export.content import Content
+from azureml_wrapper.v2.export.content import Content, conversions
+from azureml_wrapper.v2.export.context import ExportContext
 from azureml_wrapper.v2.export.documents import COMPUTE, ENVIRONMENT, PIPELINE, SCHEDULE
 from azureml_wrapper.v2.export.nodes import relative
 from azureml_wrapper.v2.export.notes import Note
@@ -20,20 +21,16 @@ _COMMANDS = {
 }
 
 
-def to_markdown(content: Content, folder: Path) -> str:
-    """The text of the report; it depends on the config and the scripts only."""
-    nothing = ["Nothing of the config. See the scripts below."]
+def to_markdown(content: Content, context: ExportContext) -> str:
+    """The content of the report; it depends on the config and the scripts only."""
+    nothing = ["Nothing in the config. See the scripts below."]
     sections = [
-        ["# From SDK v1 to SDK v2", "", "Written by `aml export`, as are the files beside it."],
-        ["## What was converted", "", *_converted(content.converted)],
-        [
-            "## What needs a hand",
-            "",
-            *(_listed(content.by_hand) or nothing),
-        ],
-        ["## What was taken for granted", "", *(_listed(content.taken) or ["Nothing."])],
-        ["## Scripts", "", *_scripts(content.scripts, folder)],
-        ["## How it is used", "", "```bash", *_usage(content.texts), "```"],
+        ["# From SDK v1 to SDK v2", "", "Written by `aml export`, like the files beside it."],
+        ["## What was converted", "", *_converted(conversions(context))],
+        ["## What you need to change by hand", "", *(_listed(content.by_hand) or nothing)],
+        ["## What was assumed", "", *(_listed(content.taken) or ["Nothing."])],
+        ["## Scripts", "", *_scripts(content.scripts, context.folder)],
+        ["## How to use it", "", "```bash", *_usage(content.texts), "```"],
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -57,7 +54,7 @@ def _scripts(scripts: Sequence[Script], folder: Path) -> Iterator[str]:
     for name, script in with_uses.items():
         yield f"### {name}\n"
         if script.problem:
-            yield f"Look through it: {script.problem}.\n"
+            yield f"Check it yourself: {script.problem}.\n"
             continue
         yield "| line | uses | instead |\n| --- | --- | --- |"
         yield from (f"| {use.line} | `{_cell(use.what)}` | {_cell(use.instead)} |" for use in script.uses)
@@ -65,10 +62,10 @@ def _scripts(scripts: Sequence[Script], folder: Path) -> Iterator[str]:
 
 
 def _usage(files: Iterable[str]) -> Iterator[str]:
-    there = list(files)
+    names = list(files)
     for kind, command in _COMMANDS.items():
         stem = kind.removesuffix(".yml")
-        for name in there:
+        for name in names:
             if name == kind or (name.startswith(f"{stem}-") and name.endswith(".yml")):
                 yield f"{command} -f {name}"
 

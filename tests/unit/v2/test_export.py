@@ -12,8 +12,7 @@ import yaml
 from azureml_wrapper import PipelineWrapper
 from azureml_wrapper.config import readers
 from azureml_wrapper.errors import BadArgument, BadPipeline, BadSchedule, FolderTaken
-from azureml_wrapper.v2.export.names import as_node, node_names
-from azureml_wrapper.v2.export.texts import BREAK, Command, to_yaml
+from azureml_wrapper.v2.export.syntax import BREAK, Command, as_node, node_names, to_yaml
 
 AZURE = {"ws_name": "w", "resource_group": "g", "subscription_id": "11111111-2222-3333-4444-555555555555"}
 NASTY = 'it\'s "quoted" $HOME `id` \\ äöü  two spaces'

@@ -13,17 +13,15 @@ from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.messages import say
 from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
-from azureml_wrapper.pipeline_files.steps_file import load_steps
-from azureml_wrapper.pipeline_files.steps_pipeline import StepsPipeline, open_workspace
-from azureml_wrapper.pipeline_files.variables import Variables
+from azureml_wrapper.pipelines.sdk_v1 import Renderer, build
 from azureml_wrapper.run import ENDS, RunWrapper
+from azureml_wrapper.workspace import WorkspaceWrapper, open_workspace
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
     from azureml.pipeline.core import Pipeline
 
     from azureml_wrapper.config.loader import Config
-    from azureml_wrapper.workspace import WorkspaceWrapper
 
 # For how long the first step's id is waited for, and how often it is asked for, in seconds.
 _FIRST_STEP, _PAUSE = 10.0, 0.2
@@ -47,11 +45,16 @@ class BasePipeline(ABC):
         workspace: Workspace | None = None,
         location: str = DEFAULT_LOCATION,
     ) -> None:
+        from azureml_wrapper.pipeline_files.steps_file import load_steps
+        from azureml_wrapper.pipeline_files.variables import Variables
+        from azureml_wrapper.pipelines.loading import definition_of_file
+
         self.file = load_steps(pipeline_config)
         self.workspace: WorkspaceWrapper = open_workspace(
             ws_config, auth=auth, target=target, workspace=workspace, location=location
         )
         self.variables = Variables(self.file.document.folder)
+        self.definition = definition_of_file(self.file, self.variables)
         self.pipeline: Pipeline | None = None
 
     @property
@@ -60,16 +63,16 @@ class BasePipeline(ABC):
         return self.workspace.ws
 
     def set_up_compute(self) -> Any:
-        """The cluster that AML_COMPUTE_CLUSTER_NAME names, made where it is not there."""
-        return set_up_compute(self.ws, self.variables, self.file.entries)
+        """The cluster that AML_COMPUTE_CLUSTER_NAME names, created if it does not exist."""
+        return set_up_compute(self.ws, self.variables, {step.name: step.nodes for step in self.definition.steps})
 
     def set_up_datastore(self, name: str) -> Any:
-        """The datastore of that name, registered from the BLOB_ variables where it is not there."""
+        """The datastore of that name, registered from the BLOB_ variables if it does not exist."""
         return set_up_datastore(self.ws, name, self.variables)
 
     def build_steps(self) -> list[Any]:
         """The SDK's steps of the file, in order, with the cluster and the datastores that they need."""
-        return StepsPipeline(self.file, self.workspace).build_steps()
+        return Renderer(self.ws, self.definition, is_local=self.workspace.is_local).steps()
 
     @abstractmethod
     def construct_pipeline(self) -> None:
@@ -102,8 +105,8 @@ class TrainPipeline(BasePipeline):
     """
 
     def construct_pipeline(self) -> None:
-        """Make what is not there of the cluster and the datastores, and build the steps."""
-        self.pipeline = StepsPipeline(self.file, self.workspace).build()
+        """Build the steps; the cluster and the datastores are created if they do not exist."""
+        self.pipeline = build(self.ws, self.definition, is_local=self.workspace.is_local)
 
 
 def show_ids(run: RunWrapper) -> str:
