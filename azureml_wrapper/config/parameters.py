@@ -55,7 +55,9 @@ def render_argument(value: Parameter) -> str:
     literals, names = _split(text)
     for name, after in zip(names, literals[1:], strict=True):
         if _is_word(after[:1]):
-            raise BadParameter(f"In the argument {text!r}, {name} is followed by {after[0]!r}; put a '-' between them.")
+            raise BadParameter(
+                f"In the argument {text!r}, {name} is followed by {after[0]!r}; put a '-' between them."
+            )
     return literals[0] + "".join(map(str.__add__, map(_VARIABLE.format, names), literals[1:]))
 
 
@@ -111,7 +113,9 @@ def _convert(name: str, default: Parameter, value: Any) -> Parameter:
         parsed, (int, float) if number else type(default)
     ):
         expected = "true or false" if isinstance(default, bool) else "a number" if number else "a string"
-        raise BadParameter(f"The parameter {name} must be {expected}, like its default {to_text(default)}; got {value!r}.")
+        raise BadParameter(
+            f"The parameter {name} must be {expected}, like its default {to_text(default)}; got {value!r}."
+        )
     if isinstance(parsed, float) and not math.isfinite(parsed):
         raise BadParameter(f"The parameter {name} is {parsed}, which JSON does not have.")
     if isinstance(default, float):

@@ -86,7 +86,9 @@ def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults:
                 yield from _unknown_parameters(path, value, defaults)
             elif used(value) | used_as_keys(value):
                 where = " and in ".join(_WITH_PARAMETERS)
-                yield Problem(BadValue, path, f"{show_path(path)} uses a parameter; parameters are allowed in {where} only.")
+                yield Problem(
+                    BadValue, path, f"{show_path(path)} uses a parameter; parameters are allowed in {where} only."
+                )
     everywhere = {name for _, step in found for field in _WITH_PARAMETERS for name in used(step.get(field))}
     for name in defaults.keys() - everywhere:
         path = ("pipeline_parameters", name)
@@ -95,10 +97,16 @@ def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults:
 
 def _unknown_parameters(path: KeyPath, value: Any, defaults: Mapping[str, Any]) -> Iterator[Problem]:
     for name in sorted(used(value) - defaults.keys()):
-        hint = did_you_mean(name, map(str, defaults)) or f" Its parameters: {', '.join(map(str, defaults)) or 'none'}."
-        yield Problem(BadValue, path, f"{show_path(path)} uses {name!r}, which is not a parameter of the pipeline.{hint}")
+        hint = (
+            did_you_mean(name, map(str, defaults)) or f" Its parameters: {', '.join(map(str, defaults)) or 'none'}."
+        )
+        yield Problem(
+            BadValue, path, f"{show_path(path)} uses {name!r}, which is not a parameter of the pipeline.{hint}"
+        )
     if keys := used_as_keys(value):
-        yield Problem(BadValue, path, f"{show_path(path)} uses {min(keys)!r} in a key; parameters are allowed in values only.")
+        yield Problem(
+            BadValue, path, f"{show_path(path)} uses {min(keys)!r} in a key; parameters are allowed in values only."
+        )
     try:
         if path[-1] == "step_config":
             for name in used(value) & defaults.keys():

@@ -88,6 +88,8 @@ def _report_differences(found: Any, wanted: ClusterVariables) -> None:
         ("MIN_NODES", wanted.min_nodes, scale.minimum_node_count),
         ("MAX_NODES", wanted.max_nodes, scale.maximum_node_count),
     )
-    differing = [f"{there}, not {value} ({key})" for key, value, there in pairs if value is not None and value != there]
+    differing = [
+        f"{there}, not {value} ({key})" for key, value, there in pairs if value is not None and value != there
+    ]
     if differing:
         say(f"Cluster {wanted.name!r} exists and is not changed: {'; '.join(differing)}.")

@@ -1,4 +1,4 @@
-"""The environment variables that go with pipeline configuration files: where the data is, and which cluster to use."""
+"""The environment variables of pipeline configuration files: where the data is, and which cluster to use."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Variables:
         self._values = _read(self.file) | {name: os.environ[name] for name in _BLOB + _CLUSTER if name in os.environ}
 
     def blob(self, datastore: str) -> Blob:
-        """The container for a datastore that is not registered yet; raises `MissingKey` for variables that are not set."""
+        """The container for a datastore that is not registered yet; raises `MissingKey` for unset variables."""
         account, container, key, subscription = (self._values.get(name, "") for name in _BLOB)
         if missing := [name for name in _BLOB[:3] if not self._values.get(name)]:
             raise MissingKey(
@@ -70,7 +70,9 @@ class Variables:
         """The cluster; raises `MissingKey` without a name, `BadValue` for an invalid number of nodes."""
         name, low, high, sku = (self._values.get(each, "") for each in _CLUSTER)
         if not name:
-            raise MissingKey(f"{_CLUSTER[0]} is not set {self._searched()}. Set it to the name of the cluster that runs the steps.")
+            raise MissingKey(
+                f"{_CLUSTER[0]} is not set {self._searched()}. Set it to the name of the cluster that runs the steps."
+            )
         least, most = _nodes(_CLUSTER[1], low), _nodes(_CLUSTER[2], high)
         if least is not None and most is not None and least > most:
             raise BadValue(f"{_CLUSTER[1]} is {least}, which is more than {_CLUSTER[2]} ({most}).")

@@ -86,7 +86,7 @@ def status(shell, *words, check=True):
 
 class TestBeforeAnybodyIsAsked:
     def test_without_a_project_the_files_are_named(self, shell):
-        assert "There is no .azureml/config.json in" in shell.fails(*submit(), code=2)
+        assert "No .azureml/config.json found in" in shell.fails(*submit(), code=2)
 
     def test_broken_json_is_told_with_file_line_and_column(self, bare):
         (bare.folder / ".azureml" / "datastore.json").write_bytes(b'{\r\n  "datastore_name": "mine",\r\n}\r\n')

@@ -89,7 +89,7 @@ def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready
     shown = read(ready, "show", run["run"])
     assert (shown["experiment"], shown["parameters"]) == ("exp", {"lr": "0.25"})
     assert "Did you mean 'nightly'" in ready.fails("trigger", "nigthly", code=2)
-    assert "There are: lr" in ready.fails("trigger", "nightly", "--set", "x=1", code=2)
+    assert "Its parameters: lr" in ready.fails("trigger", "nightly", "--set", "x=1", code=2)
     assert "NAME=VALUE" in ready.fails("trigger", "nightly", "--set", "lr", code=2)
 
     assert "is disabled" in ready.aml("schedules", "disable", "nightly").stdout

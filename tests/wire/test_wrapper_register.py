@@ -208,7 +208,7 @@ class TestLife:
         assert "lr 0.5" in find_registered(ws, name).trigger().wait().logs()
 
     def test_a_parameter_that_it_does_not_have_is_told(self, pipeline, name):
-        with pytest.raises(BadParameter, match="There are: lr, word"):
+        with pytest.raises(BadParameter, match="Its parameters: lr, word"):
             pipeline.register(name, "").trigger({"x": 1})
 
     def test_a_text_that_would_break_a_step_config_is_refused(self, ws, pipeline, name):
@@ -216,7 +216,7 @@ class TestLife:
         run = made.trigger({"word2": 'in an "argument" it may stand'})
         again = partial(run.resubmit, True)
         for begin in (made.trigger, find_registered(ws, name).trigger, again):
-            with pytest.raises(BadParameter, match="word is used in a step_config, where it cannot hold"):
+            with pytest.raises(BadParameter, match="word is used in a step_config, where it cannot contain"):
                 begin({"word": "C:\\temp"})
         run.wait()
 

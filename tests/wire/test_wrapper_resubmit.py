@@ -146,7 +146,7 @@ def test_other_values_can_be_given(make, gate, unique):
     gate.write_text("1")
     before = failing(make({"c": UNTIL}), unique("exp"))
     assert "lr 0.125" in before.resubmit(parameters={"lr": "0.125"}).wait().logs()
-    with pytest.raises(BadParameter, match="There are: lr"):
+    with pytest.raises(BadParameter, match="Its parameters: lr"):
         before.resubmit(parameters={"rate": 1})
 
 

@@ -12,8 +12,8 @@ from azureml_wrapper.config.readers import CoreLoader
 
 # Not the interpreter's, as for `register_env`: the file would change with the machine that writes it.
 DEFAULT_PYTHON = "3.10"
-# SDK v1's image for environments that name none (azureml/core/environment.py, DEFAULT_CPU_IMAGE), without the date that
-# the SDK appends.
+# SDK v1's image for environments that name none (azureml/core/environment.py, DEFAULT_CPU_IMAGE); the SDK appends a
+# date.
 DEFAULT_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 
 
