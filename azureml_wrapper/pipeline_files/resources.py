@@ -39,7 +39,7 @@ def set_up_compute(ws: Workspace, variables: Variables, nodes: Mapping[str, int]
 
 
 def new_cluster(wanted: ClusterVariables, nodes: Iterable[int]) -> Cluster:
-    """The cluster to create if there is none of that name."""
+    """The cluster to create unless one of that name exists."""
     least = wanted.min_nodes or 0
     most = max([least, *nodes], default=1) if wanted.max_nodes is None else wanted.max_nodes
     return Cluster(vm_size=wanted.sku or DEFAULT_SKU, min_nodes=least, max_nodes=most)

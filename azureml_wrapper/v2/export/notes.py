@@ -125,7 +125,7 @@ def _blob_schedule(context: ExportContext) -> Iterator[Note]:
         yield Note(
             f"schedule.yml: instead of On_blob_change of {place}",
             f"it starts a run every {wanted.polling_interval} minutes, whether or not a blob has changed: each costs "
-            "the start of its first step. Let that step look for what is new, and exit if there is nothing.",
+            "the start of its first step. Let that step look for what is new, and exit if it finds nothing.",
         )
     if choice == EVENT_GRID:
         yield Note(
