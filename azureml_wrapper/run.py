@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 COMPLETED, FAILED, CANCELED = "Completed", "Failed", "Canceled"
 ENDS = (COMPLETED, FAILED, CANCELED)
-# Pipelines have a word of their own for what every other run calls Completed.
+# Pipelines and Azure's older services use other words.
 _WORDS = {"Finished": COMPLETED, "Cancelled": CANCELED}
-# Between two looks at a run, in seconds: a twentieth of the time that it has taken so far, within these bounds.
+# Seconds between two requests for the status: a twentieth of the time that the run has taken, within these bounds.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-# For how long the local Azure ML holds its answer back while a run goes on.
+# Seconds for which the local Azure ML delays its answer until the run ends.
 HELD_SECONDS = 20.0
 
 
 class RunWrapper:
-    """A run that was submitted. `raw` is the SDK's own object."""
+    """A submitted run. `raw` is the SDK's own object."""
 
     def __init__(self, raw: Run) -> None:
         self._raw = raw
@@ -41,7 +41,7 @@ class RunWrapper:
 
     @classmethod
     def _of_child(cls, raw: Any) -> RunWrapper:
-        """A child as a listing gives it; the SDK's StepRun costs requests, and is made where it is used."""
+        """A child as a listing returns it. The SDK's StepRun costs requests, so that `raw` creates it when needed."""
         run = cls(raw)
         run._is_plain = True
         run._remember(raw._run_dto.get("status"))
@@ -56,49 +56,50 @@ class RunWrapper:
 
     @property
     def id(self) -> str:
+        """The run's id, unique in its workspace."""
         return str(self._raw.id)
 
     @property
     def name(self) -> str:
-        """A step's name; the run's id where it has none."""
+        """The step's name; for a run without a name, its id."""
         return str(self._raw._run_dto.get("name") or self._raw._run_dto.get("display_name") or self.id)
 
     @property
     def status(self) -> str:
-        """ "Completed", "Failed", "Canceled", "Running", "Queued", …: the same words for every kind of run."""
+        """The current status: "Completed", "Failed", "Canceled", "Running", "Queued", …; the same for all kinds."""
         if self._end is None:
             from azureml.core import Run
 
-            # Run history's own word; PipelineRun and StepRun translate it.
+            # The status in run history; PipelineRun and StepRun would translate it.
             self._remember(Run.get_status(self._raw))
         return self._end or self._seen
 
     @property
     def reused_from(self) -> str | None:
-        """The id of the run whose results this one has, because nothing has changed; None for a run of its own."""
+        """The id of the run whose results this one reuses, because nothing has changed; None if the script ran."""
         reused = (self._raw._run_dto.get("properties") or {}).get("azureml.reusedrunid")
         return str(reused) if reused else None
 
     @property
     def portal_url(self) -> str:
-        """The page of the run."""
+        """The address of the run's page."""
         return str(self._raw.get_portal_url())
 
     @property
     def steps(self) -> dict[str, RunWrapper]:
-        """Name -> run, for each step that has begun, in the order in which they began."""
+        """The steps that have started, by name, in the order in which they started."""
         children = list(self._raw.get_children(_rehydrate_runs=False))
         # The service lists the newest first.
         return {child.name: child for child in map(RunWrapper._of_child, reversed(children))}
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Name -> value; a list where it was logged more than once. Those of a step are in `steps[name].metrics`."""
+        """The run's metrics by name; a list if logged repeatedly. Steps have their own, `steps[name].metrics`."""
         return dict(self._raw.get_metrics())
 
     @property
     def duration(self) -> float:
-        """Seconds from the start of the run to its end, or to now; 0.0 where it has not started."""
+        """Seconds since the run started, until it ended; 0.0 before it starts."""
         details = self._raw._client.get_runstatus()
         start, end = details.start_time_utc, details.end_time_utc
         if start is None:
@@ -107,9 +108,9 @@ class RunWrapper:
 
     @property
     def failure(self) -> Failure | None:
-        """Which step failed first, its exit code, and the last traceback; None where nothing failed.
+        """The first failed step, its exit code and its last traceback; None if nothing failed.
 
-        It is a text, and knows its parts: `step`, `exit_code`, `traceback`.
+        A string with the attributes `step`, `exit_code` and `traceback`.
         """
         failed = [step for step in self.steps.values() if step.status == FAILED]
         if failed:
@@ -120,8 +121,14 @@ class RunWrapper:
     def wait(self, timeout: float | None = None, show_output: bool = False) -> RunWrapper:
         """Wait until the run has ended, and return it.
 
-        Raises `RunFailed` with the text of `failure`, `RunCanceled` where somebody else has cancelled it, and
-        `RunTimeout` after `timeout` seconds; the run goes on then. `show_output` prints what the SDK streams.
+        Args:
+            timeout: Seconds to wait. Default: no limit.
+            show_output: Print the logs while they grow, as the SDK does.
+
+        Raises:
+            RunFailed: The run failed; the message is that of `failure`.
+            RunCanceled: The run was cancelled, but not by `cancel` of this object.
+            RunTimeout: The run has not ended after `timeout` seconds. It continues.
         """
         started = time.monotonic()
         if show_output:
@@ -130,16 +137,24 @@ class RunWrapper:
         while not self._ends_within(self._pause(elapsed, timeout)):
             elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout and self.status not in ENDS:
-                raise RunTimeout(f"Run {self.id} is {self.status} after {timeout:g} s. Wait again, or cancel it.")
+                state = f"still {self.status} after {timeout:g} s"
+                raise RunTimeout(f"Run {self.id} is {state}. Wait again, or cancel it.")
         self._raise_for_end()
         return self
 
     def logs(self, step: str | None = None) -> str:
-        """What the script has written; of a pipeline, what each of its steps has, or the one that is named."""
+        """Return what the script has printed; of a pipeline, what each step has printed, under its name.
+
+        Args:
+            step: Return the log of this step only.
+
+        Raises:
+            MissingInput: The run has no such step, or it has not started (a KeyError).
+        """
         steps = self.steps
         if step is not None and step not in steps:
-            known = did_you_mean(step, steps) or f" There are {', '.join(steps) or 'none yet'}."
-            raise MissingInput(f"Run {self.id} has no step {step!r}.{known}")
+            hint = did_you_mean(step, steps) or f" Steps that have started: {', '.join(steps) or 'none yet'}."
+            raise MissingInput(f"Run {self.id} has no step {step!r}.{hint}")
         if step is not None:
             return steps[step].logs()
         if steps:
@@ -147,7 +162,14 @@ class RunWrapper:
         return "".join(map(self._read, self._script_logs()))
 
     def download(self, folder: PathLike) -> Path:
-        """Download outputs, logs and other files of the run, and of each step into a folder of its own."""
+        """Download outputs, logs and other files of the run, and those of each step into a subfolder of its name.
+
+        Args:
+            folder: Folder to download to; created if it is missing.
+
+        Returns:
+            The folder.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         self._download_own(target)
@@ -156,16 +178,37 @@ class RunWrapper:
         return target
 
     def cancel(self) -> None:
-        """Ask the run to stop. `wait` returns when it has."""
-        self._cancelled_here = True
-        self.raw.cancel()
+        """Ask the run to stop, and return at once; `abort` waits until it has. A run that has ended is left alone."""
+        if self.status not in ENDS:
+            self._cancelled_here = True
+            self.raw.cancel()
+
+    def abort(self, *, timeout: float | None = 600) -> RunWrapper:
+        """Cancel the run, wait until it has stopped, and return it. A run that has ended is left alone.
+
+        Args:
+            timeout: Seconds to wait; None waits without a limit.
+
+        Raises:
+            RunTimeout: The run has not stopped after `timeout` seconds.
+        """
+        self.cancel()
+        # A run that fails while it is asked to stop has stopped as well.
+        with contextlib.suppress(RunFailed):
+            self.wait(timeout)
+        return self
 
     def resubmit(self, from_failed: bool = True, parameters: Mapping[str, Any] | None = None) -> RunWrapper:
-        """Submit the pipeline of this run again, and return the new run at once.
+        """Submit the pipeline of this run again, with the same scripts, data and settings; return the run at once.
 
-        Scripts, data, values and settings are those of this run, but for the given `parameters`. Steps that had
-        completed are reused, where they allow it (`allow_reuse`), so that the failed one and what follows it run;
-        with `from_failed=False`, every step runs. `BadArgument` where this is no run of a pipeline.
+        Args:
+            from_failed: Reuse the results of steps that have completed and allow it (`allow_reuse`), so that only the
+                failed step and those that need it run. False runs every step.
+            parameters: Values that replace those of this run.
+
+        Raises:
+            BadArgument: This is not the run of a pipeline.
+            BadParameter: A parameter is unknown, or its value has the wrong type.
         """
         return self._resubmit(from_failed=from_failed, parameters=parameters)
 
@@ -189,21 +232,21 @@ class RunWrapper:
         return pause if timeout is None else max(min(pause, timeout - elapsed), 0.0)
 
     def _ends_within(self, seconds: float) -> bool:
-        """Whether the run has ended: the local Azure ML says so at that instant, others are looked at again later."""
+        """Whether the run has ended: the local Azure ML answers as soon as it does, Azure is asked again later."""
         if not self._is_local:
             if self.status in ENDS:
                 return True
             time.sleep(seconds)
             return False
-        asked = time.monotonic()
+        started = time.monotonic()
         if self._end is None:
-            # RFC 7240; answered by local/services/history/waiting.py.
-            # The SDK's own run is to know it, too, as after its get_status: its tags and properties are those here.
+            # RFC 7240; answered by local/services/history/waiting.py. The SDK's own run gets the answer as well, as
+            # from its get_status, so that its tags and properties are up to date.
             client = self._raw._client
             client.run_dto = client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"})
             self._remember(client.run_dto.status)
-        if self._end is None and time.monotonic() - asked < seconds:
-            # A service that is about to end holds nothing back.
+        if self._end is None and time.monotonic() - started < seconds:
+            # A service that shuts down answers at once.
             time.sleep(min(SHORTEST_PAUSE, seconds))
         return self._end is not None
 
@@ -215,7 +258,7 @@ class RunWrapper:
         if self.status == FAILED:
             raise RunFailed(str(self.failure or f"Run {self.id} failed.") + f"\nSee {self.portal_url}")
         if self.status == CANCELED and not self._cancelled_here:
-            raise RunCanceled(f"Run {self.id} was cancelled before its end.")
+            raise RunCanceled(f"Run {self.id} was cancelled.")
 
     def _stream(self, timeout: float | None) -> None:
         raw: Any = self.raw
@@ -226,7 +269,7 @@ class RunWrapper:
         try:
             raw.wait_for_completion(show_output=True, raise_on_error=False, **options)
         except ExperimentExecutionException as error:
-            # What the SDK makes of Ctrl-C (azureml/pipeline/core/run.py).
+            # The SDK turns Ctrl-C into this error (azureml/pipeline/core/run.py).
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
             raise
@@ -261,5 +304,5 @@ class RunWrapper:
         return f"RunWrapper({self.id!r}, {self.status})"
 
     def _repr_html_(self) -> str:
-        """In a notebook, a link to the run's page."""
+        """A link to the run's page, shown in notebooks."""
         return f'<a href="{html.escape(self.portal_url)}">{html.escape(self.name)}</a>: {self.status}'

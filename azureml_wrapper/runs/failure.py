@@ -1,11 +1,11 @@
-"""Why a run failed, in a few lines. Pure."""
+"""Why a run failed, in a few lines; a pure function of what the service and the script say."""
 
 from __future__ import annotations
 
 import re
 
 TRACEBACK = "Traceback (most recent call last):"
-# Of a long traceback, its end: the innermost frames and the exception.
+# The end of a long traceback: the innermost frames and the exception.
 LAST_LINES = 8
 MESSAGE_LINES = 5
 # "Execution failed. User process '…/python' exited with status code 1. Please check log file …": Azure, 2022.
@@ -14,10 +14,13 @@ _KILLED = re.compile(r"killed by (SIG\w+)")
 
 
 class Failure(str):
-    """The text of a failure; its parts are attributes.
+    """The message of a failure, a string with its parts as attributes.
 
-    `step` is None where no step failed, but the run itself; `exit_code` is None where there was no process or where
-    a signal ended it; `traceback` is empty where the script left none.
+    Attributes:
+        step: Name of the step that failed first; None if the run itself failed.
+        exit_code: Exit code of the script; None if it never started, or if a signal killed it.
+        traceback: Last traceback of the script; empty if it printed none.
+        message: What the service reports.
     """
 
     step: str | None
@@ -27,7 +30,7 @@ class Failure(str):
 
     @classmethod
     def of(cls, step: str | None, message: str, traceback: str) -> Failure:
-        """What the service says, and the traceback that was found."""
+        """Put together what the service reports and the traceback that the script left."""
         code = _EXIT_CODE.search(message)
         killed = _KILLED.search(message)
         how = f" with exit code {code.group(1)}" if code else f": killed by {killed.group(1)}" if killed else ""
@@ -39,14 +42,14 @@ class Failure(str):
 
 
 def find_traceback(text: str) -> str:
-    """The last traceback of a text, up to the message of its exception; empty where there is none."""
+    """Return the last traceback in a string, up to the message of its exception; empty if it has none."""
     start = text.rfind(TRACEBACK)
     if start < 0:
         return ""
     lines = text[start:].splitlines()
     for index, line in enumerate(lines[1:], start=1):
-        # The first line that is not indented is the exception. Its own further lines cannot be told from what the
-        # script printed afterwards, but for an empty line between.
+        # The first line that is not indented is the exception. Only an empty line separates the rest of its message
+        # from what the script printed afterwards.
         if line and not line[0].isspace():
             rest = lines[index:]
             end = rest.index("") if "" in rest else len(rest)

@@ -1,7 +1,7 @@
-"""A run of a pipeline submitted again, as it was: the same graph, scripts, data and values.
+"""Submits a run of a pipeline again: the same graph, scripts, data and values.
 
-SDK v1 has no call for it. What is read is what `PipelineRun.publish_pipeline` reads, what is sent is what
-`Experiment.submit` sends (azureml/pipeline/core/_aeva_provider.py): no published pipeline is left behind.
+SDK v1 has no call for it. This reads what `PipelineRun.publish_pipeline` reads and sends what `Experiment.submit`
+sends (azureml/pipeline/core/_aeva_provider.py), and so leaves no published pipeline behind.
 """
 
 from __future__ import annotations
@@ -19,28 +19,36 @@ if TYPE_CHECKING:
 
 # Properties of the new run.
 RESUBMITTED_FROM = "azureml_wrapper.resubmitted_from"
-# ParameterType of the service (azureml/pipeline/core/_aeva_provider.py): Int and Double; the others are texts to us.
+# The service's ParameterType (azureml/pipeline/core/_aeva_provider.py): Int and Double; all others are strings here.
 _TYPES = {"0": int, "Int": int, "1": float, "Double": float}
 
 
 def resubmit(
     raw: Run, *, from_failed: bool, parameters: Mapping[str, Any] | None, notes: Mapping[str, str]
 ) -> PipelineRun:
-    """The new run. With `from_failed`, steps whose results can be reused do not run; else every step does.
+    """Submit a pipeline's run again, and return the new run.
 
-    `notes` become properties of the new run. `BadArgument` where `raw` is no run of a pipeline.
+    Args:
+        raw: The run of a pipeline.
+        from_failed: Reuse results where possible; False runs every step.
+        parameters: Values that replace those of `raw`.
+        notes: Further properties of the new run.
+
+    Raises:
+        BadArgument: `raw` is not the run of a pipeline.
+        BadParameter: A parameter is unknown, or its value has the wrong type.
     """
     from azureml.pipeline.core import PipelineRun
     from azureml.pipeline.core._restclients.aeva.models import PipelineRunCreationInfoWithGraph
 
     if not isinstance(raw, PipelineRun):
-        raise BadArgument(f"Run {raw.id} is no run of a pipeline; only those are submitted again.")
+        raise BadArgument(f"Run {raw.id} is not a run of a pipeline; only pipelines can be submitted again.")
     caller = raw._context.workflow_provider.graph_provider._service_caller
     before = caller.get_pipeline_run_async(raw.id)
     graph = caller.get_graph_async(before.graph_id)
     interface = caller.get_graph_interface_async(before.graph_id)
     for node in graph.module_nodes:
-        # A run with regenerate_outputs leaves True behind.
+        # True after a run with regenerate_outputs.
         node.regenerate_output = not from_failed
     given, paths = parameters or {}, paths_of(interface)
     values = assign(defaults_of(interface), given, set(), paths)
@@ -57,7 +65,7 @@ def resubmit(
 
 
 def check_texts(caller: Any, graph: Any, values: Mapping[str, Parameter]) -> None:
-    """Refuse a text that would break a step_config. The steps are asked for only where there is such a text."""
+    """Raise `BadParameter` for a string that would break a step_config; requests the steps only if it may."""
     texts = {name: value for name, value in values.items() if breaks_json(value)}
     for module in dict.fromkeys(node.module_id for node in graph.module_nodes) if texts else ():
         for argument in caller.get_module_async(module).data.structured_interface.arguments or ():
@@ -66,12 +74,12 @@ def check_texts(caller: Any, graph: Any, values: Mapping[str, Parameter]) -> Non
 
 
 def defaults_of(interface: Any) -> dict[str, Parameter]:
-    """The parameters of a graph, and their defaults as Python has them."""
+    """The parameters of a graph, with their defaults as Python values."""
     return {item.name: _default(item) for item in interface.parameters or ()}
 
 
 def paths_of(interface: Any) -> dict[str, DatastorePath]:
-    """The parameters of a graph that stand for a path on a datastore, and their defaults."""
+    """The parameters of a graph that are paths on a datastore, with their defaults."""
     items = interface.data_path_parameters or ()
     return {
         item.name: DatastorePath(item.default_value.data_store_name, item.default_value.relative_path)
@@ -114,7 +122,7 @@ def _creation_info(
 
 
 def _path(text: str) -> Any:
-    """A DataPath parameter's value comes back as "datastore/path"."""
+    """The DataPath of a value that the service returned as "datastore/path"."""
     from azureml.pipeline.core._restclients.aeva.models import DataPath
 
     place = DatastorePath.read(text)

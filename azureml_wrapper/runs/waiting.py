@@ -1,4 +1,4 @@
-"""Waiting for a run on behalf of somebody who may press Ctrl-C, and who may want failed steps tried again."""
+"""Waits for a run on behalf of a user, who may press Ctrl-C, and retries failed steps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ from azureml_wrapper.errors import RunCanceled, RunFailed
 from azureml_wrapper.messages import say
 from azureml_wrapper.run import CANCELED, COMPLETED, FAILED, RunWrapper
 
-# Properties of a run that tries again.
+# Properties of a run that retries.
 TRY, REASON = "azureml_wrapper.try", "azureml_wrapper.retry_reason"
 # A property's value holds 1000 characters in Azure ML.
 REASON_LENGTH = 1000
 
 
 def see_through(run: RunWrapper, wait: Callable[[RunWrapper], object], retries: Mapping[str, int]) -> RunWrapper:
-    """Wait for a run's end, and for that of those that take its place while its failed steps have tries left.
+    """Wait until a run has ended, resubmitting it as long as its failed steps have retries left.
 
-    SDK v1 has no retries for steps. A try is a resubmission from the failed step on, in Azure as on the local Azure
-    ML; the run that tries again has the reason among its properties. Raises what the last run raises.
+    SDK v1 has no retries for steps. A retry is a resubmission from the failed step, in Azure as on the local Azure
+    ML; its reason is a property of the new run.
+
+    Args:
+        run: The run to wait for.
+        wait: Waits for one run; called again for each retry.
+        retries: Retries by name of the step.
+
+    Returns:
+        The last run.
+
+    Raises:
+        RunFailed: The last run failed.
+        RunCanceled: A run was cancelled.
     """
     left = dict(retries)
     while True:
@@ -34,11 +46,11 @@ def see_through(run: RunWrapper, wait: Callable[[RunWrapper], object], retries: 
             if not failed or any(left.get(name, 0) < 1 for name in failed):
                 raise
             left.update({name: left[name] - 1 for name in failed})
-            run = _try_again(run, failed[0], error, f"{_number(retries, left, failed[0])}")
+            run = _retry(run, failed[0], error, f"{_number(retries, left, failed[0])}")
 
 
 def within(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], object]:
-    """A wait that is over so many seconds from now, however often it is begun again."""
+    """A function that waits for a run; all its calls together wait for at most `timeout` seconds."""
     end = math.inf if timeout is None else time.monotonic() + timeout
 
     def wait(run: RunWrapper) -> object:
@@ -48,9 +60,11 @@ def within(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], o
 
 
 def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> None:
-    """Wait; Ctrl-C says that the run goes on, a second one cancels it, a third one leaves.
+    """Wait; the first Ctrl-C only says that the run continues, the second cancels it, the third stops waiting.
 
-    `RunCanceled` where the run was cancelled, here or elsewhere.
+    Raises:
+        RunCanceled: The run was cancelled, here or elsewhere.
+        RunFailed: The run failed.
     """
     pressed = 0
     while True:
@@ -72,13 +86,13 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
         run.wait()
 
 
-def _try_again(run: RunWrapper, step: str, error: RunFailed, number: str) -> RunWrapper:
+def _retry(run: RunWrapper, step: str, error: RunFailed, number: str) -> RunWrapper:
     reason = str(error)
     again = run._resubmit(notes={TRY: number, REASON: reason[:REASON_LENGTH]})
-    say(f"Try {number} of step {step!r}, in run {again.id}, because:\n{reason}")
+    say(f"Retrying step {step!r} (try {number}) in run {again.id}, because:\n{reason}")
     return again
 
 
 def _number(retries: Mapping[str, int], left: Mapping[str, int], step: str) -> str:
-    """Which of the tries begins, the first one counted: "2 of 4"."""
+    """Which try starts, counting the first run: "2 of 4"."""
     return f"{retries[step] - left[step] + 1} of {retries[step] + 1}"

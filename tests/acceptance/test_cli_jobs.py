@@ -246,7 +246,7 @@ def test_jobs_are_aborted_together_and_run_ids_still_count(project):
     assert [line["status"] for line in aborted] == ["Canceled", "Canceled"]
     assert "already" in project.aml("abort", "all").stdout
     [line] = status(project, "output/a")
-    assert "is no run of a pipeline" in project.fails("resubmit", line["run"], code=2)
+    assert "is not a run of a pipeline" in project.fails("resubmit", line["run"], code=2)
     assert "No job folder has this name either" in project.fails("cancel", "me_1_ab", code=2)
     assert "--from-failed is for runs of pipelines" in project.fails("resubmit", "all", "--from-failed", code=2)
     assert "--new-code" in project.fails("resubmit", line["run"], "--new-code", code=2)

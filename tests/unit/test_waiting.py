@@ -99,7 +99,7 @@ def test_a_failed_step_is_tried_again_with_the_reason(reported):
     assert see_through(first, Run.wait, {"train": 2}) is last
     assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
     assert first.notes[REASON] == "Step 'train' failed in run-1"
-    assert "Try 2 of 3 of step 'train', in run run-0, because:\nStep 'train' failed" in reported()
+    assert "Retrying step 'train' (try 2 of 3) in run run-0, because:\nStep 'train' failed" in reported()
 
 
 @pytest.mark.parametrize(

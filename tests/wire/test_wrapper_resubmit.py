@@ -152,7 +152,7 @@ def test_other_values_can_be_given(make, gate, unique):
 
 def test_a_step_is_not_submitted_again_by_itself(make, unique):
     run = make({"a": WORK}).run(unique("exp"))
-    with pytest.raises(BadArgument, match="no run of a pipeline"):
+    with pytest.raises(BadArgument, match="is not a run of a pipeline"):
         run.steps["a"].resubmit()
 
 
@@ -165,7 +165,7 @@ def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, 
     assert properties[TRY] == "3 of 3"
     assert "the database is away" in properties[REASON]
     output = reported()
-    assert "Try 2 of 3 of step 'c'" in output
+    assert "Retrying step 'c' (try 2 of 3)" in output
     assert output.count("ConnectionError: the database is away") == 2
     log = run.steps["c"].logs()
     assert "[local] Try 3 of 3. The one before it failed:" in log

@@ -60,8 +60,18 @@ def test_the_runs_of_the_sdk_know_the_end_that_was_waited_for(ws, started):
 
 def test_a_timeout_ends_the_waiting_at_its_time(started):
     began = time.monotonic()
-    with pytest.raises(RunTimeout, match=r"is Running after 0\.4 s"):
+    with pytest.raises(RunTimeout, match=r"is still Running after 0\.4 s"):
         RunWrapper(started).wait(0.4)
     assert 0.4 <= time.monotonic() - began < 10
     started.complete()
     assert RunWrapper(started).wait(0).status == "Completed"
+
+
+def test_abort_waits_until_the_run_has_stopped_and_leaves_one_that_has_ended_alone(ws, unique):
+    pipeline = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None)
+    assert RunWrapper(pipeline).abort(timeout=60).status == "Canceled"
+    ended = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None)
+    ended.complete()
+    run = RunWrapper(ended)
+    run.cancel()
+    assert run.abort().status == "Completed"
