@@ -1,4 +1,4 @@
-"""WorkspaceWrapper: a workspace, and what is registered in it."""
+"""WorkspaceWrapper: a workspace, and what you register in it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,22 @@ PathLike = str | os.PathLike[str]
 
 
 class WorkspaceWrapper:
-    """A workspace in Azure, or on the local Azure ML where `subscription_id` is "local".
+    """A workspace in Azure, or on the local Azure ML.
 
-    Nothing is connected before `.ws` is first used. `auth` is an authentication object of the SDK, or "cli" (the
-    login of `az`), "browser", "managed-identity" or "service-principal"; by default the first that works. `target` is
-    "local" or "azure"; by default `subscription_id` decides. `workspace` is a connected Workspace to use instead. A
-    workspace that does not exist is created in the Azure region `location`.
+    Connects when `.ws` is first used, and creates the workspace if it does not exist.
+
+    Args:
+        ws_name: Name of the workspace.
+        resource_group: Its resource group.
+        subscription_id: Id of the subscription; "local" for the local Azure ML.
+        auth: Authentication object of the SDK, or "cli" (the login of `az`), "browser", "managed-identity" or
+            "service-principal". Default: the first that works.
+        target: "local" or "azure". Default: AZUREML_WRAPPER_TARGET, else what `subscription_id` says.
+        workspace: A connected `azureml.core.Workspace` to use instead.
+        location: Azure region of a workspace that has to be created.
+
+    Raises:
+        BadArgument: A name is not a string, or empty (a TypeError).
     """
 
     def __init__(
@@ -49,7 +59,7 @@ class WorkspaceWrapper:
             ("subscription_id", subscription_id),
         ):
             if not isinstance(value, str) or not value:
-                raise BadArgument(f"{key} must be a text that is not empty, not {value!r}.")
+                raise BadArgument(f"{key} must be a non-empty string, got {value!r}.")
         self.scope = Scope(subscription_id, resource_group, ws_name)
         self._connection = {"auth": auth, "target": target, "location": location}
         self._workspace = workspace
@@ -69,7 +79,7 @@ class WorkspaceWrapper:
         Args:
             config: A mapping, the path of a .json or .yml file, or None for the nearest `.azureml/config.json`. The
                 config of a pipeline or of a step works as well.
-            auth: See the class, as for the other keywords.
+            auth, target, workspace, location: As for the class.
 
         Raises:
             ConfigError: The config is missing or invalid. The message lists all problems.
@@ -83,12 +93,12 @@ class WorkspaceWrapper:
 
     @classmethod
     def from_workspace(cls, workspace: Workspace) -> WorkspaceWrapper:
-        """A wrapper around a Workspace that is connected already."""
+        """Wrap a connected `azureml.core.Workspace`."""
         return cls(workspace.name, workspace.resource_group, workspace.subscription_id, workspace=workspace)
 
     @property
     def ws(self) -> Workspace:
-        """The SDK's own `azureml.core.Workspace`, connected once per process; `ConnectionFailed` where that fails."""
+        """The SDK's own `azureml.core.Workspace`, connected once per process; `ConnectionFailed` if that fails."""
         return self._workspace if self._workspace is not None else connect(self.scope, **self._connection)
 
     @property
@@ -108,11 +118,24 @@ class WorkspaceWrapper:
         docker_image: str | None = None,
         python_version: str | None = None,
     ) -> Environment:
-        """Register an environment of pip packages, and of those of a requirements or conda file; a new version where
-        it has changed.
+        """Register an environment, or its next version if the packages have changed.
 
-        azureml-defaults is added where no package of Azure ML is named, for scripts need it there. `python_version`
-        is this interpreter's unless given. A `docker_image` alone is taken to have everything in it.
+        Args:
+            name: Name of the environment.
+            dependencies: Pip packages, as in a requirements file. azureml-defaults, which scripts need in Azure, is
+                added unless a package of Azure ML is listed.
+            requirements: Requirements file with further packages.
+            conda_file: Conda file with further packages.
+            docker_image: Base image. Without packages, the image must contain all of them.
+            python_version: Such as "3.10". Default: that of this interpreter, or of the conda file.
+
+        Returns:
+            The SDK's Environment, unchanged if the packages are.
+
+        Raises:
+            BadArgument: `dependencies` is a string instead of a list (a TypeError).
+            BadValue: The requirements file names a file of this machine (a ValueError).
+            ConfigNotFound: A file does not exist (a FileNotFoundError).
         """
         wanted = environments.packages(
             dependencies,
@@ -126,14 +149,32 @@ class WorkspaceWrapper:
     def register_blob_datastore(
         self, name: str, container_name: str, storage_name: str, storage_key: str
     ) -> Datastore:
-        """Register a container of a storage account; `AlreadyRegistered` where the name stands for another one.
+        """Register a blob container of a storage account as a datastore.
 
-        `BadName` where the name has other characters than small letters, digits and "_": Azure ML refuses those.
+        Args:
+            name: Name of the datastore: lowercase letters, digits and "_".
+            container_name: Name of the container.
+            storage_name: Name of the storage account.
+            storage_key: Access key of the storage account.
+
+        Returns:
+            The SDK's datastore.
+
+        Raises:
+            AlreadyRegistered: A datastore of this name has other settings (a ValueError).
+            BadName: The name has other characters, which Azure ML refuses (a ValueError).
         """
         return datastores.register_blob_datastore(self.ws, name, container_name, storage_name, storage_key)
 
     def unregister_blob_datastore(self, name: str) -> None:
-        """Forget a datastore; the data in it stay. `UnregisteredDatastore` where there is none of that name."""
+        """Unregister a datastore; the data in it is kept.
+
+        Args:
+            name: Name of the datastore.
+
+        Raises:
+            UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
+        """
         datastores.get_datastore(self.ws, name).unregister()
 
     def register_csv(
@@ -148,9 +189,20 @@ class WorkspaceWrapper:
     ) -> TabularDataset:
         """Register `<dataset_name>.csv` of a datastore as the tabular dataset `dataset_name`.
 
-        `dataset_name` may be given with or without ".csv". `source` is a local file to upload first, as
-        `<dataset_name>.csv`. Other content or other settings make a new version. `multi_line` allows line breaks
-        within quotes. Raises `BadData` for an empty file and for one with another delimiter or encoding.
+        Args:
+            datastore_name: Blob datastore that has the file.
+            dataset_name: Name of the dataset, with or without ".csv".
+            source: Local file to upload first, as `<dataset_name>.csv`.
+            delimiter: Character between two values.
+            encoding: "utf8", "iso88591", "latin1", "ascii", "utf16", "utf32", "utf8bom" or "windows1252".
+            multi_line: Allow line breaks within quotes; reading takes longer then.
+
+        Returns:
+            The SDK's TabularDataset; a new version if settings or content have changed.
+
+        Raises:
+            BadData: The file is missing or empty, or has another delimiter or encoding (a ValueError).
+            UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
         """
         how = csv_datasets.Csv(delimiter=delimiter, encoding=encoding, multi_line=multi_line)
         return csv_datasets.register_csv(self.ws, datastore_name, dataset_name, Path(source) if source else None, how)
@@ -165,9 +217,22 @@ class WorkspaceWrapper:
         vm_priority: str = "dedicated",
         idle_seconds: int = 1800,
     ) -> AmlCompute:
-        """Create a cluster of `compute_min_nodes` to `compute_max_nodes` machines, and wait until it is there.
+        """Create a compute cluster, and wait until it exists.
 
-        `vm_priority` is "dedicated" or "lowpriority". `AlreadyRegistered` where it exists with other settings.
+        Args:
+            name: Name of the compute target.
+            compute_size: Size of the machines, such as "STANDARD_NC6".
+            compute_min_nodes: Machines that are always kept running.
+            compute_max_nodes: Machines that run at the same time, at most.
+            vm_priority: "dedicated" or "lowpriority".
+            idle_seconds: Seconds after which an idle machine is released.
+
+        Returns:
+            The SDK's AmlCompute; the existing one if it has the same settings.
+
+        Raises:
+            AlreadyRegistered: A compute target of this name has other settings (a ValueError).
+            BadName: Azure ML refuses the name (a ValueError).
         """
         wanted = compute_targets.Cluster(
             vm_size=compute_size,
@@ -188,12 +253,23 @@ class WorkspaceWrapper:
         delete: bool = False,
         show_progress: bool | None = None,
     ) -> TransferReport:
-        """Make the folder `target` of a blob datastore like a local folder ("up"), or the local one like it ("down").
+        """Synchronize a local folder and a folder of a blob datastore, by the rules of `azureml_wrapper.transfer`.
 
-        Unchanged files are skipped, by size and MD5. Nothing is removed but with `delete`, which removes at the
-        destination what the source does not have. A bar is shown on a terminal, or as `show_progress` says. Returns
-        what was done: `uploaded`, `downloaded`, `copied` (renamed), `skipped`, `deleted`, `bytes`, `seconds`. The
-        rules are those of `azureml_wrapper.transfer`. Raises `TransferFailed`; then start it again, and it goes on.
+        Args:
+            local: The local folder.
+            datastore_name: Blob datastore.
+            target: Folder of the datastore. Default: the whole container.
+            direction: "up" uploads new and changed files, "down" downloads them. Unchanged ones, by size and MD5,
+                are skipped.
+            delete: Also delete at the destination what the source does not have.
+            show_progress: Show a progress bar. Default: on a terminal.
+
+        Returns:
+            What was done: `uploaded`, `downloaded`, `copied` (renamed), `skipped`, `deleted`, `bytes`, `seconds`.
+
+        Raises:
+            TransferFailed: Files could not be transferred (an OSError). Call again to resume.
+            UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
         """
         from azureml_wrapper.transfer import sync_folder
 

@@ -1,4 +1,4 @@
-"""Compute clusters: what `register_compute` does."""
+"""Compute clusters: the work of `register_compute`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from azureml.core import Workspace
     from azureml.core.compute import AmlCompute
 
-# What Azure ML's studio proposes for a cluster without GPU.
+# The size that Azure ML's studio suggests for a cluster without GPU.
 DEFAULT_SIZE = "STANDARD_DS3_V2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The settings of an AmlCompute cluster; `idle_seconds` pass before an idle node is given back."""
+    """The settings of an AmlCompute cluster; an idle node is released after `idle_seconds`."""
 
     vm_size: str = DEFAULT_SIZE
     min_nodes: int = 0
@@ -28,9 +28,9 @@ class Cluster:
     idle_seconds: int = 1800
 
     def differences(self, compute: Any) -> list[str]:
-        """How an existing compute target differs, in words."""
+        """Describe how an existing compute target differs; empty if it does not."""
         if compute.type != "AmlCompute":
-            return [f"it is of type {compute.type}"]
+            return [f"its type is {compute.type}"]
         scale = compute.scale_settings
         there = {
             "compute_size": compute.vm_size.upper(),
@@ -48,7 +48,7 @@ class Cluster:
 
 
 def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
-    """The cluster, created where it does not exist; `AlreadyRegistered` where it has other settings."""
+    """The cluster, created if it does not exist; `AlreadyRegistered` if it has other settings."""
     from azureml.core.compute import AmlCompute, ComputeTarget
 
     found = find_compute(ws, check_compute_name(name))
@@ -66,10 +66,10 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
     differences = wanted.differences(found)
     if differences:
         raise AlreadyRegistered(
-            f"Compute target {name!r} exists with other settings: {'; '.join(differences)}. Computes have no "
-            "versions: use another name, or change it with its own update() or delete()."
+            f"Compute target {name!r} exists with other settings: {'; '.join(differences)}. Use another name, or "
+            "change it with its own update() or delete()."
         )
-    say(f"Compute target {name!r} exists already, unchanged.")
+    say(f"Compute target {name!r} already exists, unchanged.")
     return found
 
 
@@ -88,7 +88,7 @@ def find_compute(ws: Workspace, name: str) -> Any:
 
 
 def _seconds(duration: Any) -> int | None:
-    """ISO 8601, as Azure answers ("PT120S", "PT30M"), or a number, as the SDK gives it where it has parsed it."""
+    """Seconds of a duration in ISO 8601, as Azure answers ("PT120S"), or of a number, as the SDK parses it."""
     if duration is None or isinstance(duration, (int, float)):
         return None if duration is None else int(duration)
     from isodate import parse_duration  # type: ignore[import-untyped]

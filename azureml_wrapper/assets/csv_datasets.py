@@ -1,4 +1,4 @@
-"""CSV files as tabular datasets: what `register_csv` does."""
+"""CSV files as tabular datasets: the work of `register_csv`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from azureml.core import Workspace
     from azureml.data import TabularDataset
 
-# How a registered CSV tells, later, whether it is still the same.
+# Tags by which a registered CSV is recognized as unchanged.
 CONTENT_TAG = "azureml_wrapper.content"
 SETTINGS_TAG = "azureml_wrapper.settings"
 SAMPLE_BYTES = 64 * 1024
@@ -30,27 +30,27 @@ _ENCODINGS = {"utf8": "utf-8-sig", "iso88591": "latin-1", "latin1": "latin-1", "
 
 @dataclass(frozen=True, kw_only=True)
 class Csv:
-    """How a CSV file is to be read."""
+    """How to read a CSV file."""
 
     delimiter: str = ","
     encoding: str = "utf8"
     multi_line: bool = False
 
     def check(self, sample: bytes, *, name: str, whole: bool) -> None:
-        """Raise `BadData` where the beginning of the file shows that it cannot be read so."""
+        """Raise `BadData` if the beginning of the file shows that it cannot be read this way."""
         try:
-            # A sample may end within a character.
+            # A sample may end in the middle of a character.
             decoder = codecs.getincrementaldecoder(_ENCODINGS.get(self.encoding, self.encoding))()
             text = decoder.decode(sample, final=whole)
         except UnicodeDecodeError as error:
-            raise BadData(f"{name} is not {self.encoding} text ({error.reason}). Give `encoding=`.") from error
+            raise BadData(f"{name} is not encoded in {self.encoding} ({error.reason}). Pass encoding=….") from error
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 and whole:
-            found = "has a header and no rows" if lines else "is empty"
-            raise BadData(f"{name} {found}: Azure ML makes a tabular dataset only of a header and at least one row.")
+            found = "has a header but no rows" if lines else "is empty"
+            raise BadData(f"{name} {found}. A tabular dataset requires a header and at least one row.")
         self._check_delimiter(lines if whole else lines[:-1] or lines, name)
         if not self.multi_line and _has_line_breaks(text, self.delimiter):
-            raise BadData(f"{name} has line breaks within quotes. Give `multi_line=True`; reading takes longer then.")
+            raise BadData(f"{name} has line breaks within quotes. Pass multi_line=True; reading takes longer then.")
 
     def _check_delimiter(self, lines: list[str], name: str) -> None:
         if self.delimiter in lines[0]:
@@ -59,14 +59,13 @@ class Csv:
             counts = {line.count(other) for line in lines[:20]}
             if len(counts) == 1 and counts != {0}:
                 raise BadData(
-                    f"{name} seems to be delimited by {other!r}, not by {self.delimiter!r}. "
-                    f"Give `delimiter={other!r}`."
+                    f"{name} seems to be delimited by {other!r}, not by {self.delimiter!r}. Pass delimiter={other!r}."
                 )
 
 
 def _has_line_breaks(text: str, delimiter: str) -> bool:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    # The last row of a sample may be cut within its quotes.
+    # The last row of a sample may be cut off within quotes.
     complete = list(rows)[:-1]
     return any("\n" in cell or "\r" in cell for row in complete for cell in row)
 
@@ -74,7 +73,7 @@ def _has_line_breaks(text: str, delimiter: str) -> bool:
 def register_csv(
     ws: Workspace, datastore_name: str, dataset_name: str, source: Path | None, how: Csv
 ) -> TabularDataset:
-    """The tabular dataset made of `<dataset_name>.csv`; a new version where settings or content have changed."""
+    """Register `<dataset_name>.csv` as a tabular dataset; a new version if settings or content have changed."""
     name = dataset_name[:-4] if dataset_name.lower().endswith(".csv") else dataset_name
     file = f"{name}.csv"
     datastore = get_datastore(ws, datastore_name)
@@ -82,8 +81,8 @@ def register_csv(
     if source is not None:
         tags[CONTENT_TAG] = _check_source(source, how)
     found = find_dataset(ws, name)
-    if found is not None and tags.items() <= found.tags.items() and _is_there(datastore, file, source):
-        say(f"Dataset {name!r} is registered already, unchanged: version {found.version}.")
+    if found is not None and tags.items() <= found.tags.items() and _is_stored(datastore, file, source):
+        say(f"Dataset {name!r} is already registered, unchanged: version {found.version}.")
         return found
     if source is None:
         _check_stored(datastore, file, how)
@@ -112,14 +111,14 @@ def find_dataset(ws: Workspace, name: str) -> Any:
         with hushed():
             return Dataset.get_by_name(ws, name)
     except UserErrorException as error:
-        # The SDK has no class of its own for it (azureml/data/abstract_dataset.py, _get_by_name).
+        # The SDK has no error class for it (azureml/data/abstract_dataset.py, _get_by_name).
         if "Cannot find dataset" not in str(error):
             raise
         return None
 
 
 def _check_source(source: Path, how: Csv) -> str:
-    """The SHA-256 of a local CSV file that can be read as said."""
+    """Check a local CSV file, and return its SHA-256."""
     try:
         with source.open("rb") as file:
             sample = file.read(SAMPLE_BYTES)
@@ -128,12 +127,12 @@ def _check_source(source: Path, how: Csv) -> str:
             while block := file.read(2**20):
                 digest.update(block)
     except OSError as error:
-        raise BadData(f"{source} cannot be read ({error.strerror}).") from error
+        raise BadData(f"Cannot read {source}: {error.strerror}.") from error
     return digest.hexdigest()
 
 
 def _check_stored(datastore: Any, file: str, how: Csv) -> None:
-    """Look at the beginning of a file in a datastore."""
+    """Check the beginning of a file in a datastore."""
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
     blob = blob_client(datastore, file)
@@ -142,9 +141,9 @@ def _check_stored(datastore: Any, file: str, how: Csv) -> None:
         answer = blob.download_blob(offset=0, length=SAMPLE_BYTES)
         sample, size = answer.readall(), answer.properties.size
     except ResourceNotFoundError as error:
-        raise BadData(f"There is no {name}. Upload it, or give the local file as `source=`.") from error
+        raise BadData(f"{name} does not exist. Upload it, or pass the local file as source=….") from error
     except HttpResponseError as error:
-        # A range of an empty blob cannot be read.
+        # Storage refuses to read a range of an empty blob.
         if error.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         sample, size = b"", 0
@@ -156,8 +155,8 @@ def _upload(datastore: Any, source: Path, file: str) -> None:
         blob_client(datastore, file).upload_blob(content, overwrite=True)
 
 
-def _is_there(datastore: Any, file: str, source: Path | None) -> bool:
-    """Whether the uploaded file is still in the datastore; one that came there otherwise is not looked at."""
+def _is_stored(datastore: Any, file: str, source: Path | None) -> bool:
+    """Whether the uploaded file is still in the datastore; a file that was uploaded otherwise is not checked."""
     if source is None:
         return True
     blob = blob_client(datastore, file)

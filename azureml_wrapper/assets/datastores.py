@@ -1,4 +1,4 @@
-"""Blob datastores: found, registered, and the blobs in them."""
+"""Blob datastores: find them, register them, and reach their blobs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def get_datastore(ws: Workspace, name: str) -> Any:
-    """The datastore; `UnregisteredDatastore` with near names where there is none."""
+    """The datastore of a name; `UnregisteredDatastore` suggests similar names."""
     found = find_datastore(ws, name)
     if found is None:
         known = list(ws.datastores)
         raise UnregisteredDatastore(
             f"Workspace {ws.name} has no datastore {name!r}.{did_you_mean(name, known)} "
-            f"There are: {', '.join(known)}."
+            f"Registered: {', '.join(known)}."
         )
     return found
 
@@ -34,17 +34,17 @@ def find_datastore(ws: Workspace, name: str) -> Any:
         with hushed():
             return Datastore.get(ws, name)
     except UserErrorException as error:
-        # The service's words; the SDK has no class of its own for it.
+        # The service's message; the SDK has no error class for it.
         if "Could not find datastore" not in str(error):
             raise
         return None
 
 
 def register_blob_datastore(ws: Workspace, name: str, container: str, account: str, key: str) -> Any:
-    """The datastore of that name; `AlreadyRegistered` where it exists with another container, account or key."""
+    """Register a datastore; `AlreadyRegistered` if it exists with another container, account or key."""
     from azureml.core import Datastore
 
-    # Asked first, for the SDK logs an error where it is there.
+    # Checked first, because the SDK logs an error for an existing one.
     found = find_datastore(ws, name)
     if found is None:
         return Datastore.register_azure_blob_container(
@@ -62,15 +62,16 @@ def register_blob_datastore(ws: Workspace, name: str, container: str, account: s
     ]
     if differing:
         raise AlreadyRegistered(
-            f"Datastore {name!r} is registered with another {' and another '.join(differing)}; datastores have no "
-            "versions. Use another name, or call unregister_blob_datastore first."
+            f"Datastore {name!r} is registered with another {' and another '.join(differing)}. Use another name, or "
+            "call unregister_blob_datastore first."
         )
-    say(f"Datastore {name!r} is registered already, unchanged.")
+    say(f"Datastore {name!r} is already registered, unchanged.")
     return found
 
 
 def blob_client(datastore: Any, file: str) -> Any:
+    """The client of one blob; `BadData` if the datastore is not a blob container."""
     service = getattr(datastore, "blob_service", None)
     if service is None:
-        raise BadData(f"Datastore {datastore.name!r} is no blob container; register_csv reads and writes only those.")
+        raise BadData(f"Datastore {datastore.name!r} is not a blob container, which register_csv requires.")
     return service.get_blob_client(datastore.container_name, file)

@@ -1,4 +1,4 @@
-"""Environments: what `register_env` does."""
+"""Environments: the work of `register_env`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from azureml_wrapper.messages import hushed, say
 if TYPE_CHECKING:
     from azureml.core import Environment, RunConfiguration, Workspace
 
-# What a script needs to log metrics and to read datasets (azureml/core/conda_dependencies.py adds the same where
-# nothing else is asked for).
+# Scripts need it to log metrics and to read datasets (azureml/core/conda_dependencies.py adds it by default, too).
 SDK_PACKAGE = "azureml-defaults"
-# Lines of a requirements file that pip reads something else for.
+# Lines of a requirements file for which pip reads another file.
 _ELSEWHERE = re.compile(r"-[rc]|--(requirement|constraint)\b|(-e|--editable)(?![ =]*\w+\+)|file:|\.{0,2}/|\.{1,2}$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packages:
-    """What goes into an environment: pip packages, files that list packages, a docker image below them."""
+    """What an environment consists of: pip packages, files that list packages, a docker image."""
 
     dependencies: tuple[str, ...] = ()
     requirements: Path | None = None
@@ -35,14 +34,14 @@ class Packages:
     python_version: str | None = None
 
     def define(self, name: str) -> Environment:
-        """The SDK's environment of that name, not registered yet."""
+        """Return the SDK's environment, not registered yet."""
         from azureml.core import Environment
 
         environment = Environment(name)
         if self.docker_image:
             environment.docker.base_image = self.docker_image
         if self.docker_image and not (self.dependencies or self.requirements or self.conda_file):
-            # The image has everything; nothing is installed into it.
+            # Nothing is installed into the image.
             environment.python.user_managed_dependencies = True
         else:
             environment.python.conda_dependencies = self._conda()
@@ -66,18 +65,20 @@ class Packages:
 
 
 def packages(dependencies: Sequence[str] | None, **others: Any) -> Packages:
-    """`Packages` of what a caller gave; a single text in place of a list is a mistake that is easy to make."""
+    """Return the packages; `BadArgument` if `dependencies` is a string, which is easily mistaken for a list."""
     if isinstance(dependencies, str):
-        raise BadArgument(f"dependencies is the text {dependencies!r}; give a list of packages: [{dependencies!r}].")
+        raise BadArgument(
+            f"dependencies must be a list of packages, got the string {dependencies!r}. Use [{dependencies!r}]."
+        )
     return Packages(dependencies=tuple(dependencies or ()), **others)
 
 
 def register_environment(ws: Workspace, name: str, wanted: Packages) -> Environment:
-    """The registered environment: as it is where nothing has changed, else its next version."""
+    """Register an environment; unchanged, it keeps its version."""
     environment = wanted.define(name)
     found = find_environment(ws, name)
     if found is not None and _essence(found) == _essence(environment):
-        say(f"Environment {name!r} is registered already, unchanged: version {found.version}.")
+        say(f"Environment {name!r} is already registered, unchanged: version {found.version}.")
         return found
     registered = environment.register(ws)
     say(f"Environment {name!r}: registered version {registered.version}.")
@@ -99,7 +100,7 @@ def find_environment(ws: Workspace, name: str) -> Any:
 
 
 def _essence(environment: Any) -> tuple[Any, ...]:
-    """What makes an environment what it is; the service adds names, versions and ids of its own."""
+    """The content of an environment, without the names, versions and ids that the service adds."""
     conda = environment.python.conda_dependencies
     content = dict(conda.as_dict()) if conda is not None else {}
     content.pop("name", None)
@@ -108,14 +109,14 @@ def _essence(environment: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Plain lists and dicts of what a YAML library made."""
+    """Turn the containers of a YAML library into plain lists and dicts."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else str(value)
 
 
 def _read_requirements(file: Path | None) -> list[str]:
-    """The lines of a requirements file, without comments; `BadValue` for one that names a file of this machine."""
+    """The lines of a requirements file, without comments; `BadValue` if one names a file of this machine."""
     if file is None:
         return []
     found = []
@@ -123,8 +124,8 @@ def _read_requirements(file: Path | None) -> list[str]:
         package = line.split(" #")[0].strip()
         if _ELSEWHERE.match(package):
             raise BadValue(
-                f"{file}, line {number}: {package!r} names a file or folder of this machine, and an environment is "
-                "sent its list of packages only. Write the packages here."
+                f"{file}, line {number}: {package!r} names a file or folder of this machine, which Azure ML does not "
+                "get. List the packages instead."
             )
         if package and not package.startswith("#"):
             found.append(package)
@@ -133,23 +134,23 @@ def _read_requirements(file: Path | None) -> list[str]:
 
 def _existing(file: Path) -> Path:
     if not file.is_file():
-        raise ConfigNotFound(f"{file} does not exist; it should list the packages of an environment.")
+        raise ConfigNotFound(f"{file} does not exist. Pass a file that lists the packages of an environment.")
     return file
 
 
 def step_configuration(environment: Environment) -> RunConfiguration:
-    """A run configuration for a step in an environment."""
+    """Return a run configuration for a step in an environment."""
     from azureml.core.runconfig import DockerConfiguration
 
     configuration = new_run_configuration()
     configuration.environment = environment
-    # As the SDK's steps do where they are given no configuration (pipeline/core/_python_script_step_base.py).
+    # As the SDK's steps do by default (pipeline/core/_python_script_step_base.py).
     configuration.docker = DockerConfiguration(use_docker=True)
     return configuration
 
 
 def new_run_configuration() -> RunConfiguration:
-    """A run configuration as the SDK makes it. It reads YAML for milliseconds to do so: copies are made of one."""
+    """Return a new run configuration: a copy, because the SDK parses YAML for milliseconds to create one."""
     return copy.deepcopy(_pristine())
 
 

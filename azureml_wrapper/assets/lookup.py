@@ -1,4 +1,4 @@
-"""What a pipeline names in its workspace: each looked up once, and missed with the names that come near."""
+"""Looks up what a pipeline names in its workspace, each once; suggests similar names for what is missing."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from azureml_wrapper.errors import (
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
-# Environments of Azure's own, of which every workspace has dozens.
+# Azure's own environments, dozens in every workspace.
 _CURATED = "AzureML-"
 _REMEDIES = {
-    "dataset": "WorkspaceWrapper.register_csv registers one.",
-    "environment": "WorkspaceWrapper.register_env registers one, or `aml environment create -f FILE`.",
-    "compute target": "WorkspaceWrapper.register_compute makes one, or `aml compute create -f FILE`.",
+    "dataset": "Register one with WorkspaceWrapper.register_csv.",
+    "environment": "Register one with WorkspaceWrapper.register_env or `aml environment create -f FILE`.",
+    "compute target": "Create one with WorkspaceWrapper.register_compute or `aml compute create -f FILE`.",
 }
 
 
 class Lookup:
-    """The datasets, environments and computes of a workspace, as they are now: one per build of a pipeline."""
+    """The datasets, environments and computes of a workspace at one moment; each build of a pipeline uses its own."""
 
     def __init__(self, ws: Workspace) -> None:
         self.ws = ws
         self._found: dict[tuple[str, str], Any] = {}
 
     def datasets(self, names: Iterable[str]) -> dict[str, Any]:
-        """Name -> newest version; `UnregisteredDataset` names all that are missing."""
+        """Name -> newest version; `UnregisteredDataset` lists all that are missing."""
         return self._all("dataset", names, find_dataset, UnregisteredDataset)
 
     def environments(self, names: Iterable[str]) -> dict[str, Any]:
-        """Name -> newest version; `UnregisteredEnvironment` names all that are missing."""
+        """Name -> newest version; `UnregisteredEnvironment` lists all that are missing."""
         return self._all("environment", names, find_environment, UnregisteredEnvironment)
 
     def computes(self, names: Iterable[str]) -> dict[str, Any]:
-        """Name -> compute target; `UnregisteredCompute` names all that are missing."""
+        """Name -> compute target; `UnregisteredCompute` lists all that are missing."""
         return self._all("compute target", names, find_compute, UnregisteredCompute)
 
     def check(self, *, datasets: Iterable[str], environments: Iterable[str], computes: Iterable[str]) -> None:
-        """Look all of them up; one error tells all that is missing, of the class of the first."""
+        """Look up all of them; one error, of the class of the first, lists everything that is missing."""
         missed: list[NotRegistered] = []
         asked = ((self.datasets, datasets), (self.environments, environments), (self.computes, computes))
         for find, names in asked:
@@ -81,11 +81,11 @@ class Lookup:
         known = self._names(noun)
         parts = [f"{noun} {name!r}.{did_you_mean(name, known)}" for name in missing]
         own = sorted(name for name in known if not name.startswith(_CURATED))
-        listed = f" There are: {', '.join(own[:20])}." if own else f" There is no {noun} of yours at all."
+        listed = f" Registered: {', '.join(own[:20])}." if own else f" No {noun} is registered."
         return f"Workspace {self.ws.name} has no " + " And no ".join(parts) + listed + f" {_REMEDIES[noun]}"
 
     def _names(self, noun: str) -> list[str]:
-        # One listing, and only where something is missing.
+        # Listed once, and only if something is missing.
         known = {
             "dataset": lambda: self.ws.datasets,
             "environment": lambda: self.ws.environments,

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from azureml_wrapper.local.home import Home, ServiceInfo
 
-# Where `Workspace.get_mlflow_tracking_uri` finds MLflow's service (azureml/mlflow/__init__.py). Discovery has one
-# address for it and for the pipelines; azureml-mlflow sends no token over plain HTTP, which the pipelines speak.
+# The address that `Workspace.get_mlflow_tracking_uri` returns (azureml/mlflow/__init__.py). Discovery has one address
+# for MLflow and for pipelines; azureml-mlflow sends no token over plain HTTP, which pipelines use.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 # The file of certificates that requests, and so the SDK, trusts.
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 
 def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
-    """The variables with which a program that knows nothing of this project talks to the local service.
+    """The environment variables with which any program of the SDK uses the local service.
 
-    MSI_ENDPOINT gives it a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
-    addresses, REQUESTS_CA_BUNDLE the trust, HBI_WORKSPACE_JOB switches the SDK's telemetry off.
+    MSI_ENDPOINT provides a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
+    addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB switches the SDK's telemetry off.
     """
     from azureml_wrapper.local.domain.addresses import without_proxy
 
@@ -47,25 +47,32 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         "MSI_ENDPOINT": addresses.msi,
         TRUST_VARIABLE: str(_trust_bundle(home)),
         "HBI_WORKSPACE_JOB": "true",
-        # The SDK keeps the cloud's addresses in a file of this folder; it must not see those of Azure, nor they ours.
+        # The SDK caches the cloud's addresses in a file of this folder; those of Azure must stay apart.
         "AZURE_CONFIG_DIR": str(home.path / "azure"),
         **without_proxy(os.environ),
     }
 
 
 def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True) -> Workspace:
-    """The workspace on the local service, which is started where it does not run."""
+    """The workspace on the local service, which is started if it does not run.
+
+    Raises:
+        ConnectionFailed: The workspace does not exist, and `create` is False.
+        BadName: The workspace does not exist, and its name is invalid.
+    """
     auth = local_authentication(scope.subscription_id, home)
     found = get_workspace(scope, auth)
     if found is not None:
         return found
     if not create:
-        raise ConnectionFailed(f"There is no workspace {scope.name} in {scope.resource_group} of the local Azure ML.")
+        raise ConnectionFailed(
+            f"Workspace {scope.name} does not exist in {scope.resource_group} of the local Azure ML."
+        )
     from azureml.core import Workspace
 
     check_new_workspace_name(scope.name)
     with warnings.catch_warnings():
-        # That the resource group is made as well; here it is no more than a name.
+        # The SDK warns that it creates the resource group, which is only a name here.
         warnings.simplefilter("ignore", UserWarning)
         names = names_of(scope, auth)
         return Workspace.create(**names, location=LOCAL, create_resource_group=True, show_output=False)
@@ -74,8 +81,8 @@ def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True
 def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     """The SDK's authentication object for the local service.
 
-    Its token is made here, without a request; and since the SDK asks for one before each request, a service that has
-    left meanwhile is started again, on the same port.
+    Its tokens are made here, without a request. The SDK asks for one before each of its requests, so that a service
+    that has stopped meanwhile is started again, on the same port.
     """
     _prepare_sdk(home)
     from azureml._vendor.azure_cli_core.cloud import AZURE_PUBLIC_CLOUD
@@ -85,28 +92,28 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
-    place = home or Home()
+    home = home or Home()
 
     def token(audience: str) -> str:
-        info = control.start(place)
+        info = control.start(home)
         return Tokens(info.secret).user(audience, subscription=subscription_id)
 
     class LocalAuthentication(TokenAuthentication):  # type: ignore[misc] # the SDK is not typed
         def get_token(self, *scopes: Any, **_: Any) -> Any:
-            """Also for clients that name a scope, such as azureml-mlflow; the SDK's own method refuses those."""
+            """Return a token, also to clients that pass a scope, such as azureml-mlflow, which the SDK refuses."""
             if scopes and isinstance(scopes[0], str):
                 return AbstractAuthentication.get_token(self, *scopes)
             return super().get_token(*scopes)
 
     auth = LocalAuthentication(token, cloud="AzureCloud")
     cloud = copy.deepcopy(AZURE_PUBLIC_CLOUD)
-    cloud.endpoints.resource_manager = _addresses(control.start(place)).arm
+    cloud.endpoints.resource_manager = _addresses(control.start(home)).arm
     auth._cloud_type = cloud
     return auth
 
 
 def local_address() -> tuple[Any, ...]:
-    """A service that came back on another port is another service to the SDK, which keeps addresses."""
+    """What distinguishes services for the SDK, which keeps addresses: the home, and the port it now runs on."""
     from azureml_wrapper.local.home import Home
 
     home = Home()
@@ -114,12 +121,12 @@ def local_address() -> tuple[Any, ...]:
 
 
 def access_local(scope: Scope) -> Access:
-    """The services of a workspace on the local service, which is started if it does not run; imports no SDK."""
+    """The services of a workspace on the local service, which is started if it does not run. Imports no SDK."""
     from azureml_wrapper.local import control
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
-    # Not by way of `_start`, which imports the SDK.
+    # `_start` would import the SDK.
     home = Home()
     info = control.start(home)
     _trust(home, info)
@@ -128,12 +135,12 @@ def access_local(scope: Scope) -> Access:
 
 
 def _start(home: Home) -> ServiceInfo:
-    """The service, started where it does not run. A start waits for a process: the SDK is imported meanwhile."""
+    """The service, started if it does not run. The SDK is imported while its process starts."""
     from concurrent.futures import ThreadPoolExecutor
 
     from azureml_wrapper.local import control
 
-    # Switches the SDK's telemetry off; read when it is imported.
+    # Switches the SDK's telemetry off; the SDK reads it when it is imported.
     os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
     if "azureml.core" in sys.modules:
         return control.start(home)
@@ -148,20 +155,20 @@ _nowhere = logging.NullHandler()
 
 
 def _prepare_sdk(home: Home | None) -> None:
-    """Start the service, and let this process trust it. Safe to call again and again."""
+    """Start the service, and make this process trust it; may be called repeatedly."""
     from azureml_wrapper.local.home import Home
 
-    place = home or Home()
+    home = home or Home()
     with _preparing:
-        info = _start(place)
-    _trust(place, info)
-    # Where azure-ai-ml is installed, dataprep first asks azure-identity for a login, and only then the workspace
-    # (azureml/dataprep/api/_aml_auth_resolver.py): what it logs of finding nobody means nothing here.
+        info = _start(home)
+    _trust(home, info)
+    # With azure-ai-ml installed, dataprep asks azure-identity for a login before it asks the workspace
+    # (azureml/dataprep/api/_aml_auth_resolver.py); the failure that azure-identity logs does not matter here.
     logging.getLogger("azure.identity").addHandler(_nowhere)
 
 
 def _trust(home: Home, info: ServiceInfo) -> None:
-    """Let this process trust the service, and ask it without a proxy."""
+    """Make this process trust the service, and reach it without a proxy."""
     from azureml_wrapper.local.domain.addresses import without_proxy
 
     with _preparing:
@@ -172,7 +179,7 @@ def _trust(home: Home, info: ServiceInfo) -> None:
 
 @contextlib.contextmanager
 def variables_restored() -> Iterator[None]:
-    """For a service that is gone afterwards: what connecting to it sets in the environment is taken back."""
+    """Restore the environment variables that connecting sets, for a service that is stopped afterwards."""
     from azureml_wrapper.local.domain.addresses import NO_PROXY
 
     names = (MLFLOW_VARIABLE, TRUST_VARIABLE, *NO_PROXY)
@@ -195,7 +202,7 @@ def _addresses(info: ServiceInfo) -> Any:
 def _trust_bundle(home: Home) -> Path:
     """A file of certificates: those trusted so far, and the local service's authority.
 
-    It is named by its content, so that it can be given to processes that outlive a change of either.
+    Its name depends on its content, so that processes can keep using it when either changes.
     """
     given = os.environ.get(TRUST_VARIABLE)
     if given and Path(given).parent == home.tls and Path(given).exists():
@@ -205,7 +212,7 @@ def _trust_bundle(home: Home) -> Path:
 
 
 def _trusted(given: str | None) -> Path:
-    """The certificates trusted so far. Those of a home that has been deleted since are not missed."""
+    """The certificates trusted so far; the default ones if they belonged to a home that has been deleted."""
     import certifi
 
     from azureml_wrapper.local.home import is_trust
@@ -214,7 +221,6 @@ def _trusted(given: str | None) -> Path:
         return Path(certifi.where())
     if not Path(given).is_file():
         raise ConnectionFailed(
-            f"{TRUST_VARIABLE} is {given!r}, which is no file. Let it name a file of the certificates that are "
-            "trusted, or unset it."
+            f"{TRUST_VARIABLE} must be a file of trusted certificates, got {given!r}. Correct it, or unset it."
         )
     return Path(given)

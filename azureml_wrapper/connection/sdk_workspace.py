@@ -1,4 +1,4 @@
-"""Asks the SDK for a workspace, and turns what it raises into our errors; the same in Azure and on this machine."""
+"""Gets a workspace from the SDK, in Azure or on this machine, and translates what the SDK raises."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def names_of(scope: Scope, auth: Any) -> dict[str, Any]:
+    """The keywords of the SDK's `Workspace.get` and `Workspace.create`."""
     return {
         "name": scope.name,
         "subscription_id": scope.subscription_id,
@@ -24,7 +25,7 @@ def names_of(scope: Scope, auth: Any) -> dict[str, Any]:
 
 
 def get_workspace(scope: Scope, auth: Any) -> Workspace | None:
-    """The workspace, or None where Azure says that there is none; everything else that goes wrong is raised."""
+    """The workspace, or None if Azure answers that it does not exist; any other error is raised."""
     from azureml.core import Workspace
     from azureml.exceptions import ProjectSystemException
 
@@ -36,7 +37,7 @@ def get_workspace(scope: Scope, auth: Any) -> Workspace | None:
             if _says_missing(error):
                 return None
             raise
-        # Where ARM cannot be reached, the SDK goes on with nothing (azureml/_project/_commands.py, get_workspace).
+        # The SDK continues without an answer of ARM (azureml/_project/_commands.py, get_workspace).
         if workspace._workspace_autorest_object is None:
             raise ConnectionFailed(
                 f"Azure did not answer about workspace {scope.name}. Check the network and the proxy."
@@ -45,7 +46,7 @@ def get_workspace(scope: Scope, auth: Any) -> Workspace | None:
 
 
 def _says_missing(error: BaseException) -> bool:
-    """Whether ARM's answer was a 404 of its own, not that of a proxy on the way.
+    """Whether ARM itself answered 404, not a proxy in between.
 
     The SDK says "Workspace not found." for every 404 (azureml/_base_sdk_common/common.py, resource_error_handling).
     """
@@ -60,7 +61,7 @@ def _says_missing(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def translated(scope: Scope) -> Iterator[None]:
-    """What the SDK and its libraries raise about logins and networks becomes one of our two errors."""
+    """Raise `LoginFailed` or `ConnectionFailed` for what the SDK raises about logins and networks."""
     import requests
     from azure.core.exceptions import AzureError, ClientAuthenticationError
     from azureml.exceptions import AuthenticationException, AzureMLException
@@ -70,12 +71,12 @@ def translated(scope: Scope) -> Iterator[None]:
     try:
         yield
     except (AuthenticationException, ClientAuthenticationError) as error:
-        raise LoginFailed(f"Azure refuses the login to {place}: {_first_lines(error)}") from error
+        raise LoginFailed(f"Azure refused the login to {place}: {_first_lines(error)}") from error
     except (AzureMLException, AzureError, ClientException, requests.RequestException) as error:
         raise ConnectionFailed(f"Cannot connect to {place}: {_first_lines(error)}") from error
 
 
 def _first_lines(error: Exception) -> str:
-    """An SDK error's own words, without the JSON that it prints after them."""
+    """The message of an SDK error, without the JSON that follows it."""
     text = str(getattr(error, "message", None) or error).strip()
     return "\n".join(text.splitlines()[:5])

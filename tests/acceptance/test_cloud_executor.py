@@ -66,7 +66,7 @@ def test_the_readme_as_a_user_would_play_it(project):
     again = project.run(*VERBATIM, "--outputs", "fetched")
     assert "uploaded" not in again.stderr
     assert "Using the existing compute 'cpu-cluster'." in again.stderr
-    assert "Environment 'pptdaml' is registered already, unchanged: version 1." in again.stderr
+    assert "Environment 'pptdaml' is already registered, unchanged: version 1." in again.stderr
     assert json.loads((project.folder / "fetched" / "outputs" / "result.json").read_text()) == here
     assert not (project.folder / "outputs").exists()
 

@@ -32,11 +32,11 @@ def test_a_file_that_fits_is_taken(how, content):
     [
         (Csv(), b"", "x.csv is empty"),
         (Csv(), b"\n \n", "x.csv is empty"),
-        (Csv(), b"a,b\n", "a header and no rows"),
-        (Csv(), b"a;b\n1;2\n", "delimited by ';', not by ','. Give `delimiter=';'`"),
+        (Csv(), b"a,b\n", "a header but no rows"),
+        (Csv(), b"a;b\n1;2\n", "delimited by ';', not by ','. Pass delimiter=';'"),
         (Csv(), b"a\tb\n1\t2\n", r"delimited by '\\t'"),
         (Csv(delimiter=";"), b"a,b\n1,2\n", "delimited by ','"),
-        (Csv(), b"a,b\n\xe9,2\n", "not utf8 text"),
+        (Csv(), b"a,b\n\xe9,2\n", "not encoded in utf8"),
         (Csv(), b'a,b\n"x\ny",2\n3,4\n', "multi_line=True"),
     ],
 )

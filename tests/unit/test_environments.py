@@ -15,7 +15,7 @@ from azureml_wrapper.errors import BadValue
 def test_a_line_that_names_a_file_of_this_machine_is_refused_with_its_number(tmp_path, line):
     file = tmp_path / "requirements.txt"
     file.write_text(f"# packages\nnumpy\n{line}\n")
-    with pytest.raises(BadValue, match=r"requirements\.txt, line 3: .* Write the packages here"):
+    with pytest.raises(BadValue, match=r"requirements\.txt, line 3: .* List the packages instead"):
         _read_requirements(file)
 
 

@@ -23,9 +23,9 @@ def test_a_good_datastore_name_is_taken(name):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("test-datastore", r"not allowed in it: '-'\. Use 'test_datastore'"),
-        ("Données", "not allowed in it: 'D' 'é'"),
-        ("", "only small letters, digits and '_'"),
+        ("test-datastore", r"invalid in it: '-'\. Use a name such as 'test_datastore'"),
+        ("Données", "invalid in it: 'D' 'é'"),
+        ("", "only lowercase letters, digits and '_'"),
     ],
 )
 def test_a_datastore_name_that_azure_refuses_is_refused_with_the_characters(name, told):
@@ -41,8 +41,8 @@ def test_a_good_experiment_name_is_taken(name):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nom de l'experiment", r"not allowed in it: ' ' \"'\"\. Use 'nom-de-l-experiment'"),
-        ("-a", "beginning with a letter or a digit"),
+        ("nom de l'experiment", r"invalid in it: ' ' \"'\"\. Use a name such as 'nom-de-l-experiment'"),
+        ("-a", "starting with a letter or digit"),
         ("x" * 257, "1 to 256"),
         ("a/b", "'/'"),
         ("", "1 to 256"),
@@ -61,11 +61,11 @@ def test_a_good_compute_name_is_taken(name):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("test_compute", r"not allowed in it: '_'\. Use 'test-compute'"),
-        ("1st", r"beginning with a letter, .*digit\. Use 'st'"),
-        ("gpu-", "ending with a letter or a digit"),
+        ("test_compute", r"invalid in it: '_'\. Use a name such as 'test-compute'"),
+        ("1st", r"starting with a letter and .*digit\. Use a name such as 'st'"),
+        ("gpu-", "ending with a letter or digit"),
         ("x" * 33, "2 to 32"),
-        ("é", "not allowed in it: 'é'.$"),
+        ("é", "invalid in it: 'é'.$"),
         ("", "2 to 32"),
     ],
 )
@@ -110,5 +110,5 @@ def test_a_good_workspace_name_is_taken(name):
 
 @pytest.mark.parametrize("name", ["ab", "a" * 34, "-abc", "my workspace", "nom-é"])
 def test_a_workspace_name_that_azure_refuses_is_refused(name):
-    with pytest.raises(BadName, match="none can be made of that name"):
+    with pytest.raises(BadName, match="its name is invalid for a new one"):
         check_new_workspace_name(name)

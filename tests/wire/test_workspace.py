@@ -253,7 +253,7 @@ def test_a_missing_workspace_is_made_in_the_subscription_local(unique):
 
 @pytest.mark.local_only
 def test_a_workspace_is_not_made_where_that_was_not_asked(unique):
-    with pytest.raises(ConnectionFailed, match="There is no workspace"):
+    with pytest.raises(ConnectionFailed, match="does not exist in"):
         connect_local(Scope("local", unique("group"), unique("w")), create=False)
 
 

@@ -91,7 +91,7 @@ class TestConnecting:
 
     def test_names_that_are_no_text_are_refused(self):
         for names in ((1, "b", "c"), ("a", "", "c"), ("a", "b", None)):
-            with pytest.raises(TypeError, match="must be a text that is not empty"):
+            with pytest.raises(TypeError, match="must be a non-empty string, got"):
                 WorkspaceWrapper(*names)
 
 
@@ -99,7 +99,7 @@ class TestCreating:
     """The code path of Azure, with an ARM that is the local service's."""
 
     def test_a_workspace_of_a_name_that_azure_refuses_is_not_asked_for(self):
-        with pytest.raises(BadName, match="no workspace 'a b'"):
+        with pytest.raises(BadName, match="'a b' does not exist"):
             connect_local(Scope("local", "group", "a b"))
 
     def test_a_workspace_that_does_not_exist_is_created_once(self, unique, reported):
@@ -241,7 +241,7 @@ class TestLocal:
 
     def test_certificates_that_are_not_there_are_told(self, tmp_path, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
-        missing = pytest.raises(ConnectionFailed, match=r"REQUESTS_CA_BUNDLE is '.*company\.pem', which is no file")
+        missing = pytest.raises(ConnectionFailed, match=r"REQUESTS_CA_BUNDLE must be .* got '.*company\.pem'")
         with local.service(tmp_path / "home"), missing:
             local.workspace("local")
 

@@ -356,16 +356,16 @@ class TestBeforeTheSubmit:
         assert pipeline.run(unique("exp")).status == "Completed"
 
     def test_a_name_that_azure_refuses_for_an_experiment(self, make):
-        with pytest.raises(BadName, match="Use 'nom-de-l-experiment'"):
+        with pytest.raises(BadName, match="such as 'nom-de-l-experiment'"):
             make(step("a"), a=SHOW).run("nom de l'experiment")
 
     @pytest.mark.parametrize(
         ("others", "error", "told"),
         [
             ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, "Did you mean 'wrapper_env'"),
-            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, "register_env registers one, or `aml env"),
+            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, r"register_env or `aml env"),
             # Not one of the many that are Azure's own.
-            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, r"There are: (?!.*AzureML-)"),
+            ({"env_name": "wrapper_enf"}, UnregisteredEnvironment, r"Registered: (?!.*AzureML-)"),
             ({"compute_name": "wrapper-cpo"}, UnregisteredCompute, "Did you mean 'wrapper-cpu'"),
             ({"input_datasets": {"--x": "no_such_data"}}, UnregisteredDataset, "no dataset 'no_such_data'"),
         ],
