@@ -31,7 +31,7 @@ def find(home: Home | None = None) -> ServiceInfo | None:
 
 
 def start(home: Home | None = None, *, port: int | None = None, idle: float | None = None) -> ServiceInfo:
-    """The running service of a home; started if there is none.
+    """The running service of a home; started if needed.
 
     Processes that call this at the same time get the same service.
 

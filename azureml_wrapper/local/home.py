@@ -137,7 +137,7 @@ class Home:
         write_private(self.service_file, json.dumps(asdict(info)))
 
     def read_service(self) -> ServiceInfo | None:
-        """What a running service wrote; None if there is none. Does not check that it is still alive."""
+        """What a running service wrote; None if not found. Does not check that it is still alive."""
         try:
             return ServiceInfo(**json.loads(self.service_file.read_text()))
         except FileNotFoundError:

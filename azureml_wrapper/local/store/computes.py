@@ -24,7 +24,7 @@ class ComputeStore:
         return _compute(document) if document else None
 
     def get(self, workspace: str, name: str) -> Compute:
-        """Like `find`, but raise `NotFound`, in the words of Azure's execution service, if there is none."""
+        """Like `find`, but raise `NotFound`, in the words of Azure's execution service, if it is missing."""
         found = self.find(workspace, name)
         if found is None:
             raise NotFound(f"Unknown compute target '{name}'.")

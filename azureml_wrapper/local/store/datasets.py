@@ -85,7 +85,7 @@ class DatasetStore:
         return self.save(workspace, DatasetKind.FILE, folder_definition(scope, datastore, path))
 
     def saved(self, workspace: str, saved_id: str) -> SavedDataset:
-        """The saved dataset with this id; raise `NotFound` if there is none."""
+        """The saved dataset with this id; raise `NotFound` if it is missing."""
         found = self._find_saved("saved_id = ?", workspace, saved_id)
         if found is None:
             raise NotFound(f"Could not find a dataset with id {saved_id}.")
@@ -133,12 +133,12 @@ class DatasetStore:
         return added
 
     def find(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion | None:
-        """The given version of a name, or the latest; None if there is none."""
+        """The given version of a name, or the latest; None if not found."""
         condition = " AND v.name = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
         return self._one(condition, workspace, name, version, version)
 
     def by_name(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion:
-        """Like `find`, but raise `NotFound` if there is none."""
+        """Like `find`, but raise `NotFound` if it is missing."""
         found = self.find(workspace, name, version)
         if found is None:
             which = f"name {name!r}" if version is None else f"name {name!r} and version {version}"
@@ -146,7 +146,7 @@ class DatasetStore:
         return found
 
     def by_dataset_id(self, workspace: str, dataset_id: str, version: int | None = None) -> DatasetVersion:
-        """The given version of a registration, or the latest; raise `NotFound` if there is none."""
+        """The given version of a registration, or the latest; raise `NotFound` if it is missing."""
         condition = " AND v.dataset_id = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
         found = self._one(condition, workspace, dataset_id, version, version)
         if found is None:

@@ -46,7 +46,7 @@ class DatastoreStore:
         return _datastore(found) if found else None
 
     def get(self, workspace_id: str, name: str) -> Datastore:
-        """Like `find`, but raise `NotFound` if there is none."""
+        """Like `find`, but raise `NotFound` if it is missing."""
         found = self.find(workspace_id, name)
         if found is None:
             raise NotFound(f"Could not find datastore: {name}.")

@@ -90,7 +90,7 @@ class Documents:
         return Document(key=key, version=version, body=body, created=found.created, modified=now, alias=found.alias)
 
     def find(self, workspace: str, key: str, *, version: int | None = None) -> Document | None:
-        """The given version, or the latest; None if there is none."""
+        """The given version, or the latest; None if not found."""
         row = self._database.one(
             "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND key = ?"
             " AND (? IS NULL OR version = ?) ORDER BY version DESC LIMIT 1",
@@ -99,7 +99,7 @@ class Documents:
         return _document(row) if row else None
 
     def get(self, workspace: str, key: str, *, version: int | None = None) -> Document:
-        """Like `find`, but raise `NotFound` if there is none."""
+        """Like `find`, but raise `NotFound` if it is missing."""
         found = self.find(workspace, key, version=version)
         if found is None:
             raise NotFound(f"Could not find {self._kind} with name or id {key!r}.")

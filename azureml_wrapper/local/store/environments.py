@@ -63,7 +63,7 @@ class EnvironmentStore:
         return added
 
     def find(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion | None:
-        """The given version, or the one registered last; None if there is none."""
+        """The given version, or the one registered last; None if not found."""
         if name in self._curated:
             environment = self._curated[name]
             # Azure has dozens of versions of these, which examples name; here all are the same one.
@@ -77,7 +77,7 @@ class EnvironmentStore:
         return _environment(row) if row else None
 
     def get(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion:
-        """Like `find`, but raise `NotFound`, in Azure's words, if there is none."""
+        """Like `find`, but raise `NotFound`, in Azure's words, if it is missing."""
         found = self.find(workspace, name, version)
         if found is None:
             raise NotFound(

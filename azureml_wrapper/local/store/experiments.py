@@ -60,7 +60,7 @@ class ExperimentStore:
         return self._one("name = ? AND archived IS NULL", workspace, name)
 
     def get(self, workspace: str, name_or_id: str) -> Experiment:
-        """By name (active ones only) or id; raise `NotFound` if there is none."""
+        """By name (active ones only) or id; raise `NotFound` if it is missing."""
         found = self._one("experiment_id = ?", workspace, name_or_id) or self.find(workspace, name_or_id)
         if found is None:
             raise NotFound(f"Experiment {name_or_id} was not found")

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS metric_points (
     UNIQUE (series, created, point_id)
 );
 """
-# Ids are random: with them first, 45 points would be written to 45 places of the index instead of to its end.
+# Ids are random: with them first, 45 points would go to 45 places of the index instead of one.
 
 PAGE_SIZE = 10_000
 # Where a page begins: behind this time and, among the points of one time, behind this sequence.

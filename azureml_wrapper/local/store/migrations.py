@@ -44,7 +44,7 @@ def migrate(connection: sqlite3.Connection, path: str, steps: tuple[Step, ...] |
         connection.execute(f"PRAGMA user_version = {latest:d}")
         return
     pending = [step for step in steps if step.version > found]
-    # A step that cannot be undone copies the database first: here, where nothing has changed yet.
+    # The place to copy the database before a step that is hard to undo: nothing has changed yet.
     for step in pending:
         _apply(connection, step)
 

@@ -56,7 +56,7 @@ class PipelineStore:
         return self.modules.add(workspace, module_id, body, alias=body.get("IdentifierHash"))
 
     def module(self, workspace: str, module_id: str) -> Module:
-        """A parsed module; raise `NotFound` if there is none."""
+        """A parsed module; raise `NotFound` if it is missing."""
         return read_module(module_id, self.modules.get(workspace, module_id).body)
 
     def add_data_source(self, workspace: str, body: JSON) -> Document:
@@ -68,7 +68,7 @@ class PipelineStore:
         return self.graphs.add(workspace, self._ids.guid(), {"graph": graph, "interface": interface})
 
     def graph(self, workspace: str, graph_id: str) -> tuple[Graph, JSON]:
-        """A parsed graph and the interface of its parameters; raise `NotFound` if there is none."""
+        """A parsed graph and the interface of its parameters; raise `NotFound` if it is missing."""
         body = self.graphs.get(workspace, graph_id).body
         return read_graph(body["graph"]), body["interface"]
 
@@ -89,7 +89,7 @@ class PipelineStore:
         return _run(row) if row else None
 
     def run(self, workspace: str, run_id: str) -> PipelineRun:
-        """Like `find_run`, but raise `NotFound` if there is none."""
+        """Like `find_run`, but raise `NotFound` if it is missing."""
         found = self.find_run(workspace, run_id)
         if found is None:
             raise NotFound(f"Pipeline run {run_id} was not found")

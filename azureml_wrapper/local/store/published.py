@@ -28,11 +28,11 @@ class PublishedStore:
         return self._pipelines.put(workspace, pipeline.pipeline_id, _body(pipeline, "pipeline_id"))
 
     def document(self, workspace: str, pipeline_id: str) -> Document:
-        """A published pipeline with its times, for `read_pipeline`; raise `NotFound` if there is none."""
+        """A published pipeline with its times, for `read_pipeline`; raise `NotFound` if it is missing."""
         return self._pipelines.get(workspace, pipeline_id)
 
     def pipeline(self, workspace: str, pipeline_id: str) -> PublishedPipeline:
-        """Raise `NotFound` if there is none."""
+        """Raise `NotFound` if it is missing."""
         return read_pipeline(self.document(workspace, pipeline_id))
 
     def all(self, workspace: str, *, active_only: bool) -> list[Document]:
@@ -53,11 +53,11 @@ class PublishedStore:
             return self._endpoints.put(workspace, endpoint.endpoint_id, _body(endpoint, "endpoint_id"))
 
     def endpoint_document(self, workspace: str, endpoint_id: str) -> Document:
-        """Raise `NotFound` if there is none."""
+        """Raise `NotFound` if it is missing."""
         return self._endpoints.get(workspace, endpoint_id)
 
     def endpoint(self, workspace: str, endpoint_id: str) -> PipelineEndpoint:
-        """Raise `NotFound` if there is none."""
+        """Raise `NotFound` if it is missing."""
         return read_endpoint(self.endpoint_document(workspace, endpoint_id))
 
     def endpoint_by_name(self, workspace: str, name: str) -> Document:

@@ -87,7 +87,7 @@ def order_by(query: Query, fields: Fields) -> str:
 
 
 def select(query: Query, fields: Fields, table: str, conditions: list[Condition]) -> Condition:
-    """The statement for one page and one more row, which tells whether another page follows."""
+    """The statement for one page and one more row, which shows that another page follows."""
     every = [*conditions, where(query.filter, fields), after(query, fields)]
     condition = " AND ".join(sql for sql, _ in every)
     # Table, columns and order come from code; values of clients are bound.

@@ -69,7 +69,7 @@ class ResultStore:
         return [_result(row) for row in rows]
 
     def latest(self, workspace: str, step: str) -> Result | None:
-        """The last completed run of the step of that name; None if there is none."""
+        """The last completed run of the step of that name; None if not found."""
         row = self._database.one(
             "SELECT * FROM step_results WHERE workspace = ? AND step = ? ORDER BY sequence DESC LIMIT 1",
             (workspace, step),

@@ -74,7 +74,7 @@ class ScheduleStore:
         return found[0] if found else None
 
     def get(self, workspace: str, schedule_id: str) -> Schedule:
-        """Like `find`, but raise `NotFound` if there is none."""
+        """Like `find`, but raise `NotFound` if it is missing."""
         found = self.find(workspace, schedule_id)
         if found is None:
             raise NotFound(f"Could not find schedule with id {schedule_id!r}.")

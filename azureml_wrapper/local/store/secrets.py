@@ -51,7 +51,7 @@ class SecretStore:
         return self._secret(row) if row else None
 
     def get(self, workspace: str, name: str) -> Secret:
-        """Raise `NotFound`, in Key Vault's words, if there is none."""
+        """Raise `NotFound`, in Key Vault's words, if it is missing."""
         found = self.find(workspace, name)
         if found is None:
             raise _missing(name)

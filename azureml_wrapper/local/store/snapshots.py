@@ -96,7 +96,7 @@ class SnapshotStore:
         return self._read(row["sequence"]) if row else None
 
     def get(self, workspace: str, snapshot_id: str) -> Snapshot:
-        """Like `find`, but raise `NotFound` if there is none."""
+        """Like `find`, but raise `NotFound` if it is missing."""
         found = self.find(workspace, snapshot_id)
         if found is None:
             raise NotFound(f"Could not find snapshot {snapshot_id}.")
@@ -107,7 +107,7 @@ class SnapshotStore:
         return self.get(workspace, snapshot_id).tree
 
     def latest(self, workspace: str) -> Snapshot:
-        """The snapshot that was added last; the empty one if there is none."""
+        """The snapshot that was added last, or the empty one."""
         row = self._database.one(
             "SELECT sequence FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
         )

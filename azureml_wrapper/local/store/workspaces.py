@@ -140,7 +140,7 @@ class WorkspaceStore:
         return found
 
     def by_id(self, workspace_id: str) -> Workspace:
-        """The workspace with this GUID; raise `NotFound` if there is none."""
+        """The workspace with this GUID; raise `NotFound` if it is missing."""
         row = self._database.one("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
         if row is None:
             raise NotFound(f"Could not find a workspace with id {workspace_id}.")

@@ -66,7 +66,7 @@ class Row:
 
     @property
     def error(self) -> str:
-        """The error message of the run; empty if there is none."""
+        """The error message of the run; empty if it has none."""
         error = self.run.error or {}
         return str((error.get("error") or error).get("message") or error or "")
 

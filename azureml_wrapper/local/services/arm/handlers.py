@@ -134,7 +134,7 @@ def delete_dependency(_: Context, request: Request) -> Response:
 
 
 def get_provider(_: Context, request: Request) -> Response:
-    """A resource provider, registered, with the locations where it is offered."""
+    """A resource provider, registered, with its locations."""
     return json_response(wire.provider(request["subscription"], request["provider"]))
 
 

@@ -24,7 +24,7 @@ def list_artifacts(context: Context, request: Request) -> Response:
 
 
 def list_contents(context: Context, request: Request) -> Response:
-    """The files in a folder with the addresses to read them; empty if there are none."""
+    """The files in a folder with the addresses to read them; empty if none match."""
     return json_response(_contents(context, request, _page(context, request)))
 
 

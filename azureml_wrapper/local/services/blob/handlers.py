@@ -32,7 +32,7 @@ def target_of(request: Request) -> tuple[str, str, str]:
 
 
 def existing_blob(context: Context, request: Request) -> Blob:
-    """The blob of a request; raise `NotFound` with the code that tells what is missing."""
+    """The blob of a request; raise `NotFound` with a code for the container or the blob."""
     account, container, name = target_of(request)
     if not context.blobs.has_container(account, container):
         raise NotFound("The specified container does not exist.", code="ContainerNotFound")

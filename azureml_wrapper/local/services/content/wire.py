@@ -37,7 +37,7 @@ def upload_addresses(names: Sequence[str], addresses: Sequence[str]) -> dict[str
 
 
 def kept_name(file: StoredFile) -> str:
-    """The name in the address of a file whose content is stored already; there is no such blob."""
+    """The name in the address of a file whose content is already stored. No blob has this name."""
     return f"kept/{file.sha256}/{file.size}"
 
 

@@ -13,7 +13,7 @@ from azureml_wrapper.local.services.metric import wire
 
 
 def log_metrics(context: Context, request: Request) -> Response:
-    """Store a batch. Metrics that cannot be stored are reported; all others are stored."""
+    """Store a batch. Invalid metrics are reported, all others are stored."""
     run = context.runs.get(request.workspace_id, request["run_id"])
     # The SDK sends NaN and Infinity, as Python writes them.
     body = request.json_object(finite=False)
