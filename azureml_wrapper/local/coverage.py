@@ -13,7 +13,7 @@ from types import ModuleType
 
 from azureml_wrapper.local.app import SERVICES
 from azureml_wrapper.local.http.routing import Route
-from azureml_wrapper.local.services.blob import routes as blob
+from azureml_wrapper.local.services.blob import handlers as blob
 
 _HEAD = """\
 # What the local Azure ML supports

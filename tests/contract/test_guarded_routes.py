@@ -9,7 +9,7 @@ from azureml_wrapper.local import control
 from azureml_wrapper.local.app import service_routes
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.http.routing import WORKSPACE_SCOPE, Route
-from azureml_wrapper.local.services.blob.routes import ROUTES as BLOB_ROUTES
+from azureml_wrapper.local.services.blob.handlers import ROUTES as BLOB_ROUTES
 from azureml_wrapper.local.tokens import Tokens
 
 SCOPE = WORKSPACE_SCOPE.replace("{subscription}", "local").replace("{resource_group}", "local")

@@ -1,6 +1,6 @@
 """Blobs: files in `<root>/<account>/<container>/<path>`, so that a mounted folder is just a path.
 
-A file that a script writes to a mounted folder is a blob at once: its ETag and times come from the file itself. What a
+A file that a script writes to a mounted folder is a blob at once: ETag and times come from the file itself. What a
 client said about a blob (content type, metadata, blocks) is in the database under the ETag, so it no longer applies
 once the file was changed directly. Bytes arrive in files beside the accounts and are renamed into place: readers see
 either the old blob or the new one, even after a kill -9. Only appending writes in place.

@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, file_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.studio import files, views
+from azureml_wrapper.local.studio import views
 from azureml_wrapper.local.studio.pages import html_response
 
 Page = Callable[[Context, Request, Workspace], Response]
@@ -81,7 +81,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
     run = context.runs.get(workspace.workspace_id, request["run"])
     children = context.runs.children(workspace.workspace_id, run.run_id)
     compute = context.computes.find(workspace.workspace_id, run.target) if run.target else None
-    found = files.names(context.artifacts, workspace, run)
+    found = views.file_names(context.artifacts, workspace, run)
     now = context.clock.now()
     return html_response(
         "run.html",
@@ -90,7 +90,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
         steps=views.timeline(children[::-1], now),
         metrics=views.metrics(context.metrics, run),
         files=found,
-        log=files.log(context.artifacts, workspace, run, found),
+        log=views.log(context.artifacts, workspace, run, found),
         differences=compute.differences if compute else (),
         links=views.Links(context.addresses, workspace),
         refresh=None if run.status.is_terminal else views.REFRESH_SECONDS,
@@ -101,7 +101,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
 def show_file(context: Context, request: Request, workspace: Workspace) -> Response:
     """One file of a run, unchanged."""
     run = context.runs.get(workspace.workspace_id, request["run"])
-    path = files.path(context.artifacts, workspace, run, request["path"])
+    path = views.file_path(context.artifacts, workspace, run, request["path"])
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {
         # A script may have created the file, so nothing in it may run.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, Response
 
-from azureml_wrapper.local.studio import files
+from azureml_wrapper.local.studio import views
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +36,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(style=_style(), is_image=files.is_image, refresh=None, links=None)
+    made.globals.update(style=_style(), is_image=views.is_image, refresh=None, links=None)
     return made
 
 

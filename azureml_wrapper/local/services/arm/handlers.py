@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.errors import Unsupported
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.services.context import Context
 
@@ -140,3 +141,34 @@ def get_provider(_: Context, request: Request) -> Response:
 
 def _place(request: Request) -> str:
     return f"{request['subscription']}/{request['resource_group']}".lower()
+
+
+SUBSCRIPTION = "/subscriptions/{subscription}"
+GROUP = SUBSCRIPTION + "/resourcegroups/{resource_group}"
+WORKSPACES = "/providers/Microsoft.MachineLearningServices/workspaces"
+DEPLOYMENTS = "/providers/Microsoft.Resources/deployments/"
+
+ROUTES = (
+    Route("GET", "/subscriptions", list_subscriptions),
+    Route("GET", SUBSCRIPTION, get_subscription),
+    Route("GET", SUBSCRIPTION + "/resourcegroups", list_groups),
+    Route("GET", GROUP, get_group),
+    Route("HEAD", GROUP, has_group),
+    Route("PUT", GROUP, put_group, for_users=True),
+    Route("GET", SUBSCRIPTION + "/resources", list_resources),
+    Route("GET", GROUP + "/resources", list_resources),
+    Route("GET", "{workspace_scope}", get_workspace),
+    Route("GET", "/rp/workspaces{workspace_scope}", get_workspace),
+    Route("PATCH", "{workspace_scope}", update_workspace, for_users=True),
+    Route("DELETE", GROUP + WORKSPACES + "/{name}", delete_workspace, for_users=True),
+    Route("POST", "{workspace_scope}/resynckeys", sync_keys, for_users=True),
+    Route("GET", SUBSCRIPTION + WORKSPACES, list_workspaces),
+    Route("GET", GROUP + WORKSPACES, list_workspaces),
+    Route("GET", SUBSCRIPTION + DEPLOYMENTS, list_deployments),
+    Route("PUT", GROUP + DEPLOYMENTS + "{deployment}", deploy, for_users=True),
+    Route("GET", GROUP + DEPLOYMENTS + "{deployment}", get_deployment),
+    Route("GET", GROUP + "/deployments/{deployment}/operations", list_deployment_operations),
+    Route("DELETE", GROUP + "/providers/{provider}/{kind}/{name}", delete_dependency, for_users=True),
+    Route("GET", SUBSCRIPTION + "/providers/{provider}", get_provider),
+    Route("POST", SUBSCRIPTION + "/providers/{provider}/register", get_provider, for_users=True),
+)

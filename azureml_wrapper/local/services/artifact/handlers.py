@@ -9,6 +9,7 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
 from azureml_wrapper.local.http.bodies import object_list, text
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.artifact import wire
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.query import Page
@@ -154,3 +155,41 @@ def _page_of_run(context: Context, request: Request) -> Page[Artifact]:
 def _path_of_run(request: Request) -> str:
     """The SDK sends it in the path, azureml-mlflow in the query."""
     return request.parameters.get("path") or request.query.get("path", "")
+
+
+_ALL = "/artifact/v2.0{workspace_scope}/artifacts"
+_PLACE = "{origin}/{container}"
+_FILE = "{origin}/{container}/{path:rest}"
+
+
+def _of_run(parent: str) -> tuple[Route, ...]:
+    artifacts = f"/history/v1.0{{workspace_scope}}/{parent}/runs/{{run_id}}/artifacts"
+    return (
+        Route("GET", artifacts, list_run_artifacts),
+        Route("GET", f"{artifacts}/path/{{path:rest}}", list_run_artifacts),
+        Route("GET", f"{artifacts}/contentinfo/{{path:rest}}", get_run_content),
+        Route("GET", f"{artifacts}/artifacturi/{{path:rest}}", get_run_address),
+        Route("GET", f"{artifacts}/prefix/contentinfo/{{path:rest}}", list_run_contents),
+        Route("GET", f"{artifacts}/path", list_run_artifacts),
+        Route("GET", f"{artifacts}/contentinfo", get_run_content),
+        Route("GET", f"{artifacts}/artifacturi", get_run_address),
+        Route("GET", f"{artifacts}/prefix/contentinfo", list_run_contents),
+        Route("POST", f"{artifacts}/batch/metadata", create_run_artifacts),
+    )
+
+
+ROUTES = (
+    Route("POST", f"{_ALL}/batch/metadata/{_PLACE}", create_artifacts),
+    Route("DELETE", f"{_ALL}/batch/{_PLACE}", delete_artifacts),
+    Route("GET", f"{_ALL}/metadata/{_FILE}", get_artifact),
+    Route("DELETE", f"{_ALL}/metadata/{_FILE}", delete_artifact),
+    Route("GET", f"{_ALL}/contentinfo/{_FILE}", get_content),
+    Route("GET", f"{_ALL}/write/{_FILE}", get_write_address),
+    Route("GET", f"{_ALL}/prefix/contentinfo/{_FILE}", list_contents),
+    Route("GET", f"{_ALL}/content/{_FILE}", download),
+    Route("POST", f"{_ALL}/content/{_FILE}", upload, streams=True),
+    Route("GET", f"{_ALL}/{_PLACE}", list_artifacts),
+    Route("GET", f"{_ALL}/{_FILE}", list_artifacts),
+    *_of_run("experiments/{experiment}"),
+    *_of_run("experimentids/{experiment_id}"),
+)

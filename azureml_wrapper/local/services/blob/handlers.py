@@ -1,16 +1,30 @@
-"""Operations on blobs and their blocks. `request.identity.account` is the account that the request may use."""
+"""Operations on blobs, their blocks, and containers.
+
+`request.identity.account` is the account that the request may use.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.http.application import Frontend
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response
+from azureml_wrapper.local.http.routing import Route, Router
 from azureml_wrapper.local.services.blob import conditions, wire
+from azureml_wrapper.local.services.blob.access import authenticator
 from azureml_wrapper.local.services.context import Context
 
+# Azure's maximum.
+PAGE = 5000
+_SERVICE_PROPERTIES = (
+    "<StorageServiceProperties><Logging><Version>1.0</Version><Delete>false</Delete><Read>false</Read>"
+    "<Write>false</Write><RetentionPolicy><Enabled>false</Enabled></RetentionPolicy></Logging>"
+    "<DefaultServiceVersion>2021-08-06</DefaultServiceVersion></StorageServiceProperties>"
+)
 # Not supported by this store: refused rather than silently ignored.
 _REFUSED_HEADERS = {
     "x-ms-lease-id": "leases",
@@ -34,8 +48,7 @@ def target_of(request: Request) -> tuple[str, str, str]:
 def existing_blob(context: Context, request: Request) -> Blob:
     """The blob of a request; raise `NotFound` with a code for the container or the blob."""
     account, container, name = target_of(request)
-    if not context.blobs.has_container(account, container):
-        raise NotFound("The specified container does not exist.", code="ContainerNotFound")
+    _check_container(context, account, container)
     found = context.blobs.stat(account, container, name)
     if found is None:
         raise NotFound("The specified blob does not exist.", code="BlobNotFound")
@@ -207,3 +220,106 @@ def get_block_list(context: Context, request: Request) -> Response:
 def _check_container(context: Context, account: str, container: str) -> None:
     if not context.blobs.has_container(account, container):
         raise NotFound("The specified container does not exist.", code="ContainerNotFound")
+
+
+def list_blobs(context: Context, request: Request) -> Response:
+    account, container = _container_of(context, request)
+    query, limit = request.query, _limit(request)
+    marker = wire.name_of(query["marker"]) if query.get("marker") else ""
+    items = context.blobs.page(
+        account,
+        container,
+        query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        marker=marker,
+        limit=limit + 1,
+    )
+    more = wire.marker_of(items[limit - 1].name) if len(items) > limit else ""
+    endpoint = context.addresses.blob(account, "", "").rstrip("/") + "/"
+    return wire.xml(wire.listing(request, items[:limit], endpoint=endpoint, limit=limit, next_marker=more))
+
+
+def create_container(context: Context, request: Request) -> Response:
+    if wire.metadata(request):
+        raise Unsupported("The local storage does not store metadata of containers.")
+    account, container = request.identity.account, request["container"]
+    if not context.blobs.ensure_container(account, container):
+        raise Conflict("The specified container already exists.", code="ContainerAlreadyExists")
+    return empty(201, _container_headers(context, account, container))
+
+
+def container_properties(context: Context, request: Request) -> Response:
+    """Get Container Properties, Get Container Metadata (always empty)."""
+    return empty(200, _container_headers(context, *_container_of(context, request)))
+
+
+def delete_container(context: Context, request: Request) -> Response:
+    context.blobs.delete_container(*_container_of(context, request))
+    return empty(202)
+
+
+def list_containers(context: Context, request: Request) -> Response:
+    account, prefix = request.identity.account, request.query.get("prefix", "")
+    names = [name for name in context.blobs.containers(account) if name.startswith(prefix)]
+    found = [(name, *context.blobs.container_version(account, name)) for name in names]
+    return wire.xml(wire.containers(found, context.addresses.blob(account, "", "").rstrip("/") + "/"))
+
+
+def service_properties(_: Context, __: Request) -> Response:
+    return wire.xml(_SERVICE_PROPERTIES)
+
+
+def account_information(_: Context, __: Request) -> Response:
+    return empty(200, {"x-ms-sku-name": "Standard_LRS", "x-ms-account-kind": "StorageV2"})
+
+
+def _container_of(context: Context, request: Request) -> tuple[str, str]:
+    account, container = request.identity.account, request["container"]
+    _check_container(context, account, container)
+    return account, container
+
+
+def _container_headers(context: Context, account: str, container: str) -> dict[str, str]:
+    return wire.container_properties(*context.blobs.container_version(account, container))
+
+
+def _limit(request: Request) -> int:
+    text = request.query.get("maxresults") or str(PAGE)
+    if not is_number(text) or int(text) < 1:
+        raise Invalid(
+            f"Invalid maxresults {text[:80]!r}: expected an integer ≥ 1.", code="OutOfRangeQueryParameterValue"
+        )
+    return min(int(text), PAGE)
+
+
+_ACCOUNT, _CONTAINER, _BLOB = "/", "/{container}", "/{container}/{name:rest}"
+_PLAIN = {"restype": "container", "comp": None}
+_METADATA = {"restype": "container", "comp": "metadata"}
+
+ROUTES = (
+    Route("GET", _ACCOUNT, list_containers, {"comp": "list"}),
+    Route("GET", _ACCOUNT, service_properties, {"restype": "service", "comp": "properties"}),
+    Route("GET", _ACCOUNT, account_information, {"restype": "account", "comp": "properties"}),
+    Route("HEAD", _ACCOUNT, account_information, {"restype": "account", "comp": "properties"}),
+    Route("GET", _CONTAINER, list_blobs, {"restype": "container", "comp": "list"}),
+    Route("PUT", _CONTAINER, create_container, _PLAIN),
+    Route("DELETE", _CONTAINER, delete_container, _PLAIN),
+    *(Route(method, _CONTAINER, container_properties, _PLAIN) for method in ("GET", "HEAD")),
+    *(Route(method, _CONTAINER, container_properties, _METADATA) for method in ("GET", "HEAD")),
+    Route("GET", _BLOB, get_blob, {"comp": None}),
+    Route("HEAD", _BLOB, head_blob, {"comp": None}),
+    Route("PUT", _BLOB, put_blob, {"comp": None, "restype": None}, streams=True),
+    Route("DELETE", _BLOB, delete_blob, {"comp": None, "restype": None}),
+    Route("PUT", _BLOB, put_block, {"comp": "block"}, streams=True),
+    Route("PUT", _BLOB, put_block_list, {"comp": "blocklist"}),
+    Route("GET", _BLOB, get_block_list, {"comp": "blocklist"}),
+    Route("PUT", _BLOB, append_block, {"comp": "appendblock"}, streams=True),
+    *(Route(method, _BLOB, head_blob, {"comp": "metadata"}) for method in ("GET", "HEAD")),
+    Route("PUT", _BLOB, set_metadata, {"comp": "metadata"}),
+    Route("PUT", _BLOB, set_properties, {"comp": "properties"}),
+)
+
+
+def frontend(context: Context) -> Frontend:
+    """The storage side of the application: its routes, authentication and XML errors."""
+    return Frontend(router=Router(ROUTES), authenticate=authenticator(context), answer_fault=wire.fault)

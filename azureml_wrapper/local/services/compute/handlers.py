@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.computes import Compute
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.compute import wire
 from azureml_wrapper.local.services.context import Context
 
@@ -85,3 +86,22 @@ def _operation(context: Context, request: Request) -> dict[str, str]:
     place = f"providers/Microsoft.MachineLearningServices/locations/{workspace.location}/computeOperationsStatus"
     address = f"{context.addresses.arm}subscriptions/{workspace.subscription}/{place}/{context.ids.guid()}"
     return {"Azure-AsyncOperation": f"{address}?api-version=2020-02-02"}
+
+
+ALL = "{workspace_scope}/computes"
+ONE = "{workspace_scope}/computes/{compute}"
+LOCATION = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}"
+
+ROUTES = (
+    Route("GET", ALL, list_computes),
+    Route("GET", "/rp/workspaces" + ALL, list_computes),
+    Route("GET", ONE, get_compute),
+    Route("GET", "/rp/workspaces" + ONE, get_compute),
+    Route("PUT", ONE, put_compute, for_users=True),
+    Route("PATCH", ONE, update_compute, for_users=True),
+    Route("DELETE", ONE, delete_compute, for_users=True),
+    Route("POST", ONE + "/listNodes", list_nodes, reads=True),
+    Route("POST", "{workspace_scope}/checkComputeNameAvailability", check_instance_name),
+    Route("GET", LOCATION + "/computeOperationsStatus/{operation}", get_operation),
+    Route("GET", LOCATION + "/vmSizes", list_vm_sizes),
+)

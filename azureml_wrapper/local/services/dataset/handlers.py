@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from azureml_wrapper.local.domain.datasets import SavedDataset
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.dataset import wire
 
@@ -100,3 +101,23 @@ def _saved_for(context: Context, request: Request, given: wire.Registration) -> 
         return saved
     # A saved dataset has one name and version; the same content under another name is another dataset.
     return store.save(workspace, given.kind, given.definition, given.properties, fresh=True)
+
+
+_DATASETS = "/dataset/v1.0{workspace_scope}/datasets"
+_SAVED = "/dataset/v1.0{workspace_scope}/saveddatasets"
+_DATA_VERSION = "/data/v1.0{workspace_scope}/dataversion/{name}/versions/{version}"
+
+ROUTES = (
+    Route("GET", _DATASETS, list_datasets),
+    Route("POST", _DATASETS, register_dataset),
+    Route("GET", _DATASETS + "/query/name={name}", get_by_name),
+    Route("GET", _DATASETS + "/query/savedDatasetId={saved_id}", list_by_saved_id),
+    Route("GET", _DATASETS + "/{dataset_id}", get_dataset),
+    Route("PUT", _DATASETS + "/{dataset_id}", describe_dataset),
+    Route("DELETE", _DATASETS + "/{name}", unregister_dataset),
+    Route("GET", _DATASETS + "/{dataset_id}/definitions", list_definitions),
+    Route("GET", _DATASETS + "/{dataset_id}/definitions/{version}", get_definition),
+    Route("POST", _SAVED, save_dataset),
+    Route("GET", _SAVED + "/{saved_id}", get_saved),
+    Route("GET", _DATA_VERSION, get_data_version),
+)

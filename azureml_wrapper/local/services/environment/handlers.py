@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.environments import EnvironmentVersion
 from azureml_wrapper.local.domain.errors import Unsupported
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.environment import wire
 
@@ -54,3 +55,25 @@ def refuse_build(context: Context, request: Request) -> Response:
 
 def _find(context: Context, request: Request) -> EnvironmentVersion:
     return context.environments.get(request.workspace_id, request["environment"], request.parameters.get("version"))
+
+
+_ENVIRONMENTS = "/environment/v1.0{workspace_scope}/environments"
+_VERSION = _ENVIRONMENTS + "/{environment}/versions/{version}"
+_BUILD = "/environment/v2.0{workspace_scope}/environments/{environment}/versions/{version}"
+
+ROUTES = (
+    Route("GET", _ENVIRONMENTS + "/", list_environments),
+    Route("GET", _ENVIRONMENTS, list_environments),
+    Route("GET", _ENVIRONMENTS + "/{environment}", get_environment),
+    Route("PUT", _ENVIRONMENTS + "/{environment}", put_environment),
+    Route("GET", _ENVIRONMENTS + "/{environment}/labels/{label}", get_labelled),
+    Route("GET", _ENVIRONMENTS + "/{environment}/image", get_image),
+    Route("GET", _VERSION, get_environment),
+    Route("PUT", _VERSION, put_environment),
+    Route("PUT", _VERSION + "/metadata", put_labels),
+    Route("GET", _VERSION + "/image", get_image),
+    Route("POST", _VERSION + "/recipe", refuse_build),
+    Route("POST", _ENVIRONMENTS + "/{environment}/recipe", refuse_build),
+    Route("POST", _BUILD + "/image", refuse_build),
+    Route("POST", _BUILD + "/imageoncompute/{compute}", refuse_build),
+)

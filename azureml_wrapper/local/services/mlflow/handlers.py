@@ -1,15 +1,18 @@
-"""MLflow's operations on runs."""
+"""MLflow's operations on runs, then those on experiments."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.metrics import VALUES_PER_REQUEST, Point, Series, check_series
-from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
-from azureml_wrapper.local.domain.runs import JSON, Run
+from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend, amend_experiment
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.tracking import (
+    DEFAULT_EXPERIMENT,
+    DEFAULT_EXPERIMENT_ID,
     Facts,
     check_batch,
     parse_filter,
@@ -19,16 +22,17 @@ from azureml_wrapper.local.domain.tracking import (
 )
 from azureml_wrapper.local.http.bodies import object_list, text, text_list
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.mlflow import experiments, wire
+from azureml_wrapper.local.services.mlflow import wire
 
 SEARCH_LIMIT = 1000
 
 
-def create(context: Context, request: Request) -> Response:
+def create_run(context: Context, request: Request) -> Response:
     """Create a run that the program ends itself; in a job, a child of the job's run."""
     body = request.json_object()
-    experiment = experiments.find(context, request, text(body, "experiment_id") or "0")
+    experiment = find_experiment(context, request, text(body, "experiment_id") or "0")
     tags, run_id = wire.pairs(body, "tags"), context.ids.guid()
     name = text(body, "run_name") or tags.get("mlflow.runName") or run_id
     parent = tags.get("mlflow.parentRunId")
@@ -51,12 +55,12 @@ def create(context: Context, request: Request) -> Response:
     return json_response({"run": _shown(context, request, begun)})
 
 
-def get(context: Context, request: Request) -> Response:
+def get_run(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request.query.get("run_id") or request.query.get("run_uuid") or "")
     return json_response({"run": _shown(context, request, run)})
 
 
-def update(context: Context, request: Request) -> Response:
+def update_run(context: Context, request: Request) -> Response:
     """Change name or status; the status of a job's run cannot be changed."""
     body = request.json_object()
     run = _writable(context, request, body)
@@ -72,7 +76,7 @@ def update(context: Context, request: Request) -> Response:
     return json_response({"run_info": wire.info(run, context.addresses.port, request.workspace)})
 
 
-def search(context: Context, request: Request) -> Response:
+def search_runs(context: Context, request: Request) -> Response:
     """The runs of some experiments that match a filter, newest first by default."""
     body = request.json_object()
     size = wire.read_limit(body.get("max_results")) or SEARCH_LIMIT
@@ -114,7 +118,7 @@ def log_batch(context: Context, request: Request) -> Response:
     return json_response({})
 
 
-def set_tag(context: Context, request: Request) -> Response:
+def set_run_tag(context: Context, request: Request) -> Response:
     body = request.json_object()
     run = _writable(context, request, body)
     patch = RunPatch(tags={wire.needed(body, "key"): text(body, "value") or ""})
@@ -122,14 +126,14 @@ def set_tag(context: Context, request: Request) -> Response:
     return json_response({})
 
 
-def delete_tag(context: Context, request: Request) -> Response:
+def delete_run_tag(context: Context, request: Request) -> Response:
     body = request.json_object()
     run = _writable(context, request, body)
     context.runs.remove_tags(run.workspace_id, run.run_id, [wire.needed(body, "key")])
     return json_response({})
 
 
-def get_history(context: Context, request: Request) -> Response:
+def get_metric_history(context: Context, request: Request) -> Response:
     """Every value of a metric in the order of logging, in pages."""
     run = context.runs.get(request.workspace_id, request.query.get("run_id") or request.query.get("run_uuid") or "")
     name = request.query.get("metric_key", "")
@@ -176,7 +180,7 @@ def _runs(context: Context, request: Request, body: JSON) -> list[Run]:
     ids = text_list(body.get("experiment_ids"), "experiment_ids")
     if text(body, "run_view_type") == "DELETED_ONLY":
         return []
-    found = [experiments.find(context, request, experiment_id).experiment_id for experiment_id in ids]
+    found = [find_experiment(context, request, experiment_id).experiment_id for experiment_id in ids]
     return [run for each in found for run in context.runs.of_experiment(request.workspace_id, each)]
 
 
@@ -195,3 +199,110 @@ def _facts(context: Context, run: Run) -> Facts:
 def _shown(context: Context, request: Request, run: Run) -> JSON:
     latest = context.metrics.latest(run.workspace_id, run.origin_id)
     return wire.run(run, latest, context.addresses.port, request.workspace)
+
+
+def create_experiment(context: Context, request: Request) -> Response:
+    """Create an experiment; raise `Conflict` if an active one has the name."""
+    body = request.json_object()
+    name = wire.needed(body, "name")
+    if text(body, "artifact_location"):
+        raise Invalid("Cannot set artifact_location: files of runs are always in the workspace's storage.")
+    if context.experiments.find(request.workspace_id, name):
+        raise Conflict(f"Experiment {name} already exists.", code="RESOURCE_ALREADY_EXISTS")
+    made = context.experiments.ensure(request.workspace_id, name)
+    tags = wire.pairs(body, "tags")
+    if tags:
+        _add_tags(context, request, made, tags)
+    return json_response({"experiment_id": made.experiment_id})
+
+
+def get_experiment(context: Context, request: Request) -> Response:
+    found = find_experiment(context, request, request.query.get("experiment_id", ""))
+    return json_response({"experiment": wire.experiment(found, context.addresses.port, request.workspace)})
+
+
+def get_experiment_by_name(context: Context, request: Request) -> Response:
+    found = context.experiments.get_any(request.workspace_id, request.query.get("experiment_name", ""))
+    return json_response({"experiment": wire.experiment(found, context.addresses.port, request.workspace)})
+
+
+def search_experiments(context: Context, request: Request) -> Response:
+    """All experiments on one page, newest first; filters are refused."""
+    body = request.json_object()
+    if text(body, "filter"):
+        raise Invalid("The local service does not filter experiments; remove filter_string.")
+    archived = wire.read_view(text(body, "view_type"))
+    found = [
+        each
+        for each in context.experiments.all(request.workspace_id)
+        if archived is None or bool(each.archived) is archived
+    ]
+    listed = [wire.experiment(each, context.addresses.port, request.workspace) for each in found]
+    return json_response({"experiments": listed})
+
+
+def delete_experiment(context: Context, request: Request) -> Response:
+    """Archive an experiment, as the SDK does."""
+    return _set_archived(context, request, archived=True)
+
+
+def restore_experiment(context: Context, request: Request) -> Response:
+    return _set_archived(context, request, archived=False)
+
+
+def set_experiment_tag(context: Context, request: Request) -> Response:
+    body = request.json_object()
+    found = find_experiment(context, request, wire.needed(body, "experiment_id"))
+    _add_tags(context, request, found, {wire.needed(body, "key"): text(body, "value") or ""})
+    return json_response({})
+
+
+def find_experiment(context: Context, request: Request, experiment_id: str) -> Experiment:
+    """The experiment with an id; "0" is MLflow's default experiment."""
+    if experiment_id == DEFAULT_EXPERIMENT_ID:
+        return context.experiments.ensure(request.workspace_id, DEFAULT_EXPERIMENT)
+    return context.experiments.get(request.workspace_id, experiment_id)
+
+
+def _add_tags(context: Context, request: Request, found: Experiment, tags: dict[str, str]) -> None:
+    context.experiments.change(
+        request.workspace_id,
+        found.experiment_id,
+        lambda before: amend_experiment(before, description=None, tags=tags),
+    )
+
+
+def _set_archived(context: Context, request: Request, *, archived: bool) -> Response:
+    found = find_experiment(context, request, wire.needed(request.json_object(), "experiment_id"))
+    instant = context.clock.now() if archived else None
+    context.experiments.change(
+        request.workspace_id, found.experiment_id, lambda before: replace(before, archived=instant)
+    )
+    return json_response({})
+
+
+def _of_version(version: str) -> tuple[Route, ...]:
+    api = f"/mlflow/{version}{{workspace_scope}}/api/2.0/mlflow"
+    return (
+        Route("POST", f"{api}/experiments/create", create_experiment),
+        Route("GET", f"{api}/experiments/get", get_experiment),
+        Route("GET", f"{api}/experiments/get-by-name", get_experiment_by_name),
+        Route("POST", f"{api}/experiments/search", search_experiments, reads=True),
+        Route("POST", f"{api}/experiments/delete", delete_experiment),
+        Route("POST", f"{api}/experiments/restore", restore_experiment),
+        Route("POST", f"{api}/experiments/set-experiment-tag", set_experiment_tag),
+        Route("POST", f"{api}/runs/create", create_run),
+        Route("GET", f"{api}/runs/get", get_run),
+        Route("POST", f"{api}/runs/update", update_run),
+        Route("POST", f"{api}/runs/search", search_runs, reads=True),
+        Route("POST", f"{api}/runs/log-metric", log_metric),
+        Route("POST", f"{api}/runs/log-parameter", log_parameter),
+        Route("POST", f"{api}/runs/log-batch", log_batch),
+        Route("POST", f"{api}/runs/set-tag", set_run_tag),
+        Route("POST", f"{api}/runs/delete-tag", delete_run_tag),
+        Route("GET", f"{api}/metrics/get-history", get_metric_history),
+    )
+
+
+# azureml-mlflow uses v1.0 or v2.0, depending on mlflow's version (azureml/mlflow/_store/azureml_reststore.py).
+ROUTES = (*_of_version("v1.0"), *_of_version("v2.0"))
