@@ -10,7 +10,7 @@ from collections.abc import Iterator
 LOGGER = logging.getLogger("azureml_wrapper")
 
 
-class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
+class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to what is standard error at that moment: tests and notebooks replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -18,7 +18,7 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
-_default = _StandardError()
+_default = StandardError()
 
 
 def say(message: str) -> None:

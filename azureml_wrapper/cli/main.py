@@ -22,6 +22,7 @@ from azureml_wrapper.cli.runs import cancel, resubmit, run, runs, show
 from azureml_wrapper.cli.submit import submit
 from azureml_wrapper.cli.sync import sync
 from azureml_wrapper.connection.credentials import AUTH_VARIABLE, CHOICES
+from azureml_wrapper.messages import LOGGER, StandardError
 
 TRACEBACK_VARIABLE = "AML_TRACEBACK"
 
@@ -40,7 +41,6 @@ def aml(auth: str | None) -> None:
     """Azure ML pipelines, in Azure or on this machine."""
     if auth:
         os.environ[AUTH_VARIABLE] = auth
-    _show_messages_of_the_library()
 
 
 CONFIGS = (init, schema)
@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; by default that of this process.
     """
+    _show_messages_of_the_library()
     try:
         sys.exit(aml.main(args=arguments, prog_name="aml", standalone_mode=False))
     except click.ClickException as error:
@@ -82,17 +83,10 @@ def exit_code(error: Exception) -> int:
 
 
 def _show_messages_of_the_library() -> None:
-    """Print what the library logs on standard error, line by line as it is."""
-    import logging
-
-    class Printed(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            click.echo(self.format(record), err=True)
-
-    logger = logging.getLogger("azureml_wrapper")
-    logger.handlers[:] = [Printed()]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    """Print what the library logs on standard error, as it is; whatever the SDKs do to the root logger."""
+    LOGGER.handlers[:] = [StandardError()]
+    LOGGER.setLevel("INFO")
+    LOGGER.propagate = False
 
 
 def _show(error: Exception) -> None:

@@ -128,7 +128,7 @@ def open_scope(
 
 
 def _configured(config: Path | None, *, required: bool) -> dict[str, str]:
-    """The names in the config; none if there is no config and none is required."""
+    """The names in the config; without a config, nothing, unless one is required."""
     from azureml_wrapper.config.loader import find, load
     from azureml_wrapper.config.models import WorkspaceConfig
     from azureml_wrapper.errors import ConfigNotFound

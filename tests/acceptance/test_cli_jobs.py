@@ -153,7 +153,8 @@ def test_names_are_taken_as_they_are(project):
 
 @pytest.mark.slow
 def test_two_commands_at_once_make_one_job(project):
-    project.aml(*submit("output/job", "--exp_name", "twice"))
+    first = json.loads(project.aml(*submit("output/job", "--exp_name", "twice", "--json")).stdout)
+    assert first["job"] == "output/job"
     command = ["aml", *submit("output/job", "--force", "--exp_name", "twice", "SECONDS", "1")]
     begun = [
         subprocess.Popen(command, cwd=project.folder, env=project.environment, stderr=subprocess.PIPE, text=True)

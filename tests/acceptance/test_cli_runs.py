@@ -112,7 +112,9 @@ def test_a_schedule_is_pinned_to_the_clock_and_of_several_of_a_name_the_newest_i
         f"{day} 07:{minute}" for day in ("Mon", "Fri") for minute in ("00", "30")
     }
     (newest,) = read(ready, "schedules")
-    ready.aml("schedules", "disable", "weekly")
+    assert read(ready, "schedules", "disable", "weekly") == [
+        {"name": "weekly", "id": newest["id"], "status": "Disabled"}
+    ]
     assert len(read(ready, "schedules", "--all")) == 2
     expected = {"name": "weekly", "id": newest["id"], "status": "Active"}
     assert read(ready, "schedules", "enable", "weekly") == [expected]
@@ -150,6 +152,7 @@ def test_a_failed_run_is_listed_shown_and_resubmitted_from_where_it_failed(ready
     assert [step["reused_from"] is None for step in shown["steps"]] == [False, True]
     assert len(read(ready, "runs")) == 2
     assert len(ready.aml("runs").stdout.splitlines()) == 3
+    assert read(ready, "resubmit", failed["run"], "--set", "lr=0.75")["status"] == "Completed"
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def _pieces(
 def _read(
     folder: JobFolder, state: JobState, readers: dict[str, LogReader], problems: dict[str, str]
 ) -> Iterator[str]:
-    """The new text of one log; a log that cannot be read is a problem, which does not hide the others."""
+    """The new text of one log; an unreadable log is a problem, which does not hide the others."""
     run_id = folder.record.run_id
     try:
         if not state.problem:

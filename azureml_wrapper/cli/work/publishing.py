@@ -65,7 +65,7 @@ def schedules(ws: Workspace, *, count: int, everything: bool, as_json: bool) -> 
 
 
 def disable(ws: Workspace, name: str, *, as_json: bool) -> None:
-    """Disable the active schedules with that name; raise `UnregisteredSchedule` if there is none."""
+    """Disable the active schedules with that name; raise `UnregisteredSchedule` if none is found."""
     found = _named(ws, name, active_only=True)
     for schedule in found:
         schedule.disable()
@@ -111,7 +111,7 @@ def _show_states(found: list[Schedule], sentence: str, *, as_json: bool) -> None
 
 
 def _named(ws: Workspace, name: str, *, active_only: bool) -> list[Schedule]:
-    """The schedules with that name; raise `UnregisteredSchedule` if there is none."""
+    """The schedules with that name; raise `UnregisteredSchedule` if none is found."""
     every = _schedules(ws, active_only=active_only)
     found = [schedule for schedule in every if schedule.name == name]
     if not found:

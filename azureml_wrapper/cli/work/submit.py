@@ -52,7 +52,7 @@ def submit(*, force: bool, as_json: bool, **given: Any) -> None:
         click.UsageError: An option is missing, unknown or malformed.
         ConfigError: Lists everything that is wrong with the files in `.azureml`.
         ScriptNotFound: A script or a config file is missing.
-        FolderTaken: The job folder holds a job, and neither `force` nor the user at the terminal lets it go.
+        FolderTaken: The job folder holds a job, and neither `force` nor the user at the terminal gives it up.
     """
     request = _read(**given)
     scope = request.settings.scope

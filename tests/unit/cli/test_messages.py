@@ -6,11 +6,11 @@ import json
 import logging
 
 import pytest
-from click.testing import CliRunner
 
 from azureml_wrapper import errors
-from azureml_wrapper.cli.main import aml, exit_code
+from azureml_wrapper.cli.main import aml, exit_code, main
 from azureml_wrapper.cli.work.output import MESSAGE_LINES, message, show_json
+from azureml_wrapper.messages import say
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,27 @@ def test_a_long_message_is_cut_to_one_screen():
     assert len(lines) == MESSAGE_LINES + 1
 
 
-def test_what_the_library_logs_is_shown_on_standard_error_and_json_is_json():
+@pytest.fixture
+def probe():
+    """`aml probe`, which reports something and prints JSON; afterwards, logging is as it was."""
+    logger = logging.getLogger("azureml_wrapper")
+    before = logger.handlers[:], logger.level, logger.propagate
+
     @aml.command("probe")
-    def probe():
-        logging.getLogger("azureml_wrapper.assets").info("Dataset 'a': registered version 1.")
-        logging.getLogger("azureml_wrapper.assets").debug("not for people")
+    def command():
+        say("Dataset 'a': registered version 1.")
+        logger.debug("not for users")
         show_json({"a": 1})
 
-    try:
-        done = CliRunner().invoke(aml, ["probe"])
-    finally:
-        del aml.commands["probe"]
-    assert json.loads(done.stdout) == {"a": 1}
-    assert done.stderr == "Dataset 'a': registered version 1.\n"
+    yield
+    del aml.commands["probe"]
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_what_the_library_reports_is_on_standard_error_as_it_is_and_json_is_json(probe, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["probe"])
+    assert not left.value.code
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"a": 1}
+    assert printed.err == "Dataset 'a': registered version 1.\n"
