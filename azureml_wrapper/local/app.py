@@ -16,7 +16,6 @@ from azureml_wrapper.local.executor.process import ColdStarter, Starter
 from azureml_wrapper.local.executor.reuse import Recipes, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.stepinputs import StepInputs
-from azureml_wrapper.local.executor.stepruns import StepRuns
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
@@ -35,6 +34,7 @@ from azureml_wrapper.local.services.dataset import handlers as dataset
 from azureml_wrapper.local.services.datastore import handlers as datastore
 from azureml_wrapper.local.services.discovery import handlers as discovery
 from azureml_wrapper.local.services.environment import handlers as environment
+from azureml_wrapper.local.services.environments import curated, normalise
 from azureml_wrapper.local.services.execution import routes as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.experiment import handlers as experiment
@@ -44,6 +44,11 @@ from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import handlers as mlflow
 from azureml_wrapper.local.services.model import handlers as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
+from azureml_wrapper.local.services.pipelines.parameters import Forms as PipelineForms
+from azureml_wrapper.local.services.pipelines.planning import Planner
+from azureml_wrapper.local.services.pipelines.schedulewire import read_schedule
+from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
+from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store.accounts import AccountStore, Signatures
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
@@ -128,6 +133,7 @@ def build_context(home: Home, port: int) -> Context:
         datasets=datasets,
         datastores=datastores,
         blobs=blobs,
+        forms=RunHistoryForms(),
     )
     return _context(shared, database, accounts, signatures)
 
@@ -138,7 +144,10 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
     executor, pipelines = LocalExecutor(shared, starter=_starter()), PipelineStore(database, shared.clock, shared.ids)
     pipeline_executor = _pipeline_executor(shared, executor, pipelines, ResultStore(database))
     experiments = ExperimentStore(database, shared.clock, shared.ids)
-    metrics, environments = MetricStore(database), EnvironmentStore(database, shared.clock)
+    metrics, environments = (
+        MetricStore(database),
+        EnvironmentStore(database, shared.clock, curated=curated(), normalise=normalise),
+    )
     children = ScriptRuns(shared, environments)
     sweeps = _sweeps(shared, executor, metrics, children)
     cascade.cancel_with(pipeline_executor.cancel, sweeps.cancel, executor.cancel)
@@ -173,7 +182,12 @@ def _sweeps(
     shared: ExecutorContext, executor: LocalExecutor, metrics: MetricStore, children: ScriptRuns
 ) -> SweepExecutor:
     return SweepExecutor(
-        executor=executor, runs=shared.runs, metrics=metrics, children=children, logs=SweepLogs(shared)
+        executor=executor,
+        runs=shared.runs,
+        metrics=metrics,
+        children=children,
+        logs=SweepLogs(shared),
+        forms=shared.forms,
     )
 
 
@@ -182,12 +196,13 @@ def _schedule_stores(
 ) -> Stores:
     return Stores(
         database=database,
-        schedules=ScheduleStore(database),
+        schedules=ScheduleStore(database, read=read_schedule),
         submissions=SubmissionStore(
             database,
             runs=shared.runs,
             experiments=experiments,
             pipelines=pipelines,
+            forms=PipelineForms(),
             clock=shared.clock,
             ids=shared.ids,
         ),
@@ -196,6 +211,8 @@ def _schedule_stores(
         runs=shared.runs,
         datastores=shared.datastores,
         blobs=shared.blobs,
+        forms=PipelineForms(),
+        run_forms=shared.forms,
     )
 
 
@@ -214,15 +231,18 @@ def _starter() -> Starter:
 def _pipeline_executor(
     shared: ExecutorContext, executor: LocalExecutor, pipelines: PipelineStore, results: ResultStore
 ) -> GraphExecutor:
+    step_runs = StepRunRecords(shared.runs, shared.clock, shared.ids)
     return GraphExecutor(
         executor=executor,
         runs=shared.runs,
         pipelines=pipelines,
-        inputs=StepInputs(pipelines, shared.datasets, shared.workspaces),
-        step_runs=StepRuns(shared.runs, shared.clock, shared.ids),
-        reuse=Reuse(Recipes(shared), results, shared.runs),
-        reused_runs=ReusedRuns(shared),
+        plans=Planner(pipelines),
+        inputs=StepInputs(shared.datasets, shared.workspaces, shared.forms),
+        step_runs=step_runs,
+        reuse=Reuse(Recipes(shared, step_runs), results, shared.runs),
+        reused_runs=ReusedRuns(shared, step_runs),
         logs=PipelineLogs(shared),
+        forms=shared.forms,
         clock=shared.clock,
         ids=shared.ids,
     )

@@ -8,17 +8,20 @@ from __future__ import annotations
 import atexit
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.computes import Compute
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.jobs import Command, Job, Script
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.runconfig import distribution
 from tests.waiting import SECONDS, until
 
 READY_SECONDS = 60.0
@@ -113,7 +116,7 @@ class Bench:
         job = Job(
             workspace_id=self.workspace.workspace_id,
             run_id=run_id,
-            **{**defaults, "snapshot_id": self.snapshot({"main.py": source}), **fields},
+            **_read({**defaults, "snapshot_id": self.snapshot({"main.py": source}), **fields}),
         )
         self.executor.submit(job)
         return run_id
@@ -158,6 +161,19 @@ class Bench:
 
     def dataset(self, path: str) -> str:
         return self.context.datasets.save_folder(self.workspace.workspace_id, "workspaceblobstore", path).saved_id
+
+
+def _read(fields: dict) -> dict:
+    """The fields of a job, of which task, environment and processes are in the words of run configurations."""
+    script, command, arguments = (fields.pop(name, None) for name in ("script", "command", "arguments"))
+    task = Command(line=command) if command else Script(path=script)
+    nodes, communicator = fields.get("node_count", 1), fields.pop("communicator", None)
+    return {
+        **fields,
+        "task": replace(task, arguments=tuple(arguments or ())),
+        "environment": read_environment(fields.get("environment") or {}),
+        "distribution": distribution(communicator, nodes, fields.pop("processes_per_node", 1)),
+    }
 
 
 def message(run: Run) -> str:

@@ -259,8 +259,8 @@ def test_no_body_breaks_the_service(send, route):
         (b'{"location": 1e999}', "1e999 is not a JSON number"),
         (b'{"location": 99999999999999999999}', "more than 64 bits"),
         (rb'{"location": "\ud800"}', "surrogates not allowed"),
-        (b'{"location": ["x"]}', "ResourceGroup.location must be a text"),
-        (b'{"tags": {"a": {}}}', "ResourceGroup.tags.a must be a text"),
+        (b'{"location": ["x"]}', "ResourceGroup.location must be a string"),
+        (b'{"tags": {"a": {}}}', "ResourceGroup.tags.a must be a string"),
     ],
 )
 def test_the_answer_says_what_is_wrong(send, body, reason):

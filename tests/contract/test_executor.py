@@ -12,7 +12,7 @@ import time
 import pytest
 
 from azureml_wrapper.local.domain.errors import Conflict
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.jobs import Job, Script
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
 from tests.contract.bench import is_alive, message
@@ -54,7 +54,13 @@ def test_the_log_grows_while_the_script_runs(bench):
 
 def test_the_same_run_is_not_taken_twice(bench):
     run_id = bench.submit("import time; time.sleep(30)")
-    job = Job(workspace_id=bench.workspace.workspace_id, run_id=run_id, target="cpu", snapshot_id=None)
+    job = Job(
+        workspace_id=bench.workspace.workspace_id,
+        run_id=run_id,
+        target="cpu",
+        snapshot_id=None,
+        task=Script(path="x.py"),
+    )
     with pytest.raises(Conflict):
         bench.executor.submit(job)
     bench.executor.cancel(bench.workspace.workspace_id, run_id)

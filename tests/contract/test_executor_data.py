@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import RunStatus
 from tests.contract.bench import message
 
@@ -140,7 +140,7 @@ def test_an_upload_overwrites_only_where_it_may(bench):
     second = bench.run(WRITE, **output(mode=Mode.UPLOAD, path="same"))
     third = bench.run(WRITE, **output(mode=Mode.UPLOAD, path="same", overwrite=True))
     assert [run.status.value for run in (first, second, third)] == ["Completed", "Failed", "Completed"]
-    assert "same/a.csv exists already in datastore workspaceblobstore" in message(second)
+    assert "same/a.csv already exists in datastore workspaceblobstore" in message(second)
 
 
 def test_an_upload_of_a_failed_script_is_not_published(bench):
@@ -154,7 +154,7 @@ def test_each_run_registers_a_version_of_its_output(bench):
     for version in (1, 2):
         run = bench.run(
             WRITE.replace("makedirs(", "makedirs(exist_ok=True, name="),
-            **output(path="fixed", register_as={"name": "made", "description": "d", "tags": {"k": "v"}}),
+            **output(path="fixed", register_as=Registration(name="made", description="d", tags={"k": "v"})),
         )
         assert run.status is RunStatus.COMPLETED, bench.log(run.run_id)
         found = bench.context.datasets.by_name(bench.workspace.workspace_id, "made")

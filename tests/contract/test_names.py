@@ -11,11 +11,12 @@ import requests
 
 from azureml_wrapper.local import control
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, Script
 from azureml_wrapper.local.tokens import Tokens
 
 SCOPE = "/subscriptions/local/resourceGroups/local/providers/Microsoft.MachineLearningServices/workspaces/local"
 HOSTILE = ("../../../x", "..", "/etc/x", "a/../../../../x", "..\\..\\x", "a\0b", "n" * 300, "%2e%2e/x", ".")
+TASK = Script(path="x.py")
 LETTERS = ("..\\..\\x", "%2e%2e/x", "n" * 300)
 BLOB = {"x-ms-version": "2020-10-02", "x-ms-blob-type": "BlockBlob"}
 COMPUTE = {"properties": {"computeType": "AmlCompute", "properties": {}}}
@@ -139,6 +140,8 @@ def test_a_step_reaches_its_own_folders_only(name):
 
 
 def test_a_longer_path_stays_a_path():
-    job = Job(workspace_id="w", run_id="r", target="local", snapshot_id=None, folders=("outputs", "logs/a..b"))
+    job = Job(
+        workspace_id="w", run_id="r", target="local", snapshot_id=None, task=TASK, folders=("outputs", "logs/a..b")
+    )
     assert JobOutput(name="o", mode=Mode.MOUNT, datastore="d", path="/a/..b/{run-id}/").path
     assert job.folders

@@ -229,7 +229,7 @@ def test_a_policy_ends_what_does_badly(sweep, tmp_path, policy):
     ends = {values(run)[child.id]["--lr"]: child.get_status() for child in run.get_children()}
     assert ends == {0.5: "Completed", 9.0: "Canceled"}
     run.download_file("azureml-logs/hyperdrive.txt", str(tmp_path / "log.txt"))
-    assert "is ended early" in (tmp_path / "log.txt").read_text()
+    assert "is stopped early" in (tmp_path / "log.txt").read_text()
 
 
 @pytest.mark.local_only

@@ -168,7 +168,7 @@ def test_a_failed_step_is_tried_as_often_as_its_config_says(make, gate, unique, 
     assert "Retrying step 'c' (try 2 of 3)" in output
     assert output.count("ConnectionError: the database is away") == 2
     log = run.steps["c"].logs()
-    assert "[local] Try 3 of 3. The one before it failed:" in log
+    assert "[local] Try 3 of 3. The previous one failed:" in log
     assert "the database is away" in log
 
 

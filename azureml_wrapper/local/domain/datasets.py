@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -22,6 +23,8 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 NAME_LIMIT = 255
+# Where the SDK keeps the YAML inside of a definition.
+_DATAFLOW = "RsDataflow"
 
 # Libyaml's, ten times as fast, where PyYAML was built with it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -106,7 +109,7 @@ def dataflow_of(definition: str) -> str:
         content = json.loads(definition)
     except ValueError as error:
         raise Invalid(f"The dataset's dataflow is neither JSON nor YAML: {error}.") from error
-    found = (content.get("meta") or {}).get("RsDataflow")
+    found = (content.get("meta") or {}).get(_DATAFLOW)
     if not isinstance(found, str):
         raise Invalid(
             "The dataset's dataflow has no RsDataflow: it was written by an azureml-dataprep before 4.0, "
@@ -143,7 +146,19 @@ def folder_definition(workspace: Workspace, datastore: str, path: str) -> str:
         "paths": [{"pattern": datastore_uri(workspace, datastore, path)}],
         "metadata": {"infer_column_types": "False"},
     }
-    return json.dumps({"blocks": [], "meta": {"RsDataflow": yaml.dump(content, Dumper=_Dumper, sort_keys=False)}})
+    return _definition(content)
+
+
+def with_transformations(definition: str, steps: Iterable[Mapping[str, Any]]) -> str:
+    """A definition with more transformations after its paths."""
+    content = dict(_load(dataflow_of(definition)))
+    content["transformations"] = [*(content.get("transformations") or []), *steps]
+    return _definition(content)
+
+
+def _definition(content: Mapping[str, Any]) -> str:
+    dataflow = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False)
+    return json.dumps({"blocks": [], "meta": {_DATAFLOW: dataflow}})
 
 
 def _addresses(dataflow: str) -> list[str]:

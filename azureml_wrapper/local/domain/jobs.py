@@ -5,19 +5,17 @@ A script run (services/execution) and a step of a pipeline (executor/graph) both
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from azureml_wrapper.local.domain.distribution import Distribution, distribution
+from azureml_wrapper.local.domain.distribution import Distribution
+from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.runs import JSON, Run, RunError
 
 # The file systems' own limit for one name, in bytes.
 NAME_LIMIT = 255
-# Of a DockerConfiguration (azureml/core/runconfig.py). It always has sharedVolumes, which alone asks for nothing.
-_DOCKER = ("useDocker", "arguments", "shmSize")
 
 
 class Mode(str, Enum):
@@ -51,6 +49,21 @@ class JobInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Registration:
+    """How the dataset of an output is registered; without a name it is only saved.
+
+    `table`: transformations (of a dataset's definition) that make a table of the output's files. `sent` is the
+    request as run definitions show it and as recipes compare it.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    tags: dict[str, str] | None = None
+    table: tuple[JSON, ...] = ()
+    sent: JSON = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobOutput:
     """A folder that a job fills: `path` of `datastore`, where `{run-id}` and `{output-name}` are replaced.
 
@@ -58,8 +71,7 @@ class JobOutput:
     AZUREML_DATASET_FILE_OUTPUTS and becomes a dataset when the job has completed. Otherwise it is PipelineData (or a
     DataReference in upload mode): only the folder above it exists, so that the script may make it a folder or a file,
     and no dataset is made of it; `$AZUREML_DATAREFERENCE_<name>` stands for its path.
-    `register_as` holds the SDK's registration options (name, description, tags, properties,
-    datasetRegistrationOptions) for the dataset. Uploads are published only if the script ends well, mounts at once.
+    Uploads are published only if the script succeeds, mounts at once.
     """
 
     name: str
@@ -69,7 +81,7 @@ class JobOutput:
     path_on_compute: str | None = None
     overwrite: bool = False
     source_globs: tuple[str, ...] = ()
-    register_as: dict[str, Any] | None = None
+    register_as: Registration | None = None
     is_dataset: bool = True
 
     def __post_init__(self) -> None:
@@ -77,75 +89,79 @@ class JobOutput:
         if ".." in self.path.split("/") or "\0" in self.path:
             raise Invalid(f"Output {self.name}: {self.path[:300]!r} leads out of its datastore.")
 
+    def path_of(self, run_id: str) -> str:
+        """The path in the datastore for a run."""
+        return self.path.replace("{run-id}", run_id).replace("{output-name}", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A Python script of the snapshot.
+
+    `arguments` still hold the SDK's placeholders (`DatasetConsumptionConfig:x`, `DatasetOutputConfig:x`,
+    `$AZUREML_DATAREFERENCE_x`, `$AML_PARAMETER_x`); the executor replaces them when the job starts.
+    """
+
+    path: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelRun(Script):
+    """A ParallelRunStep: its driver is the service's (driver/) and starts workers itself, as if on many nodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command line for a shell; `arguments` are appended to it. Both may hold placeholders, as in `Script`."""
+
+    line: str
+    arguments: tuple[str, ...] = ()
+
+
+# What a job runs. executor/tasks.py has one strategy for each class: a new kind of job is a class here, one there,
+# and a reader in the services.
+Task = Script | ParallelRun | Command
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One script (or shell `command`) to run for the run `run_id`, which is stored already, NotStarted.
+    """One task to run for the run `run_id`, which is stored already with the status NotStarted.
 
-    `arguments` still hold the SDK's placeholders (`DatasetConsumptionConfig:x`, `DatasetOutputConfig:x`,
-    `$AZUREML_DATAREFERENCE_x`, `$AML_PARAMETER_x`); the executor replaces them. Values of pipeline parameters go into
-    `environment_variables` as `AML_PARAMETER_<name>`. `environment` is the definition as the environment
-    service stores it. `timeout` is in seconds. `folders` of the working directory are uploaded to the run at the end.
-    `notes` are sentences for the log: what was asked for and is not done here. `is_parallel`: a ParallelRunStep,
-    whose driver is the service's (driver/), and starts processes itself as if on `node_count` nodes.
+    Args:
+        environment_variables: The user's own, and `AML_PARAMETER_<name>` for pipeline parameters.
+        distribution: The processes of the job.
+        node_count: How many nodes of the compute the job occupies.
+        timeout: In seconds.
+        folders: Folders of the working directory that are uploaded to the run at the end.
+        notes: Sentences for the log: settings that have no effect on the local service.
     """
 
     workspace_id: str
     run_id: str
     target: str
     snapshot_id: str | None
-    script: str | None = None
-    command: str | None = None
-    arguments: tuple[str, ...] = ()
-    environment: dict[str, Any] = field(default_factory=dict)
+    task: Task
+    environment: EnvironmentSpec = field(default_factory=EnvironmentSpec)
     environment_variables: dict[str, str] = field(default_factory=dict)
     inputs: tuple[JobInput, ...] = ()
     outputs: tuple[JobOutput, ...] = ()
-    communicator: str | None = None
+    distribution: Distribution = field(default_factory=Distribution)
     node_count: int = 1
-    processes_per_node: int = 1
     timeout: float | None = None
     folders: tuple[str, ...] = ("outputs", "logs")
     notes: tuple[str, ...] = ()
-    is_parallel: bool = False
-
-    @property
-    def distribution(self) -> Distribution:
-        """The processes of the job; `Unsupported` where it asks for what is not served."""
-        if self.is_parallel and self.communicator is None:
-            return Distribution()
-        return distribution(self.communicator, self.node_count, self.processes_per_node)
 
     def __post_init__(self) -> None:
-        # Refuses what cannot be started before anything is stored.
-        self.distribution  # noqa: B018
         for folder in self.folders:
             if folder.startswith("/") or ".." in folder.split("/") or "\0" in folder:
                 raise Invalid(f"The folder {folder[:300]!r} leads out of the run's working directory.")
 
 
 def _check_name(kind: str, name: str) -> None:
-    """An input's or output's name is that of its folder, too."""
+    """Raise `Invalid` for an input's or output's name that cannot be the name of its folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > NAME_LIMIT:
         raise Invalid(f"{name[:300]!r} cannot be the name of an {kind}.")
-
-
-def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences for the log: settings of a RunConfiguration that are not used here, with their values."""
-    docker = config.get("docker") or {}
-    given = ", ".join(f"{name} {_shown(docker[name])}" for name in _DOCKER if docker.get(name))
-    asked = {
-        "The job's priority is not looked at: jobs start in the order in which they come.": config.get("priority"),
-        f"The docker settings of the run are not used ({given}): it runs without a container.": given,
-        "The identity of the submitter is not passed on: the job has its run's token.": config.get(
-            "credentialPassthrough"
-        ),
-    }
-    return tuple(text for text, applies in asked.items() if applies)
-
-
-def _shown(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,27 +173,46 @@ class NewJob:
     job: Job
 
 
-class Executor(Protocol):
-    """Runs jobs. Whoever wants to know how a job ends listens to the run store (`RunStore.listen`).
+class RunForms(Protocol):
+    """Makes and reads the parts of a run's record that have run history's form."""
 
-    At its end the run's record has `input_datasets` and `output_datasets` in run history's form, and `error` where it
-    failed. They are stored before the status changes, so a listener sees them.
+    def error(self, error: RunError) -> JSON:
+        """A run's `error`, with the message cut to Azure's limit."""
+
+    def reason(self, run: Run) -> str:
+        """Why a run failed, in a sentence."""
+
+    def input_dataset(self, name: str, saved_id: str, mode: Mode) -> JSON:
+        """An item of `input_datasets`."""
+
+    def output_dataset(self, name: str, saved_id: str) -> JSON:
+        """An item of `output_datasets`."""
+
+    def saved_output(self, run: Run, name: str) -> str | None:
+        """The id of the dataset that a run has made of an output; None if it has made none."""
+
+
+class Executor(Protocol):
+    """Runs jobs. To learn how a job ends, listen to the run store (`RunStore.listen`).
+
+    At the end of a job the run's record has `input_datasets` and `output_datasets` in run history's form, and `error`
+    if it failed. They are stored before the status changes, so a listener sees them.
     """
 
     def preload(self) -> None:
-        """Get ready for the first job, in the background: called once, when the service listens."""
+        """Get ready for the first job, in the background. Called once, when the service listens."""
 
     def recover(self) -> None:
-        """Called once, before anything is submitted: fail the jobs that an earlier process of the service left."""
+        """Fail the jobs that an earlier process of the service left. Called once, before anything is submitted."""
 
     def submit(self, job: Job) -> None:
-        """Take the job and return at once; its run goes Queued → Running → Finalizing → its end."""
+        """Accept a job and return at once; its run goes Queued → Running → Finalizing → its end."""
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        """Stop the job and all its processes; False where no such job waits or runs."""
+        """Stop a job and all its processes. Returns False if no such job waits or runs."""
 
     def is_busy(self) -> bool:
-        """Whether any job waits or runs: the service stays up as long."""
+        """Whether any job waits or runs; the service stays up as long as one does."""
 
     def close(self) -> None:
         """Stop every job, because the service ends."""

@@ -1,17 +1,15 @@
-"""A pipeline run: a graph, values for its parameters, and the words for its state.
+"""A pipeline run: a graph, values for its parameters, and the pipeline service's words for its state.
 
-Run history's words differ from those of the pipeline service: Completed there is Finished here.
+They differ from those of run history: Completed there is Finished here.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from azureml_wrapper.local.domain.graphs import Graph
 from azureml_wrapper.local.domain.runs import RunStatus
 
 JSON = dict[str, Any]
@@ -25,7 +23,7 @@ ERROR_LOG = "logs/azureml/stderrlogs.txt"
 # The order in which logFiles shows them.
 LOGS = (EXECUTION_LOG, ERROR_LOG, OUT_LOG)
 
-# Properties with which the wrapper marks a run that tries a failed step again: "2 of 3", and why.
+# Properties with which the wrapper marks a run that retries a failed step: "2 of 3", and why.
 TRY, RETRY_REASON = "azureml_wrapper.try", "azureml_wrapper.retry_reason"
 
 NOT_STARTED, RUNNING, FINISHED, FAILED, CANCELED = "NotStarted", "Running", "Finished", "Failed", "Canceled"
@@ -38,18 +36,18 @@ _WORDS = {
 
 
 def word_of(status: RunStatus) -> str:
-    """The pipeline service's word for a status. Real pipelines never say Queued or Preparing, only Running."""
+    """The pipeline service's word for a status. Real pipelines are never Queued or Preparing, only Running."""
     return _WORDS.get(status, RUNNING)
 
 
 def word_of_unstarted(pipeline: RunStatus) -> str:
-    """The word for a step that has no run: what was not let go before a cancel is canceled with the pipeline."""
+    """The word for a step without a run: steps that have not started are canceled with the pipeline."""
     return CANCELED if pipeline is RunStatus.CANCELED else NOT_STARTED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """What a pipeline's parameters stand for. `data_paths` and `datasets` are in the SDK's form."""
+    """The values of a pipeline's parameters. What a path or a dataset looks like is up to the client's format."""
 
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     data_paths: Mapping[str, JSON] = field(default_factory=dict)
@@ -58,9 +56,9 @@ class Values:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineRun:
-    """What was asked for; how it goes is in run history, under the same id.
+    """A request to run a graph; its state is in run history, under the same id.
 
-    `assigned` has a value for every parameter: what the client gave, and the graph's defaults for the others.
+    `assigned` has a value for every parameter: the client's, or else the graph's default.
     """
 
     workspace_id: str
@@ -79,61 +77,31 @@ class PipelineRun:
     schedule_id: str | None = None
 
 
-def values_of(interface: JSON, assigned: Values) -> Values:
-    """The assigned values, and the defaults of the graph's interface for all others."""
+def over(below: Values, above: Values) -> Values:
+    """The values of both; those of `above` win."""
     return Values(
-        parameters={**_defaults(interface.get("Parameters")), **assigned.parameters},
-        data_paths={**_defaults(interface.get("DataPathParameters")), **assigned.data_paths},
-        datasets={**_defaults(interface.get("DataPathParameterList")), **assigned.datasets},
+        parameters={**below.parameters, **above.parameters},
+        data_paths={**below.data_paths, **above.data_paths},
+        datasets={**below.datasets, **above.datasets},
     )
 
 
-def run_properties(record: PipelineRun, own: Mapping[str, str]) -> dict[str, str]:
-    """The properties of a pipeline's run in run history (dumps of 2022), before the client's own."""
-    given = {name: str(value) for name, value in record.assigned.parameters.items() if value is not None}
-    return {
-        "azureml.runsource": "azureml.PipelineRun",
-        "runSource": record.run_source or "Unavailable",
-        "runType": record.run_type or "HTTP",
-        "azureml.parameters": json.dumps(given, separators=(",", ":")),
-        "azureml.continue_on_step_failure": str(record.continue_on_failure),
-        "azureml.continue_on_failed_optional_input": "True",
-        "azureml.pipelineComponent": "pipelinerun",
-        # Of published pipelines only (dump of 2020).
-        **({"azureml.pipelineid": record.pipeline_id} if record.pipeline_id else {}),
-        **own,
-    }
+class PipelineForms(Protocol):
+    """What the stores and the scheduler need of the client's format of pipelines."""
 
+    def defaults(self, interface: JSON) -> Values:
+        """The default values of a stored graph's parameters; a parameter without one has None."""
 
-def _defaults(items: list[JSON] | None) -> dict[str, Any]:
-    return {item["Name"]: item.get("DefaultValue") for item in items or ()}
+    def data_path(self, datastore: str, path: str) -> JSON:
+        """The value of a parameter that stands for a path."""
 
-
-class PipelineExecutor(Protocol):
-    """Runs graphs. A pipeline's run advances in run history; nobody waits for it."""
-
-    def recover(self) -> None:
-        """Called once, after the jobs' own recovery: fail what an earlier process of the service left."""
-
-    def check(self, workspace_id: str, graph: Graph, values: Values) -> None:
-        """Raise a fault for what is known to fail before anything runs: types of steps, parameters, sources."""
-
-    def submit(self, workspace_id: str, run_id: str) -> None:
-        """Begin a stored pipeline run, and return at once; `Conflict` where it was begun before."""
-
-    def cancel(self, workspace_id: str, run_id: str) -> bool:
-        """Stop a pipeline run and all its steps; False where no such pipeline run waits or runs."""
-
-    def is_busy(self) -> bool:
-        """Whether any pipeline runs."""
-
-    def close(self) -> None:
-        """Begin no further step, because the service ends. To be called before the jobs are stopped."""
+    def run_properties(self, record: PipelineRun, own: Mapping[str, str]) -> dict[str, str]:
+        """The properties of a pipeline's run in run history, before the client's own."""
 
 
 def retry_notes(properties: Mapping[str, str]) -> tuple[str, ...]:
-    """What the log of a step says that runs because an earlier try has failed."""
+    """Lines for the log of a step that runs because an earlier try has failed."""
     if TRY not in properties:
         return ()
     reason = properties.get(RETRY_REASON, "").strip()
-    return (f"Try {properties[TRY]}. The one before it failed: {reason}",)
+    return (f"Try {properties[TRY]}. The previous one failed: {reason}",)

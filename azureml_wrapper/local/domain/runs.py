@@ -136,3 +136,12 @@ class Run:
     def container_id(self) -> str:
         """The data container that holds the run's files."""
         return f"dcid.{self.run_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunError:
+    """Why a run failed: a code, a sentence, and the part of the service that says so."""
+
+    message: str
+    code: str = "UserError"
+    component: str = "pipelines"

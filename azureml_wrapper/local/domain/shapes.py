@@ -1,7 +1,7 @@
-"""Shapes of JSON: what a client may send, written as what it looks like.
+"""Shapes of JSON: what a client may send, written as it looks.
 
-`{"Name": Needed(str), "Ports": [{"Name": Needed(str)}], "Tags": MapOf(str)}`. What is missing or null fits every
-shape but a needed one; keys that no shape names are left alone.
+`{"Name": Needed(str), "Ports": [{"Name": Needed(str)}], "Tags": MapOf(str)}`. A missing or null value fits every
+shape except for a needed one; keys that a shape does not name are ignored.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
 
-_KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
+_KINDS = {str: "a string", bool: "true or false", int: "an integer", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Must be there."""
+    """A required value."""
 
     shape: Any
 
 
 @dataclass(frozen=True)
 class MapOf:
-    """An object whose values all have one shape."""
+    """An object whose values all have the same shape."""
 
     shape: Any
 
 
 def check_shape(value: Any, shape: Any, name: str) -> None:
-    """Raise `Invalid`, with the place, where a value has another shape."""
+    """Raise `Invalid` if a value has another shape. `name` says in the message where it is."""
     if isinstance(shape, Needed):
         if value in (None, ""):
             raise Invalid(f"{name} is missing.")

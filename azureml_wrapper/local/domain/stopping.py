@@ -1,8 +1,8 @@
-"""When a sweep ends a run early: the policies of HyperDrive (azureml/train/hyperdrive/policy.py).
+"""When a sweep stops a run early: the policies of HyperDrive (azureml/train/hyperdrive/policy.py).
 
-An interval is one value of the primary metric. Runs are compared at the same interval: with what the others had
-logged by then. What is needed of a run's values is kept after each of them, so that a policy costs the same after the
-first value and after the hundred thousandth.
+An interval is one value of the primary metric. Runs are compared at the same interval, with what the others had
+logged by then. Running totals are kept after each value, so that a policy costs the same after the first value and
+after the hundred thousandth.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 
 NONE, BANDIT, MEDIAN, TRUNCATION = "default", "bandit", "medianstopping", "truncationselection"
 
 
 class Scores:
-    """The values of one run: their best, their mean and the last of them after each. NaN counts, but is no value.
+    """The values of one run: the best, the mean and the last one after each of them. NaN counts as logged only.
 
-    Inside, larger is better: of what is minimized, each value has its sign turned.
+    Internally, larger is better: values to be minimized change their sign.
     """
 
     def __init__(self, values: Iterable[float] = (), *, is_maximized: bool) -> None:
@@ -49,7 +46,7 @@ class Scores:
         return f"{self._sign * signed:g}"
 
     def best(self, count: int | None = None) -> float | None:
-        """The best of the first `count` values, or of all that there are; None where none is a number."""
+        """The best of the first `count` values, or of all if there are fewer; None if none is a number."""
         at = self._until(count)
         return self._best[at] if self._counts[at] else None
 
@@ -59,12 +56,12 @@ class Scores:
         return None if found is None else self._sign * found
 
     def mean(self, count: int) -> float | None:
-        """The mean of the first `count` values, or of all that there are; None where none is a number."""
+        """The mean of the first `count` values, or of all if there are fewer; None if none is a number."""
         at = self._until(count)
         return self._sums[at] / self._counts[at] if self._counts[at] else None
 
     def value(self, count: int) -> float | None:
-        """The value at the place `count`; None where the run has not come as far, or logged NaN."""
+        """Value number `count`; None if the run has not come that far, or logged NaN."""
         if count > len(self._values) or math.isnan(self._values[count - 1]):
             return None
         return self._values[count - 1]
@@ -78,7 +75,7 @@ History = Mapping[str, Scores]
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A rule, when it is looked at, and its own numbers."""
+    """A rule, how often it applies, and its settings."""
 
     kind: str
     interval: int = 1
@@ -86,7 +83,7 @@ class Policy:
     settings: Mapping[str, float] = field(default_factory=dict)
 
     def ends(self, run: str, history: History, count: int) -> str | None:
-        """Why a run is to be ended after its value number `count`, in a sentence; None where it goes on."""
+        """Why to stop a run after its value number `count`, as part of a sentence; None to let it continue."""
         if self.kind == NONE or count == 0 or count < self.delay or count % max(self.interval, 1):
             return None
         rules = {BANDIT: self._bandit, MEDIAN: self._median, TRUNCATION: self._truncation}
@@ -97,7 +94,7 @@ class Policy:
             return None
         best = max(found for scores in history.values() if (found := scores.best(count)) is not None)
         if (factor := self.settings.get("slack_factor")) is not None:
-            # Of a negative value, the slack makes it more negative.
+            # The slack makes a negative value more negative.
             least = best / (1 + factor) if best >= 0 else best * (1 + factor)
         else:
             least = best - self.settings["slack_amount"]
@@ -117,42 +114,9 @@ class Policy:
     def _truncation(self, run: Scores, history: History, count: int) -> str | None:
         if (own := run.value(count)) is None:
             return None
-        # Only runs that have come as far can be compared.
+        # Only runs that have come that far can be compared.
         at = sorted(found for scores in history.values() if (found := scores.value(count)) is not None)
         share = self.settings["truncation_percentage"]
         if own not in at[: math.floor(len(at) * share / 100)]:
             return None
         return f"{run.shown(own)} is among the worst {share:g} % at value {count}"
-
-
-_NEEDED = {
-    BANDIT: ("slack_factor", "slack_amount"),
-    MEDIAN: (),
-    TRUNCATION: ("truncation_percentage",),
-    NONE: (),
-}
-
-
-def read_policy(config: Mapping[str, Any]) -> Policy:
-    """The policy that the SDK sends; none is called "Default"."""
-    kind = str(config.get("name") or NONE).lower()
-    if kind not in _NEEDED:
-        raise Unsupported(f"The early termination policy {config.get('name')!r} is not supported.")
-    given = config.get("properties") or {}
-    if not isinstance(given, dict):
-        raise Invalid("The properties of the early termination policy are not an object.")
-    settings = {name: _number(name, given[name]) for name in _NEEDED[kind] if given.get(name) is not None}
-    if _NEEDED[kind] and len(settings) != 1:
-        raise Invalid(f"The policy {config.get('name')} needs {' or '.join(_NEEDED[kind])}.")
-    return Policy(
-        kind=kind,
-        interval=int(_number("evaluation_interval", given.get("evaluation_interval") or 1)),
-        delay=int(_number("delay_evaluation", given.get("delay_evaluation") or 0)),
-        settings=settings,
-    )
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Invalid(f"{name} of the early termination policy is {value!r}, no number.")
-    return float(value)

@@ -1,7 +1,7 @@
-"""Builds environments: with uv from pip packages, with conda where only conda has a package.
+"""Builds environments: with uv from pip packages, with conda if only conda has a package.
 
-Each is kept in `<home>/environments/<hash of what was asked for>`, and built once, however many jobs want it at the
-same time. A build that was interrupted leaves no `ready` file, and is done again.
+Each is kept in `<home>/environments/<hash of the request>` and built once, even if many jobs need it at the same
+time. A build that was interrupted leaves no `ready` file, and is repeated.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.environments import Choice
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
@@ -28,7 +28,7 @@ CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
 _READY = "ready"
 _TAIL_LINES = 15
 _TAIL_BYTES = 4000
-# uv reads no pip configuration, yet that is where people name their package index.
+# uv does not read pip's configuration, in which people set their package index.
 _PIP_TO_UV = {
     "index-url": "UV_INDEX_URL",
     "extra-index-url": "UV_EXTRA_INDEX_URL",
@@ -51,24 +51,27 @@ class EnvironmentBuilder:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
-    def provide(self, choice: Choice, definition: Mapping[str, Any], *, log: Path, ticket: Ticket) -> Path:
-        """The interpreter, built first where it is not there; `BuildFailed` with the builder's last lines.
+    def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Ticket) -> Path:
+        """The interpreter of an environment, which is built if it does not exist yet.
 
-        The build's output is appended to `log`. Blocks while another job builds the same.
+        The build's output is appended to `log`. Blocks while another job builds the same environment.
+
+        Raises:
+            BuildFailed: With the last lines of the output.
         """
-        place = self._folder / _fingerprint(choice, definition)
+        place = self._folder / _fingerprint(choice, environment)
         interpreter = place / "env" / "bin" / "python"
         if not (place / _READY).exists():
             with self._turn(place.name, ticket):
                 if not (place / _READY).exists():
-                    self._build(choice, definition, place, log=log, ticket=ticket)
+                    self._build(choice, environment, place, log=log, ticket=ticket)
         return interpreter
 
     @contextmanager
     def _turn(self, name: str, ticket: Ticket) -> Iterator[None]:
         with self._guard:
             lock = self._locks.setdefault(name, threading.Lock())
-        # Looks up now and then: a job that is cancelled does not wait for somebody else's build.
+        # Wakes up now and then: a job that is canceled must not wait for another job's build.
         while not lock.acquire(timeout=0.2):
             ticket.check()
         try:
@@ -76,12 +79,10 @@ class EnvironmentBuilder:
         finally:
             lock.release()
 
-    def _build(
-        self, choice: Choice, definition: Mapping[str, Any], place: Path, *, log: Path, ticket: Ticket
-    ) -> None:
+    def _build(self, choice: Choice, environment: EnvironmentSpec, place: Path, *, log: Path, ticket: Ticket) -> None:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        commands = _conda(definition, place) if choice.conda else self._pip(choice, place)
+        commands = _conda(environment, place) if choice.conda else self._pip(choice, place)
         variables = {**self._variables, **self._settings(), JOB_KEY_VARIABLE: ticket.job_key}
         for command in commands:
             with log.open("a") as file:
@@ -89,7 +90,9 @@ class EnvironmentBuilder:
             code = ticket.run(lambda c=command: self._starter.start(c, folder=place, variables=variables, log=log))  # type: ignore[misc]
             if code:
                 shutil.rmtree(place, ignore_errors=True)
-                raise BuildFailed(f"The environment could not be built; {command[0]} says:\n{_tail(log)}")
+                raise BuildFailed(
+                    f"The environment could not be built. The last output of {command[0]}:\n{_tail(log)}"
+                )
         (place / _READY).touch()
 
     def _pip(self, choice: Choice, place: Path) -> Iterator[list[str]]:
@@ -103,45 +106,45 @@ class EnvironmentBuilder:
 
     def _settings(self) -> dict[str, str]:
         found = {key: value for key, value in _pip_settings().items() if key not in self._variables}
-        # An index beside the main one is asked as pip asks it: the best version of all of them.
+        # Several indexes are used as pip uses them: the best version of all.
         strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"} if "UV_EXTRA_INDEX_URL" in found else {}
         return {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", **strategy, **found}
 
 
 def uv_command() -> list[str]:
-    """How to call uv."""
+    """The command that runs uv."""
     from uv import find_uv_bin
 
     return [os.fspath(find_uv_bin())]
 
 
 def conda_program() -> str | None:
-    """The program that makes conda environments, None where this machine has none."""
+    """The program that creates conda environments; None if this machine has none."""
     return next(filter(None, map(shutil.which, CONDA_PROGRAMS)), None)
 
 
-def _conda(definition: Mapping[str, Any], place: Path) -> Iterator[list[str]]:
+def _conda(environment: EnvironmentSpec, place: Path) -> Iterator[list[str]]:
     program = conda_program() or CONDA_PROGRAMS[0]
     wanted = place / "environment.yml"
-    # JSON is YAML, and this is the very form of conda's file.
-    wanted.write_text(json.dumps(definition["python"]["condaDependencies"]))
+    # JSON is YAML, and the dependencies have the form of conda's file.
+    wanted.write_text(json.dumps(environment.conda_file))
     verb = ["create", "--yes"] if Path(program).name == "micromamba" else ["env", "create"]
     yield [program, *verb, "--prefix", str(place / "env"), "--file", str(wanted)]
 
 
-def _fingerprint(choice: Choice, definition: Mapping[str, Any]) -> str:
+def _fingerprint(choice: Choice, environment: EnvironmentSpec) -> str:
     content = {
         "requirements": choice.requirements,
         "options": choice.options,
         "python": choice.python,
         "base": [sys.executable, sys.version],
-        "conda": definition["python"]["condaDependencies"] if choice.conda else None,
+        "conda": environment.conda_file if choice.conda else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _find_python(wanted: str | None) -> str | None:
-    """An interpreter of that version which is installed on this machine."""
+    """An installed interpreter of that version; None if this machine has none."""
     if wanted is None:
         return None
     found = _output([*uv_command(), "python", "find", "--no-project", "--no-python-downloads", wanted])
@@ -149,7 +152,7 @@ def _find_python(wanted: str | None) -> str | None:
 
 
 def _pip_settings() -> dict[str, str]:
-    """What pip is told about package indexes, in uv's variables."""
+    """Pip's settings of package indexes, as uv's variables."""
     found: dict[str, str] = {}
     for line in _output([sys.executable, "-m", "pip", "config", "list"]).splitlines():
         key, _, value = line.partition("=")

@@ -8,6 +8,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
 from azureml_wrapper.local.domain.clock import Clock, Ids
+from azureml_wrapper.local.domain.jobs import RunForms
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.computes import ComputeStore
@@ -37,6 +38,7 @@ class ExecutorContext:
     datasets: DatasetStore
     datastores: DatastoreStore
     blobs: BlobStore
+    forms: RunForms
 
     def artifact(self, workspace_id: str, run_id: str, path: str) -> Path:
         """The file of a run's artifact, to be written in place (logs grow); creates its folder."""

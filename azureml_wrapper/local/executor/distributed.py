@@ -1,4 +1,4 @@
-"""Starts a job of several processes: through mpirun, or side by side for PyTorch. Each has a log of its own."""
+"""Starts a job of several processes: through mpirun, or side by side for PyTorch. Each has its own log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.distribution import ADDRESS, Distribution, Launcher
+from azureml_wrapper.local.domain.distribution import ADDRESS, MPI_LOG, Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.executor import ranks
 from azureml_wrapper.local.executor.process import ColdStarter, Process
@@ -27,14 +27,22 @@ NO_MPIRUN = (
 
 @dataclass(frozen=True)
 class Failure:
-    """The first process that failed; `code` is negative where a signal ended it."""
+    """The first process that failed; `code` is negative if a signal ended it."""
 
     rank: int
     code: int
 
 
 class RankStarter:
-    """Starts every rank of a job. `folder` holds the job's own files, `logs` has the log of each rank in order."""
+    """Starts every rank of a job, side by side; they find each other by MASTER_ADDR and RANK (PyTorch).
+
+    Args:
+        folder: Holds the job's own files.
+        logs: The log of each rank, in order.
+    """
+
+    # Whether the ranks themselves are started by mpirun.
+    is_mpi = False
 
     def __init__(self, spread: Distribution, folder: Path, logs: Sequence[Path]) -> None:
         self._spread, self._folder, self._logs = spread, folder, logs
@@ -44,50 +52,69 @@ class RankStarter:
     def failure(self) -> Failure | None:
         """The rank that failed first; None if none did or if mpirun itself failed."""
         try:
-            told = json.loads((self._folder / "failure.json").read_text())
+            found = json.loads((self._folder / "failure.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return Failure(told["rank"], told["code"])
+        return Failure(found["rank"], found["code"])
+
+    @property
+    def log_name(self) -> str:
+        """The log that receives what is printed outside of the ranks."""
+        return self._spread.log(0)
 
     def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
         pass
 
     def explain(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> str:
         spread = self._spread
-        how = self._mpirun(variables) if spread.launcher is Launcher.MPI else "MASTER_ADDR and RANK"
         return (
-            f"Distributed start: {spread.size} processes through {how}, all on this machine "
+            f"Distributed start: {spread.size} processes through {self._means(variables)}, all on this machine "
             f"({spread.nodes} nodes with {spread.per_node} each)."
         )
 
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
-        """Start all ranks; `log` receives the output of mpirun. Raises `Invalid` if mpirun was not found."""
-        words = [sys.executable, "-I", "-S", ranks.__file__, str(self._order(command))]
-        if self._spread.launcher is Launcher.MPI:
-            words = [self._mpirun(variables), "-np", str(self._spread.size), *words]
-            variables = {**self._settings(), **variables}
-        return self._cold.start(words, folder=folder, variables=variables, log=log)
+        """Start all ranks; `log` receives what is printed outside of them."""
+        return self._cold.start(self._words(command), folder=folder, variables=variables, log=log)
 
     def close(self) -> None:
         pass
 
+    def _means(self, variables: Mapping[str, str]) -> str:
+        return "MASTER_ADDR and RANK"
+
+    def _words(self, command: Sequence[str]) -> list[str]:
+        return [sys.executable, "-I", "-S", ranks.__file__, str(self._order(command))]
+
     def _order(self, command: Sequence[str]) -> Path:
+        """The file that tells ranks.py what to start."""
         self._folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
-        places = [
-            {"log": str(log), "variables": self._spread.variables(rank, port)} for rank, log in enumerate(self._logs)
-        ]
-        file = self._folder / "order.json"
+        logs = enumerate(self._logs)
         order = {
             "command": list(command),
-            "mpi": self._spread.launcher is Launcher.MPI,
+            "mpi": self.is_mpi,
             "failure": str(self._folder / "failure.json"),
-            "ranks": places,
+            "ranks": [{"log": str(log), "variables": self._spread.variables(rank, port)} for rank, log in logs],
         }
+        file = self._folder / "order.json"
         file.write_text(json.dumps(order))
         return file
 
-    def _mpirun(self, variables: Mapping[str, str]) -> str:
+
+class MpiStarter(RankStarter):
+    """Starts the ranks through mpirun; raises `Invalid` if mpirun was not found."""
+
+    is_mpi = True
+
+    @property
+    def log_name(self) -> str:
+        return MPI_LOG
+
+    def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
+        words = [self._means(variables), "-np", str(self._spread.size), *self._words(command)]
+        return self._cold.start(words, folder=folder, variables={**self._settings(), **variables}, log=log)
+
+    def _means(self, variables: Mapping[str, str]) -> str:
         found = shutil.which(MPIRUN, path=variables.get("PATH", os.defpath)) or shutil.which(MPIRUN, path=BESIDE)
         if found is None:
             raise Invalid(NO_MPIRUN)
@@ -122,8 +149,17 @@ class RankStarter:
         return {**as_root, **shared_memory, **open_mpi_4, **open_mpi_5}
 
 
+# One strategy for each launcher of several processes.
+STARTERS: Mapping[Launcher, type[RankStarter]] = {Launcher.MPI: MpiStarter, Launcher.PYTORCH: RankStarter}
+
+
+def rank_starter(spread: Distribution, folder: Path, logs: Sequence[Path]) -> RankStarter:
+    """The strategy for a job of several processes."""
+    return STARTERS[spread.launcher or Launcher.PYTORCH](spread, folder, logs)
+
+
 def free_port() -> int:
-    """A port of this machine on which nobody listens at the moment."""
+    """A port of this machine that is free at the moment."""
     with socket.socket() as listener:
         listener.bind((ADDRESS, 0))
         port: int = listener.getsockname()[1]

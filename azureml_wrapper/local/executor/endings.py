@@ -1,7 +1,4 @@
-"""How a job ended, in run history's words.
-
-The form and text of errors are those of failed runs in Azure (2022-12). `time` is .NET's zero there, and so here.
-"""
+"""How a job ended: its last status, and the text of its error, which is that of failed runs in Azure (2022-12)."""
 
 from __future__ import annotations
 
@@ -11,26 +8,26 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.distribution import SINGLE_LOG
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH
-from azureml_wrapper.local.domain.runs import JSON, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
 from azureml_wrapper.local.executor.tickets import StopReason
 
 LOG = SINGLE_LOG
-# What the service itself writes into a run's log begins with this.
+# The prefix of lines that the service itself writes into a run's log.
 OWN_LINE = "[local] "
 _TRACEBACK = b"Traceback (most recent call last):"
-# As much of the log's end as a traceback may take.
+# The part of a log in which the last traceback is searched.
 _TAIL_BYTES = 64 * 1024
 _LAST_LINES = 10
-# A shell tells of a signal by 128 and its number.
+# A shell reports a signal as 128 and its number.
 _SHELL_SIGNALS = 128
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A run's last status, and its error where it failed."""
+    """A run's last status, and its error if it failed: the service's, or as the run's script has sent it."""
 
     status: RunStatus
-    error: JSON | None = None
+    error: RunError | JSON | None = None
 
 
 COMPLETED = Ending(RunStatus.COMPLETED)
@@ -38,12 +35,8 @@ CANCELED = Ending(RunStatus.CANCELED)
 
 
 def failed(message: str, *, code: str = "UserError") -> Ending:
-    """The run failed; `message` is cut to Azure's limit."""
-    error = {"code": code, "message": message[:ERROR_LENGTH], "messageParameters": {}, "details": []}
-    return Ending(
-        RunStatus.FAILED,
-        {"error": error, "time": "0001-01-01T00:00:00.000Z", "componentName": "CommonRuntime"},
-    )
+    """The run failed."""
+    return Ending(RunStatus.FAILED, RunError(message=message, code=code, component="CommonRuntime"))
 
 
 def stopped(reason: StopReason, *, seconds: float | None = None) -> Ending:
@@ -51,18 +44,18 @@ def stopped(reason: StopReason, *, seconds: float | None = None) -> Ending:
     if reason is StopReason.CANCELED:
         return CANCELED
     limit = f" ({seconds:g} s)" if reason is StopReason.TIMEOUT and seconds is not None else ""
-    return failed(f"Execution failed: {reason.value}{limit}, and its processes were ended.")
+    return failed(f"Execution failed: {reason.value}{limit}, and its processes were stopped.")
 
 
 def exited(code: int, program: str, log: Path, name: str = LOG) -> Ending:
-    """What the exit code of the script means; negative: minus the signal that ended it. `name` is the log's."""
+    """The meaning of a script's exit code; a negative one is minus the signal that ended it. `name` is the log's."""
     if code == 0:
         return COMPLETED
     if code < 0:
         ended = f"was killed by {_signal_text(-code) or f'signal {-code}'}"
     else:
         how = _signal_text(code - _SHELL_SIGNALS)
-        ended = f"exited with status code {code}" + (f", which a shell says of {how}" if how else "")
+        ended = f"exited with status code {code}" + (f", which in a shell means {how}" if how else "")
     begin = f"Execution failed. User process '{program}' {ended}. Please check log file '{name}' for error details."
     end = _last_words(log)
     room = ERROR_LENGTH - len(begin) - len(" Error: ")
@@ -78,7 +71,7 @@ def _signal_text(number: int) -> str | None:
 
 
 def _last_words(log: Path) -> str:
-    """The last traceback of a log with all that it followed from, or else its last lines."""
+    """The last traceback of a log with its causes, or else its last lines."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         tail = file.read()

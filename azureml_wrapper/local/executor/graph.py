@@ -1,7 +1,7 @@
-"""Walks the graphs of pipeline runs: when a step's run has ended, the steps that waited for it begin.
+"""Runs pipelines: when the run of a step ends, the steps that waited for it start.
 
-Nothing polls and nothing waits: the run store tells of each change. Changes are worked off one after the other by
-whichever thread reports one, so nothing here needs a lock of its own but the queue.
+Nothing polls and nothing waits: the run store reports each change. Changes are handled one after the other, on
+whichever thread reports one, so only the queue needs a lock.
 """
 
 from __future__ import annotations
@@ -12,51 +12,41 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.graphs import Edge, Graph, Walk
-from azureml_wrapper.local.domain.jobs import Executor, JobInput
-from azureml_wrapper.local.domain.modules import Module
-from azureml_wrapper.local.domain.pipelines import (
-    PIPELINE_RUN_TYPE,
-    STEP_RUN_TYPE,
-    PipelineRun,
-    Values,
-    retry_notes,
-    word_of,
-)
-from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.domain.stepoutputs import output_of
+from azureml_wrapper.local.domain.graphs import Edge, Walk
+from azureml_wrapper.local.domain.jobs import Executor, JobInput, RunForms
+from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
+from azureml_wrapper.local.domain.plans import Plan, Plans, StepRuns
+from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.stepinputs import StepInputs
-from azureml_wrapper.local.executor.stepruns import StepRuns, fault_error, pipeline_error, reason_of, stages_of
-from azureml_wrapper.local.executor.steps import Plan
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 
-LEFT_BEHIND = "The local service ended while the pipeline was running; submit the pipeline again."
-SHUT_DOWN = "The local service was stopped while the pipeline was running; submit the pipeline again."
+LEFT_BEHIND = "The local service ended while the pipeline was running. Submit the pipeline again."
+SHUT_DOWN = "The local service was stopped while the pipeline was running. Submit the pipeline again."
+FAILURES_SHOWN = 10
 
 
 class Logs(Protocol):
-    """Where a pipeline tells what it does."""
+    """Where a pipeline reports what it does."""
 
     def open(self, workspace_id: str, run_id: str) -> None:
-        """Make a run's logs."""
+        """Create a run's logs."""
 
     def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
-        """Add lines."""
+        """Append lines."""
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
-        """Add a line to the log of errors."""
+        """Append a line to the error log."""
 
 
 @dataclass
 class _Active:
-    """A pipeline run under way."""
+    """A pipeline run in progress."""
 
     record: PipelineRun
-    graph: Graph
-    plans: dict[str, Plan]
+    plan: Plan
     walk: Walk
     edges: dict[str, list[Edge]]
     notes: tuple[str, ...] = ()
@@ -75,7 +65,7 @@ class _Active:
 
 
 class GraphExecutor:
-    """The pipelines that run; `executor` runs their steps."""
+    """The pipelines that run (domain/plans.py, PipelineExecutor); `executor` runs their steps."""
 
     def __init__(
         self,
@@ -83,16 +73,18 @@ class GraphExecutor:
         executor: Executor,
         runs: RunStore,
         pipelines: PipelineStore,
+        plans: Plans,
         inputs: StepInputs,
         step_runs: StepRuns,
         reuse: Reuse,
         reused_runs: ReusedRuns,
         logs: Logs,
+        forms: RunForms,
         clock: Clock,
         ids: Ids,
     ) -> None:
-        self._executor, self._runs, self._pipelines = executor, runs, pipelines
-        self._inputs, self._step_runs, self._logs = inputs, step_runs, logs
+        self._executor, self._runs, self._pipelines, self._plans = executor, runs, pipelines, plans
+        self._inputs, self._step_runs, self._logs, self._forms = inputs, step_runs, logs, forms
         self._reuse, self._reused_runs = reuse, reused_runs
         self._clock, self._ids = clock, ids
         self._active: dict[tuple[str, str], _Active] = {}
@@ -100,25 +92,23 @@ class GraphExecutor:
         runs.listen(self._listen)
 
     def recover(self) -> None:
-        """Fail what an earlier process of the service left; the jobs' own recovery comes first."""
+        """Fail what an earlier process of the service left. The jobs' own recovery comes first."""
         left = [run for run in self._runs.unfinished() if self._is_ours(run)]
         # Steps first: a pipeline that has ended has no open steps.
         for run in sorted(left, key=lambda run: run.run_type == PIPELINE_RUN_TYPE):
-            self._runs.advance(
-                run.workspace_id, run.run_id, RunStatus.FAILED, error=fault_error(ServiceFault(LEFT_BEHIND))
-            )
+            self._fail(run.workspace_id, run.run_id, ServiceFault(LEFT_BEHIND))
             self._logs.complain(run.workspace_id, run.run_id, LEFT_BEHIND)
 
     def submit(self, workspace_id: str, run_id: str) -> None:
-        """Begin a stored pipeline run, and return at once; a fault where it cannot run, or was begun before."""
+        """Start a stored pipeline run, and return at once; a fault if it cannot run, or was started before."""
         record = self._pipelines.run(workspace_id, run_id)
-        graph, _ = self._pipelines.graph(workspace_id, record.graph_id)
+        plan = self._plans.stored(workspace_id, record.graph_id, record.assigned)
+        self.check(workspace_id, plan)
         active = _Active(
             record=record,
-            graph=graph,
-            plans=self._plans(workspace_id, graph, record.assigned),
-            walk=Walk(graph, continue_on_failure=record.continue_on_failure),
-            edges=graph.inputs_of(),
+            plan=plan,
+            walk=Walk(plan, continue_on_failure=record.continue_on_failure),
+            edges=plan.inputs_of(),
             notes=retry_notes(self._runs.get(workspace_id, run_id).properties),
         )
         self._pipelines.mark_submitted(workspace_id, run_id)
@@ -131,27 +121,13 @@ class GraphExecutor:
         self._logs.open(workspace_id, run_id)
         self._queue.put(lambda: self._start(active, active.walk.begin()))
 
-    def check(self, workspace_id: str, graph: Graph, values: Values) -> None:
-        """Raise a fault for what is known to fail before anything runs: types of steps, parameters, sources."""
-        self._plans(workspace_id, graph, values)
-
-    def _plans(self, workspace_id: str, graph: Graph, values: Values) -> dict[str, Plan]:
-        modules: dict[str, Module] = {}
-        plans = {}
-        for node, step in graph.steps.items():
-            if step.module_id not in modules:
-                modules[step.module_id] = self._pipelines.module(workspace_id, step.module_id)
-            plans[node] = Plan(step=step, module=modules[step.module_id], values=values)
-            plans[node].check()
-        for source in graph.sources.values():
-            self._inputs.check(workspace_id, source, values)
-        for edge in graph.edges:
-            if edge.source.node in plans and edge.source.carries_data:
-                output_of(plans[edge.source.node].outputs, edge.source.name)
-        return plans
+    def check(self, workspace_id: str, plan: Plan) -> None:
+        """Raise a fault if a dataset of the plan does not exist; all else has been checked by its reader."""
+        for data in plan.sources.values():
+            self._inputs.check(workspace_id, data)
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        """Stop a pipeline run and all its steps; False where no such pipeline run waits or runs."""
+        """Stop a pipeline run and all its steps. Returns False if no such pipeline run waits or runs."""
         run = self._runs.find(workspace_id, run_id)
         if run is None or run.run_type != PIPELINE_RUN_TYPE or run.status.is_terminal:
             return False
@@ -166,7 +142,7 @@ class GraphExecutor:
         return bool(self._active)
 
     def close(self) -> None:
-        """Begin no further step, because the service ends. To be called before the jobs are stopped."""
+        """Start no further step, because the service ends. Call it before the jobs are stopped."""
         for active in list(self._active.values()):
             active.is_shut_down = True
             active.walk.stop()
@@ -189,7 +165,7 @@ class GraphExecutor:
                 self._queue.put(partial(self._stop, active))
 
     def _start(self, active: _Active, nodes: list[str]) -> None:
-        """Begin steps that wait for nothing any more."""
+        """Start steps whose predecessors have all ended."""
         if not nodes:
             return
         record = active.record
@@ -202,16 +178,16 @@ class GraphExecutor:
             self._start_step(active, node)
 
     def _start_step(self, active: _Active, node: str) -> None:
-        record, run_id, plan = active.record, active.run_ids[node], active.plans[node]
-        run = self._step_runs.add(record, plan, run_id)
+        record, run_id, step = active.record, active.run_ids[node], active.plan.steps[node]
+        run = self._step_runs.add(record, step, run_id)
         self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
         self._logs.open(record.workspace_id, run_id)
         try:
-            job = plan.job(record.workspace_id, run_id, self._inputs_of(active, node))
-            self._step_runs.describe(run, job, plan.runconfig)
-            self._run_or_reuse(active, run, self._reuse.decide(plan, job, self._makers(active, node)))
+            job = step.job(record.workspace_id, run_id, self._inputs_of(active, node))
+            self._step_runs.describe(run, step, job)
+            self._run_or_reuse(active, run, self._reuse.decide(step, job, self._makers(active, node)))
         except ServiceFault as fault:
-            self._runs.advance(record.workspace_id, run_id, RunStatus.FAILED, error=fault_error(fault))
+            self._fail(record.workspace_id, run_id, fault)
 
     def _run_or_reuse(self, active: _Active, run: Run, attempt: Attempt) -> None:
         self._logs.say(run.workspace_id, run.run_id, f"{attempt.text}.")
@@ -225,7 +201,8 @@ class GraphExecutor:
 
     def _makers(self, active: _Active, node: str) -> dict[str, str]:
         """The runs that made the inputs of a step, by the inputs' names."""
-        edges = [edge for edge in active.edges[node] if edge.source.node in active.plans and edge.source.carries_data]
+        steps = active.plan.steps
+        edges = [edge for edge in active.edges[node] if edge.source.node in steps and edge.source.carries_data]
         return {edge.target.name: self._maker(active, edge.source.node).run_id for edge in edges}
 
     def _maker(self, active: _Active, node: str) -> Run:
@@ -235,17 +212,19 @@ class GraphExecutor:
         return run if run.origin_id == run.run_id else self._runs.get(workspace_id, run.origin_id)
 
     def _inputs_of(self, active: _Active, node: str) -> tuple[JobInput, ...]:
-        workspace_id, plan = active.record.workspace_id, active.plans[node]
+        workspace_id, plan = active.record.workspace_id, active.plan
         found = []
         for edge in active.edges[node]:
             if not edge.source.carries_data or not edge.target.carries_data:
                 continue
-            if source := active.graph.sources.get(edge.source.node):
-                found.append(self._inputs.of_source(workspace_id, plan, edge, source, active.record.assigned))
+            name = edge.target.name
+            settings = plan.steps[node].input(name)
+            if data := plan.sources.get(edge.source.node):
+                found.append(self._inputs.of_data(workspace_id, name, settings, data))
                 continue
             producer = self._maker(active, edge.source.node)
-            output = output_of(active.plans[edge.source.node].outputs, edge.source.name)
-            found.append(self._inputs.of_output(workspace_id, plan, edge, producer, output))
+            output = plan.steps[edge.source.node].output(edge.source.name)
+            found.append(self._inputs.of_output(name, settings, producer, output))
         return tuple(found)
 
     def _log_step_start(self, run: Run) -> None:
@@ -284,12 +263,12 @@ class GraphExecutor:
         if run.status is RunStatus.COMPLETED:
             self._logs.say(run.workspace_id, run.run_id, f"Job finished, job RunId is {run.run_id}")
             return
-        reason = reason_of(run)
+        reason = self._forms.reason(run)
         self._logs.say(run.workspace_id, run.run_id, f"Job failed, job RunId is {run.run_id}. Error: {reason}")
         self._logs.complain(run.workspace_id, run.run_id, reason)
 
     def _stop(self, active: _Active) -> None:
-        """The pipeline is to be canceled."""
+        """Cancel the pipeline."""
         active.is_canceled = True
         active.walk.stop()
         self._stop_steps(active)
@@ -310,23 +289,40 @@ class GraphExecutor:
 
     def _finish(self, active: _Active) -> None:
         record = active.record
-        # Whoever asks `is_busy` when the run has ended must not hear of it any more.
+        # By the time the run has ended, `is_busy` must not count it any more.
         if self._active.pop(active.key, None) is None:
             return
-        error = None
-        if active.is_shut_down:
-            status, error = RunStatus.FAILED, fault_error(ServiceFault(SHUT_DOWN))
-        elif active.is_canceled:
-            status = RunStatus.CANCELED
-        elif active.failed:
-            status, error = RunStatus.FAILED, pipeline_error(active.failed)
-            self._logs.complain(record.workspace_id, record.run_id, error["error"]["message"])
-        else:
-            # Somebody canceled a step by itself; what depends on it has not run.
-            status = RunStatus.CANCELED if active.canceled_steps else RunStatus.COMPLETED
+        status, error = self._ending(active)
         self._logs.say(
             record.workspace_id, record.run_id, "Finishing experiment: no runs left and nothing to schedule."
         )
-        stages = stages_of(self._runs.get(*active.key), self._clock.now(), word_of(status))
-        self._runs.change(*active.key, properties={"azureml.pipelines.stages": stages})
-        self._runs.advance(record.workspace_id, record.run_id, status, error=error)
+        properties = self._step_runs.finished(self._runs.get(*active.key), self._clock.now(), status)
+        self._runs.change(*active.key, properties=properties)
+        form = self._forms.error(error) if error else None
+        self._runs.advance(record.workspace_id, record.run_id, status, error=form)
+
+    def _ending(self, active: _Active) -> tuple[RunStatus, RunError | None]:
+        if active.is_shut_down:
+            return RunStatus.FAILED, _error(ServiceFault(SHUT_DOWN))
+        if active.is_canceled:
+            return RunStatus.CANCELED, None
+        if active.failed:
+            error = self._failed_steps(active.failed)
+            self._logs.complain(*active.key, error.message)
+            return RunStatus.FAILED, error
+        # If a step was canceled by itself, the steps that depend on it have not run.
+        return RunStatus.CANCELED if active.canceled_steps else RunStatus.COMPLETED, None
+
+    def _failed_steps(self, failed: list[Run]) -> RunError:
+        """Which steps failed, and why the first of them did."""
+        names = ", ".join(f"{run.name} ({run.run_id})" for run in failed[:FAILURES_SHOWN])
+        text = f"Pipeline has some failed steps: {names}. See child run or execution logs for more details."
+        return RunError(message=f"{text} {failed[0].name}: {self._forms.reason(failed[0])}")
+
+    def _fail(self, workspace_id: str, run_id: str, fault: ServiceFault) -> None:
+        error = self._forms.error(_error(fault))
+        self._runs.advance(workspace_id, run_id, RunStatus.FAILED, error=error)
+
+
+def _error(fault: ServiceFault) -> RunError:
+    return RunError(code=fault.code, message=fault.message)

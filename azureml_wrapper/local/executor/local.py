@@ -1,4 +1,4 @@
-"""The executor: takes jobs, lets them wait for a place, runs each in a thread of its own, and tells how it ended."""
+"""The executor: accepts jobs, lets them wait for a slot, and runs each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job
-from azureml_wrapper.local.domain.runs import JSON, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -29,10 +29,10 @@ from azureml_wrapper.local.store.jobs import JobRecord
 
 # The target of a script run that asks for no cluster.
 LOCAL_TARGET = "local"
-# Ending processes takes up to 4.5 s, publishing what they left a little more.
+# Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
-LEFT_BEHIND = "the local service was killed while the run was going on"
+LEFT_BEHIND = "the local service was killed during the run"
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -50,7 +50,7 @@ class LocalExecutor:
         self._threads: dict[str, threading.Thread] = {}
 
     def preload(self) -> None:
-        """Have the service's own interpreter ready for the jobs to come."""
+        """Preload the service's own interpreter for the first jobs."""
         shell = inherited(os.environ)
         path = interpreter_variables(Path(sys.executable), shell.get("PATH", os.defpath))
         self._starter.preload(sys.executable, {**shell, **path, **service_variables(self._context)})
@@ -58,7 +58,7 @@ class LocalExecutor:
     def recover(self) -> None:
         for record in self._context.jobs.all():
             if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.job_key):
-                log.warning("processes of run %s could not be ended", record.run_id)
+                log.warning("processes of run %s could not be stopped", record.run_id)
             self._fail_left_behind(record)
             self._context.jobs.remove(record.job_key)
         for folder in self._context.home.jobs.iterdir():
@@ -104,9 +104,9 @@ class LocalExecutor:
         self._slots.wake()
 
     def _work(self, ticket: Ticket) -> None:
-        """From acceptance to the end, in the job's own thread."""
+        """Run a job from acceptance to its end, in its own thread."""
         session = Session(self._context, ticket, self._starter, self._builder)
-        # What stays if something happens that nobody thought of: a run must not seem to go on for ever.
+        # Used after an unexpected exception: a run must not seem to go on forever.
         ending = endings.failed(
             "The local service failed; service.log in its home has the details.", code="ServiceError"
         )
@@ -118,7 +118,7 @@ class LocalExecutor:
     def _ending(self, session: Session, ticket: Ticket) -> Ending:
         try:
             session.prepare()
-            with self._place(ticket):
+            with self._slot(ticket):
                 return session.run(timed_out=lambda: self._stop(ticket, StopReason.TIMEOUT))
         except Stopped:
             return endings.stopped(ticket.reason or StopReason.CANCELED, seconds=ticket.job.timeout)
@@ -130,8 +130,8 @@ class LocalExecutor:
             return endings.failed(f"The job could not be run: {type(error).__name__}: {error}", code="ServiceError")
 
     @contextmanager
-    def _place(self, ticket: Ticket) -> Iterator[None]:
-        """A node of the job's compute, for as long as the job runs."""
+    def _slot(self, ticket: Ticket) -> Iterator[None]:
+        """Hold the nodes of the job's compute while the job runs."""
         compute, limit = (ticket.job.workspace_id, ticket.job.target.lower()), self._limit(ticket.job)
         acquired = self._slots.acquire(
             compute,
@@ -155,14 +155,14 @@ class LocalExecutor:
             raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
         if job.node_count > compute.max_nodes:
             raise Invalid(
-                f"The job asks for {job.node_count} nodes, and the cluster {job.target} has {compute.max_nodes} at "
-                "most (max_nodes). Ask for fewer, or let the cluster grow."
+                f"The job asks for {job.node_count} nodes, but the cluster {job.target} has at most "
+                f"{compute.max_nodes} (max_nodes). Use fewer nodes, or increase max_nodes."
             )
         return compute.max_nodes
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
         session.close()
-        # With a full disk a run must not seem to go on for ever; if the service ends first, `recover` does this.
+        # Even with a full disk a run must not seem to go on forever. If the service ends first, `recover` does this.
         while not self._settle(ticket, ending) and ticket.reason is not StopReason.SHUTDOWN:
             time.sleep(RETRY_SECONDS)
         with self._lock:
@@ -170,7 +170,7 @@ class LocalExecutor:
             self._threads.pop(ticket.job_key, None)
 
     def _settle(self, ticket: Ticket, ending: Ending) -> bool:
-        """Store how a job ended; False where there is no room for it."""
+        """Store how a job ended. Returns False if the disk is full."""
         try:
             self._store(ticket, ending)
         except OutOfSpace as fault:
@@ -185,11 +185,11 @@ class LocalExecutor:
         self._advance(ticket, ending.status, ending.error)
         self._context.jobs.remove(ticket.job_key)
 
-    def _advance(self, ticket: Ticket, status: RunStatus, error: JSON | None = None) -> None:
+    def _advance(self, ticket: Ticket, status: RunStatus, error: RunError | JSON | None = None) -> None:
         try:
-            self._context.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=error)
+            self._context.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=self._form(error))
         except Conflict as fault:
-            # It was told to stop meanwhile: from there it only comes to an end.
+            # It was told to stop in the meantime, and can only end.
             log.info("%s", fault.message)
 
     def _fail_left_behind(self, record: JobRecord) -> None:
@@ -198,4 +198,7 @@ class LocalExecutor:
             return
         was_canceled = run.status is RunStatus.CANCEL_REQUESTED
         ending = endings.CANCELED if was_canceled else endings.failed(f"Execution failed: {LEFT_BEHIND}.")
-        self._context.runs.advance(record.workspace_id, record.run_id, ending.status, error=ending.error)
+        self._context.runs.advance(record.workspace_id, record.run_id, ending.status, error=self._form(ending.error))
+
+    def _form(self, error: RunError | JSON | None) -> JSON | None:
+        return self._context.forms.error(error) if isinstance(error, RunError) else error

@@ -1,4 +1,4 @@
-"""Takes what a job made to where it belongs: its outputs to their datastores, its folders to the run's files."""
+"""Publishes what a job has written: outputs to their datastores, folders to the run's files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.datasets import DatasetKind, SavedDataset, folder_definition
+from azureml_wrapper.local.domain.datasets import DatasetKind, SavedDataset, folder_definition, with_transformations
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
-from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode
+from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.transformations import translate, with_steps
 
 
 @dataclass(frozen=True)
 class StagedOutput:
-    """`folder` is where the script writes, `path` where its files belong in the datastore."""
+    """`folder` is where the script writes, `path` is where its files go in the datastore."""
 
     job_output: JobOutput
     folder: Path
@@ -31,19 +30,17 @@ class StagedOutput:
 
 
 class OutputStager:
-    """Gives each output a place, and publishes it at the end."""
+    """Gives each output a folder, and publishes it at the end."""
 
     def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
         self._context, self._job, self._folder = context, job, folder
 
     def stage(self, output: JobOutput) -> StagedOutput:
-        """Make the output's place: the store's own folder in mount mode, else one of the job's.
+        """Create the output's folder: the store's own in mount mode, else one of the job's.
 
-        A fault, before the script runs in vain, where the datastore does not exist or the registration is not
-        understood.
+        A fault if the datastore does not exist, before the script runs in vain.
         """
-        _steps(output)
-        path = output.path.replace("{run-id}", self._job.run_id).replace("{output-name}", output.name)
+        path = output.path_of(self._job.run_id)
         if output.mode is not Mode.MOUNT:
             place = self._folder / output.name
             self._context.datastores.get(self._job.workspace_id, output.datastore)
@@ -56,7 +53,7 @@ class OutputStager:
         return StagedOutput(output, place, path)
 
     def publish(self, staged: StagedOutput) -> None:
-        """Move what the script left in an upload folder to the datastore; `Conflict` where that would overwrite."""
+        """Move the files of an upload folder to the datastore; `Conflict` if that would overwrite some."""
         output = staged.job_output
         if output.mode is Mode.MOUNT:
             return
@@ -72,34 +69,30 @@ class OutputStager:
                 self._context.blobs.put_file(store.account, store.container, name, file)
 
     def describe(self, staged: StagedOutput) -> JSON:
-        """Make the output's dataset, registered where that was asked for; the item of the run's `outputDatasets`."""
+        """Save the output's dataset, and register it if requested. Returns the run's item for it."""
         saved = self._save(staged)
-        registration = staged.job_output.register_as or {}
-        if registration.get("name"):
+        registration = staged.job_output.register_as
+        if registration and registration.name:
             self._context.datasets.register(
                 self._job.workspace_id,
-                registration["name"],
+                registration.name,
                 saved,
-                description=registration.get("description"),
-                tags=registration.get("tags"),
+                description=registration.description,
+                tags=registration.tags,
             )
-        return {
-            "identifier": {"savedId": saved.saved_id},
-            "outputType": "RunOutput",
-            "outputDetails": {"outputName": staged.name},
-        }
+        return self._context.forms.output_dataset(staged.name, saved.saved_id)
 
     def _save(self, staged: StagedOutput) -> SavedDataset:
         datasets, workspace_id = self._context.datasets, self._job.workspace_id
-        registration = staged.job_output.register_as or {}
+        registration = staged.job_output.register_as or Registration()
         definition = folder_definition(
             self._context.workspaces.by_id(workspace_id), staged.job_output.datastore, staged.path
         )
         kind = DatasetKind.FILE
-        if steps := _steps(staged.job_output):
-            definition, kind = with_steps(definition, steps), DatasetKind.TABULAR
-        # What is registered is a dataset of its own each time, so that each run makes a version.
-        return datasets.save(workspace_id, kind, definition, fresh=bool(registration.get("name")))
+        if registration.table:
+            definition, kind = with_transformations(definition, registration.table), DatasetKind.TABULAR
+        # Each run saves a new dataset to register, so that it makes a new version.
+        return datasets.save(workspace_id, kind, definition, fresh=bool(registration.name))
 
     def _store_folder(self, output: JobOutput, path: str) -> Path:
         return self._context.datastore_folder(self._job.workspace_id, output.datastore, path)
@@ -108,19 +101,19 @@ class OutputStager:
         for name in names:
             if self._context.blobs.stat(account, container, name):
                 raise Conflict(
-                    f"Output {staged.name}: {name} exists already in datastore {staged.job_output.datastore}. "
-                    "as_upload(overwrite=True) would replace it."
+                    f"Output {staged.name}: {name} already exists in datastore {staged.job_output.datastore}. "
+                    "Use as_upload(overwrite=True) to replace it."
                 )
 
 
 class FolderCollector:
-    """Uploads `outputs/` and `logs/` of the working directory to the run, as Azure does at every end of a run."""
+    """Uploads `outputs/` and `logs/` of the working directory to the run, as Azure does however a run ends."""
 
     def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
         self._context, self._job, self._folder = context, job, folder
 
     def collect(self) -> list[str]:
-        """Upload; what could not be uploaded, a sentence each."""
+        """Upload the folders. Returns a sentence for each file that could not be uploaded."""
         problems = list(self._linked_folders())
         for path, name in self._files():
             try:
@@ -139,11 +132,11 @@ class FolderCollector:
         for folder in self._job.folders:
             for path in (self._folder / folder).rglob("*"):
                 if path.is_symlink() and path.is_dir():
-                    yield f"{path.relative_to(self._folder)} was not uploaded: it is a link to a folder."
+                    yield f"{path.relative_to(self._folder)} was not uploaded: it is a symbolic link to a folder."
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The files of a folder with their names in it; links first, because files are moved and links lose them."""
+    """The files of a folder with their relative paths; links first, because moving a file breaks links to it."""
     if not folder.is_dir():
         return
     for path in sorted(folder.rglob("*"), key=lambda path: (not path.is_symlink(), path)):
@@ -157,16 +150,10 @@ def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
 
 @contextmanager
 def _movable(context: ExecutorContext, path: Path, folder: Path) -> Iterator[Path]:
-    """The file itself, or a copy where it is a link or lies outside `folder`: what is moved must be the job's own."""
+    """The file itself, or a copy if it is a link or lies outside `folder`: only the job's own files are moved."""
     if not path.is_symlink() and path.resolve().is_relative_to(folder.resolve()):
         yield path
         return
     with context.blobs.receive() as copy:
         shutil.copyfile(path, copy)
         yield copy
-
-
-def _steps(output: JobOutput) -> list[JSON]:
-    options = (output.register_as or {}).get("datasetRegistrationOptions") or {}
-    additional = options.get("additionalTransformation")
-    return translate(additional) if additional else []

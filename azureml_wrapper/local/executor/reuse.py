@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
 from azureml_wrapper.local.domain.datasets import Source
 from azureml_wrapper.local.domain.errors import NotFound, OutOfSpace, ServiceFault
-from azureml_wrapper.local.domain.jobs import Job, JobInput
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Script
 from azureml_wrapper.local.domain.pipelines import LOGS
+from azureml_wrapper.local.domain.plans import Step, StepRuns
 from azureml_wrapper.local.domain.reuse import (
     ALLOW_REUSE_OFF,
     FIRST_RUN,
@@ -26,14 +26,12 @@ from azureml_wrapper.local.domain.reuse import (
     files_of,
     outputs_problem,
 )
-from azureml_wrapper.local.domain.runs import REUSED_RUN, Run, RunStatus
-from azureml_wrapper.local.domain.stepoutputs import resolved_path
+from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern
 from azureml_wrapper.local.executor.session import DRIVER_LOG
-from azureml_wrapper.local.executor.steps import Plan
 from azureml_wrapper.local.store.results import Result, ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -42,9 +40,9 @@ log = logging.getLogger("azureml_wrapper.local")
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A step that is about to run: `origin` is the run whose outputs do as well, else `reason` says why none does."""
+    """A step that is about to run: `origin` is the run whose outputs it reuses, else `reason` says why it runs."""
 
-    plan: Plan
+    step: Step
     job: Job
     made_by: Mapping[str, str]
     recipe: Recipe | None = None
@@ -57,35 +55,35 @@ class Attempt:
 
 
 class Reuse:
-    """Completed step runs, to be reused by equal ones."""
+    """Finds completed runs whose outputs a step can reuse."""
 
     def __init__(self, recipes: Recipes, results: ResultStore, runs: RunStore) -> None:
         self._recipes, self._results, self._runs = recipes, results, runs
 
-    def decide(self, plan: Plan, job: Job, made_by: Mapping[str, str]) -> Attempt:
-        """Whether an earlier run does; `made_by` has the runs that made the job's inputs."""
-        if not plan.module.is_deterministic:
-            return Attempt(plan=plan, job=job, made_by=made_by, reason=ALLOW_REUSE_OFF)
+    def decide(self, step: Step, job: Job, made_by: Mapping[str, str]) -> Attempt:
+        """Whether an earlier run can be reused; `made_by` has the runs that made the job's inputs."""
+        if not step.allow_reuse:
+            return Attempt(step=step, job=job, made_by=made_by, reason=ALLOW_REUSE_OFF)
         try:
-            recipe = self._recipes.of(plan, job, made_by)
+            recipe = self._recipes.of(step, job, made_by)
         except NotFound as fault:
-            # The job fails of it, and says so in its own words.
-            return Attempt(plan=plan, job=job, made_by=made_by, reason=fault.message)
-        origin, reason = (None, REGENERATE) if plan.step.regenerate else self._find(job, recipe)
-        return Attempt(plan=plan, job=job, made_by=made_by, recipe=recipe, origin=origin, reason=reason)
+            # The job fails for the same reason, and says so itself.
+            return Attempt(step=step, job=job, made_by=made_by, reason=fault.message)
+        origin, reason = (None, REGENERATE) if step.regenerate else self._find(job, recipe)
+        return Attempt(step=step, job=job, made_by=made_by, recipe=recipe, origin=origin, reason=reason)
 
     def remember(self, attempt: Attempt) -> None:
-        """Note that the attempt's run has completed."""
+        """Record that the attempt's run has completed."""
         job, recipe = attempt.job, attempt.recipe
         try:
             outputs = self._recipes.outputs(job, job.run_id) if recipe else {}
-            # Where data changed meanwhile nobody knows which the script has read.
-            same = recipe is not None and self._recipes.of(attempt.plan, job, attempt.made_by).key == recipe.key
-            result = Result(run_id=job.run_id, step=attempt.plan.module.name, recipe=recipe, outputs=outputs)
+            # If data has changed in the meantime, nobody knows which version the script has read.
+            same = recipe is not None and self._recipes.of(attempt.step, job, attempt.made_by).key == recipe.key
+            result = Result(run_id=job.run_id, step=attempt.step.name, recipe=recipe, outputs=outputs)
             self._results.add(job.workspace_id, result, is_reusable=same)
         except (ServiceFault, OSError) as fault:
-            # It will run again: no reason to fail what has gone well.
-            log.warning("run %s is not to be reused: %s", job.run_id, fault)
+            # The step will run again: no reason to fail this run.
+            log.warning("run %s cannot be reused: %s", job.run_id, fault)
 
     def _find(self, job: Job, recipe: Recipe) -> tuple[Run | None, str]:
         reason = None
@@ -110,42 +108,27 @@ class Reuse:
         return "; ".join(found) or f"data changed while run {last.run_id} was reading it"
 
 
-_PARAMETER = "AZUREML_PARAMETER_"
-# What a recipe holds elsewhere.
-_OWN_PARAMETERS = frozenset({"Target", "Script", "Arguments"})
-_OWN_SETTINGS = frozenset(
-    {
-        *("script", "arguments", "target", "environment", "environmentVariables"),
-        *("data", "dataReferences", "outputData"),
-    }
-)
-
-
 class Recipes:
-    """Reads what jobs are made of."""
+    """Makes the recipes of steps (domain/reuse.py) from their jobs and the files that they read, as they are now."""
 
-    def __init__(self, context: ExecutorContext) -> None:
-        self._context = context
+    def __init__(self, context: ExecutorContext, step_runs: StepRuns) -> None:
+        self._context, self._step_runs = context, step_runs
 
-    def of(self, plan: Plan, job: Job, made_by: Mapping[str, str]) -> Recipe:
-        """The recipe of a job; `made_by` has the runs that made its inputs. `NotFound` where something is missing."""
-        config = plan.runconfig
+    def of(self, step: Step, job: Job, made_by: Mapping[str, str]) -> Recipe:
+        """The recipe of a job; `made_by` has the runs that made its inputs. `NotFound` if something is missing."""
+        facts = self._step_runs.facts(step)
         return Recipe(
-            step=plan.module.name,
+            step=step.name,
             snapshot_id=job.snapshot_id,
             code=self._code_hash(job),
-            script=job.script or "",
-            arguments=list(job.arguments),
-            parameters={
-                name.removeprefix(_PARAMETER): value
-                for name, value in plan.variables.items()
-                if name.startswith(_PARAMETER)
-            },
-            environment=_definition(job.environment),
-            variables=dict(config.get("environmentVariables") or {}),
-            settings=_settings(plan),
+            script=job.task.path if isinstance(job.task, Script) else "",
+            arguments=list(job.task.arguments),
+            parameters=dict(facts.parameters),
+            environment=job.environment.content,
+            variables=dict(facts.variables),
+            settings=facts.settings,
             inputs={item.name: self._input(job, item, made_by.get(item.name)) for item in job.inputs},
-            outputs={item.name: dict(vars(item)) for item in job.outputs},
+            outputs={item.name: _output(item) for item in job.outputs},
         )
 
     def code(self, workspace_id: str, recipe: Recipe) -> dict[str, str]:
@@ -156,9 +139,9 @@ class Recipes:
         return {path: file.sha256 for path, file in files.items()}
 
     def outputs(self, job: Job, run_id: str) -> JSON:
-        """The files that lie in the outputs that a run of this job has made."""
+        """The files in the outputs that a run of this job has made."""
         return {
-            item.name: files_of(self._files(job.workspace_id, Source(item.datastore, resolved_path(item, run_id))))
+            item.name: files_of(self._files(job.workspace_id, Source(item.datastore, item.path_of(run_id))))
             for item in job.outputs
         }
 
@@ -185,52 +168,38 @@ class Recipes:
         return self._context.datasets.saved(job.workspace_id, item.dataset_id).sources
 
     def _files(self, workspace_id: str, source: Source) -> Iterator[tuple[str, str]]:
-        """Name and ETag of each file, read in one walk. What lies outside of the datastores is not looked at."""
+        """Name and ETag of each file, read in one pass. Files outside of the datastores are ignored."""
         if source.datastore is None:
             return
         found = self._context.datastores.get(workspace_id, source.datastore)
-        place, blobs = (found.account, found.container), self._context.blobs
+        container, blobs = (found.account, found.container), self._context.blobs
         fixed, pattern = split_pattern(source.path)
-        single = blobs.stat(*place, fixed) if fixed and not pattern else None
+        single = blobs.stat(*container, fixed) if fixed and not pattern else None
         start = f"{fixed}/" if fixed else ""
         matches = glob_expression(pattern) if pattern else None
-        # In one page: each further one would read the folder again.
-        for blob in [single] if single else blobs.page(*place, start, limit=sys.maxsize):
+        # In one page: each further page would read the folder again.
+        for blob in [single] if single else blobs.page(*container, start, limit=sys.maxsize):
             if isinstance(blob, Blob) and (matches is None or matches.fullmatch(blob.name.removeprefix(start))):
                 yield blob.name if blob is single else blob.name.removeprefix(start), blob.etag
 
 
-def _definition(environment: Mapping[str, Any]) -> JSON:
-    """An environment without its names: registering it changes them."""
-    kept = {key: value for key, value in environment.items() if key not in ("name", "version", "assetId")}
-    python = kept.get("python")
-    if isinstance(python, Mapping) and isinstance(python.get("condaDependencies"), Mapping):
-        conda = {key: value for key, value in python["condaDependencies"].items() if key != "name"}
-        kept["python"] = {**python, "condaDependencies": conda}
-    return kept
-
-
-def _settings(plan: Plan) -> JSON:
-    """The compute and all other settings of a run."""
-    scripts = {name for name, item in plan.module.parameters.items() if item.get("SetEnvironmentVariable")}
-    parameters = {name: value for name, value in plan.parameters.items() if name not in scripts | _OWN_PARAMETERS}
-    config = {name: value for name, value in plan.runconfig.items() if name not in _OWN_SETTINGS}
-    return {"compute": plan.target, **parameters, "runconfig": config}
+def _output(item: JobOutput) -> JSON:
+    return {**vars(item), "register_as": item.register_as.sent if item.register_as else None}
 
 
 class ReusedRuns:
-    """Completes runs with what others have made."""
+    """Completes the runs of steps that did not have to run, with the results of earlier runs."""
 
-    def __init__(self, context: ExecutorContext) -> None:
-        self._context = context
+    def __init__(self, context: ExecutorContext, step_runs: StepRuns) -> None:
+        self._context, self._step_runs = context, step_runs
 
     def complete(self, run: Run, origin: Run) -> None:
-        """Give the run the properties, files and datasets of `origin`, and end it. Its metrics are read there."""
+        """Give the run the properties, files and datasets of `origin`, and end it. Metrics are read from `origin`."""
         self._context.runs.change(
             run.workspace_id,
             run.run_id,
             started=run.created,
-            properties=properties_of(origin),
+            properties=self._step_runs.reused(origin),
             input_datasets=origin.input_datasets,
             output_datasets=origin.output_datasets,
         )
@@ -238,11 +207,11 @@ class ReusedRuns:
             self._link_files(run, origin)
             self._write_log(run, origin)
         except OSError as error:
-            raise OutOfSpace(f"The files of run {origin.run_id} cannot be shown: {error}.") from error
+            raise OutOfSpace(f"The files of run {origin.run_id} cannot be linked: {error}.") from error
         self._context.runs.advance(run.workspace_id, run.run_id, RunStatus.COMPLETED)
 
     def _link_files(self, run: Run, origin: Run) -> None:
-        """Show the files of the earlier run, but for the logs, which each run has of its own."""
+        """Link the files of the earlier run, except for the logs that each run has itself."""
         account = self._context.workspaces.by_id(run.workspace_id).storage_account
         root, own = of_run(origin.run_id).root, {*LOGS, endings.LOG, DRIVER_LOG}
         for name in self._context.blobs.names(account, CONTAINER, root):
@@ -261,17 +230,3 @@ class ReusedRuns:
 
     def _file(self, run: Run, path: str) -> Path:
         return self._context.artifact(run.workspace_id, run.run_id, path)
-
-
-def properties_of(origin: Run) -> dict[str, str]:
-    """What the run of a reused step says of the earlier run, in the names that Microsoft's clients read."""
-    pipeline = origin.parent_id or ""
-    return {
-        "azureml.isreused": "true",
-        REUSED_RUN: origin.run_id,
-        "azureml.reusednodeid": origin.properties.get("azureml.nodeid", ""),
-        # The SDK reads the first (azureml/pipeline/core/run.py, StepRun._from_dto), newer clients the second.
-        "azureml.reusedpipeline": pipeline,
-        "azureml.reusedpipelinerunid": pipeline,
-        "azureml.rootpipelinerunid": origin.properties.get("azureml.rootpipelinerunid", pipeline),
-    }

@@ -1,4 +1,4 @@
-"""One job from its environment to its outputs."""
+"""The life of one job, from its environment to its outputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from azureml_wrapper.local.domain.distribution import MPI_LOG, Launcher
-from azureml_wrapper.local.domain.environments import packages
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
 from azureml_wrapper.local.executor.context import ExecutorContext
-from azureml_wrapper.local.executor.distributed import RankStarter, free_port
+from azureml_wrapper.local.executor.distributed import RankStarter, free_port, rank_starter
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
-from azureml_wrapper.local.executor.staging import Staged, command_line, data_variables, stage, unknown_references
+from azureml_wrapper.local.executor.staging import Staged, data_variables, stage
+from azureml_wrapper.local.executor.tasks import runner_of, unknown_references
 from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import (
     inherited,
@@ -33,12 +32,12 @@ from azureml_wrapper.local.executor.variables import (
 )
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
-# StepRun's streaming in the SDK reads no other name (azureml/pipeline/core/run.py, _stream_run_output).
+# The only name that StepRun's streaming in the SDK reads (azureml/pipeline/core/run.py, _stream_run_output).
 DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 
 
 class Session:
-    """Prepares a job, runs it, and takes care of what it leaves."""
+    """Prepares a job, runs it, and publishes its files."""
 
     def __init__(
         self, context: ExecutorContext, ticket: Ticket, starter: Starter, builder: EnvironmentBuilder
@@ -46,6 +45,7 @@ class Session:
         self._context, self._ticket, self._job = context, ticket, ticket.job
         self._starter, self._builder = starter, builder
         self._folder = context.home.jobs / ticket.job_key
+        self._runner = runner_of(self._job)
         self._interpreter = Path()
 
     @cached_property
@@ -53,40 +53,30 @@ class Session:
         return self._artifact(self._job.distribution.log(0))
 
     @cached_property
-    def _launch(self) -> Starter:
-        """How the job's processes are started: one as all jobs are, several by a launcher of their own."""
+    def _ranks(self) -> RankStarter | None:
+        """What starts the job's processes if it has several."""
         spread = self._job.distribution
         if spread.size == 1:
-            return self._starter
+            return None
         logs = [self._artifact(spread.log(rank)) for rank in range(spread.size)]
-        return RankStarter(spread, self._folder / "ranks", logs)
-
-    @property
-    def _launch_log_name(self) -> str:
-        spread = self._job.distribution
-        return MPI_LOG if spread.launcher is Launcher.MPI and spread.size > 1 else spread.log(0)
-
-    @property
-    def _launch_log(self) -> Path:
-        return self._artifact(self._launch_log_name)
+        return rank_starter(spread, self._folder / "ranks", logs)
 
     def say(self, text: str) -> None:
-        """Write lines of the service's own into the run's log."""
-        # On a full disk the lines are lost; the run's error, which is stored as soon as it can be, has the reason.
+        """Append lines of the service's own to the run's log."""
+        # On a full disk the lines are lost; the run's error, which is stored as soon as possible, has the reason.
         with suppress(OSError), self._log.open("ab") as file:
             file.writelines(f"{endings.OWN_LINE}{line}\n".encode() for line in text.splitlines())
 
     def _prepend_log(self, text: str) -> None:
-        """Put a line above what was said so far; the script has not begun."""
-        said = self._log.read_bytes()
-        self._log.write_bytes(f"[local] {text}\n".encode() + said)
+        """Insert a line above the log so far; the script has not started."""
+        before = self._log.read_bytes()
+        self._log.write_bytes(f"{endings.OWN_LINE}{text}\n".encode() + before)
 
     def prepare(self) -> None:
-        """Open the log, and provide the interpreter; the run is Preparing while one is built."""
+        """Open the log, and provide the interpreter. The run is Preparing while one is built."""
         self._log.touch()
         os.link(self._log, self._artifact(DRIVER_LOG))
-        spec = packages(self._job.environment)
-        choice = choose(spec, OwnPackages(), has_conda=conda_program() is not None)
+        choice = choose(self._job.environment, OwnPackages(), has_conda=conda_program() is not None)
         self.say("\n".join(choice.reasons))
         if choice.interpreter is None:
             self._advance(RunStatus.PREPARING)
@@ -96,15 +86,17 @@ class Session:
             self.say(f"Interpreter: {self._interpreter}")
         else:
             self._interpreter = choice.interpreter
-        self._tell_differences()
+        self._log_differences()
 
     def run(self, timed_out: Callable[[], None]) -> Ending:
-        """Run the script to its end, publish what it made; `timed_out` is called when its time is over."""
+        """Run the task to its end and publish its files; `timed_out` is called at its timeout."""
         self._ticket.check()
         staged = stage(self._context, self._job, self._folder)
         for note in staged.notes():
             self.say(note)
-        self._context.runs.change(self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets())
+        self._context.runs.change(
+            self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets(self._context.forms)
+        )
         self._advance(RunStatus.RUNNING)
         with self._limit(timed_out):
             ending = self._execute(staged)
@@ -130,23 +122,23 @@ class Session:
 
     def _execute(self, staged: Staged) -> Ending:
         variables = self._variables(staged)
-        command = command_line(self._job, staged, self._interpreter, variables)
+        command = self._runner.command(self._job, staged, self._interpreter, variables)
+        starter: Starter = self._ranks or self._starter
         self.say("\n".join(unknown_references(self._job, variables)))
-        self._prepend_log(self._launch.explain(command, folder=staged.working_directory, variables=variables))
+        self._prepend_log(starter.explain(command, folder=staged.working_directory, variables=variables))
         if any("\0" in word for word in (*command, *variables.keys(), *variables.values())):
-            raise Invalid("An argument or an environment variable holds a NUL, which no process can be given.")
-
-        # For the next job of this environment; the first one does not wait.
-        self._launch.preload(command[0], preload_variables(variables))
+            raise Invalid("An argument or an environment variable contains a NUL character, which processes reject.")
+        if self._runner.runs_in_interpreter:
+            # For the next job of this environment; the first one does not wait.
+            starter.preload(command[0], preload_variables(variables))
+        log = self._artifact(self._ranks.log_name if self._ranks else self._job.distribution.log(0))
 
         def start() -> Process:
-            process = self._launch.start(
-                command, folder=staged.working_directory, variables=variables, log=self._launch_log
-            )
+            process = starter.start(command, folder=staged.working_directory, variables=variables, log=log)
             try:
                 self._context.jobs.set_process(self._ticket.job_key, process.identity.pid, process.identity.ticks)
             except ServiceFault:
-                # A process that nobody would find again must not go on.
+                # A process that could not be found again must not go on.
                 process.end()
                 raise
             return process
@@ -160,17 +152,18 @@ class Session:
         return self._exited(code)
 
     def _exited(self, code: int) -> Ending:
-        """What the exit code means: of the only process, or of the first rank that failed, or of mpirun."""
-        name, spread = self._job.distribution.log(0), self._job.distribution
-        if isinstance(self._launch, RankStarter) and code:
-            failure = self._launch.failure
-            name = spread.log(failure.rank) if failure else self._launch_log_name
+        """The meaning of an exit code: of the only process, of the first rank that failed, or of mpirun."""
+        spread = self._job.distribution
+        name = spread.log(0)
+        if self._ranks and code:
+            failure = self._ranks.failure
+            name = spread.log(failure.rank) if failure else self._ranks.log_name
             code = failure.code if failure else code
             self.say(f"Rank {failure.rank} of {spread.size} failed: see {name}." if failure else f"See {name}.")
         return endings.exited(code, str(self._interpreter), self._artifact(name), name)
 
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
-        """Upload the run's folders however it ended, and its outputs if it ended well."""
+        """Upload the run's folders in any case, and its outputs if it succeeded."""
         for problem in FolderCollector(self._context, self._job, staged.working_directory).collect():
             self.say(problem)
         if ending is not endings.COMPLETED:
@@ -192,13 +185,12 @@ class Session:
         shell = inherited(os.environ)
         given = {
             **shell,
-            **(packages(self._job.environment).variables or {}),
+            **self._job.environment.variables,
             **self._job.environment_variables,
         }
-        shims = staged.shims if self._job.command else None
         return {
             **given,
-            **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), shims),
+            **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), self._runner.shims(staged)),
             **job_variables(self._context, workspace, run),
             **data_variables(staged),
             **self._rank_variables(),
@@ -206,11 +198,11 @@ class Session:
         }
 
     def _rank_variables(self) -> Mapping[str, str]:
-        """What the only process of a distributed job is told; several are told by their launcher."""
+        """The variables of a distributed job's only process; several get theirs from what starts them."""
         spread = self._job.distribution
         return spread.variables(0, free_port()) if spread.launcher and spread.size == 1 else {}
 
-    def _tell_differences(self) -> None:
+    def _log_differences(self) -> None:
         for note in self._job.notes:
             self.say(note)
         compute = self._context.computes.find(self._job.workspace_id, self._job.target)
@@ -226,5 +218,5 @@ class Session:
         try:
             self._context.runs.advance(self._job.workspace_id, self._job.run_id, status)
         except Conflict:
-            # Told to stop meanwhile, or canceled before it was finalizing: the end tells the rest.
+            # Stopped or canceled in the meantime: its end says the rest.
             return

@@ -1,7 +1,7 @@
-"""Runs sweeps: as many runs at a time as may be, those that do badly ended early, the best one named at the end.
+"""Runs sweeps: several runs at a time, bad ones stopped early, the best one named at the end.
 
-Nothing polls: the run store tells when a run has ended, the metric store when one has logged. Both are worked off one
-after the other, as those of pipelines are.
+Nothing polls: the run store reports when a run has ended, the metric store when one has logged. Both are handled one
+after the other, as in graph.py.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ from functools import partial
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.jobs import Executor
+from azureml_wrapper.local.domain.jobs import Executor, RunForms
 from azureml_wrapper.local.domain.metrics import Point
-from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.stopping import Scores
-from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values, arguments_of
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values
 from azureml_wrapper.local.executor.runlogs import SweepLogs
-from azureml_wrapper.local.executor.stepruns import fault_error
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
 
-LEFT_BEHIND = "The local service ended while the sweep was running; submit it again."
+LEFT_BEHIND = "The local service ended while the sweep was running. Submit it again."
 ALL_FAILED = "User errors were found in at least one of the child runs. All of them failed; see their logs."
 
 
 @dataclass
 class _Active:
-    """A sweep under way."""
+    """A sweep in progress."""
 
     parent: Run
     sweep: Sweep
@@ -55,27 +54,34 @@ class _Active:
 
 
 class SweepExecutor:
-    """The sweeps that run; `executor` runs their scripts."""
+    """The sweeps that run (domain/sweeps.py, Sweeps); `executor` runs their scripts."""
 
     def __init__(
-        self, *, executor: Executor, runs: RunStore, metrics: MetricStore, children: Children, logs: SweepLogs
+        self,
+        *,
+        executor: Executor,
+        runs: RunStore,
+        metrics: MetricStore,
+        children: Children,
+        logs: SweepLogs,
+        forms: RunForms,
     ) -> None:
         self._executor, self._runs, self._metrics = executor, runs, metrics
-        self._children, self._logs = children, logs
+        self._children, self._logs, self._forms = children, logs, forms
         self._active: dict[tuple[str, str], _Active] = {}
         self._queue = WorkQueue()
         runs.listen(self._run_changed)
         metrics.listen(self._logged)
 
     def recover(self) -> None:
-        """Fail what an earlier process of the service left; the jobs' own recovery comes first."""
+        """Fail what an earlier process of the service left. The jobs' own recovery comes first."""
         for run in self._runs.unfinished():
             if run.run_type == SWEEP_RUN_TYPE:
-                error = fault_error(ServiceFault(LEFT_BEHIND), "hyperdrive")
+                error = self._form(ServiceFault(LEFT_BEHIND))
                 self._runs.advance(run.workspace_id, run.run_id, RunStatus.FAILED, error=error)
 
     def submit(self, parent: Run, sweep: Sweep) -> None:
-        """Begin a stored sweep, and return at once."""
+        """Start a stored sweep, and return at once."""
         active = _Active(parent=parent, sweep=sweep, samples=sweep.samples(parent.run_id))
         self._active[active.key] = active
         self._runs.advance(*active.key, RunStatus.RUNNING)
@@ -86,15 +92,15 @@ class SweepExecutor:
         self._queue.put(partial(self._go_on, active))
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        """Stop a sweep and all its runs; False where no such sweep runs."""
+        """Stop a sweep and all its runs. Returns False if no such sweep runs."""
         if (workspace_id, run_id) not in self._active:
             return False
-        # What follows is told by the run store.
+        # The rest follows when the run store reports it.
         self._runs.advance(workspace_id, run_id, RunStatus.CANCEL_REQUESTED)
         return True
 
     def close(self) -> None:
-        """Begin no further run, because the service ends. To be called before the jobs are stopped."""
+        """Start no further run, because the service ends. Call it before the jobs are stopped."""
         for active in list(self._active.values()):
             active.is_stopping = active.is_shut_down = True
             self._stop_timer(active)
@@ -114,7 +120,7 @@ class SweepExecutor:
                 self._queue.put(partial(self._judge, active, run_id))
 
     def _go_on(self, active: _Active) -> None:
-        """Begin runs up to the number that may run at a time."""
+        """Start runs up to the number that may run at a time."""
         while (
             not active.is_stopping
             and active.started < len(active.samples)
@@ -129,16 +135,15 @@ class SweepExecutor:
     def _start(self, active: _Active) -> None:
         number, sweep = active.started, active.sweep
         run_id, values = f"{active.parent.run_id}_{number}", active.samples[number]
-        config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *arguments_of(values)]}
         active.started += 1
         active.running.add(run_id)
         self._runs.change(*active.key, tags=_child_tag(run_id, values))
         try:
-            made = self._children.make(active.parent, run_id, config, sweep.snapshot_id)
+            made = self._children.make(active.parent, run_id, sweep, values)
             self._runs.add(made.run, made.definition)
         except ServiceFault as fault:
-            # There is no run that could tell: its id is taken, or its snapshot has gone meanwhile.
-            self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be made: {fault.message}")
+            # There is no run to fail: its id is taken, or its snapshot is gone.
+            self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be created: {fault.message}")
             active.running.discard(run_id)
             active.ends.append(RunStatus.FAILED)
             return
@@ -146,12 +151,12 @@ class SweepExecutor:
         try:
             self._executor.submit(made.job)
         except ServiceFault as fault:
-            self._runs.advance(*_key(made.run), RunStatus.FAILED, error=fault_error(fault, "hyperdrive"))
+            self._runs.advance(*_key(made.run), RunStatus.FAILED, error=self._form(fault))
 
     def _ended(self, active: _Active, run: Run) -> None:
         if run.run_id not in active.running:
             return
-        # From the beginning: several processes of a run may have sent their values out of order.
+        # From the start: several processes of a run may have sent their values out of order.
         active.history.pop(run.run_id, None)
         active.places.pop(run.run_id, None)
         self._read_metric(active, run.run_id)
@@ -160,19 +165,19 @@ class SweepExecutor:
         self._go_on(active)
 
     def _judge(self, active: _Active, run_id: str) -> None:
-        """End a run that does badly. Several values that came together are judged one after the other."""
+        """Stop a run that the policy rejects. Several values that came together are judged one after the other."""
         if run_id not in active.running:
             return
         for count in self._read_metric(active, run_id):
             if reason := active.sweep.policy.ends(run_id, active.history, count):
                 self._logs.say(
-                    active.parent, "POLICY", f"Job {run_id} is ended early: {active.sweep.metric} {reason}."
+                    active.parent, "POLICY", f"Job {run_id} is stopped early: {active.sweep.metric} {reason}."
                 )
                 self._executor.cancel(active.key[0], run_id)
                 return
 
     def _read_metric(self, active: _Active, run_id: str) -> range:
-        """Read what a run has logged since the last look; the numbers of those values, from 1 on."""
+        """Read the values that a run has logged since the last call; the range of their numbers, from 1."""
         name, workspace = active.sweep.metric, active.key[0]
         if all(series.name != name for series in self._metrics.series(workspace, run_id)):
             return range(0)
@@ -186,11 +191,13 @@ class SweepExecutor:
 
     def _time_out(self, active: _Active) -> None:
         if not active.is_over:
-            self._logs.say(active.parent, "CONTROLLER", f"The sweep's {active.sweep.minutes} minutes are over.")
+            self._logs.say(
+                active.parent, "CONTROLLER", f"The sweep has reached its limit of {active.sweep.minutes} minutes."
+            )
             self._runs.advance(*active.key, RunStatus.CANCEL_REQUESTED)
 
     def _stop(self, active: _Active) -> None:
-        """The sweep is to be canceled."""
+        """Cancel the sweep."""
         active.is_stopping = True
         self._runs.change(*active.key, tags={"_aml_system_cancellation_requested": "true"})
         for run_id in sorted(active.running):
@@ -210,12 +217,15 @@ class SweepExecutor:
 
     def _ending(self, active: _Active) -> tuple[RunStatus, JSON | None]:
         if active.is_shut_down:
-            return RunStatus.FAILED, fault_error(ServiceFault(LEFT_BEHIND), "hyperdrive")
+            return RunStatus.FAILED, self._form(ServiceFault(LEFT_BEHIND))
         if active.is_stopping:
             return RunStatus.CANCELED, None
         if active.ends and set(active.ends) == {RunStatus.FAILED}:
-            return RunStatus.FAILED, fault_error(ServiceFault(ALL_FAILED, code="UserError"), "hyperdrive")
+            return RunStatus.FAILED, self._form(ServiceFault(ALL_FAILED, code="UserError"))
         return RunStatus.COMPLETED, None
+
+    def _form(self, fault: ServiceFault) -> JSON:
+        return self._forms.error(RunError(code=fault.code, message=fault.message, component="hyperdrive"))
 
     @staticmethod
     def _word(status: RunStatus) -> str:
@@ -237,7 +247,7 @@ def numbers(points: list[Point]) -> Iterator[float]:
 
 
 def _number(value: Any) -> float | None:
-    # NaN and infinity are stored as texts (domain/metrics.py, storable).
+    # NaN and infinity are stored as strings (domain/metrics.py, storable).
     try:
         return None if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -249,12 +259,12 @@ def _key(run: Run) -> tuple[str, str]:
 
 
 def _child_tag(run_id: str, values: Values) -> dict[str, str]:
-    """Where `HyperDriveRun.get_hyperparameters` looks."""
+    """The tag that `HyperDriveRun.get_hyperparameters` reads."""
     return {f"_aml_system_{run_id}": json.dumps(values)}
 
 
 def _last_properties(sweep: Sweep, scores: Mapping[str, float | None]) -> dict[str, str]:
-    """The best run, where one has logged the metric."""
+    """The best run, if one has logged the metric."""
     best: str | None = None
     top = 0.0
     for run_id, score in scores.items():

@@ -1,4 +1,4 @@
-"""A job under way, and how it is stopped."""
+"""A job in progress, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from azureml_wrapper.local.executor.process import Process
 
 
 class StopReason(Enum):
-    """Why a job did not come to its own end."""
+    """Why a job did not end by itself."""
 
     CANCELED = "the run was canceled"
     TIMEOUT = "the run took longer than its maximum duration"
-    SHUTDOWN = "the local service was stopped while the run was going on"
+    SHUTDOWN = "the local service was stopped during the run"
 
 
 class Stopped(Exception):
-    """The job is to end, and goes no further."""
+    """The job has to stop."""
 
 
 class Ticket:
-    """One job. Whatever process runs for it is stopped with it."""
+    """One job. Stopping it stops the process that runs for it."""
 
     def __init__(self, job: Job, job_key: str) -> None:
         self.job, self.job_key = job, job_key
@@ -36,7 +36,7 @@ class Ticket:
         return self.reason is not None
 
     def stop(self, reason: StopReason) -> None:
-        """Have the job end; returns at once. The first reason counts."""
+        """Stop the job; returns at once. The first reason counts."""
         with self._lock:
             if self.reason is not None:
                 return
@@ -46,12 +46,12 @@ class Ticket:
             threading.Thread(target=process.end, name=f"end {self.job.run_id}", daemon=True).start()
 
     def check(self) -> None:
-        """Raise `Stopped` where the job is to end."""
+        """Raise `Stopped` if the job has to stop."""
         if self.is_stopped:
             raise Stopped
 
     def run(self, start: Callable[[], Process]) -> int:
-        """Start a process and wait for its end: its exit code, or `Stopped` where the job was stopped meanwhile."""
+        """Start a process, wait for its end, and return its exit code; `Stopped` if the job was stopped meanwhile."""
         with self._lock:
             self.check()
             process = self._process = start()

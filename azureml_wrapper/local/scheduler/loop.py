@@ -1,8 +1,8 @@
-"""The scheduler: one thread that sleeps until the next instant, and is woken when a schedule changes.
+"""The scheduler: one thread that sleeps until something is due, and wakes up when a schedule changes.
 
-A firing is kept before it is begun: in one transaction the schedule's next instant moves on and the run's records are
-made. A kill -9 before it leaves the firing due, one after it leaves a run that waits to be begun, which is the first
-thing that the next process does. So none is lost and none comes twice.
+A run is stored before it is started: one transaction moves the schedule to its next time and creates the records of
+the run. A kill -9 before it leaves the schedule due; a kill -9 after it leaves a run to be started, which the next
+process does first. So no run is lost and none starts twice.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.pipelines import PipelineExecutor, PipelineRun
+from azureml_wrapper.local.domain.jobs import RunForms
+from azureml_wrapper.local.domain.pipelines import PipelineForms, PipelineRun
+from azureml_wrapper.local.domain.plans import PipelineExecutor
 from azureml_wrapper.local.domain.published import Submission
-from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.domain.runs import RunError, RunStatus
 from azureml_wrapper.local.domain.schedules import Schedule, Watch
 from azureml_wrapper.local.domain.storage import Blob
-from azureml_wrapper.local.executor.stepruns import fault_error
 from azureml_wrapper.local.scheduler import triggers
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.database import Database
@@ -31,12 +32,12 @@ from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
 
-# A machine that slept or whose clock was set is noticed after this long.
+# How long it takes to notice that the machine slept or its clock was set.
 LONGEST_SLEEP = 30.0
-# How often the time of a watched folder is read. It is a file's metadata, so there is no need to wait minutes for it.
+# How often the time of a watched folder is read. That is cheap, so there is no need to wait for minutes.
 LOOK_SECONDS = 2.0
 PAGE = 5000
-# What keeps one schedule from firing, but must not keep the others.
+# Errors that stop one schedule, but must not stop the others.
 FAULTS = (ServiceFault, OSError, ValueError, OverflowError, sqlite3.Error)
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -46,10 +47,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Look:
-    """When a folder has to be listed again even if its time stays the same, and that time."""
+    """When to list a folder again even if its modification time `changed` stays the same."""
 
     again: datetime
-    mark: int | None
+    changed: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,12 @@ class Stores:
     runs: RunStore
     datastores: DatastoreStore
     blobs: BlobStore
+    forms: PipelineForms
+    run_forms: RunForms
 
 
 class SchedulerLoop:
-    """Lets the schedules of every workspace fire."""
+    """Fires the schedules of every workspace."""
 
     def __init__(self, stores: Stores, executor: PipelineExecutor, clock: Clock) -> None:
         self._stores, self._executor, self._clock = stores, executor, clock
@@ -78,24 +81,24 @@ class SchedulerLoop:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Take up what an earlier process of the service left, and begin to fire."""
+        """Resume what an earlier process of the service left, and start firing."""
         self.resume()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Fire no more, because the service ends."""
+        """Stop firing, because the service ends."""
         self._is_closed = True
         self._wake.set()
         if self._thread:
             self._thread.join()
 
     def is_busy(self) -> bool:
-        """Whether any schedule is enabled: the service then has to stay."""
+        """Whether any schedule is enabled; the service stays up as long as one is."""
         return bool(self._stores.schedules.active())
 
     def add(self, schedule: Schedule) -> Schedule:
-        """Store a new schedule, and plan it. Blobs that are there already do not make it fire."""
+        """Store and plan a new schedule. Blobs that exist already do not fire it."""
         planned = replace(schedule, next_fire=triggers.first_instant(schedule, schedule.anchor))
         with self._stores.database.transaction():
             self._stores.schedules.put(planned)
@@ -104,7 +107,7 @@ class SchedulerLoop:
         return planned
 
     def change(self, schedule: Schedule) -> Schedule:
-        """Store a changed schedule, and plan it anew where that matters."""
+        """Store a changed schedule, and plan it again if that matters."""
         now = self._clock.now()
         with self._stores.database.transaction():
             before = self._stores.schedules.get(schedule.workspace_id, schedule.schedule_id)
@@ -117,7 +120,7 @@ class SchedulerLoop:
         return planned
 
     def resume(self) -> None:
-        """Begin the runs that were made and not begun: by an earlier process, or because of what may be over now."""
+        """Start runs that were stored but not started: by an earlier process, or because of an error."""
         self._is_behind = False
         for record in self._stores.pipelines.planned():
             key = (record.workspace_id, record.run_id)
@@ -129,7 +132,7 @@ class SchedulerLoop:
                 self._complain(key, "of the run", str(error))
 
     def tick(self) -> float:
-        """Fire what is due; the seconds until something may be due again."""
+        """Fire what is due. Returns the seconds until something may be due again."""
         if self._is_behind:
             self.resume()
         waits = [LONGEST_SLEEP]
@@ -139,7 +142,7 @@ class SchedulerLoop:
                 waits.append(self._attend(schedule))
                 self._complaints.pop(key, None)
             except FAULTS as error:
-                # It may have made a run.
+                # It may have stored a run.
                 self._is_behind = True
                 self._complain(key, schedule.name, str(error))
         return max(0.0, min(waits))
@@ -150,7 +153,7 @@ class SchedulerLoop:
             try:
                 seconds = self.tick()
             except FAULTS:
-                log.exception("schedules cannot be read")
+                log.exception("cannot read the schedules")
                 seconds = LONGEST_SLEEP
             self._wake.wait(seconds)
 
@@ -166,7 +169,7 @@ class SchedulerLoop:
         return (schedule.next_fire - self._clock.now()).total_seconds() if schedule.next_fire else LONGEST_SLEEP
 
     def _fire(self, schedule: Schedule) -> None:
-        """Fire a recurrence for the instant that is due."""
+        """Fire a recurrence for the time that is due."""
         now = self._clock.now()
         with self._stores.database.transaction():
             current = self._current(schedule)
@@ -177,18 +180,18 @@ class SchedulerLoop:
         self._begin(record)
 
     def _look(self, schedule: Schedule, watch: Watch) -> None:
-        """Look for changed blobs: the folder's time first, its files where that has changed or it is time to."""
+        """Look for changed blobs: at the folder's time first, at its files if that has changed or polling is due."""
         now, key = self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
         is_due = schedule.next_fire is not None and schedule.next_fire <= now
-        mark, last = self._mark(schedule, watch), self._looks.get(key)
-        if last and last.mark == mark and now < last.again and not is_due:
+        changed, last = self._changed(schedule, watch), self._looks.get(key)
+        if last and last.changed == changed and now < last.again and not is_due:
             return
         for record in self._changes(schedule, watch, now):
             self._begin(record)
-        self._looks[key] = _Look(now + watch.polling, mark)
+        self._looks[key] = _Look(now + watch.polling, changed)
 
     def _changes(self, schedule: Schedule, watch: Watch, now: datetime) -> list[PipelineRun]:
-        """Note the changes since the last look, and make the runs that are due for them."""
+        """Record the changes since the last look, and store the runs that are due for them."""
         store = self._stores.schedules
         found = self._listing(schedule, watch)
         with self._stores.database.transaction():
@@ -203,10 +206,12 @@ class SchedulerLoop:
                 return self._burst(current, watch, now, watch.batch)
             if changed:
                 store.plan(current, None, now)
-            return [self._make(current, triggers.for_blob(current, watch, name)) for name in changed]
+            return [
+                self._make(current, triggers.for_blob(current, watch, name, self._stores.forms)) for name in changed
+            ]
 
     def _burst(self, schedule: Schedule, watch: Watch, now: datetime, batch: timedelta) -> list[PipelineRun]:
-        """One run for all changes, so much time after the first of them was seen."""
+        """Store one run for all changes, when `batch` has passed since the first of them was seen."""
         store = self._stores.schedules
         waiting = store.blobs(schedule, waiting_only=True)
         if not waiting:
@@ -217,10 +222,10 @@ class SchedulerLoop:
             return []
         store.stop_waiting(schedule)
         store.plan(schedule, None, now)
-        return [self._make(schedule, triggers.for_batch(schedule, watch, [*waiting]))]
+        return [self._make(schedule, triggers.for_batch(schedule, watch, [*waiting], self._stores.forms))]
 
     def _current(self, schedule: Schedule) -> Schedule | None:
-        """The schedule as it is now, where it is still enabled."""
+        """The schedule as it is now, if it is still enabled."""
         found = self._stores.schedules.find(schedule.workspace_id, schedule.schedule_id)
         return found if found and found.is_active else None
 
@@ -235,14 +240,14 @@ class SchedulerLoop:
         return record
 
     def _begin(self, record: PipelineRun) -> None:
-        """Begin a run that was made; one that cannot be begun fails, and says why."""
+        """Start a stored run; a run that cannot start fails with the reason."""
         try:
             self._check(record)
             self._executor.submit(record.workspace_id, record.run_id)
         except ServiceFault as fault:
             if self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:
                 raise
-            error = fault_error(fault)
+            error = self._stores.run_forms.error(RunError(code=fault.code, message=fault.message))
             self._stores.runs.advance(record.workspace_id, record.run_id, RunStatus.FAILED, error=error)
 
     def _check(self, record: PipelineRun) -> None:
@@ -252,12 +257,12 @@ class SchedulerLoop:
         self._stores.published.pipeline(record.workspace_id, record.pipeline_id or "").check_active()
 
     def _see_all(self, schedule: Schedule) -> None:
-        """Count every blob as seen; what a disabled schedule misses does not make it fire later."""
+        """Mark every blob as seen: what a disabled schedule misses must not fire it later."""
         if schedule.watch and schedule.is_active:
             self._stores.schedules.see(schedule, self._listing(schedule, schedule.watch), waiting=False)
 
-    def _mark(self, schedule: Schedule, watch: Watch) -> int | None:
-        """When a file of the folder last came or went; None where there is no such folder."""
+    def _changed(self, schedule: Schedule, watch: Watch) -> int | None:
+        """When a file was last added to or removed from the folder; None if the folder does not exist."""
         datastore = self._stores.datastores.get(schedule.workspace_id, watch.datastore)
         inside = f"{watch.path}/any".lstrip("/")
         try:
@@ -280,15 +285,16 @@ class SchedulerLoop:
             marker = items[-1].name
 
     def _complain(self, key: Key, name: str, text: str) -> None:
-        """Say once what keeps a schedule from firing."""
+        """Log once what prevents a schedule from firing."""
         if self._complaints.get(key) != text:
             log.warning("schedule %s (%s) cannot fire: %s", name, key[1], text)
         self._complaints[key] = text
 
 
 def _planned(before: Schedule, after: Schedule, now: datetime) -> datetime | None:
-    """The next instant of a changed schedule; being enabled again counts as no new schedule."""
-    if before.body.get("Recurrence") != after.body.get("Recurrence"):
+    """The next time of a changed schedule; enabling it again does not make it a new one."""
+    # Without a start time, a recurrence that was sent again counts from a new anchor.
+    if (before.anchor, before.recurrence) != (after.anchor, after.recurrence):
         return triggers.first_instant(after, now)
     if before.is_active and after.is_active and before.watch == after.watch:
         return before.next_fire

@@ -1,4 +1,4 @@
-"""When a schedule fires next, and what it then asks for: pure."""
+"""When a schedule fires next, and what it asks for then. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from datetime import datetime
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.limits import VALUE_LENGTH
+from azureml_wrapper.local.domain.pipelines import PipelineForms
 from azureml_wrapper.local.domain.published import Submission
 from azureml_wrapper.local.domain.schedules import (
     SCHEDULE_FILES,
     SCHEDULE_INSTANT,
     Schedule,
     Watch,
-    has_start,
 )
 
 
 def first_instant(schedule: Schedule, now: datetime) -> datetime | None:
-    """Of a new schedule, or one whose recurrence has changed.
+    """When a new schedule, or one whose recurrence has changed, fires first.
 
     Azure's rule: without a start time at once, and then by the recurrence (MachineLearningNotebooks #1369).
     """
-    if schedule.is_active and schedule.recurrence and not has_start(schedule.body["Recurrence"]):
+    if schedule.is_active and schedule.recurrence and not schedule.has_start:
         return now
     return next_instant(schedule, now)
 
 
 def next_instant(schedule: Schedule, now: datetime) -> datetime | None:
-    """The first instant after now; None for a disabled schedule, and for one that waits for blobs.
+    """The next time after now; None for a disabled schedule, and for one that waits for blobs.
 
-    What has passed meanwhile is not made up for one by one: after a time without the service, a recurrence fires
-    once, for the instant that was due first, and then goes on from now.
+    Missed times are not caught up one by one: after a time without the service, a recurrence fires once, for the time
+    that was due first, and then continues from now.
     """
     if not schedule.is_active or schedule.recurrence is None:
         return None
@@ -41,32 +41,30 @@ def next_instant(schedule: Schedule, now: datetime) -> datetime | None:
 
 
 def changed_blobs(seen: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """What is new, or has another ETag than before."""
+    """Blobs that are new or have another ETag than before."""
     return {name: etag for name, etag in found.items() if seen.get(name) != etag}
 
 
 def for_instant(schedule: Schedule, instant: datetime) -> Submission:
-    """What a recurrence asks for at an instant."""
+    """What a recurrence asks for at a time."""
     return _with(schedule.submission, **{SCHEDULE_INSTANT: offset_time(instant) or ""})
 
 
-def for_blob(schedule: Schedule, watch: Watch, name: str) -> Submission:
-    """What is asked for when one blob has changed: the parameter is its path."""
-    return _with(_at(schedule.submission, watch, name), **{SCHEDULE_FILES: _listed([name])})
+def for_blob(schedule: Schedule, watch: Watch, name: str, forms: PipelineForms) -> Submission:
+    """What a changed blob asks for: the parameter is its path."""
+    return _with(_at(schedule.submission, watch, name, forms), **{SCHEDULE_FILES: _listed([name])})
 
 
-def for_batch(schedule: Schedule, watch: Watch, names: Sequence[str]) -> Submission:
-    """What is asked for when a burst of changes has ended: the parameter is the folder, not one of its files."""
-    return _with(_at(schedule.submission, watch, watch.path), **{SCHEDULE_FILES: _listed(names)})
+def for_batch(schedule: Schedule, watch: Watch, names: Sequence[str], forms: PipelineForms) -> Submission:
+    """What a burst of changes asks for at its end: the parameter is the folder, not one of its files."""
+    return _with(_at(schedule.submission, watch, watch.path, forms), **{SCHEDULE_FILES: _listed(names)})
 
 
-def _at(asked: Submission, watch: Watch, path: str) -> Submission:
+def _at(asked: Submission, watch: Watch, path: str, forms: PipelineForms) -> Submission:
     if watch.parameter is None:
         return asked
-    place = {"DataStoreName": watch.datastore, "RelativePath": path}
-    return replace(
-        asked, values=replace(asked.values, data_paths={**asked.values.data_paths, watch.parameter: place})
-    )
+    paths = {**asked.values.data_paths, watch.parameter: forms.data_path(watch.datastore, path)}
+    return replace(asked, values=replace(asked.values, data_paths=paths))
 
 
 def _with(asked: Submission, **properties: str) -> Submission:
@@ -74,7 +72,7 @@ def _with(asked: Submission, **properties: str) -> Submission:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """A JSON list of as many names as a property may hold, and of how many there are more."""
+    """A JSON list of as many names as fit into a property, and the number of the others."""
     for count in range(len(names), 0, -1):
         rest = [f"… and {len(names) - count} more"] if count < len(names) else []
         text = json.dumps([*names[:count], *rest], ensure_ascii=False)

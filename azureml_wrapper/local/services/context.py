@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
-from azureml_wrapper.local.domain.pipelines import PipelineExecutor
+from azureml_wrapper.local.domain.plans import PipelineExecutor
 from azureml_wrapper.local.domain.schedules import Scheduler
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext

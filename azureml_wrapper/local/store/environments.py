@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from azureml_wrapper.local.domain.clock import Clock, offset_time
-from azureml_wrapper.local.domain.environments import (
-    Definition,
-    EnvironmentVersion,
-    check_environment_name,
-    curated,
-    normalise,
-)
+from azureml_wrapper.local.domain.environments import Definition, EnvironmentVersion, check_environment_name
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
@@ -31,11 +26,21 @@ LATEST = "latest"
 
 
 class EnvironmentStore:
-    """Environments by name and version (a string). Curated ones always exist."""
+    """Environments by name and version (a string). Curated ones always exist.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
-        self._curated = {environment.name: environment for environment in curated()}
+    `normalise` turns a definition as it was sent into the form that is stored.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        curated: Iterable[EnvironmentVersion],
+        normalise: Callable[[object], Definition],
+    ) -> None:
+        self._database, self._clock, self._normalise = database, clock, normalise
+        self._curated = {environment.name: environment for environment in curated}
         database.ensure(SCHEMA)
 
     def register(
@@ -47,7 +52,7 @@ class EnvironmentStore:
         version exists with another definition.
         """
         check_environment_name(name)
-        definition = normalise(sent)
+        definition = self._normalise(sent)
         with self._database.transaction():
             found = self.find(workspace, name, version)
             if found and found.definition == definition:

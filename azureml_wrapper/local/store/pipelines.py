@@ -7,9 +7,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.graphs import JSON, Graph, read_graph
-from azureml_wrapper.local.domain.modules import Module, read_module
-from azureml_wrapper.local.domain.pipelines import PipelineRun, Values
+from azureml_wrapper.local.domain.pipelines import JSON, PipelineRun, Values
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 from azureml_wrapper.local.store.documents import Document, Documents
 
@@ -50,27 +48,20 @@ class PipelineStore:
         database.ensure(SCHEMA)
 
     def add_module(self, workspace: str, body: JSON) -> Document:
-        """Store a module. The SDK finds it again by its IdentifierHash."""
-        module_id = self._ids.guid()
-        read_module(module_id, body)
-        return self.modules.add(workspace, module_id, body, alias=body.get("IdentifierHash"))
-
-    def module(self, workspace: str, module_id: str) -> Module:
-        """A parsed module; raise `NotFound` if it is missing."""
-        return read_module(module_id, self.modules.get(workspace, module_id).body)
+        """Store a module that its reader has checked. The SDK finds it again by its IdentifierHash."""
+        return self.modules.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
 
     def add_data_source(self, workspace: str, body: JSON) -> Document:
         return self.data_sources.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
 
     def add_graph(self, workspace: str, graph: JSON, interface: JSON) -> Document:
-        """Store a graph and the interface of its parameters; raise `Invalid` if it cannot run."""
-        read_graph(graph).check()
+        """Store a graph that its reader has checked, and the interface of its parameters."""
         return self.graphs.add(workspace, self._ids.guid(), {"graph": graph, "interface": interface})
 
-    def graph(self, workspace: str, graph_id: str) -> tuple[Graph, JSON]:
-        """A parsed graph and the interface of its parameters; raise `NotFound` if it is missing."""
+    def graph(self, workspace: str, graph_id: str) -> tuple[JSON, JSON]:
+        """A graph and the interface of its parameters, as they were sent; raise `NotFound` if it is missing."""
         body = self.graphs.get(workspace, graph_id).body
-        return read_graph(body["graph"]), body["interface"]
+        return body["graph"], body["interface"]
 
     def add_run(self, run: PipelineRun) -> None:
         """Store a pipeline run that has not been submitted."""

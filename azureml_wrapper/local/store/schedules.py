@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from azureml_wrapper.local.domain.clock import offset_time, stored_time
 from azureml_wrapper.local.domain.errors import NotFound
-from azureml_wrapper.local.domain.schedules import Schedule, read_schedule
+from azureml_wrapper.local.domain.schedules import Schedule
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 # `anchor`: the time from which a recurrence without a start time counts.
@@ -40,10 +40,10 @@ CREATE TABLE IF NOT EXISTS schedule_blobs (
 
 
 class ScheduleStore:
-    """Schedules of every workspace."""
+    """Schedules of every workspace. `read` makes a schedule of what the client has sent."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, read: Callable[..., Schedule]) -> None:
+        self._database, self._read = database, read
         database.ensure(SCHEMA)
 
     def put(self, schedule: Schedule) -> None:
@@ -138,18 +138,17 @@ class ScheduleStore:
 
     def _select(self, condition: str, *values: object) -> list[Schedule]:
         sql = f"SELECT * FROM schedules WHERE {condition} ORDER BY sequence DESC"  # noqa: S608
-        return [_schedule(row) for row in self._database.all(sql, values)]
+        return [self._schedule(row) for row in self._database.all(sql, values)]
 
-
-def _schedule(row: Row) -> Schedule:
-    return read_schedule(
-        load(row["body"]),
-        workspace_id=row["workspace"],
-        schedule_id=row["schedule_id"],
-        is_active=bool(row["is_active"]),
-        created=stored_time(row["created"]),
-        modified=stored_time(row["modified"]),
-        anchor=stored_time(row["anchor"]),
-        next_fire=stored_time(row["next_fire"]),
-        last_fire=stored_time(row["last_fire"]),
-    )
+    def _schedule(self, row: Row) -> Schedule:
+        return self._read(
+            load(row["body"]),
+            workspace_id=row["workspace"],
+            schedule_id=row["schedule_id"],
+            is_active=bool(row["is_active"]),
+            created=stored_time(row["created"]),
+            modified=stored_time(row["modified"]),
+            anchor=stored_time(row["anchor"]),
+            next_fire=stored_time(row["next_fire"]),
+            last_fire=stored_time(row["last_fire"]),
+        )

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.limits import WARNING_LENGTH
-from azureml_wrapper.local.domain.pipelines import (
-    PIPELINE_RUN_TYPE,
-    PipelineRun,
-    Values,
-    run_properties,
-    values_of,
-)
-from azureml_wrapper.local.domain.published import PublishedPipeline, Submission, over, unknown_names
+from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineForms, PipelineRun, Values, over
+from azureml_wrapper.local.domain.published import PublishedPipeline, Submission, unknown_names
 from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.experiments import ExperimentStore
@@ -29,16 +23,18 @@ class SubmissionStore:
         runs: RunStore,
         experiments: ExperimentStore,
         pipelines: PipelineStore,
+        forms: PipelineForms,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._database, self._clock, self._ids = database, clock, ids
         self._runs, self._experiments, self._pipelines = runs, experiments, pipelines
+        self._forms = forms
 
     def values(self, workspace_id: str, published: PublishedPipeline, given: Values) -> Values:
         """Parameter values of a run: given ones first, then published ones, then the graph's defaults."""
         _, interface = self._pipelines.graph(workspace_id, published.graph_id)
-        return values_of(interface, over(published.values, given))
+        return over(self._forms.defaults(interface), over(published.values, given))
 
     def add_published(
         self, workspace_id: str, published: PublishedPipeline, asked: Submission
@@ -53,7 +49,7 @@ class SubmissionStore:
             assigned=self.values(workspace_id, published, asked.values),
             total_steps=published.total_steps,
             continue_on_failure=published.continue_on_failure if keeps_on is None else keeps_on,
-            warnings=_warnings(unknown_names(interface, asked.values)),
+            warnings=_warnings(unknown_names(self._forms.defaults(interface), asked.values)),
         )
 
     def add(
@@ -97,7 +93,7 @@ class SubmissionStore:
                 uuid=self._ids.guid(),
                 submitted_by="local",
                 tags=dict(asked.tags),
-                properties=run_properties(record, asked.properties),
+                properties=self._forms.run_properties(record, asked.properties),
                 warnings=warnings or [],
             )
             run = self._runs.add(run)

@@ -10,7 +10,9 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.reuse import Attempt
 from azureml_wrapper.local.executor.stepinputs import StepInputs
-from azureml_wrapper.local.executor.stepruns import StepRuns
+from azureml_wrapper.local.services.pipelines.planning import Planner
+from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
+from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
@@ -78,8 +80,8 @@ class FakeExecutor:
 class NoReuse:
     """Every step runs."""
 
-    def decide(self, plan, job, made_by):
-        return Attempt(plan=plan, job=job, made_by=made_by, reason="for a test")
+    def decide(self, step, job, made_by):
+        return Attempt(step=step, job=job, made_by=made_by, reason="for a test")
 
     def remember(self, attempt):
         pass
@@ -119,17 +121,19 @@ class Bench:
         self.runs = RunStore(self.database, self.clock)
         self.pipelines = PipelineStore(self.database, self.clock, self.ids)
         self.datasets = DatasetStore(self.database, self.clock, self.ids, workspaces)
-        self.inputs = StepInputs(self.pipelines, self.datasets, workspaces)
+        self.inputs = StepInputs(self.datasets, workspaces, RunHistoryForms())
         self.executor = FakeExecutor(self.runs)
         self.graphs = GraphExecutor(
             executor=self.executor,
             runs=self.runs,
             pipelines=self.pipelines,
+            plans=Planner(self.pipelines),
             inputs=self.inputs,
-            step_runs=StepRuns(self.runs, self.clock, self.ids),
+            step_runs=StepRunRecords(self.runs, self.clock, self.ids),
             reuse=NoReuse(),
             reused_runs=None,
             logs=self.logs,
+            forms=RunHistoryForms(),
             clock=self.clock,
             ids=self.ids,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.domain.distribution import Distribution, Launcher, distribution, processes_per_node
+from azureml_wrapper.local.domain.distribution import Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.executor import distributed
+from azureml_wrapper.local.services.runconfig import distribution, processes_per_node
 
 
 @pytest.mark.parametrize(
@@ -14,8 +15,8 @@ from azureml_wrapper.local.executor import distributed
     [
         ("ParameterServer", "TensorflowConfiguration .* is not supported; MpiConfiguration runs Horovod"),
         ("ParallelTask", "ParallelTask"),
-        ("Carrier pigeon", "'Carrier pigeon' is no communicator; the local service knows OpenMpi"),
-        (None, "2 nodes and says nothing of how its processes find each other.*MpiConfiguration"),
+        ("Carrier pigeon", "unknown communicator 'Carrier pigeon'; the local service supports OpenMpi"),
+        (None, "2 nodes, but not how its processes find each other.*MpiConfiguration"),
     ],
 )
 def test_what_is_not_served_is_refused_by_name(communicator, words):
@@ -25,7 +26,7 @@ def test_what_is_not_served_is_refused_by_name(communicator, words):
 
 @pytest.mark.parametrize(("nodes", "per_node"), [(0, 1), (1, 0), (-1, 2)])
 def test_no_process_at_all_is_invalid(nodes, per_node):
-    with pytest.raises(Invalid, match="one process at least"):
+    with pytest.raises(Invalid, match="at least one process"):
         distribution("OpenMpi", nodes, per_node)
 
 
@@ -89,6 +90,6 @@ def program(folder):
 def test_mpirun_is_found_on_the_steps_path_and_then_next_to_the_interpreter(monkeypatch, tmp_path):
     of_step, beside = program(tmp_path / "step"), program(tmp_path / "beside")
     monkeypatch.setattr(distributed, "BESIDE", beside.parent)
-    starter = distributed.RankStarter(distribution("OpenMpi", 2, 1), tmp_path, [])
+    starter = distributed.rank_starter(distribution("OpenMpi", 2, 1), tmp_path, [])
     for path, found in ((of_step.parent, of_step), (tmp_path / "empty", beside)):
         assert f"through {found}" in starter.explain([], folder=tmp_path, variables={"PATH": str(path)})

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local.domain.environments import EnvironmentSpec, packages
+from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement
+from azureml_wrapper.local.services.environments import read_environment
 
 
 class Packages:
@@ -243,5 +244,5 @@ def test_the_sdks_plain_environment_needs_nothing():
         },
         "docker": {"baseImage": "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"},
     }
-    choice = choose(packages(definition), INSTALLED)
+    choice = choose(read_environment(definition), INSTALLED)
     assert choice.interpreter == Path(sys.executable)

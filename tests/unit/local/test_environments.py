@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.local.domain.clock import SystemClock
-from azureml_wrapper.local.domain.environments import EnvironmentSpec, curated, normalise, packages
+from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.services.environments import curated, normalise, read_environment
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.environments import EnvironmentStore
 
@@ -20,15 +21,15 @@ def definition(*dependencies, channels=None, **python):
 
 @pytest.fixture
 def environments():
-    return EnvironmentStore(Database(":memory:"), SystemClock())
+    return EnvironmentStore(Database(":memory:"), SystemClock(), curated=curated(), normalise=normalise)
 
 
 def test_nothing_asks_for_nothing():
-    assert packages({}) == EnvironmentSpec(variables={})
+    assert read_environment({}) == EnvironmentSpec(variables={})
 
 
 def test_pip_and_conda_packages_are_told_apart():
-    spec = packages(
+    spec = read_environment(
         definition("python=3.10", "numpy=1.26", {"pip": ["pandas"]}, "scikit-learn", channels=["conda-forge"])
     )
     assert spec.pip == ("pandas",)
@@ -51,15 +52,18 @@ def test_pip_and_conda_packages_are_told_apart():
     ],
 )
 def test_a_pip_line_is_kept_as_pip_reads_it(line, requirement):
-    assert packages(definition({"pip": [line]})).pip == (requirement,)
+    assert read_environment(definition({"pip": [line]})).pip == (requirement,)
 
 
 def test_comments_and_empty_lines_are_no_requirements():
-    assert packages(definition({"pip": ["# a comment", "", "  ", "numpy\n# more\nscipy"]})).pip == ("numpy", "scipy")
+    assert read_environment(definition({"pip": ["# a comment", "", "  ", "numpy\n# more\nscipy"]})).pip == (
+        "numpy",
+        "scipy",
+    )
 
 
 def test_options_are_kept_apart_from_requirements():
-    spec = packages(definition({"pip": ["--index-url https://example.org/simple", "--pre", "numpy"]}))
+    spec = read_environment(definition({"pip": ["--index-url https://example.org/simple", "--pre", "numpy"]}))
     assert spec.pip == ("numpy",)
     assert spec.pip_options == ("--index-url https://example.org/simple", "--pre")
 
@@ -69,12 +73,12 @@ def test_the_options_that_the_sdk_always_adds_are_left_out():
         "--find-links https://pypi.python.org/simple/index.html",
         "--extra-index-url https://pypi.python.org/simple",
     ]
-    assert packages(definition({"pip": [*added, "numpy"]})).pip_options == ()
+    assert read_environment(definition({"pip": [*added, "numpy"]})).pip_options == ()
 
 
 @pytest.mark.parametrize("line", ["-r requirements.txt", "--requirement more.txt", "-e ./package", "-c limits.txt"])
 def test_lines_that_name_local_files_are_unreadable(line):
-    spec = packages(definition({"pip": [line, "numpy"]}))
+    spec = read_environment(definition({"pip": [line, "numpy"]}))
     assert spec.unreadable == (line,)
     assert spec.pip == ("numpy",)
     assert spec.pip_options == ()
@@ -94,17 +98,17 @@ def test_lines_that_name_local_files_are_unreadable(line):
     ],
 )
 def test_the_python_is_the_one_that_was_chosen(entry, python):
-    spec = packages(definition(entry, "pip=24.0"))
+    spec = read_environment(definition(entry, "pip=24.0"))
     assert spec.python == python
     assert spec.conda == ()
 
 
 def test_a_conda_package_whose_name_begins_with_python_is_a_package():
-    assert packages(definition("python-dateutil=2.9", "pip")).conda == ("python-dateutil=2.9",)
+    assert read_environment(definition("python-dateutil=2.9", "pip")).conda == ("python-dateutil=2.9",)
 
 
 def test_user_managed_dependencies_ask_for_no_packages():
-    spec = packages(
+    spec = read_environment(
         definition({"pip": ["azureml-defaults"]}, userManagedDependencies=True, interpreterPath="/opt/python")
     )
     assert spec.user_managed
@@ -122,11 +126,11 @@ def test_user_managed_dependencies_ask_for_no_packages():
     ],
 )
 def test_only_an_image_that_brings_something_is_asked_for(image, expected):
-    assert packages({"docker": {"baseImage": image}}).image == expected
+    assert read_environment({"docker": {"baseImage": image}}).image == expected
 
 
 def test_a_dockerfile_and_variables_are_read():
-    spec = packages({"docker": {"baseDockerfile": "FROM a"}, "environmentVariables": {"A": 1}})
+    spec = read_environment({"docker": {"baseDockerfile": "FROM a"}, "environmentVariables": {"A": 1}})
     assert spec.dockerfile == "FROM a"
     assert spec.variables == {"A": "1"}
 
@@ -136,16 +140,16 @@ def test_keys_may_begin_in_upper_case():
         "Python": {"CondaDependencies": {"Dependencies": [{"Pip": ["numpy"]}]}},
         "EnvironmentVariables": {"A": "b"},
     }
-    assert packages(upper).pip == ("numpy",)
-    assert packages(upper).variables == {"A": "b"}
+    assert read_environment(upper).pip == ("numpy",)
+    assert read_environment(upper).variables == {"A": "b"}
 
 
 @pytest.mark.parametrize(
     "broken", [{"python": []}, definition({"pip": "numpy"}), {"python": {"condaDependencies": {"dependencies": "a"}}}]
 )
 def test_a_definition_of_another_shape_is_refused(broken):
-    with pytest.raises(Invalid, match="is not a"):
-        packages(broken)
+    with pytest.raises(Invalid, match=r"must be a (mapping|list)"):
+        read_environment(broken)
 
 
 def test_a_kept_definition_is_named_by_its_content():
@@ -196,7 +200,7 @@ def test_workspaces_do_not_see_each_others_environments(environments):
 
 def test_curated_environments_are_everywhere_and_reserved(environments):
     assert {e.name for e in curated()} <= {e.name for e in environments.latest("any")}
-    assert packages(environments.get("any", "AzureML-Minimal").definition).pip == ("azureml-defaults",)
+    assert read_environment(environments.get("any", "AzureML-Minimal").definition).pip == ("azureml-defaults",)
     with pytest.raises(NotFound, match="version newest"):
         environments.get("any", "AzureML-Minimal", "newest")
     with pytest.raises(Invalid, match="can not start with the prefix AzureML"):

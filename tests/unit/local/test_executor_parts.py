@@ -15,9 +15,9 @@ from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.inputs import glob_expression
 from azureml_wrapper.local.executor.slots import ComputeSlots
 from azureml_wrapper.local.executor.tickets import StopReason
-from azureml_wrapper.local.executor.transformations import translate
 from azureml_wrapper.local.executor.variables import inherited, withheld
 from azureml_wrapper.local.services.execution import invocation, wire
+from azureml_wrapper.local.services.runconfig import read_transformations
 from tests.waiting import until
 
 # Globs
@@ -144,7 +144,7 @@ def log(tmp_path):
 
 
 def text(ending):
-    return ending.error["error"]["message"]
+    return ending.error.message
 
 
 def test_without_a_traceback_the_last_lines_of_the_script_are_told(log):
@@ -172,7 +172,7 @@ def test_an_error_keeps_to_azures_limit_and_to_its_end(log):
         (-9, "was killed by SIGKILL (out of memory?)"),
         (-15, "was killed by SIGTERM"),
         (-60, "was killed by signal 60"),
-        (139, "status code 139, which a shell says of SIGSEGV"),
+        (139, "status code 139, which in a shell means SIGSEGV"),
         (255, "exited with status code 255."),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_canceled_run_has_no_error():
 def test_an_unknown_step_of_an_output_is_refused_by_name():
     blocks = {"blocks": [{"type": "Microsoft.DPrep.TakeSampleBlock", "arguments": {}}]}
     with pytest.raises(Unsupported, match="TakeSampleBlock"):
-        translate(json.dumps(blocks))
+        read_transformations(json.dumps(blocks))
 
 
 def test_a_local_runs_form_is_read():
@@ -253,7 +253,7 @@ def test_what_cannot_be_run_is_refused(body, error):
 def test_how_many_processes_a_run_asks_for(config, nodes, processes):
     submission = wire.read_submission({"Configuration": {"script": "a.py", **config}})
     job = wire.job(submission, "w", "r")
-    assert (job.node_count, job.processes_per_node) == (nodes, processes)
+    assert (job.node_count, job.distribution.per_node) == (nodes, processes)
 
 
 def test_what_is_not_done_is_said():

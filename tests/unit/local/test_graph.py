@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.domain.graphs import Walk, read_graph
+from azureml_wrapper.local.domain.graphs import Walk
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.graph import LEFT_BEHIND, SHUT_DOWN
+from azureml_wrapper.local.services.pipelines.graphwire import read_graph
 from tests.unit.local.pipelinebench import Bench, W, edge
 
 
@@ -65,7 +66,7 @@ def test_a_walk_that_continues_leaves_only_what_depends_on_the_failure():
 )
 def test_a_graph_that_cannot_run_is_invalid(bench, change, message):
     with pytest.raises(Invalid, match=message):
-        bench.pipelines.add_graph(W, {**bench.graph(nodes=["a", "b"]), **change}, {})
+        read_graph({**bench.graph(nodes=["a", "b"]), **change}).check()
 
 
 def test_steps_begin_as_those_before_them_end(bench):

@@ -8,22 +8,23 @@ from datetime import datetime, timezone
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
-from azureml_wrapper.local.domain.graphs import Assignment, Port, read_graph
+from azureml_wrapper.local.domain.graphs import Port
 from azureml_wrapper.local.domain.jobs import Mode
-from azureml_wrapper.local.domain.modules import read_module
 from azureml_wrapper.local.domain.pipelines import (
     PIPELINE_RUN_TYPE,
     PipelineRun,
     Values,
-    run_properties,
-    values_of,
+    over,
     word_of,
 )
 from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.domain.stepoutputs import outputs_of, read_mode
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.http.messages import error_response
 from azureml_wrapper.local.services.pipelines import wire
+from azureml_wrapper.local.services.pipelines.graphwire import Assignment, read_graph, read_module
+from azureml_wrapper.local.services.pipelines.parameters import Forms
+from azureml_wrapper.local.services.pipelines.planning import read_outputs
+from azureml_wrapper.local.services.runconfig import read_mode
 from azureml_wrapper.local.store.documents import Document
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -106,7 +107,7 @@ def test_a_path_parameter_is_shown_as_the_sdk_takes_it_apart():
 
 
 def test_properties_are_in_azures_order_and_form():
-    found = run_properties(
+    found = Forms().run_properties(
         record(assigned=Values(parameters={"a": "1", "b": None}), continue_on_failure=True, run_source="SDK"),
         {"mine": "x"},
     )
@@ -134,7 +135,7 @@ def test_defaults_stand_where_nothing_was_assigned():
         "DataPathParameters": [{"Name": "p", "DefaultValue": {"RelativePath": "x"}}],
         "DataPathParameterList": [{"Name": "d", "DefaultValue": {"SavedDataSetReference": {"Id": "s"}}}],
     }
-    found = values_of(interface, Values(parameters={"b": "3"}))
+    found = over(Forms().defaults(interface), Values(parameters={"b": "3"}))
     assert found.parameters == {"a": "1", "b": "3"}
     assert found.data_paths == {"p": {"RelativePath": "x"}}
     assert found.datasets["d"] == {"SavedDataSetReference": {"Id": "s"}}
@@ -196,8 +197,8 @@ def test_modes_are_words_or_numbers(given, mode):
 def registered(**registration):
     setting = {"Name": "out", "DatasetRegistration": registration, "DatasetOutputOptions": {}}
     graph = read_graph({"ModuleNodes": [{"Id": "n", "ModuleId": "m", "ModuleOutputSettings": [setting]}]})
-    (output,) = outputs_of(graph.steps["n"], read_module("m", {"Name": "m"}))
-    return output.register_as
+    (output,) = read_outputs(graph.steps["n"], read_module("m", {"Name": "m"}))
+    return output.register_as and output.register_as.sent
 
 
 def test_registration_is_told_in_the_words_of_single_runs():
@@ -225,9 +226,9 @@ NODE = {"Id": "n", "ModuleId": "m"}
         ({"ModuleNodes": {}}, "Graph.ModuleNodes must be a list"),
         ({"ModuleNodes": [None]}, r"Graph.ModuleNodes\[0\] is missing"),
         ({"ModuleNodes": [{"Id": "n"}]}, r"ModuleNodes\[0\].ModuleId is missing"),
-        ({"ModuleNodes": [{**NODE, "Id": 5}]}, "Id must be a text"),
+        ({"ModuleNodes": [{**NODE, "Id": 5}]}, "Id must be a string"),
         ({"ModuleNodes": [{**NODE, "ModuleParameters": [{"Value": "1"}]}]}, r"ModuleParameters\[0\].Name is missing"),
-        ({"ModuleNodes": [{**NODE, "Runconfig": {}}]}, "Runconfig must be a text"),
+        ({"ModuleNodes": [{**NODE, "Runconfig": {}}]}, "Runconfig must be a string"),
         ({"ModuleNodes": [NODE], "Edges": [{}]}, "SourceOutputPort is missing"),
         ({"ModuleNodes": [NODE], "DatasetNodes": [{"Id": "d", "DataSetDefinition": "x"}]}, "must be an object"),
     ],
@@ -241,7 +242,7 @@ def test_a_graph_of_another_shape_is_invalid_and_says_where(body, place):
     ("body", "place"),
     [
         ({}, "Module.Name is missing"),
-        ({"Name": "m", "KvTags": {"k": 1}}, "Module.KvTags.k must be a text"),
+        ({"Name": "m", "KvTags": {"k": 1}}, "Module.KvTags.k must be a string"),
         ({"Name": "m", "StructuredInterface": {"Inputs": [{}]}}, r"Inputs\[0\].Name is missing"),
         ({"Name": "m", "StructuredInterface": {"Arguments": ["x"]}}, r"Arguments\[0\] must be an object"),
     ],
@@ -256,7 +257,7 @@ def test_a_module_of_another_shape_is_invalid_and_says_where(body, place):
     [
         ({"CreationInfo": []}, "CreationInfo must be an object"),
         ({"CreationInfo": {"ParameterAssignments": []}}, "ParameterAssignments must be an object"),
-        ({"CreationInfo": {"ParameterAssignments": {"n": 1}}}, "ParameterAssignments.n must be a text"),
+        ({"CreationInfo": {"ParameterAssignments": {"n": 1}}}, "ParameterAssignments.n must be a string"),
         ({"CreationInfo": {"DataPathAssignments": {"p": {}}}}, "DataPathAssignments.p.DataStoreName is missing"),
         ({"GraphInterface": {"Parameters": [{}]}}, r"GraphInterface.Parameters\[0\].Name is missing"),
     ],
@@ -267,7 +268,7 @@ def test_a_request_of_another_shape_is_invalid_and_says_where(body, place):
 
 
 def test_databases_are_no_sources_of_data():
-    with pytest.raises(Invalid, match="databases"):
+    with pytest.raises(Invalid, match="Databases"):
         wire.read_data_source({"Name": "n", "DataStoreName": "sql", "SqlQuery": "select 1"})
     with pytest.raises(Invalid, match="DataStoreName is missing"):
         wire.read_data_source({"Name": "n"})

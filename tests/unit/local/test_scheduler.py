@@ -13,10 +13,10 @@ from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.errors import Invalid, NotFound
 from azureml_wrapper.local.domain.published import BATCH_SECONDS, PipelineEndpoint, PublishedPipeline
 from azureml_wrapper.local.domain.runs import RunStatus
-from azureml_wrapper.local.domain.schedules import read_schedule
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.scheduler import triggers
 from azureml_wrapper.local.scheduler.loop import LONGEST_SLEEP, SchedulerLoop
+from azureml_wrapper.local.services.pipelines.schedulewire import read_schedule
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
 GRAPH = {"ModuleNodes": [{"Id": "n", "ModuleId": "m"}]}
@@ -449,19 +449,19 @@ def test_changed_files_are_listed_as_far_as_a_property_holds_them():
     [
         ({"recurrence": every("Fortnight")}, "Fortnight"),
         ({"recurrence": every("Day", 0)}, "interval is 0"),
-        ({"recurrence": every("Day", 10**30)}, "cannot be kept"),
+        ({"recurrence": every("Day", 10**30)}, "Invalid recurrence"),
         ({"recurrence": every("Day", TimeZone="Mars")}, "Mars"),
         ({"recurrence": every("Day", StartTime="soon")}, "soon"),
         ({"recurrence": every("Day", Schedule=days("Monday"))}, "week_days go with Week"),
         ({"recurrence": every("Week", Schedule=days("Funday"))}, "Funday"),
         ({}, "either a Recurrence"),
-        ({"recurrence": every("Day"), "PipelineEndpointId": "e", "PipelineId": "p"}, "either a published pipeline"),
-        ({"recurrence": every("Month", 10**6, StartTime="2099-01-01T00:00:00")}, "cannot be kept"),
+        ({"recurrence": every("Day"), "PipelineEndpointId": "e", "PipelineId": "p"}, "either a PipelineId"),
+        ({"recurrence": every("Month", 10**6, StartTime="2099-01-01T00:00:00")}, "Invalid recurrence"),
         ({"trigger": {"DataStoreName": "d", "PollingInterval": -1}}, "PollingInterval"),
         ({"trigger": {"DataStoreName": "d", "PathOnDataStore": "../x"}}, "x"),
         ({"trigger": {"DataStoreName": "d"}, "parameters": {BATCH_SECONDS: "often"}}, BATCH_SECONDS),
     ],
 )
-def test_a_schedule_that_cannot_be_kept_is_refused_with_the_reason(bench, body, reason):
+def test_an_invalid_schedule_is_refused_with_the_reason(bench, body, reason):
     with pytest.raises(Invalid, match=reason):
         bench.schedule(**body)

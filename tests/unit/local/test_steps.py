@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from azureml_wrapper.local.domain.distribution import Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.jobs import Mode
 from azureml_wrapper.local.domain.pipelines import Values
@@ -31,7 +32,7 @@ def test_a_parameter_of_the_pipeline_reaches_command_line_and_environment(bench)
     step["ModuleParameters"].append({"Name": "lr", "Value": "rate", "ValueType": "1"})
     run = bench.begin({"ModuleNodes": [step]}, values=Values(parameters={"rate": "0.5"}))
     job = bench.executor.jobs[bench.run_of(run, "a")]
-    assert job.arguments == ("--lr", "$AML_PARAMETER_lr")
+    assert job.task.arguments == ("--lr", "$AML_PARAMETER_lr")
     assert job.environment_variables == {"AML_PARAMETER_lr": "0.5", "AZUREML_PARAMETER_lr": "0.5"}
 
 
@@ -49,7 +50,8 @@ def test_settings_of_the_step_win_over_those_of_its_run_configuration(bench):
     step = node("a", bench.module(), [("NodeCount", "2"), ("MaxRunDurationSeconds", "5")], Runconfig=config)
     run = bench.begin({"ModuleNodes": [step]})
     job = bench.executor.jobs[bench.run_of(run, "a")]
-    assert (job.node_count, job.timeout, job.processes_per_node, job.communicator) == (2, 5.0, 3, "OpenMpi")
+    assert (job.node_count, job.timeout) == (2, 5.0)
+    assert job.distribution == Distribution(launcher=Launcher.MPI, nodes=2, per_node=3)
 
 
 def data_graph(bench, output, **reader):

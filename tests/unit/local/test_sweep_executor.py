@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from azureml_wrapper.local.domain.jobs import Job, NewJob
+from azureml_wrapper.local.domain.jobs import Job, NewJob, Script
 from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, read_sweep
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, arguments_of
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
+from azureml_wrapper.local.services.hyperdrive.wire import read_sweep
+from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store import metrics
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
@@ -35,7 +38,7 @@ class Logs(MemoryLogs):
 class Children:
     """Runs of nothing."""
 
-    def make(self, parent, run_id, config, snapshot_id):
+    def make(self, parent, run_id, sweep, values):
         run = Run(
             workspace_id=W,
             run_id=run_id,
@@ -45,9 +48,9 @@ class Children:
             parent_id=parent.run_id,
             run_type="azureml.scriptrun",
         )
-        arguments = tuple(config["arguments"])
-        job = Job(workspace_id=W, run_id=run_id, target="c", snapshot_id=snapshot_id, arguments=arguments)
-        return NewJob(run=run, definition=config, job=job)
+        task = Script(path="train.py", arguments=(*sweep.config["arguments"], *arguments_of(values)))
+        job = Job(workspace_id=W, run_id=run_id, target="c", snapshot_id=sweep.snapshot_id, task=task)
+        return NewJob(run=run, definition=sweep.config, job=job)
 
 
 class Bench:
@@ -59,7 +62,12 @@ class Bench:
         self.runs, self.metrics = RunStore(self.database, self.clock), MetricStore(self.database)
         self.executor = FakeExecutor(self.runs)
         self.sweeps = SweepExecutor(
-            executor=self.executor, runs=self.runs, metrics=self.metrics, children=Children(), logs=Logs()
+            executor=self.executor,
+            runs=self.runs,
+            metrics=self.metrics,
+            children=Children(),
+            logs=Logs(),
+            forms=RunHistoryForms(),
         )
 
     def begin(self, values=(1, 2, 3), concurrent=2, **changes):
@@ -115,7 +123,7 @@ def test_the_next_run_begins_when_one_has_ended(bench):
     assert bench.parent.status is RunStatus.RUNNING
     bench.end(1)
     assert bench.begun == ["0", "1", "2"]
-    assert bench.executor.jobs[f"{HD}_2"].arguments == ("--base", "--a", "3")
+    assert bench.executor.jobs[f"{HD}_2"].task.arguments == ("--base", "--a", "3")
     bench.end(0)
     assert bench.parent.status is RunStatus.RUNNING
     bench.end(2)
@@ -219,19 +227,20 @@ def test_a_run_that_does_badly_is_ended_when_it_logs(bench):
     bench.log(1, 0.9)
     assert bench.executor.canceled == [f"{HD}_1"]
     assert any(
-        "is ended early: loss 0.9 is not within the slack" in " ".join(map(str, line))
+        "is stopped early: loss 0.9 is not within the slack" in " ".join(map(str, line))
         for line in bench.sweeps._logs.lines
     )
 
 
 def test_a_run_that_cannot_be_made_counts_as_a_failed_one(bench):
-    taken = Children().make(bench.runs.add(replace(SOME, run_id="other")), f"{HD}_0", {"arguments": []}, None)
+    parent = bench.runs.add(replace(SOME, run_id="other"))
+    taken = Children().make(parent, f"{HD}_0", SimpleNamespace(config={"arguments": []}, snapshot_id=None), {})
     bench.runs.add(taken.run)
     bench.begin(values=(1, 2))
     assert bench.begun == ["1"]
     bench.end(1)
     assert bench.parent.status is RunStatus.COMPLETED
-    assert any(f"{HD}_0 could not be made" in " ".join(map(str, line)) for line in bench.sweeps._logs.lines)
+    assert any(f"{HD}_0 could not be created" in " ".join(map(str, line)) for line in bench.sweeps._logs.lines)
 
 
 def test_a_service_that_ends_begins_no_further_run(bench):

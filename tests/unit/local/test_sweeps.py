@@ -7,8 +7,9 @@ import math
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.stopping import Policy, Scores, read_policy
-from azureml_wrapper.local.domain.sweeps import arguments_of, read_sweep
+from azureml_wrapper.local.domain.stopping import Policy, Scores
+from azureml_wrapper.local.domain.sweeps import arguments_of
+from azureml_wrapper.local.services.hyperdrive.wire import read_policy, read_sweep
 from tests.work import calls
 
 HD = "HD_1"
@@ -85,9 +86,9 @@ def test_values_are_arguments_with_two_dashes():
         ({"space": {}}, Invalid, "space of the sweep is empty"),
         ({"space": {"--a": ["choice", [[]]]}}, Invalid, "--a"),
         ({"space": {"--a": ["uniform", ["x", 1]]}}, Invalid, "needs numbers"),
-        ({"space": {"--a": ["beta", [1, 1]]}}, Invalid, "no distribution that is known"),
-        ({"space": {"--a": ["uniform", [0, 1]]}, "generator": "GRID"}, Invalid, "only choices, and --a is uniform"),
-        ({"max_total_jobs": 0}, Invalid, "max_total_jobs is 0"),
+        ({"space": {"--a": ["beta", [1, 1]]}}, Invalid, "Unknown distribution"),
+        ({"space": {"--a": ["uniform", [0, 1]]}, "generator": "GRID"}, Invalid, "only choices, but --a is uniform"),
+        ({"max_total_jobs": 0}, Invalid, "max_total_jobs must be an integer from 1 to 1000, got 0"),
         ({"max_concurrent_jobs": 101}, Invalid, "from 1 to 100"),
         ({"primary_metric_config": {"name": "loss", "goal": "up"}}, Invalid, "'up'"),
         ({"platform_config": {"Definition": {"Overrides": {"command": "ls"}}}}, Unsupported, "needs a script"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from azureml_wrapper.local.domain.environments import EnvironmentVersion, conda_name
+from azureml_wrapper.local.domain.environments import EnvironmentVersion
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.services.environments import conda_name
 
 
 def environment(record: EnvironmentVersion, workspace: Workspace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The run of a script that is about to be submitted: by a client, or by a sweep."""
+"""The run of a script that a client or a sweep is about to submit."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, azure_time
-from azureml_wrapper.local.domain.environments import normalise
 from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.sweeps import Sweep, Values, arguments_of
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.services.environments import normalise
 from azureml_wrapper.local.services.execution import wire
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -19,7 +20,7 @@ RUN_TYPE = "azureml.scriptrun"
 
 
 class Stores(Protocol):
-    """What is looked at: a Context has all of it, and so has an ExecutorContext."""
+    """What a new run needs: part of an ExecutorContext."""
 
     @property
     def addresses(self) -> Addresses: ...
@@ -74,11 +75,12 @@ class ScriptRuns:
     def __init__(self, stores: Stores, environments: EnvironmentStore) -> None:
         self._stores, self._environments = stores, environments
 
-    def make(self, parent: Run, run_id: str, config: JSON, snapshot_id: str | None) -> NewJob:
-        """The job of a configuration; a fault if the local service cannot run it."""
+    def make(self, parent: Run, run_id: str, sweep: Sweep, values: Values) -> NewJob:
+        """The job of a sweep's run with these values; a fault if the local service cannot run it."""
+        config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *arguments_of(values)]}
         workspace = self._stores.workspaces.by_id(parent.workspace_id)
         submission = wire.read_submission(
-            {"configuration": config, "snapshotId": snapshot_id, "parentRunId": parent.run_id}
+            {"configuration": config, "snapshotId": sweep.snapshot_id, "parentRunId": parent.run_id}
         )
         experiment = Experiment(experiment_id=parent.experiment_id, name=parent.experiment, created=parent.created)
         return new_job(
@@ -98,7 +100,7 @@ def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Sub
 
 
 def _environment_version(stores: Stores, environments: EnvironmentStore, workspace_id: str, config: JSON) -> str:
-    """The version that the environment is registered as; a name of Azure's kind where it is not."""
+    """The version under which the environment is registered; one in Azure's style if it is not."""
     environment = config.get("environment") or {}
     if environment.get("version"):
         return str(environment["version"])

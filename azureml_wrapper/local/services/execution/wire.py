@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from azureml_wrapper.local.domain.distribution import processes_per_node
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, unused_settings
+from azureml_wrapper.local.domain.jobs import Command, Job, JobInput, JobOutput, Script, Task
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
-from azureml_wrapper.local.domain.stepoutputs import DATASET_PATH, read_mode
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.runconfig import (
+    DATASET_PATH,
+    DEFAULT_DATASTORE,
+    distribution,
+    processes_per_node,
+    read_communicator,
+    read_mode,
+    read_registration,
+    unused_settings,
+)
 
-DEFAULT_DATASTORE = "workspaceblobstore"
-# What Azure fills in where the client named no limit: 30 days.
+# What Azure fills in if the client set no limit: 30 days.
 DEFAULT_DURATION = 2592000
 _PATH = {"datastoreName": str, "relativePath": str}
 _INPUT = {
@@ -69,7 +77,7 @@ class Submission:
 
 
 def read_submission(body: Mapping[str, Any]) -> Submission:
-    """The body of a submission; `Invalid` where it names nothing to run."""
+    """The body of a submission; `Invalid` if it has nothing to run."""
     body = {key[:1].lower() + key[1:]: value for key, value in body.items()}
     check_shape(body, _SUBMISSION, "Submission")
     config = body.get("configuration") or {}
@@ -84,10 +92,10 @@ def read_submission(body: Mapping[str, Any]) -> Submission:
 
 
 def _check_texts(config: JSON) -> None:
-    """Raise `Invalid` for arguments that are no texts, and for folders to watch outside of the script's."""
+    """Raise `Invalid` for arguments that are not strings, and for folders outside of the working directory."""
     arguments = config.get("arguments") or []
     if any(isinstance(item, (list, dict)) for item in arguments):
-        raise Invalid("The arguments of a run must be texts or numbers.")
+        raise Invalid("The arguments of a run must be strings or numbers.")
     for folder in (config.get("history") or {}).get("directoriesToWatch") or ():
         parts = PurePosixPath(folder)
         if parts.is_absolute() or ".." in parts.parts:
@@ -99,36 +107,32 @@ def job(submission: Submission, workspace_id: str, run_id: str) -> Job:
     config = submission.config
     history = config.get("history") or {}
     watched = history.get("directoriesToWatch") or ("logs",)
+    communicator, nodes = read_communicator(config.get("communicator")), int(config.get("nodeCount") or 1)
     return Job(
         workspace_id=workspace_id,
         run_id=run_id,
         target=submission.target,
         snapshot_id=submission.snapshot_id,
-        script=config.get("script"),
-        command=config.get("command") or None,
-        arguments=tuple(str(argument) for argument in config.get("arguments") or ()),
-        environment=config.get("environment") or {},
+        task=_task(config),
+        environment=read_environment(config.get("environment") or {}),
         environment_variables={
             str(key): str(value) for key, value in (config.get("environmentVariables") or {}).items()
         },
         inputs=(*_inputs(config), *_references(config)),
         outputs=(*_outputs(config), *_uploads(config)),
-        communicator=_communicator(config),
-        node_count=_nodes(config),
-        processes_per_node=processes_per_node(_communicator(config), _nodes(config), config),
+        distribution=distribution(communicator, nodes, processes_per_node(communicator, nodes, config)),
+        node_count=nodes,
         timeout=config.get("maxRunDurationSeconds"),
         folders=("outputs", *watched) if history.get("outputCollection", True) else (),
         notes=unused_settings(config),
     )
 
 
-def _communicator(config: JSON) -> str | None:
-    given = str(config.get("communicator") or "None")
-    return None if given == "None" else given
-
-
-def _nodes(config: JSON) -> int:
-    return int(config.get("nodeCount") or 1)
+def _task(config: JSON) -> Task:
+    arguments = tuple(str(argument) for argument in config.get("arguments") or ())
+    if config.get("command"):
+        return Command(line=config["command"], arguments=arguments)
+    return Script(path=str(config.get("script")), arguments=arguments)
 
 
 def _inputs(config: JSON) -> list[JobInput]:
@@ -167,7 +171,7 @@ def _references(config: JSON) -> list[JobInput]:
 
 
 def _uploads(config: JSON) -> list[JobOutput]:
-    """Data references in upload mode: what the script leaves at their place is published."""
+    """Data references in upload mode: what the script writes to their path is published."""
     return [
         JobOutput(
             name=name,
@@ -209,7 +213,7 @@ def _output(name: str, given: JSON) -> JobOutput:
         overwrite=bool(upload.get("overwrite")),
         # The SDK sends `patterns`; run definitions of real runs have `globPatterns`.
         source_globs=tuple(globs.get("patterns") or globs.get("globPatterns") or ()),
-        register_as=options.get("registrationOptions"),
+        register_as=read_registration(options.get("registrationOptions")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
 from azureml_wrapper.local.domain.runs import Run
-from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, read_sweep
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
@@ -37,16 +37,15 @@ def cancel(context: Context, request: Request) -> Response:
 def _create(context: Context, request: Request, run_id: str, parent_id: str | None = None) -> Response:
     workspace, name = _place(context, request)
     body = wire.read_form(request.headers.get("content-type", ""), request.body)
-    sweep = read_sweep(body)
-    target = str(sweep.config.get("target") or "")
-    context.computes.get(workspace.workspace_id, target)
+    sweep = wire.read_sweep(body)
+    context.computes.get(workspace.workspace_id, sweep.target)
     if sweep.snapshot_id:
         context.snapshots.get(workspace.workspace_id, sweep.snapshot_id)
     if parent_id:
         context.runs.get(workspace.workspace_id, parent_id)
     check_experiment_name(name)
     experiment = context.experiments.ensure(workspace.workspace_id, name)
-    # Made before anything is stored: what is wrong with the configuration is told to who submits it.
+    # Before anything is stored: an invalid configuration is refused when it is submitted.
     parent = Run(
         workspace_id=workspace.workspace_id,
         run_id=run_id,
@@ -55,12 +54,12 @@ def _create(context: Context, request: Request, run_id: str, parent_id: str | No
         created=context.clock.now(),
         parent_id=parent_id,
         run_type=SWEEP_RUN_TYPE,
-        target=target,
+        target=sweep.target,
         uuid=context.ids.guid(),
         tags=wire.tags(sweep, run_id),
         properties=wire.properties(sweep),
     )
-    context.sweep_children.make(parent, f"{run_id}_0", sweep.config, sweep.snapshot_id)
+    context.sweep_children.make(parent, f"{run_id}_0", sweep, {})
     stored = context.runs.add(parent)
     context.sweeps.submit(stored, sweep)
     return json_response(wire.created(sweep, stored), 201)

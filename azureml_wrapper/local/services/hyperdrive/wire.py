@@ -1,16 +1,28 @@
-"""JSON of sweeps (azureml/train/restclients/hyperdrive/models), and the tags by which the SDK knows one again."""
+"""JSON of sweeps (azureml/train/restclients/hyperdrive/models), and the tags from which the SDK restores one."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from email import message_from_bytes
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import Run
-from azureml_wrapper.local.domain.sweeps import JSON, Sweep
+from azureml_wrapper.local.domain.stopping import BANDIT, MEDIAN, NONE, TRUNCATION, Policy
+from azureml_wrapper.local.domain.sweeps import (
+    DRAWS,
+    GRID,
+    JSON,
+    MOST_CONCURRENT,
+    MOST_MINUTES,
+    MOST_RUNS,
+    RANDOM,
+    Distribution,
+    Sweep,
+)
 from azureml_wrapper.local.http.bodies import an_object, read_json
 
 _SCOPE = re.compile(
@@ -21,6 +33,19 @@ _SCOPE = re.compile(
 # Azure's word for a space with a continuous parameter.
 _INFINITE = "infinite_space_size"
 _PREFIX = "_aml_system_"
+# The number of arguments of each distribution.
+_COUNTS = {
+    "choice": 1,
+    "randint": 1,
+    **dict.fromkeys(("uniform", "loguniform", "normal", "lognormal"), 2),
+    **dict.fromkeys(("quniform", "qloguniform", "qnormal", "qlognormal"), 3),
+}
+_NEEDED = {
+    BANDIT: ("slack_factor", "slack_amount"),
+    MEDIAN: (),
+    TRUNCATION: ("truncation_percentage",),
+    NONE: (),
+}
 
 
 def read_scope(scope: str) -> tuple[str, str, str, str]:
@@ -42,8 +67,8 @@ def read_form(content_type: str, body: bytes) -> JSON:
 
 
 def tags(sweep: Sweep, run_id: str) -> dict[str, str]:
-    """The sweep as the SDK reads it again (azureml/train/hyperdrive/runconfig.py, _get_runconfig_from_run_dto)."""
-    body = sweep.body
+    """The sweep as the SDK restores it (azureml/train/hyperdrive/runconfig.py, _get_runconfig_from_run_dto)."""
+    body = sweep.sent
     policy = body.get("policy_config") or {}
     generator = body.get("generator_config") or {}
     values: dict[str, Any] = {
@@ -78,8 +103,8 @@ def properties(sweep: Sweep) -> dict[str, str]:
 
 
 def created(sweep: Sweep, run: Run) -> JSON:
-    """What the SDK wants to hear of a new sweep; it looks for `ParentRunId`."""
-    body, now = sweep.body, offset_time(run.created)
+    """The answer for a new sweep; the SDK reads its `ParentRunId`."""
+    body, now = sweep.sent, offset_time(run.created)
     return {
         "code": 201,
         "result": {
@@ -104,3 +129,108 @@ def created(sweep: Sweep, run: Run) -> JSON:
             "hyperdrive_run_id": run.run_id,
         },
     }
+
+
+def read_sweep(body: JSON) -> Sweep:
+    """The sweep of a `CreateExperimentDto`; `Invalid` or `Unsupported` if it cannot run."""
+    if body.get("platform") != "AML":
+        raise Unsupported("Sweeps over pipelines (HyperDriveConfig(pipeline=…)) are not supported; use a script.")
+    for key in ("resume_from", "resume_child_runs"):
+        if body.get(key):
+            raise Unsupported(f"{key} of HyperDriveConfig is not supported by the local service; remove it.")
+    platform, metric = _part(body, "platform_config"), _part(body, "primary_metric_config")
+    definition = _part(platform, "Definition")
+    config = _part(definition, "Overrides")
+    if not config.get("script"):
+        raise Unsupported("A sweep needs a script: commands of ScriptRunConfig are not supported in HyperDrive here.")
+    if metric.get("goal") not in ("maximize", "minimize"):
+        raise Invalid(f"The goal of the primary metric must be maximize or minimize, got {metric.get('goal')!r}.")
+    generator = _part(body, "generator_config")
+    total = _count(body, "max_total_jobs", MOST_RUNS, MOST_RUNS)
+    return Sweep(
+        generator=_generator(generator),
+        space=_space(generator),
+        metric=str(metric.get("name") or ""),
+        goal=str(metric["goal"]),
+        most_runs=total,
+        most_concurrent=_count(body, "max_concurrent_jobs", min(total, MOST_CONCURRENT), MOST_CONCURRENT),
+        minutes=min(_count(body, "max_duration_minutes", MOST_MINUTES, 43200), MOST_MINUTES),
+        policy=read_policy(_part(body, "policy_config")),
+        config=config,
+        target=str(config.get("target") or ""),
+        snapshot_id=definition.get("SnapshotId"),
+        sent=body,
+    )
+
+
+def _generator(config: JSON) -> str:
+    name = str(config.get("name") or "").lower()
+    if name not in (GRID, RANDOM):
+        raise Unsupported(
+            f"The sampling {config.get('name')!r} is not supported; use RandomParameterSampling or "
+            "GridParameterSampling."
+        )
+    return name
+
+
+def _space(config: JSON) -> dict[str, Distribution]:
+    given = _part(config, "parameter_space")
+    if not given:
+        raise Invalid("The parameter space of the sweep is empty.")
+    return {name: _distribution(name, item, config) for name, item in given.items()}
+
+
+def _distribution(name: str, item: Any, config: JSON) -> Distribution:
+    if not (isinstance(item, list) and len(item) == 2 and item[0] in DRAWS and isinstance(item[1], list)):
+        raise Invalid(f"Unknown distribution of the parameter {name}: {json.dumps(item)[:200]}.")
+    kind, arguments = str(item[0]), item[1]
+    if len(arguments) != _COUNTS[kind] or (
+        kind == "choice" and not (isinstance(arguments[0], list) and arguments[0])
+    ):
+        raise Invalid(f"Invalid arguments for the distribution {kind} of {name}: {json.dumps(arguments)[:200]}.")
+    if kind != "choice" and not all(isinstance(number, (int, float)) for number in arguments):
+        raise Invalid(f"The distribution {kind} of {name} needs numbers, got {json.dumps(arguments)[:200]}.")
+    if kind != "choice" and _generator(config) == GRID:
+        raise Invalid(f"A grid takes only choices, but {name} is {kind}.")
+    return kind, arguments
+
+
+def read_policy(config: Mapping[str, Any]) -> Policy:
+    """The policy that the SDK sends; "Default" means none."""
+    kind = str(config.get("name") or NONE).lower()
+    if kind not in _NEEDED:
+        raise Unsupported(f"The early termination policy {config.get('name')!r} is not supported.")
+    given = config.get("properties") or {}
+    if not isinstance(given, dict):
+        raise Invalid("The properties of the early termination policy must be an object.")
+    settings = {name: _number(name, given[name]) for name in _NEEDED[kind] if given.get(name) is not None}
+    if _NEEDED[kind] and len(settings) != 1:
+        raise Invalid(f"The policy {config.get('name')} needs {' or '.join(_NEEDED[kind])}.")
+    return Policy(
+        kind=kind,
+        interval=int(_number("evaluation_interval", given.get("evaluation_interval") or 1)),
+        delay=int(_number("delay_evaluation", given.get("delay_evaluation") or 0)),
+        settings=settings,
+    )
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Invalid(f"{name} of the early termination policy must be a number, got {value!r}.")
+    return float(value)
+
+
+def _part(body: Mapping[str, Any], key: str) -> JSON:
+    value = body.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise Invalid(f"{key} of the sweep must be an object.")
+    return value or {}
+
+
+def _count(body: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    value = body.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise Invalid(f"{key} must be an integer from 1 to {most}, got {value!r}.")
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.published import ACTIVE
+from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import published, publishedwire
@@ -72,7 +73,7 @@ def _limit(request: Request) -> int | None:
     return int(size) if size else None
 
 
-def _entity(context: Context, request: Request, document: Document) -> publishedwire.JSON:
+def _entity(context: Context, request: Request, document: Document) -> JSON:
     path = f"/PipelineRuns/PipelineEndpointSubmit/Id/{document.key}"
     return publishedwire.endpoint(document, context.addresses.service(published.SERVICE, request.workspace) + path)
 

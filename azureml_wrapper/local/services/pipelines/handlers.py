@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.graphs import Graph, Port, read_graph
+from azureml_wrapper.local.domain.graphs import Port
 from azureml_wrapper.local.domain.jobs import JobOutput
 from azureml_wrapper.local.domain.pipelines import (
     ERROR_LOG,
     EXECUTION_LOG,
     PipelineRun,
-    values_of,
+    over,
     word_of,
     word_of_unstarted,
 )
-from azureml_wrapper.local.domain.runs import Run
-from azureml_wrapper.local.domain.stepoutputs import output_of, outputs_of, resolved_path
+from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import wire
+from azureml_wrapper.local.services.pipelines.graphwire import SentGraph, read_graph, read_module
+from azureml_wrapper.local.services.pipelines.parameters import Forms
+from azureml_wrapper.local.services.pipelines.planning import Planner
 
-# What a step prints, on both of its channels.
+# What a step prints, on stdout and stderr.
 STEP_LOG = "azureml-logs/70_driver_log.txt"
 
 
@@ -49,9 +51,9 @@ def put_data_type(context: Context, request: Request) -> Response:
 
 
 def add_module(context: Context, request: Request) -> Response:
-    return json_response(
-        wire.module_entity(context.pipelines.add_module(request.workspace_id, request.json_object()))
-    )
+    body = request.json_object()
+    read_module("", body)
+    return json_response(wire.module_entity(context.pipelines.add_module(request.workspace_id, body)))
 
 
 def get_module(context: Context, request: Request) -> Response:
@@ -59,7 +61,7 @@ def get_module(context: Context, request: Request) -> Response:
 
 
 def get_module_by_hash(context: Context, request: Request) -> Response:
-    """The newest module with this hash: the SDK then makes no new one, and says that the step may be reused."""
+    """The newest module with this hash: the SDK then creates no new one, and reports that the step may be reused."""
     found = context.pipelines.modules.find_alias(request.workspace_id, request["hash"])
     if found is None:
         raise NotFound(f"No module with hash {request['hash']} was found.")
@@ -95,14 +97,15 @@ def get_graph_interface(context: Context, request: Request) -> Response:
 
 
 def create_run(context: Context, request: Request) -> Response:
-    """Store a graph and a run of it; `submit_run` begins it."""
+    """Store a graph and a run of it; `submit_run` starts it."""
     creation, graph_body, interface = wire.read_creation(request.json_object())
     name = request.query.get("experimentname") or creation.get("RunHistoryExperimentName") or ""
     graph = read_graph(graph_body)
     graph.check()
     asked = wire.read_asked(creation, name)
-    values = values_of(interface, asked.values)
-    context.pipeline_executor.check(request.workspace_id, graph, values)
+    values = over(Forms().defaults(interface), asked.values)
+    plan = Planner(context.pipelines).plan(request.workspace_id, graph_body, values)
+    context.pipeline_executor.check(request.workspace_id, plan)
     document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
     record, run = context.submissions.add(
         request.workspace_id,
@@ -166,7 +169,7 @@ def get_job_log(context: Context, request: Request) -> Response:
 
 
 def get_outputs(context: Context, request: Request) -> Response:
-    """Where the outputs of a step lie, once it has a run."""
+    """Where the outputs of a step are, once it has a run."""
     record, _ = _find(context, request)
     node = wire.read_node(request.json())
     run_id = context.pipelines.step(request.workspace_id, record.run_id, node)
@@ -175,7 +178,7 @@ def get_outputs(context: Context, request: Request) -> Response:
 
 
 def get_run_output(context: Context, request: Request) -> Response:
-    """Where an output of the whole pipeline lies (PipelineData with a pipeline_output_name)."""
+    """Where an output of the whole pipeline is (PipelineData with a pipeline_output_name)."""
     record, _ = _find(context, request)
     graph = _graph(context, record)
     port = graph.outputs.get(request["output"])
@@ -185,12 +188,12 @@ def get_run_output(context: Context, request: Request) -> Response:
     return json_response(_output_at(context, request, graph, port))
 
 
-def _output_at(context: Context, request: Request, graph: Graph, port: Port) -> wire.JSON:
+def _output_at(context: Context, request: Request, graph: SentGraph, port: Port) -> JSON:
     run_id = context.pipelines.step(request.workspace_id, request["run_id"], port.node)
     if run_id is None:
         raise NotFound(f"The step that makes output {request['output']!r} has not run.")
-    output = output_of(_outputs(context, request, graph, port.node), port.name)
-    return _node_output(context, request, output, run_id)
+    outputs = {output.name: output for output in _outputs(context, request, graph, port.node)}
+    return _node_output(context, request, outputs[port.name], run_id)
 
 
 def _find(context: Context, request: Request) -> tuple[PipelineRun, Run]:
@@ -198,8 +201,8 @@ def _find(context: Context, request: Request) -> tuple[PipelineRun, Run]:
     return record, context.runs.get(request.workspace_id, record.run_id)
 
 
-def _graph(context: Context, record: PipelineRun) -> Graph:
-    return context.pipelines.graph(record.workspace_id, record.graph_id)[0]
+def _graph(context: Context, record: PipelineRun) -> SentGraph:
+    return read_graph(context.pipelines.graph(record.workspace_id, record.graph_id)[0])
 
 
 def _states(context: Context, request: Request) -> dict[str, tuple[str, Run | None]]:
@@ -226,13 +229,13 @@ def _state(context: Context, request: Request) -> tuple[str, Run | None]:
 
 
 def _origin(context: Context, run: Run | None) -> Run | None:
-    """The run that a step's run reuses."""
+    """The run whose outputs a step's run reuses."""
     reused = run is not None and run.origin_id != run.run_id
     return context.runs.find(run.workspace_id, run.origin_id) if run and reused else None
 
 
 def _log(context: Context, request: Request, path: str) -> Response:
-    """A log of a step as text; empty where there is none yet."""
+    """A log of a step as text; empty if it does not exist yet."""
     _, run = _state(context, request)
     text = b""
     if run:
@@ -244,12 +247,11 @@ def _log(context: Context, request: Request, path: str) -> Response:
     return Response(content, media_type="text/plain; charset=utf-8")
 
 
-def _outputs(context: Context, request: Request, graph: Graph, node: str) -> tuple[JobOutput, ...]:
-    step = graph.steps[node]
-    return outputs_of(step, context.pipelines.module(request.workspace_id, step.module_id))
+def _outputs(context: Context, request: Request, graph: SentGraph, node: str) -> tuple[JobOutput, ...]:
+    return Planner(context.pipelines).outputs(request.workspace_id, graph.steps[node])
 
 
-def _node_output(context: Context, request: Request, output: JobOutput, run_id: str) -> wire.JSON:
+def _node_output(context: Context, request: Request, output: JobOutput, run_id: str) -> JSON:
     datastore = context.datastores.get(request.workspace_id, output.datastore)
     run = context.runs.get(request.workspace_id, run_id)
-    return wire.node_output(datastore, resolved_path(output, run.origin_id))
+    return wire.node_output(datastore, output.path_of(run.origin_id))

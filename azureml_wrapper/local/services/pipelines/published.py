@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from azureml_wrapper.local.domain.errors import Conflict
-from azureml_wrapper.local.domain.graphs import read_graph
-from azureml_wrapper.local.domain.published import ACTIVE, PublishedPipeline, Submission, read_submission
+from azureml_wrapper.local.domain.published import ACTIVE, PublishedPipeline, Submission
+from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import publishedwire, wire
+from azureml_wrapper.local.services.pipelines.graphwire import read_graph
+from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.store.documents import Document
 
 SERVICE = "/pipelines/v1.0"
 
 
 def publish(context: Context, request: Request) -> Response:
-    """Keep a graph under an id by which it can be run; nothing runs before."""
+    """Store a graph under an id by which it can be run. Nothing runs yet."""
     body = request.json_object()
     graph_body, interface = publishedwire.read_publication(body)
     graph = read_graph(graph_body)
+    graph.check()
     document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
     published = publishedwire.read_published(
         body, pipeline_id=context.ids.guid(), graph_id=document.key, total_steps=len(graph.steps)
@@ -38,7 +41,7 @@ def list_published(context: Context, request: Request) -> Response:
 
 
 def set_status(context: Context, request: Request) -> Response:
-    """Enable or disable; not while an enabled schedule runs the pipeline."""
+    """Enable or disable a pipeline; a `Conflict` while an enabled schedule runs it."""
     published = context.published.pipeline(request.workspace_id, request["pipeline"])
     status = publishedwire.read_status(request.json())
     every = context.schedules.of_pipeline(request.workspace_id, published.pipeline_id)
@@ -68,9 +71,9 @@ def list_runs(context: Context, request: Request) -> Response:
 
 
 def begin(context: Context, request: Request, published: PublishedPipeline) -> Response:
-    """Run a pipeline with what the request asks for."""
+    """Run a pipeline as the request asks."""
     published.check_active()
-    asked = replace(read_submission(request.json_object()), pipeline_id=published.pipeline_id)
+    asked = replace(publishedwire.read_submission(request.json_object()), pipeline_id=published.pipeline_id)
     asked = replace(asked, parent_id=_parent(context, request))
     _check(context, request, published, asked)
     record, run = context.submissions.add_published(request.workspace_id, published, asked)
@@ -78,7 +81,7 @@ def begin(context: Context, request: Request, published: PublishedPipeline) -> R
     return json_response(wire.pipeline_run(record, run))
 
 
-def entity(context: Context, request: Request, document: Document) -> wire.JSON:
+def entity(context: Context, request: Request, document: Document) -> JSON:
     path = f"/PipelineRuns/PipelineSubmit/{document.key}"
     return publishedwire.published(document, context.addresses.service(SERVICE, request.workspace) + path)
 
@@ -92,7 +95,7 @@ def _answer(context: Context, request: Request, document: Document) -> Response:
 
 
 def _parent(context: Context, request: Request) -> str | None:
-    """The run below which the new one stands; a run's token may name one of its own family only."""
+    """The parent of the new run; a run's token may only name a run of its own family."""
     parent = request.query.get("parentrunid")
     if not parent or parent == "None":
         return None
@@ -101,7 +104,7 @@ def _parent(context: Context, request: Request) -> str | None:
 
 
 def _check(context: Context, request: Request, published: PublishedPipeline, asked: Submission) -> None:
-    """Refuse what is known to fail before anything is stored."""
-    graph, _ = context.pipelines.graph(request.workspace_id, published.graph_id)
+    """Raise a fault for a request that is known to fail, before anything is stored."""
     values = context.submissions.values(request.workspace_id, published, asked.values)
-    context.pipeline_executor.check(request.workspace_id, graph, values)
+    plan = Planner(context.pipelines).stored(request.workspace_id, published.graph_id, values)
+    context.pipeline_executor.check(request.workspace_id, plan)

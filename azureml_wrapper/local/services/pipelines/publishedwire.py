@@ -1,27 +1,22 @@
-"""Publications, endpoints and schedules in the SDK's words (azureml/pipeline/core/_restclients/aeva/models)."""
+"""Publications, endpoints and submissions in the SDK's words (azureml/pipeline/core/_restclients/aeva/models)."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.graphs import ASSIGNMENTS, check_interface
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.limits import check_experiment_name
 from azureml_wrapper.local.domain.published import (
     ACTIVE,
-    DISABLED,
     PipelineEndpoint,
     PublishedPipeline,
+    Submission,
     check_status,
-    read_values,
 )
-from azureml_wrapper.local.domain.schedules import Schedule
+from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
-from azureml_wrapper.local.services.pipelines.wire import COMPLETED, entity
+from azureml_wrapper.local.services.pipelines.parameters import ASSIGNMENTS, check_interface, read_values
+from azureml_wrapper.local.services.pipelines.wire import entity
 from azureml_wrapper.local.store.documents import Document
 from azureml_wrapper.local.store.published import read_endpoint, read_pipeline
-
-JSON = dict[str, Any]
 
 _PUBLICATION = {
     **ASSIGNMENTS,
@@ -42,12 +37,22 @@ _ENDPOINT = {
     "Properties": dict,
     "tags": dict,
 }
-# The SDK sends a schedule's status back as it got it, or as a word.
+_SUBMISSION = {
+    **{name: shape for name, shape in ASSIGNMENTS.items() if name != "ParameterAssignments"},
+    "ParameterAssignments": dict,
+    "ExperimentName": Needed(str),
+    "RunSource": str,
+    "RunType": str,
+    "ContinueRunOnStepFailure": bool,
+}
+# What Azure does with these has no counterpart here.
+_UNSUPPORTED = ("StepTags", "AzDevOpsCallBackInfo")
+# The SDK returns a status as it received it, or as a word.
 _NUMBERED = {"0": "Active", "1": "Deprecated", "2": "Disabled"}
 
 
 def read_publication(body: JSON) -> tuple[JSON, JSON]:
-    """Graph and interface of a PipelineCreationInfo, of which the rest is read by `published`."""
+    """Graph and interface of a PipelineCreationInfo; `read_published` reads the rest."""
     check_shape(body, _PUBLICATION, "The body")
     return body["Graph"], check_interface(body.get("GraphInterface") or {})
 
@@ -70,7 +75,7 @@ def read_published(body: JSON, *, pipeline_id: str, graph_id: str, total_steps: 
 
 
 def published(document: Document, address: str) -> JSON:
-    """A PipelineEntity; `address` is where a run of it is asked for."""
+    """A PipelineEntity; `address` is the REST endpoint that runs it."""
     pipeline = read_pipeline(document)
     return {
         **entity(document),
@@ -109,7 +114,7 @@ def read_endpoint_entity(body: JSON, endpoint_id: str) -> PipelineEndpoint:
     check_shape(body, _ENDPOINT, "The body")
     versions = {item["Version"]: item["PipelineId"] for item in body["PipelineVersionList"]}
     if len(versions) < len(body["PipelineVersionList"]):
-        raise Invalid("Two of the endpoint's versions have the same number.")
+        raise Invalid("Two versions of the endpoint have the same number.")
     return PipelineEndpoint(
         endpoint_id=endpoint_id,
         name=body["Name"],
@@ -140,36 +145,29 @@ def endpoint(document: Document, address: str) -> JSON:
 
 
 def read_status(status: object) -> str:
-    """An EntityStatus: a word or its number; Active where there is none."""
+    """An EntityStatus, as a word or a number; Active if it is missing."""
     return check_status(_NUMBERED.get(str(status), status) if status is not None else ACTIVE)
 
 
-def read_schedule_body(body: JSON) -> JSON:
-    """What of a request is kept."""
-    names = ("Name", "PipelineId", "PipelineEndpointId", "PipelineSubmissionInfo", "Recurrence")
-    return {name: _without_nulls(body.get(name)) for name in (*names, "DataStoreTriggerInfo")}
+def read_submission(body: JSON) -> Submission:
+    """A PipelineSubmissionInfo, or `Invalid`.
 
-
-def _without_nulls(value: Any) -> Any:
-    """A recurrence that comes back without what was null in it is the same one."""
-    if not isinstance(value, dict):
-        return value
-    return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-
-
-def schedule(found: Schedule) -> JSON:
-    """A PipelineScheduleEntity."""
-    return {
-        **found.body,
-        "Id": found.schedule_id,
-        "Etag": f'"{offset_time(found.modified)}"',
-        "ScheduleType": "Recurrence" if found.recurrence else "DataStore",
-        "PipelineSubmissionInfo": {**found.body["PipelineSubmissionInfo"], "ScheduleId": found.schedule_id},
-        "ProvisioningStatus": COMPLETED,
-        "EntityStatus": ACTIVE if found.is_active else DISABLED,
-        "CreatedDate": offset_time(found.created),
-        "LastModifiedDate": offset_time(found.modified),
-        # The SDK drops what it does not know; for other clients.
-        "NextFireTime": offset_time(found.next_fire),
-        "LastFireTime": offset_time(found.last_fire),
-    }
+    Programs write its keys by hand, and Azure ignores their case.
+    """
+    known = {name.lower(): name for name in (*_SUBMISSION, *_UNSUPPORTED)}
+    given = {known.get(name.lower(), name): value for name, value in body.items()}
+    for name in _UNSUPPORTED:
+        if given.get(name):
+            raise Unsupported(f"{name} of a submission is not supported by the local service.")
+    check_shape(given, _SUBMISSION, "The submission")
+    check_experiment_name(given["ExperimentName"])
+    return Submission(
+        experiment=given["ExperimentName"],
+        values=read_values(given),
+        description=given.get("Description"),
+        continue_on_failure=given.get("ContinueRunOnStepFailure"),
+        run_source=given.get("RunSource"),
+        run_type=given.get("RunType"),
+        tags=given.get("tags") or {},
+        properties=given.get("Properties") or {},
+    )

@@ -1,21 +1,22 @@
-"""Operations on schedules; the scheduler lets them fire."""
+"""Operations on schedules. The scheduler fires them."""
 
 from __future__ import annotations
 
 from azureml_wrapper.local.domain.pipelines import PipelineRun
 from azureml_wrapper.local.domain.published import ACTIVE
-from azureml_wrapper.local.domain.schedules import Schedule, read_schedule
+from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.domain.schedules import Schedule
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.pipelines import publishedwire, wire
+from azureml_wrapper.local.services.pipelines import publishedwire, schedulewire, wire
 from azureml_wrapper.local.services.pipelines.published import is_active_only
 
 
 def create(context: Context, request: Request) -> Response:
-    """A schedule of a published pipeline or an endpoint, enabled; without a start time it fires at once."""
+    """An enabled schedule of a published pipeline or an endpoint; without a start time it fires at once."""
     now = context.clock.now()
-    schedule = read_schedule(
-        publishedwire.read_schedule_body(request.json_object()),
+    schedule = schedulewire.read_schedule(
+        schedulewire.read_schedule_body(request.json_object()),
         workspace_id=request.workspace_id,
         schedule_id=context.ids.guid(),
         created=now,
@@ -23,19 +24,19 @@ def create(context: Context, request: Request) -> Response:
         anchor=now,
     )
     _check(context, schedule)
-    return json_response(publishedwire.schedule(context.scheduler.add(schedule)))
+    return json_response(schedulewire.schedule(context.scheduler.add(schedule)))
 
 
 def get(context: Context, request: Request) -> Response:
-    return json_response(publishedwire.schedule(_find(context, request)))
+    return json_response(schedulewire.schedule(_find(context, request)))
 
 
 def put(context: Context, request: Request) -> Response:
     """Change, enable or disable a schedule. A changed recurrence counts as a new one."""
     before, now = _find(context, request), context.clock.now()
-    body = publishedwire.read_schedule_body(request.json_object())
+    body = schedulewire.read_schedule_body(request.json_object())
     is_new = body["Recurrence"] != before.body["Recurrence"]
-    schedule = read_schedule(
+    schedule = schedulewire.read_schedule(
         body,
         workspace_id=request.workspace_id,
         schedule_id=before.schedule_id,
@@ -46,34 +47,34 @@ def put(context: Context, request: Request) -> Response:
     )
     if schedule.is_active:
         _check(context, schedule)
-    return json_response(publishedwire.schedule(context.scheduler.change(schedule)))
+    return json_response(schedulewire.schedule(context.scheduler.change(schedule)))
 
 
 def list_schedules(context: Context, request: Request) -> Response:
-    """Schedules, newest first; only enabled ones unless asked otherwise."""
+    """Schedules, newest first; only enabled ones by default."""
     found = context.schedules.all(request.workspace_id, active_only=is_active_only(request))
-    return json_response([publishedwire.schedule(item) for item in found])
+    return json_response([schedulewire.schedule(item) for item in found])
 
 
 def list_of_pipeline(context: Context, request: Request) -> Response:
     """Every schedule of a published pipeline."""
     found = context.schedules.of_pipeline(request.workspace_id, request["pipeline"])
-    return json_response([publishedwire.schedule(item) for item in found])
+    return json_response([schedulewire.schedule(item) for item in found])
 
 
 def list_of_endpoint(context: Context, request: Request) -> Response:
     """Every schedule of an endpoint."""
     found = context.schedules.of_endpoint(request.workspace_id, request["endpoint"])
-    return json_response([publishedwire.schedule(item) for item in found])
+    return json_response([schedulewire.schedule(item) for item in found])
 
 
 def list_runs(context: Context, request: Request) -> Response:
-    """The runs that a schedule has begun, newest first."""
+    """The runs that a schedule has started, newest first."""
     return json_response([_run(context, record) for record in _runs(context, request)])
 
 
 def get_last_run(context: Context, request: Request) -> Response:
-    """The newest of them; 204 where there is none."""
+    """The newest of them; 204 if there is none."""
     found = _runs(context, request)
     return json_response(_run(context, found[0])) if found else empty(204)
 
@@ -87,12 +88,12 @@ def _runs(context: Context, request: Request) -> list[PipelineRun]:
     return context.pipelines.runs_of_schedule(request.workspace_id, schedule.schedule_id)
 
 
-def _run(context: Context, record: PipelineRun) -> wire.JSON:
+def _run(context: Context, record: PipelineRun) -> JSON:
     return wire.pipeline_run(record, context.runs.get(record.workspace_id, record.run_id))
 
 
 def _check(context: Context, schedule: Schedule) -> None:
-    """Refuse what could not run: a pipeline that is not there or disabled, a datastore that is not registered."""
+    """Raise a fault for a missing or disabled pipeline, and for a datastore that is not registered."""
     pipeline_id = schedule.pipeline_id or ""
     if schedule.endpoint_id:
         pipeline_id = context.published.endpoint(schedule.workspace_id, schedule.endpoint_id).pipeline_id()

@@ -1,20 +1,16 @@
-"""Pipelines in the SDK's words (azureml/pipeline/core/_restclients/aeva/models). Keys are in PascalCase."""
+"""Pipelines in the SDK's words (azureml/pipeline/core/_restclients/aeva/models)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.graphs import ASSIGNMENTS, check_interface
 from azureml_wrapper.local.domain.pipelines import PipelineRun, Values, word_of
-from azureml_wrapper.local.domain.published import Submission, read_values
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.published import Submission
+from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import Datastore
+from azureml_wrapper.local.services.pipelines.parameters import ASSIGNMENTS, check_interface, read_values
 from azureml_wrapper.local.store.documents import Document
-
-JSON = dict[str, Any]
 
 ACTIVE = "Active"
 COMPLETED = "Completed"
@@ -35,7 +31,7 @@ DEFAULT_DATA_TYPES = (
 
 
 def entity(document: Document) -> JSON:
-    """What every stored thing has."""
+    """The fields that every entity has."""
     return {
         "Id": document.key,
         "Etag": f'"{document.modified}"',
@@ -133,7 +129,9 @@ def data_source(document: Document, datastore: Datastore) -> JSON:
 def read_data_source(body: JSON) -> JSON:
     """A DataSourceCreationInfo, or `Invalid`."""
     if body.get("SqlTableName") or body.get("SqlQuery") or body.get("SqlStoredProcedureName"):
-        raise Invalid("The local service has no databases; a data source is a path of a blob datastore.")
+        raise Invalid(
+            "Databases are not supported by the local service; a data source is a path of a blob datastore."
+        )
     names = ("Name", "DataStoreName")
     shape = {**dict.fromkeys(names, Needed(str)), "PathOnDataStore": str, "IdentifierHash": str}
     check_shape(body, shape, "DataSource")
@@ -148,7 +146,7 @@ def read_data_type(body: JSON) -> JSON:
 
 
 def graph(document: Document) -> JSON:
-    """A GraphEntity, as the client sent it but for its own id."""
+    """A GraphEntity: as the client sent it, with its own id."""
     return {**document.body["graph"], **entity(document)}
 
 
@@ -169,7 +167,7 @@ def read_asked(creation: JSON, experiment: str) -> Submission:
 
 
 def read_creation(body: JSON) -> tuple[JSON, JSON, JSON]:
-    """PipelineRunCreationInfo, graph and interface of a request; `Invalid` where they are none."""
+    """PipelineRunCreationInfo, graph and interface of a request, or `Invalid`."""
     shape = {"CreationInfo": {**ASSIGNMENTS, "RunHistoryExperimentName": str, "RunSource": str, "RunType": str}}
     check_shape(body, shape, "The body")
     graph, interface = body.get("Graph") or {}, body.get("GraphInterface") or {}
@@ -230,7 +228,7 @@ def task_status(word: str, run: Run | None, origin: Run | None = None) -> JSON:
 
 
 def _reuse_info(origin: Run) -> JSON:
-    """A TaskReuseInfo; what run history calls a pipeline's run is an experiment here."""
+    """A TaskReuseInfo, in which a pipeline's run is called an experiment."""
     return {
         "ExperimentId": origin.parent_id,
         "NodeId": origin.properties.get("azureml.nodeid"),
@@ -262,5 +260,5 @@ def _location(datastore: Datastore, path: str) -> JSON:
 def read_node(body: object) -> str:
     """The node of a path of nodes; graphs are not nested, so it has one part."""
     if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], str):
-        raise Invalid("The body is to be a list with the id of one node.")
+        raise Invalid("The body must be a list with the id of one node.")
     return body[0]

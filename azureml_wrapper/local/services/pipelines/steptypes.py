@@ -1,0 +1,209 @@
+"""The step classes of SDK v1: one strategy object for each, which reads what a node of that type runs.
+
+Another step class is another entry of `STEP_TYPES`. What is common to all of them is read in planning.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from azureml_wrapper.local.domain.distribution import Distribution
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.jobs import Command, ParallelRun, Script, Task
+from azureml_wrapper.local.domain.pipelines import Values
+from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
+from azureml_wrapper.local.services import runconfig
+from azureml_wrapper.local.services.pipelines.graphwire import Argument, Module, ModuleParameter, Node
+
+_RUNCONFIG = {
+    "target": str,
+    "script": str,
+    "communicator": str,
+    "environment": dict,
+    "environmentVariables": MapOf(str),
+    "mpi": {"processCountPerNode": int},
+    "pytorch": {"processCount": int},
+    "docker": dict,
+}
+# Options of ParallelRunStep that the local driver does not have (_parallel_run_step_base.py).
+_UNSUPPORTED_OPTIONS = ("--partition_keys", "--rank_mini_batch_count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentStep:
+    """A node with its module and the values of the pipeline's parameters."""
+
+    node: Node
+    module: Module
+    values: Values
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that have a value; `Invalid` for a parameter that the pipeline does not have."""
+        found = {name: item.default for name, item in self.module.parameters.items()}
+        for name, assignment in self.node.parameters.items():
+            if assignment.graph_parameter is None:
+                found[name] = assignment.value
+            elif assignment.graph_parameter in self.values.parameters:
+                found[name] = self.values.parameters[assignment.graph_parameter]
+            else:
+                unknown = assignment.graph_parameter
+                raise Invalid(f"Step {self.module.name!r} uses the unknown pipeline parameter {unknown!r}.")
+        return {name: str(value) for name, value in found.items() if value is not None}
+
+    @property
+    def config(self) -> JSON:
+        """The RunConfiguration that the SDK sent as a string; empty if there is none."""
+        return dict(_read_runconfig(self.node.runconfig or "{}", self.module.name))
+
+    @property
+    def target(self) -> str:
+        """The name of the compute."""
+        target = self.parameters.get("Target") or self.config.get("target")
+        if not target:
+            raise Invalid(f"Step {self.module.name!r} names no compute target.")
+        return str(target)
+
+    @property
+    def script(self) -> str:
+        script = self.parameters.get("Script") or self.config.get("script")
+        if not script:
+            raise Invalid(f"Step {self.module.name!r} names no script.")
+        return str(script)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments with placeholders, as the definition of a real run shows them."""
+        return tuple(self._argument(argument) for argument in self.module.arguments)
+
+    @property
+    def script_parameters(self) -> dict[str, str]:
+        """The parameters that the script reads, by name."""
+        given = self.parameters
+        return {name: given.get(name, "") for name, item in self.module.parameters.items() if item.is_variable}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """`AML_PARAMETER_<name>` for each parameter of the script, and Azure's newer name for it."""
+        found = {}
+        for name, value in self.script_parameters.items():
+            found[_variable(name, self.module.parameters[name])] = value
+            found[f"AZUREML_PARAMETER_{name}"] = value
+        return found
+
+    @property
+    def communicator(self) -> str | None:
+        return runconfig.read_communicator(self.parameters.get("Communicator") or self.config.get("communicator"))
+
+    @property
+    def node_count(self) -> int:
+        return read_number(self.parameters.get("NodeCount") or self.config.get("nodeCount"), 1)
+
+    @property
+    def distribution(self) -> Distribution:
+        """The processes that a communicator asks for."""
+        nodes, communicator = self.node_count, self.communicator
+        if communicator is None:
+            return runconfig.distribution(None, nodes, 1)
+        # A pipeline parameter wins over the RunConfiguration (azureml/pipeline/steps/mpi_step.py).
+        asked = self.parameters.get("MpiProcessCountPerNode")
+        count = read_number(asked, 1) if asked else runconfig.processes_per_node(communicator, nodes, self.config)
+        return runconfig.distribution(communicator, nodes, count)
+
+    def _argument(self, argument: Argument) -> str:
+        if argument.kind == "Parameter":
+            return f"${_variable(argument.value, self.module.parameters.get(argument.value, ModuleParameter()))}"
+        return argument.value if argument.kind == "Literal" else f"$AZUREML_DATAREFERENCE_{argument.value}"
+
+
+class ScriptStep:
+    """A PythonScriptStep, or an MpiStep: a script in one process, or in as many as a communicator asks for."""
+
+    def task(self, sent: SentStep) -> Task:
+        return Script(path=sent.script, arguments=sent.arguments)
+
+    def distribution(self, sent: SentStep) -> Distribution:
+        return sent.distribution
+
+    def variables(self, sent: SentStep) -> Mapping[str, str]:
+        """Environment variables of this type of step."""
+        return {}
+
+
+class CommandStep(ScriptStep):
+    """A CommandStep. The SDK splits its first word from the rest (azureml/pipeline/steps/command_step.py)."""
+
+    def task(self, sent: SentStep) -> Task:
+        line = sent.parameters.get("Command")
+        return Command(line=line, arguments=sent.arguments) if line else super().task(sent)
+
+
+class ParallelRunStep(ScriptStep):
+    """A ParallelRunStep: the local driver starts the workers itself, unless there is a communicator."""
+
+    def task(self, sent: SentStep) -> Task:
+        for option in _UNSUPPORTED_OPTIONS:
+            if ("Literal", option) in sent.module.arguments:
+                raise Unsupported(
+                    f"Step {sent.module.name!r} uses {option[2:]}, which the local service does not support; "
+                    "mini_batch_size divides its inputs."
+                )
+        return ParallelRun(path=sent.script, arguments=sent.arguments)
+
+    def distribution(self, sent: SentStep) -> Distribution:
+        return Distribution() if sent.communicator is None else sent.distribution
+
+    def variables(self, sent: SentStep) -> Mapping[str, str]:
+        return {"AZUREML_NODE_COUNT": str(sent.node_count)}
+
+
+STEP_TYPES: Mapping[str, ScriptStep] = {
+    "PythonScriptStep": ScriptStep(),
+    "CommandStep": CommandStep(),
+    "MpiStep": ScriptStep(),
+    "ParallelRunStep": ParallelRunStep(),
+}
+
+
+def step_type(module: Module) -> ScriptStep:
+    """The strategy for a module; `Unsupported` with the step's type if the local service cannot run it."""
+    found = STEP_TYPES.get(module.step_type)
+    if found is None:
+        article = "an" if module.step_type[:1] in "AEIOU" else "a"
+        raise Unsupported(
+            f"Step {module.name!r} is {article} {module.step_type}, which the local service does not support. "
+            f"Supported are {', '.join(STEP_TYPES)}."
+        )
+    return found
+
+
+def read_number(given: Any, default: int) -> int:
+    """A number of nodes, processes or seconds, which the SDK sends as a string."""
+    try:
+        return int(given) if given is not None else default
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{given!r} is not a number of nodes, processes or seconds.") from error
+
+
+# A step is read several times while it starts; keeping all steps' would take too much memory in large pipelines.
+@lru_cache(maxsize=32)
+def _read_runconfig(text: str, step: str) -> JSON:
+    what = f"The run configuration of step {step!r}"
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"{what} is not JSON: {error}.") from error
+    check_shape(config, Needed(_RUNCONFIG), what)
+    found: JSON = config
+    return found
+
+
+def _variable(name: str, parameter: ModuleParameter) -> str:
+    # azureml/pipeline/core/graph.py, ParamDef._param_name_to_env_variable
+    return parameter.variable or "AML_PARAMETER_" + re.sub(r"\W", "_", name)

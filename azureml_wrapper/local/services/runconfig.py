@@ -1,0 +1,170 @@
+"""Parts of the SDK's RunConfiguration that single runs, pipelines and sweeps share (azureml/core/runconfig.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from azureml_wrapper.local.domain.distribution import Distribution, Launcher
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.jobs import Mode, Registration
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
+
+JSON = dict[str, Any]
+
+DEFAULT_DATASTORE = "workspaceblobstore"
+# Where an OutputFileDatasetConfig without a destination lies.
+DATASET_PATH = "dataset/{run-id}/{output-name}/"
+MODE_WORDS = {Mode.DIRECT: "Direct", Mode.MOUNT: "Mount", Mode.DOWNLOAD: "Download", Mode.UPLOAD: "Upload"}
+
+# The pipeline service's numbers for modes (service_caller_base.py, bind_mode_from_enum).
+_MODES = {"0": "mount", "none": "mount", "1": "mount", "2": "download", "3": "upload"}
+# The SDK's communicators, and what starts their processes.
+_LAUNCHERS = {
+    "openmpi": Launcher.MPI,
+    "intelmpi": Launcher.MPI,
+    "nccl": Launcher.PYTORCH,
+    "gloo": Launcher.PYTORCH,
+}
+_REFUSED = {
+    "parameterserver": "TensorflowConfiguration (communicator ParameterServer) is not supported; MpiConfiguration "
+    "runs Horovod, PyTorchConfiguration sets RANK, WORLD_SIZE and MASTER_ADDR",
+    "paralleltask": "the communicator ParallelTask (ParallelRunStep on Windows) is not supported",
+}
+# Of a DockerConfiguration. It always has sharedVolumes, which has no effect without the others.
+_DOCKER = ("useDocker", "arguments", "shmSize")
+
+
+def read_mode(given: Any) -> Mode:
+    """A mode as the SDK writes it; mount if it is missing. `Unsupported` for others (hdfs, link)."""
+    text = str(given or "mount").lower()
+    try:
+        return Mode(_MODES.get(text, text))
+    except ValueError as error:
+        allowed = ", ".join(mode.value for mode in Mode)
+        raise Unsupported(f"Unsupported mode {text!r} for data; the local service supports {allowed}.") from error
+
+
+def read_communicator(given: Any) -> str | None:
+    """The name of a communicator; None for a job without one."""
+    return None if given in (None, "", "None") else str(given)
+
+
+def distribution(communicator: str | None, nodes: int, per_node: int) -> Distribution:
+    """The processes of a job; `Unsupported` for a communicator that the local service does not know."""
+    if communicator is None:
+        return Distribution(nodes=nodes, per_node=per_node)
+    launcher = _LAUNCHERS.get(communicator.lower())
+    if launcher is None:
+        unknown = (
+            f"unknown communicator {communicator!r}; the local service supports OpenMpi, IntelMpi, Nccl and Gloo"
+        )
+        raise Unsupported(f"{_REFUSED.get(communicator.lower(), unknown)}.")
+    return Distribution(launcher=launcher, nodes=nodes, per_node=per_node)
+
+
+def processes_per_node(communicator: str | None, nodes: int, config: JSON) -> int:
+    """The processes that a RunConfiguration asks for on each node; `Invalid` if they are not the same on all."""
+    kind = (communicator or "").lower()
+    launcher = _LAUNCHERS.get(kind)
+    if launcher is Launcher.MPI:
+        return int((config.get("mpi") or {}).get("processCountPerNode") or 1)
+    if launcher is Launcher.PYTORCH:
+        count = int((config.get("pytorch") or {}).get("processCount") or nodes)
+        if count % max(1, nodes):
+            raise Invalid(f"PyTorchConfiguration: {count} processes cannot be spread evenly over {nodes} nodes.")
+        return count // max(1, nodes)
+    if kind == "parameterserver":
+        flow = config.get("tensorflow") or {}
+        return int(flow.get("workerCount") or 1) + int(flow.get("parameterServerCount") or 0)
+    return 1
+
+
+def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences for the log: settings of a RunConfiguration that have no effect here, with their values."""
+    docker = config.get("docker") or {}
+    given = ", ".join(f"{name} {_shown(docker[name])}" for name in _DOCKER if docker.get(name))
+    asked = {
+        "The job's priority is ignored: jobs start in the order in which they are submitted.": config.get("priority"),
+        f"The docker settings of the run are ignored ({given}): it runs without a container.": given,
+        "The submitter's identity is not passed on: the job uses its run's token.": config.get(
+            "credentialPassthrough"
+        ),
+    }
+    return tuple(text for text, applies in asked.items() if applies)
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def read_registration(sent: JSON | None) -> Registration | None:
+    """The registration options of an output, as single runs send them; `Unsupported` for unknown transformations."""
+    if not sent:
+        return None
+    options = sent.get("datasetRegistrationOptions") or {}
+    return Registration(
+        name=sent.get("name"),
+        description=sent.get("description"),
+        tags=sent.get("tags"),
+        table=read_transformations(options.get("additionalTransformation")),
+        sent=sent,
+    )
+
+
+# Transformations of datasets --------------------------------------------------------------------------------------
+# `OutputFileDatasetConfig.read_delimited_files()` writes blocks of an older engine (azureml/data/_dataprep_stub.py);
+# everything else in the SDK writes YAML for the present one.
+
+# The values of PromoteHeadersBehavior (azureml/data/dataset_type_definitions.py).
+_HEADERS = ("no_header", "from_first_file", "all_files_different_headers", "all_files_same_headers")
+
+
+def _delimited(arguments: Mapping[str, Any]) -> JSON:
+    return {
+        "read_delimited": {
+            "delimiter": arguments["separator"],
+            "header": _HEADERS[arguments["columnHeadersMode"]],
+            "encoding": "utf8",
+            "support_multi_line": arguments["handleQuotedLineBreaks"],
+            "empty_as_string": False,
+            "infer_column_types": False,
+            # The older engine drops the path in a step of its own.
+            "include_path_column": True,
+        }
+    }
+
+
+def _columns(verb: str) -> Callable[[Mapping[str, Any]], JSON]:
+    return lambda arguments: {verb: arguments["columns"]["details"]["selectedColumns"]}
+
+
+_BLOCKS: dict[str, Callable[[Mapping[str, Any]], JSON]] = {
+    "Microsoft.DPrep.ParseDelimitedBlock": _delimited,
+    "Microsoft.DPrep.ReadParquetFileBlock": lambda _: {"read_parquet": {"include_path_column": True}},
+    "Microsoft.DPrep.DropColumnsBlock": _columns("drop_columns"),
+    "Microsoft.DPrep.KeepColumnsBlock": _columns("keep_columns"),
+}
+
+
+def read_transformations(text: str | None) -> tuple[JSON, ...]:
+    """Transformations in the form of datasets' definitions; none for None. `Unsupported` for unknown ones."""
+    blocks = read_blocks(text) if text else []
+    unknown = sorted({block["type"].rpartition(".")[2] for block in blocks if block["type"] not in _BLOCKS})
+    if unknown:
+        raise Unsupported(
+            f"The output is registered after the transformations {', '.join(unknown)}, which the local service does "
+            "not apply to outputs. Register the output as files, and make the table from them."
+        )
+    return tuple(_BLOCKS[block["type"]](block["arguments"]) for block in blocks)
+
+
+def read_blocks(text: str) -> list[JSON]:
+    """The blocks of a dataflow in JSON, or `Invalid`."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"The transformations of an output are not JSON: {error}.") from error
+    check_shape(content, {"blocks": [{"type": Needed(str), "arguments": dict}]}, "The dataflow")
+    return (content or {}).get("blocks") or []
