@@ -35,11 +35,11 @@ from azureml_wrapper.local.services.datastore import handlers as datastore
 from azureml_wrapper.local.services.discovery import handlers as discovery
 from azureml_wrapper.local.services.environment import handlers as environment
 from azureml_wrapper.local.services.environments import curated, normalise
-from azureml_wrapper.local.services.execution import routes as execution
+from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.experiment import handlers as experiment
 from azureml_wrapper.local.services.history import routes as history
-from azureml_wrapper.local.services.hyperdrive import routes as hyperdrive
+from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import handlers as mlflow
 from azureml_wrapper.local.services.model import handlers as model

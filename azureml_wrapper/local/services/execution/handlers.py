@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.limits import check_experiment_name, check_run
 from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.execution.newruns import address, new_job
@@ -95,3 +96,17 @@ def _run_id(context: Context, request: Request, experiment: Experiment) -> str:
         return f"{experiment.name}_{int(context.clock.now().timestamp())}_{context.ids.short()}"
     check_run_id(given)
     return given
+
+
+_NAMED = "/execution/v1.0{workspace_scope}/experiments/{experiment}"
+_BY_ID = "/execution/v1.0{workspace_scope}/experimentids/{experiment_id}"
+
+ROUTES = (
+    Route("POST", _NAMED + "/snapshotrun", submit),
+    Route("POST", _BY_ID + "/snapshotrun", submit),
+    Route("POST", _NAMED + "/localrun", prepare_local),
+    # Ours: the answer of `localrun` calls it.
+    Route("POST", _NAMED + "/runs/{run_id}/start", start_local),
+    Route("POST", _NAMED + "/runs/{run_id}/cancel", cancel),
+    Route("POST", _BY_ID + "/runs/{run_id}/cancel", cancel),
+)

@@ -7,6 +7,7 @@ from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.hyperdrive import wire
 
@@ -69,3 +70,15 @@ def _place(context: Context, request: Request) -> tuple[Workspace, str]:
     """The workspace and the experiment of the scope."""
     subscription, group, workspace, experiment = wire.read_scope(request["experiment_scope"])
     return context.workspaces.get(subscription, group, workspace), experiment
+
+
+# The SDK sends the whole scope, `subscriptions/…/experiments/name`, as one percent-encoded part of the path. It is
+# not `{workspace_scope}`, which limits a run's token to its own workspace, so only users may call these.
+_SCOPE = "/hyperdrive/v1.0/{experiment_scope}"
+
+ROUTES = (
+    Route("POST", _SCOPE + "/runs", create, for_users=True),
+    Route("POST", _SCOPE + "/hdruns/{run_id}", create_named, for_users=True),
+    Route("POST", _SCOPE + "/runs/{run_id}", create_below, for_users=True),
+    Route("POST", _SCOPE + "/runs/{run_id}/cancel", cancel, for_users=True),
+)
