@@ -168,11 +168,12 @@ def _read(fields: dict) -> dict:
     script, command, arguments = (fields.pop(name, None) for name in ("script", "command", "arguments"))
     task = Command(line=command) if command else Script(path=script)
     nodes, communicator = fields.get("node_count", 1), fields.pop("communicator", None)
+    per_node = fields.pop("processes_per_node", 1)
     return {
         **fields,
         "task": replace(task, arguments=tuple(arguments or ())),
         "environment": read_environment(fields.get("environment") or {}),
-        "distribution": distribution(communicator, nodes, fields.pop("processes_per_node", 1)),
+        "distribution": distribution(communicator, nodes, per_node),
     }
 
 

@@ -199,12 +199,12 @@ def test_how_a_process_ends_becomes_the_runs_end(bench, source, status, text):
 
 def test_a_command_killed_by_a_signal_says_so(bench):
     run = bench.run(command="sh -c 'kill -9 $$'; exit $?")
-    assert "exited with status code 137, which a shell says of SIGKILL (out of memory?)" in message(run)
+    assert "exited with status code 137, which in a shell means SIGKILL (out of memory?)" in message(run)
 
 
 @pytest.mark.parametrize("fields", [{"arguments": ("a\0b",)}, {"environment_variables": {"A": "a\0b"}}])
 def test_a_nul_fails_the_run_with_a_reason(bench, fields):
-    assert "holds a NUL" in message(bench.run("", **fields))
+    assert "contains a NUL" in message(bench.run("", **fields))
 
 
 def test_more_arguments_than_a_process_can_have_fail_the_run(bench):
@@ -323,7 +323,7 @@ def test_closing_ends_the_jobs_and_says_why(bench):
     bench.executor.close()
     run = bench.get(run_id)
     assert run.status is RunStatus.FAILED
-    assert "the local service was stopped while the run was going on" in message(run)
+    assert "the local service was stopped during the run" in message(run)
     assert not any(is_alive(pid) for pid in pids)
 
 
@@ -347,7 +347,7 @@ def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
     bench.executor.recover()
     run = bench.get(run_id)
     assert run.status is RunStatus.FAILED
-    assert message(run) == "Execution failed: the local service was killed while the run was going on."
+    assert message(run) == "Execution failed: the local service was killed during the run."
     assert not any(is_alive(pid) for pid in pids)
     assert shared.jobs.all() == []
 

@@ -77,7 +77,7 @@ def test_a_download_may_be_changed(bench, data):
 
 def test_data_that_is_not_there_fails_the_run(bench):
     run = bench.run(READ, **dataset_input(bench, "nothing/*.csv", Mode.MOUNT))
-    assert message(run) == "Input in: no file of datastore workspaceblobstore matches 'nothing/*.csv'."
+    assert message(run) == "Input in: no file in datastore workspaceblobstore matches 'nothing/*.csv'."
 
 
 def test_a_data_reference_is_no_dataset(bench, data):
@@ -228,7 +228,7 @@ def test_what_outputs_links_to_stays_where_it_is(bench, tmp_path):
     run = bench.run(source + f"os.symlink({str(precious)!r}, 'outputs')")
     assert (precious / "data.txt").read_text() == "1"
     assert bench.file(run.run_id, "outputs/data.txt").read_text() == "1"
-    assert "logs/link was not uploaded: it is a link to a folder" in bench.log(run.run_id)
+    assert "logs/link was not uploaded: it is a symbolic link to a folder" in bench.log(run.run_id)
 
 
 def test_a_file_that_cannot_be_a_blob_is_named_in_the_log(bench):

@@ -146,7 +146,7 @@ def test_a_job_waits_for_as_many_nodes_as_it_wants(ranks):
 
 def test_more_nodes_than_a_cluster_can_have_fail_the_run(ranks):
     run = ranks.run(node_count=5)
-    assert message(run).startswith("The job asks for 5 nodes, and the cluster cpu has 4 at most (max_nodes).")
+    assert message(run).startswith("The job asks for 5 nodes, but the cluster cpu has at most 4 (max_nodes).")
 
 
 def test_a_missing_mpirun_is_reported_with_the_package_to_install(bench, monkeypatch):

@@ -93,7 +93,7 @@ def test_a_job_runs_and_its_folder_tells_of_it(job, unique):
     assert run.wait().status == "Completed"
     folder = JobFolder("output/job")
     assert lines(folder) == ["given LR 0.1 TEXT é 🐧", "code VERSION"]
-    assert "what is written there is in the datastore at once" in folder.logs()
+    assert "files written there are in the datastore at once" in folder.logs()
     state = folder.state()
     assert (state.status, state.last_line, state.problem) == ("Completed", "code VERSION", "")
     assert state.seconds == pytest.approx(run.duration, abs=0.01)

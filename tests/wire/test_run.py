@@ -237,7 +237,7 @@ def test_what_is_too_long_is_refused_in_azures_words(start, change, limit):
 
 
 def test_a_run_id_that_is_no_name_is_refused(experiment):
-    with pytest.raises(ServiceException, match="1 to 256 letters, numbers"):
+    with pytest.raises(ServiceException, match="1 to 256 letters, digits"):
         experiment.start_logging(run_id="a b", snapshot_directory=None)
 
 

@@ -293,8 +293,8 @@ def test_a_run_configuration_is_followed_and_what_is_not_used_is_said(ws, cluste
     assert finish(run) == "Completed"
     assert printed(run, tmp_path) == ["mine data $AZUREML_DATAREFERENCE_gone"]
     said = log(run, tmp_path).decode()
-    assert "priority is not looked at" in said
-    assert "docker settings of the run are not used (useDocker True, arguments --gpus all, shmSize 4g)" in said
+    assert "priority is ignored" in said
+    assert "docker settings of the run are ignored (useDocker True, arguments --gpus all, shmSize 4g)" in said
     assert "the run configuration has no data reference 'gone'. Add it: run_config.data_references[" in said
 
 

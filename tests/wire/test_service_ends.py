@@ -72,7 +72,7 @@ def test_after_a_kill_everything_is_there_and_the_runs_are_failed(local_workspac
     for ended in (run, waiting):
         details = ended.get_details()
         assert details["status"] == "Failed"
-        assert "the local service was killed while the run was going on" in details["error"]["error"]["message"]
+        assert "the local service was killed during the run" in details["error"]["error"]["message"]
     assert not any(is_alive(pid) for pid in pids)
     assert run.get_metrics() == {"before": 1}
     assert str(pids[0]) in run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"]
@@ -87,7 +87,7 @@ def test_a_service_that_is_stopped_ends_its_runs_in_order(local_workspace, home,
     for ended in (run, waiting):
         details = ended.get_details()
         assert details["status"] == "Failed"
-        assert "the local service was stopped while the run was going on" in details["error"]["error"]["message"]
+        assert "the local service was stopped during the run" in details["error"]["error"]["message"]
 
 
 def test_a_service_does_not_leave_while_a_run_goes_on(local_workspace, home, tmp_path):

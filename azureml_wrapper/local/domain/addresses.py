@@ -1,4 +1,4 @@
-"""Where the service is, in the forms that its clients need."""
+"""The service's addresses, in the forms that its clients need."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep requests to this machine from a proxy, added to what is excepted already.
+    """Variables that exclude this machine from proxies, in addition to the hosts that are excluded already.
 
-    Clients read either spelling, so both are set.
+    Clients read one spelling or the other, so both are set.
     """
     given = next(filter(None, map(environment.get, NO_PROXY)), "")
     hosts = [host for host in given.split(",") if host and host != LOOPBACK]
@@ -26,12 +26,12 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """The addresses of a service on `port`; `key` is the unguessable part of the one that gives a token.
+    """The addresses of a service on `port`. `key` is the secret part of the address that issues tokens.
 
-    The others that carry no token hold `open_key`: a page's address is printed in logs and may be passed on, so what
-    stands in it must not lead to a token.
+    Other addresses that work without a token contain `open_key`: the page's address is printed in logs and may be
+    passed on, so nobody must be able to derive `key` from it.
 
-    Always `127.0.0.1`, never `localhost`: a regular expression in the SDK wants a dot in a host's name
+    Always `127.0.0.1`, never `localhost`: a regular expression in the SDK requires a dot in host names
     (azureml/data/context_managers.py).
     """
 
@@ -44,12 +44,12 @@ class Addresses:
 
     @property
     def open_key(self) -> str:
-        """Made from `key` in a way that cannot be turned back."""
+        """Derived from `key` by a one-way function."""
         return hashlib.sha256(f"open:{self.key}".encode()).hexdigest()[:32]
 
     @property
     def base(self) -> str:
-        """All services but ARM."""
+        """All services except for ARM."""
         return f"http://{self.host}"
 
     @property
@@ -63,12 +63,12 @@ class Addresses:
 
     @property
     def metadata(self) -> str:
-        """What ARM_CLOUD_METADATA_URL is set to."""
+        """The value of ARM_CLOUD_METADATA_URL."""
         return f"{self.base}/metadata/{self.open_key}/endpoints"
 
     @property
     def msi(self) -> str:
-        """What MSI_ENDPOINT is set to: gives a user token to programs that bring no authentication of their own."""
+        """The value of MSI_ENDPOINT: issues a user token to programs without authentication of their own."""
         return f"{self.base}/msi/{self.key}/token"
 
     @property
@@ -80,16 +80,16 @@ class Addresses:
     def storage_endpoint(self) -> str:
         """The `endpoint` of a datastore's record.
 
-        The SDK builds `https://{account}.blob.{endpoint}` by itself. What stands before an `@` is user information,
-        and the connection goes to this machine. urllib3, requests and rslex all take it.
+        The SDK itself builds `https://{account}.blob.{endpoint}`. The part before the `@` is user information,
+        and the connection goes to this machine. urllib3, requests and rslex all accept it.
         """
         return f"core.windows.net@{self.host}"
 
     def blob(self, account: str, container: str, name: str, query: str = "") -> str:
-        """The address of a blob, in the form that the SDK takes apart and puts together again.
+        """The address of a blob, in the form that the SDK splits and joins again.
 
-        Blanks and letters beyond ASCII stand as they are: the SDK uploads to the name that it finds in the address
-        without decoding it (azureml/_file_utils/upload.py), and encodes by itself wherever it asks for it.
+        Spaces and non-ASCII letters are not encoded: the SDK uploads to the name in the address without decoding it
+        (azureml/_file_utils/upload.py), and encodes it itself in requests.
         """
         end = f"?{query}" if query else ""
         return f"https://{account}.blob.{self.storage_endpoint}/{container}/{_escaped(name)}{end}"
@@ -100,5 +100,5 @@ class Addresses:
 
 
 def _escaped(name: str) -> str:
-    """Only what would end the path, or be taken for an escape."""
+    """The name with only those characters encoded that would end the path or start an escape."""
     return re.sub(r"[?#]|%(?=[0-9A-Fa-f]{2})", lambda found: quote(found[0]), name)

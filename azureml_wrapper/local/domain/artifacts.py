@@ -8,7 +8,7 @@ from datetime import datetime
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import check_length
 
-# Where Azure keeps them: this container of the workspace's own account.
+# Azure keeps them in this container of the workspace's own account.
 CONTAINER = "azureml"
 RUN_ORIGIN = "ExperimentRun"
 DATASTORE = "workspaceartifactstore"
@@ -17,20 +17,20 @@ PATH_LENGTH = 5000
 
 @dataclass(frozen=True)
 class Place:
-    """What artifacts are gathered under: an origin, and a container such as `dcid.<run id>`."""
+    """A collection of artifacts: an origin, and a container such as `dcid.<run id>`."""
 
     origin: str
     container: str
 
     def __post_init__(self) -> None:
-        """A "/" that was percent-encoded in one of them would lead into somebody else's container."""
+        """Refuse a percent-encoded "/", which would lead into another container."""
         for part in (self.origin, self.container):
             if not part or part in (".", "..") or "/" in part:
-                raise Invalid(f"{part[:80]!r} is no part of an artifact's id.")
+                raise Invalid(f"Invalid part of an artifact's id: {part[:80]!r}.")
 
     @property
     def root(self) -> str:
-        """What the names of all its blobs begin with."""
+        """The prefix of the names of all its blobs."""
         return f"{self.origin}/{self.container}/"
 
     def name(self, path: str) -> str:
@@ -39,13 +39,13 @@ class Place:
 
 
 def clean_path(path: str) -> str:
-    """The path with "/" throughout, without "." steps: a `with` block ends by uploading `./outputs/x`."""
+    """The path with "/" as the separator and without ".": a `with` block ends by uploading `./outputs/x`."""
     check_length("ArtifactPath", path, PATH_LENGTH)
     return "/".join(step for step in path.replace("\\", "/").split("/") if step != ".")
 
 
 def of_run(run_id: str) -> Place:
-    """Where the files of a run are."""
+    """The place of a run's files."""
     return Place(RUN_ORIGIN, f"dcid.{run_id}")
 
 

@@ -1,4 +1,4 @@
-"""Time and ids, handed in from outside so that tests can move and number them."""
+"""Time and ids. They are passed in, so that tests can control them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
-        """The present instant, in UTC."""
+        """The current time, in UTC."""
 
 
 class Ids(Protocol):
-    """Makes names that nobody else has."""
+    """Makes unique names."""
 
     def guid(self) -> str:
-        """A random GUID in its usual form: pipelines, steps, datasets."""
+        """A random GUID in the usual form: for pipelines, steps, datasets."""
 
     def short(self) -> str:
-        """Eight random hexadecimal digits: node ids, the end of a script run's id."""
+        """Eight random hexadecimal digits: for node ids, and the end of a script run's id."""
 
 
 class SystemClock:

@@ -1,4 +1,4 @@
-"""Compute clusters (AmlCompute): records of what a config asks for, and of what this machine cannot give of it."""
+"""Compute clusters (AmlCompute): what a config requests, and what this machine does not have of it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ RESERVED = frozenset({"amlcompute", "local", "containerinstance"})
 class Priority(str, Enum):
     """What Azure may do with the nodes."""
 
-    DEDICATED = "Dedicated"  # they stay until they are idle
-    LOW_PRIORITY = "LowPriority"  # cheaper, and may be taken away in the middle of a job
+    DEDICATED = "Dedicated"  # the nodes stay until they are idle
+    LOW_PRIORITY = "LowPriority"  # cheaper, and may be removed during a job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class VmSize:
     gpus: int = 0
 
 
-# What `AmlCompute.supported_vmsizes` lists (Microsoft Learn, "Sizes for virtual machines"). Others are accepted too.
+# The sizes that `AmlCompute.supported_vmsizes` lists (Microsoft Learn, "Sizes for virtual machines"). Others are
+# accepted, too.
 VM_SIZES = tuple(
     VmSize(name=name, cores=cores, memory=memory, disk=disk, gpus=gpus)
     for name, cores, memory, disk, gpus in (
@@ -87,7 +88,7 @@ VM_SIZES = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """A cluster of at most `max_nodes` nodes. Here a node is a job that may run at the same time as others."""
+    """A cluster of at most `max_nodes` nodes. Here, that many jobs may run at the same time."""
 
     name: str
     created: datetime
@@ -111,11 +112,11 @@ class Compute:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What the record asks for and this machine does not give, one sentence each, for logs and pages."""
+        """What this machine does not have of the request, one sentence each, for logs and pages."""
         found = {
             f"Compute {self.name} is {self.vm_size} in Azure; here a job sees this machine's processors and memory"
             + (", and its GPU only if it has one." if self.has_gpu else "."): True,
-            f"Compute {self.name} is of low priority in Azure; here no job is preempted.": self.is_low_priority,
+            f"Compute {self.name} has low priority in Azure; here no job is preempted.": self.is_low_priority,
             f"Compute {self.name} is in a virtual network in Azure; here it is not.": self.subnet is not None,
             f"Compute {self.name} has an identity in Azure; here it has none.": self.identity is not None,
         }
@@ -127,7 +128,7 @@ class Compute:
 
 
 def check_compute(compute: Compute) -> None:
-    """Raise `Invalid` for a cluster that Azure would not make."""
+    """Raise `Invalid` for a cluster that Azure would refuse."""
     if not _NAME.fullmatch(compute.name) or compute.name.lower() in RESERVED:
         raise Invalid(
             f"Compute name {compute.name!r} is invalid. It can include letters, digits and dashes. It must start "
@@ -136,7 +137,7 @@ def check_compute(compute: Compute) -> None:
         )
     if not _VM_SIZE.fullmatch(compute.vm_size):
         raise Invalid(
-            f"VM size {compute.vm_size!r} does not exist. Sizes are written like STANDARD_D2_V2; "
+            f"VM size {compute.vm_size!r} does not exist. Sizes look like STANDARD_D2_V2; "
             "AmlCompute.supported_vmsizes(workspace) lists the usual ones."
         )
     _check_scale(compute)
@@ -146,12 +147,10 @@ def _check_scale(compute: Compute) -> None:
     if compute.min_nodes < 0 or compute.max_nodes < 1:
         raise Invalid(
             f"Compute {compute.name} has minNodeCount {compute.min_nodes} and maxNodeCount {compute.max_nodes}; "
-            "at least 0 and 1 are needed."
+            "they must be at least 0 and 1."
         )
     if compute.max_nodes > MAX_NODES:
-        raise Invalid(
-            f"Compute {compute.name} has maxNodeCount {compute.max_nodes}; at most {MAX_NODES} are allowed."
-        )
+        raise Invalid(f"Compute {compute.name} has maxNodeCount {compute.max_nodes}; the maximum is {MAX_NODES}.")
     if compute.min_nodes > compute.max_nodes:
         raise Invalid(
             f"Compute {compute.name} has minNodeCount {compute.min_nodes}, "
@@ -160,11 +159,11 @@ def _check_scale(compute: Compute) -> None:
 
 
 def parse_priority(text: str | None) -> Priority:
-    """`dedicated` or `lowpriority`, upper and lower case alike; nothing means dedicated."""
+    """`dedicated` or `lowpriority`, in any case; dedicated by default."""
     for priority in Priority:
         if (text or Priority.DEDICATED).lower() == priority.lower():
             return priority
-    raise Invalid(f"VM priority {text!r} is unknown; allowed are dedicated and lowpriority.")
+    raise Invalid(f"Unknown VM priority {text!r}; expected dedicated or lowpriority.")
 
 
 def parse_duration(text: str | None) -> int:
@@ -173,6 +172,6 @@ def parse_duration(text: str | None) -> int:
         return DEFAULT_IDLE_SECONDS
     found = re.fullmatch(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?", text)
     if found is None or not any(found.groups()):
-        raise Invalid(f"nodeIdleTimeBeforeScaleDown {text!r} is no duration; write it as PT120S.")
+        raise Invalid(f"nodeIdleTimeBeforeScaleDown must be a duration such as PT120S, got {text!r}.")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -1,7 +1,7 @@
-"""Datasets: what is saved, what is registered, and where the data lies.
+"""Datasets: saved, registered, and the location of their data.
 
 The SDK describes data in a YAML of its own (MLTable): `paths`, each a `pattern`, `file` or `folder`, then
-`transformations`. The service keeps it as it came and reads only the paths.
+`transformations`. The service stores it as it was sent, and only reads the paths.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 NAME_LIMIT = 255
-# Where the SDK keeps the YAML inside of a definition.
+# The key of the YAML inside a definition.
 _DATAFLOW = "RsDataflow"
 
-# Libyaml's, ten times as fast, where PyYAML was built with it.
+# Libyaml's are ten times as fast, if PyYAML was built with it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _DATASTORE_PATH = re.compile(r"azureml://.*/datastores/(?P<datastore>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
-# A name ends up as a part of an address: `Dataset.get_by_name("a/b")` could never find it.
+# A name becomes a part of an address: `Dataset.get_by_name("a/b")` could never find it.
 _BAD_NAME = re.compile(r"[/\\\x00-\x1f]")
 
 
@@ -42,7 +42,7 @@ class DatasetKind(str, Enum):
 
 
 class Source(NamedTuple):
-    """Where data lies: a path or glob of a datastore, or an address (https, file) when `datastore` is None."""
+    """A location of data: a path or glob of a datastore, or an address (https, file) if `datastore` is None."""
 
     datastore: str | None
     path: str
@@ -50,7 +50,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SavedDataset:
-    """A description of data. It never changes; `saved_id` is what `Dataset.id` shows.
+    """An immutable description of data. `saved_id` is what `Dataset.id` shows.
 
     `definition` is what the client sent: JSON text with the YAML in its `meta.RsDataflow`.
     """
@@ -68,12 +68,12 @@ class SavedDataset:
 
     @property
     def sources(self) -> list[Source]:
-        """Where the data lies, in the order of the description."""
+        """The locations of the data, in the order of the description."""
         return [_source(address) for address in _addresses(self.dataflow)]
 
     @property
     def transformations(self) -> list[str]:
-        """The names of the steps after the paths, e.g. `["read_delimited", "take"]`."""
+        """The names of the transformations after the paths, e.g. `["read_delimited", "take"]`."""
         steps = _load(self.dataflow).get("transformations") or []
         return [step if isinstance(step, str) else next(iter(step)) for step in steps]
 
@@ -93,16 +93,16 @@ class DatasetVersion:
 
 
 def check_dataset_name(name: object) -> str:
-    """The name, or `Invalid`. Azure takes blanks in it ("diabetes dataset" is in its own courses)."""
+    """The name, or `Invalid`. Azure allows spaces ("diabetes dataset" is in its own courses)."""
     if not isinstance(name, str) or not name.strip():
         raise Invalid("A dataset needs a name.")
     if len(name) > NAME_LIMIT or _BAD_NAME.search(name):
-        raise Invalid(f"The dataset name {name[:300]!r} has a slash in it or more than {NAME_LIMIT} characters.")
+        raise Invalid(f"The dataset name {name[:300]!r} contains a slash or has more than {NAME_LIMIT} characters.")
     return name
 
 
 def dataflow_of(definition: str) -> str:
-    """The YAML inside a definition; a definition that is YAML already comes back as it is."""
+    """The YAML inside a definition; a definition that is YAML already is returned unchanged."""
     if not definition.lstrip().startswith("{"):
         return definition
     try:
@@ -119,7 +119,7 @@ def dataflow_of(definition: str) -> str:
 
 
 def check_dataflow(definition: object) -> str:
-    """The definition, or `Invalid` where its paths cannot be read."""
+    """The definition, or `Invalid` if its paths cannot be read."""
     if not isinstance(definition, str) or not definition.strip():
         raise Invalid("A dataset needs a dataflow.")
     for address in _addresses(dataflow_of(definition)):
@@ -166,7 +166,7 @@ def _addresses(dataflow: str) -> list[str]:
     try:
         return [str(entry) for path in paths for entry in path.values()]
     except AttributeError as error:
-        raise Invalid("The dataset's paths are not a list of pattern, file or folder.") from error
+        raise Invalid("The dataset's paths must be a list of pattern, file or folder.") from error
 
 
 def _source(address: str) -> Source:
@@ -174,17 +174,17 @@ def _source(address: str) -> Source:
         return Source(None, address)
     found = _DATASTORE_PATH.fullmatch(address)
     if found is None:
-        raise Invalid(f"The address {address!r} names no datastore.")
+        raise Invalid(f"The address {address!r} has no datastore.")
     return Source(found["datastore"], unquote(found["path"] or ""))
 
 
 @lru_cache(maxsize=1024)
 def _load(dataflow: str) -> dict[str, Any]:
-    """The content of a description, to be read only: a step asks five times for the same."""
+    """The content of a description, which must not be changed: a step reads the same one five times."""
     try:
         content = yaml.load(dataflow, Loader=_Loader)  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         raise Invalid(f"The dataset's dataflow is not YAML: {error}.") from error
     if not isinstance(content, dict):
-        raise Invalid("The dataset's dataflow is not a mapping.")
+        raise Invalid("The dataset's dataflow must be a mapping.")
     return content

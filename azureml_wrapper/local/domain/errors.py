@@ -1,25 +1,25 @@
-"""What can go wrong in the local Azure ML, as the services tell it.
+"""The errors of the local Azure ML, as the services report them.
 
     ServiceFault                    answered as Azure ML's error envelope
-    ├── NotFound          404       a name or id that the workspace does not hold
-    ├── Invalid           400       a request that Azure would refuse too
+    ├── NotFound          404       a name or id that the workspace does not have
+    ├── Invalid           400       a request that Azure would refuse, too
     ├── Conflict          409       the name is taken, or the state does not allow it
     ├── PreconditionFailed 412      an If-Match or If-None-Match condition does not hold
     ├── Unauthenticated   401       no token, or not one of this service
-    ├── Forbidden         403       a token that may not do this
-    ├── TooLarge          413       more than the service takes at once
+    ├── Forbidden         403       a token without the permission
+    ├── TooLarge          413       more than the service accepts at once
     ├── OutOfRange        416       bytes after the end of a blob
     ├── OutOfSpace        507       the disk of the home folder is full
     └── Unsupported       501       Azure has it, the local service does not
 
-Handlers and stores raise these; only http/ turns them into an answer.
+Handlers and stores raise these; only http/ turns them into responses.
 """
 
 from __future__ import annotations
 
 
 class ServiceFault(Exception):
-    """The local service cannot do what was asked."""
+    """The local service cannot do what was requested."""
 
     status = 500
     code = "ServiceError"
@@ -33,7 +33,7 @@ class ServiceFault(Exception):
 
 
 class NotFound(ServiceFault):
-    """No such thing in this workspace."""
+    """Not found in this workspace."""
 
     status, code, inner_code = 404, "UserError", "NotFoundError"
 
@@ -45,7 +45,7 @@ class Invalid(ServiceFault):
 
 
 class Conflict(ServiceFault):
-    """The name is taken, or the thing is in a state that does not allow it."""
+    """The name is taken, or the state does not allow the operation."""
 
     status, code, inner_code = 409, "UserError", "ConflictError"
 
@@ -57,25 +57,25 @@ class PreconditionFailed(ServiceFault):
 
 
 class Unauthenticated(ServiceFault):
-    """The request carries no token of this service."""
+    """The request has no token of this service."""
 
     status, code, inner_code = 401, "UserError", "AuthenticationError"
 
 
 class Forbidden(ServiceFault):
-    """The token does not allow this."""
+    """The token does not permit this."""
 
     status, code, inner_code = 403, "UserError", "ForbiddenError"
 
 
 class TooLarge(ServiceFault):
-    """The body is larger than the service takes at once."""
+    """The body is larger than the service accepts at once."""
 
     status, code = 413, "RequestBodyTooLarge"
 
 
 class OutOfRange(ServiceFault):
-    """The range that was asked for begins after the end."""
+    """The requested range begins after the end."""
 
     status, code = 416, "InvalidRange"
 

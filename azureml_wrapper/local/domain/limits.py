@@ -1,7 +1,7 @@
 """Names and sizes that Azure ML's run history accepts from clients.
 
 Sources: Microsoft Learn, "Azure Machine Learning service limits" (2023-09), and error texts of the live service.
-What the service writes by itself is not held to them: AutoML's own properties are three times as long.
+They do not apply to what the service itself writes: AutoML's own properties are three times as long.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a whole number that the database can hold: `str.isdigit` also takes "²" and 5000 digits."""
+    """Whether a string is an integer that the database can hold. `str.isdigit` also accepts "²" and 5000 digits."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def check_experiment_name(name: str) -> None:
-    """Raise `Invalid`, in Azure's words, for a name that no experiment may have."""
+    """Raise `Invalid`, in Azure's words, for a name that experiments must not have."""
     if not _EXPERIMENT_NAME.fullmatch(name):
         raise Invalid(
             "Experiment name must be 1-256 characters, start with a letter or a number, "
@@ -41,18 +41,18 @@ def check_experiment_name(name: str) -> None:
 
 
 def check_run_id(run_id: str) -> None:
-    """Raise `Invalid` for an id that could not be part of a path and of `dcid.<run id>`."""
+    """Raise `Invalid` for an id that cannot be part of a path and of `dcid.<run id>`."""
     if not _RUN_ID.fullmatch(run_id):
-        raise Invalid(f"Run id {run_id[:300]!r} is not allowed: 1 to 256 letters, numbers, underscores and dashes.")
+        raise Invalid(f"Invalid run id {run_id[:300]!r}: use 1 to 256 letters, digits, underscores and dashes.")
 
 
 def check_length(field: str, text: str | None, limit: int) -> None:
-    """Raise `Invalid` for a text that is longer than `limit` characters."""
+    """Raise `Invalid` for a string that is longer than `limit` characters."""
     check_size(field, len(text or ""), limit)
 
 
 def check_size(field: str, size: int, limit: int) -> None:
-    """Raise `Invalid` in the words of the live service (2024) where `size` is over `limit`."""
+    """Raise `Invalid`, in the words of the live service (2024), if `size` is over `limit`."""
     if size > limit:
         raise Invalid(
             f"A field of the entity is over the size limit. FieldName={field}, Limit={limit}, Size={size}. "
@@ -62,7 +62,7 @@ def check_size(field: str, size: int, limit: int) -> None:
 
 
 def check_pairs(field: str, pairs: Mapping[str, str | None], *, keys: int = KEY_LENGTH) -> None:
-    """Raise `Invalid` for a key or value of tags or properties that is too long; counts are checked after a merge."""
+    """Raise `Invalid` for a key or value of tags or properties that is too long. Counts are checked after merging."""
     for key, value in pairs.items():
         check_length(f"{field}/Key", key, keys)
         check_length(f"{field}/Value", value, VALUE_LENGTH)

@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.limits import check_length, check_size
 VALUES_PER_REQUEST = 250
 NAME_LENGTH = 255
 
-# azureml/core/_metrics.py reads both alike.
+# azureml/core/_metrics.py reads both.
 _PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
 
 
@@ -22,7 +22,7 @@ _PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
 class Point:
     """One value of a metric: its cells by column. `created` is an ISO time in UTC, the client's own if `is_timed`.
 
-    The SDK always gives a time; where a client repeats a request without one, a point is known by its id alone.
+    The SDK always sends a time; without one, a repeated point is recognized by its id alone.
     """
 
     point_id: str
@@ -42,10 +42,10 @@ class Series:
 
 
 def merge(before: Series, after: Series) -> Series:
-    """The series that holds the points of both; `Conflict` where they are of different kinds."""
+    """The series that holds the points of both; `Conflict` if their kinds differ."""
     if before.kind != after.kind and not {before.kind, after.kind} <= _PLAIN:
         raise Conflict(
-            f"The metric {before.name!r} is of type {before.kind}, and was logged again with type {after.kind}.",
+            f"The metric {before.name!r} has the type {before.kind}, but was logged again with type {after.kind}.",
             code="ValidationError",
         )
     names = [*before.columns, *(name for name in after.columns if name not in before.columns)]
@@ -54,7 +54,7 @@ def merge(before: Series, after: Series) -> Series:
 
 
 def check_series(series: Series, points: int) -> None:
-    """Raise `Invalid` for what the live service refuses."""
+    """Raise `Invalid` if the live service would refuse it."""
     if not series.name:
         raise Invalid("A metric needs a name.")
     check_length("MetricV2Dto.Name", series.name, NAME_LENGTH)
@@ -62,14 +62,14 @@ def check_series(series: Series, points: int) -> None:
 
 
 def storable(value: Any) -> Any:
-    """The cell as it is stored: JSON has no NaN, and the SDK makes numbers of the words again in `double` columns."""
+    """The cell as it is stored: JSON has no NaN, and the SDK converts the words back in `double` columns."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
 
 
 def _merged_type(before: str | None, after: str | None) -> str:
-    """The SDK calls float() on every cell of a `double` column, and leaves those of a `string` column as they are."""
+    """The type of a merged column. The SDK calls float() on cells of `double` columns, not of `string` columns."""
     if before == after:
         return before or "string"
     return "double" if {before, after} == {"int", "double"} else "string"

@@ -1,4 +1,4 @@
-"""Registered models: a name, a version, and an asset that says where the files are."""
+"""Registered models: a name, a version, and an asset with the location of the files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 
 
 def check_model_name(name: str) -> None:
-    """Raise `Invalid` for a name that the SDK would refuse too."""
+    """Raise `Invalid` for a name that the SDK would refuse, too."""
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"Model name {name[:300]!r} is not allowed: 1 to 255 letters, numbers, dashes, periods and underscores, "
-            "beginning with a letter or a number."
+            f"Invalid model name {name[:300]!r}: use 1 to 255 letters, digits, dashes, periods and underscores, "
+            "starting with a letter or a digit."
         )
 
 
@@ -28,7 +28,7 @@ def split_model_id(model_id: str) -> tuple[str, int]:
     """`name:version` → name and version; `Invalid` for anything else."""
     name, _, version = model_id.rpartition(":")
     if not name or not is_number(version):
-        raise Invalid(f"{model_id[:300]!r} is not the id of a model; expected name:version.")
+        raise Invalid(f"Invalid model id {model_id[:300]!r}; expected name:version.")
     return name, int(version)
 
 
@@ -39,8 +39,8 @@ def patch_model(body: JSON, operations: list[JSON]) -> JSON:
         path = str(operation.get("path"))
         if path not in _PATCHES or operation.get("op") not in ("add", "replace"):
             raise Invalid(
-                f"A model cannot be changed by {operation.get('op')!r} of {path!r}; "
-                f"'add' and 'replace' of {', '.join(_PATCHES)} are possible."
+                f"Unsupported change of a model: {operation.get('op')!r} of {path!r}. "
+                f"Supported are 'add' and 'replace' of {', '.join(_PATCHES)}."
             )
         key = path.removeprefix("/")
         changed[key] = _PATCHES[path](changed.get(key), operation.get("value"))
@@ -52,7 +52,7 @@ def _replaced(_before: Any, value: Any) -> Any:
 
 
 def _added_properties(before: Any, value: Any) -> Any:
-    """New ones may come, those that are there stay what they are."""
+    """Properties can be added, but not changed."""
     for key, item in (before or {}).items():
         if (value or {}).get(key, item) != item:
             raise Invalid(f"The property {key!r} of a model cannot be changed once it is set.")

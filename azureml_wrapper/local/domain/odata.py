@@ -1,7 +1,7 @@
-"""Filters and orders as the SDK writes them: a small, forgiving part of OData.
+"""Filters and orders as the SDK writes them: a small, lenient part of OData.
 
-The SDK pastes values into the text without escaping and mostly without quotes (azureml/_restclient/_odata), so a
-value ends where a closing parenthesis, `and`, `or` or the end of the text follows.
+The SDK inserts values into the text without escaping and mostly without quotes (azureml/_restclient/_odata), so a
+value ends before a closing parenthesis, `and`, `or` or the end of the text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from azureml_wrapper.local.domain.errors import Invalid
 
-# SQLite takes expressions up to a depth of 1000; the SDK asks for at most 50 runs at once.
+# SQLite accepts expressions up to a depth of 1000; the SDK queries at most 50 runs at once.
 MAX_COMPARISONS = 400
 MAX_DEPTH = 40
 
@@ -29,7 +29,7 @@ _ORDER = re.compile(r"([\w/]+)(?:\s+(asc|desc))?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Comparison:
-    """`field operator value`; the field in lower case up to the key of a tag or property; None is OData's null."""
+    """`field operator value`. The field is lowercase except for a tag's or property's key; None is OData's null."""
 
     field: str
     operator: str
@@ -50,14 +50,14 @@ Expression = Comparison | Group
 
 @dataclass(frozen=True)
 class Order:
-    """One field, in lower case, and its direction."""
+    """One field, in lowercase, and its direction."""
 
     field: str
     descending: bool = False
 
 
 def parse_filter(text: str | None) -> Expression | None:
-    """The expression, or None for no text; `Invalid` where it cannot be read."""
+    """The expression, or None for an empty string; `Invalid` if it cannot be parsed."""
     if not text or not text.strip():
         return None
     return _Parser(text).parse()
@@ -69,7 +69,7 @@ def parse_order(text: str | None, default: Order) -> Order:
         return default
     found = _ORDER.fullmatch(text.strip())
     if not found:
-        raise Invalid(f"The order {text!r} cannot be read; expected a field, and asc or desc.")
+        raise Invalid(f"Invalid order {text!r}: expected a field, and asc or desc.")
     return Order(found[1].lower(), (found[2] or "asc").lower() == "desc")
 
 
@@ -141,7 +141,7 @@ class _Parser:
 
     def _fault(self, reason: str) -> Invalid:
         near = self._text[self._place : self._place + 40]
-        return Invalid(f"The filter {self._text[:200]!r} cannot be read: {reason} at {near!r}.")
+        return Invalid(f"Invalid filter {self._text[:200]!r}: {reason} at {near!r}.")
 
 
 def _split(path: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""What clients may change of a run or an experiment, and what Azure refuses."""
+"""Clients' changes of runs and experiments, and those that Azure refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunStatus
 
 
 class SystemManaged(Invalid):
-    """A client may not set the status of a run whose script the service runs."""
+    """A client tried to set the status of a run whose script the service runs."""
 
     def __init__(self) -> None:
         super().__init__("client is not permitted to update status for run. Status for this run is system managed.")
@@ -36,7 +36,7 @@ class RunPatch:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise `Invalid` for what is too long by itself."""
+        """Raise `Invalid` for values that are too long by themselves."""
         limits.check_length("DisplayName", self.fields.get("display_name"), limits.DISPLAY_NAME_LENGTH)
         limits.check_length("Description", self.fields.get("description"), limits.DESCRIPTION_LENGTH)
         limits.check_pairs("Tags", self.tags)
@@ -44,7 +44,7 @@ class RunPatch:
 
 
 def amend(run: Run, patch: RunPatch) -> Run:
-    """The run with a client's changes, but for its status; `Invalid` where a limit or a rule is broken."""
+    """The run with a client's changes, except for its status; `Invalid` if they break a limit or a rule."""
     patch.check()
     _check_properties(run, patch)
     _check_kind(run, patch)
@@ -65,7 +65,7 @@ def amend(run: Run, patch: RunPatch) -> Run:
 
 
 def amend_experiment(experiment: Experiment, *, description: str | None, tags: dict[str, str]) -> Experiment:
-    """The experiment with another description and more tags; None leaves the description."""
+    """The experiment with another description and more tags; None keeps the description."""
     limits.check_length("Description", description, limits.DESCRIPTION_LENGTH)
     limits.check_pairs("Tags", tags, keys=limits.EXPERIMENT_KEY_LENGTH)
     merged = {**experiment.tags, **tags}
@@ -76,7 +76,7 @@ def amend_experiment(experiment: Experiment, *, description: str | None, tags: d
 
 
 def _check_properties(run: Run, patch: RunPatch) -> None:
-    """Properties are a permanent record: one that is set can be repeated, not changed (how-to-manage-runs)."""
+    """Properties are immutable: a client may repeat one, but not change it (how-to-manage-runs)."""
     for key, value in patch.properties.items():
         if key in run.properties and run.properties[key] != value:
             raise Invalid(
@@ -86,7 +86,7 @@ def _check_properties(run: Run, patch: RunPatch) -> None:
 
 
 def _check_kind(run: Run, patch: RunPatch) -> None:
-    """What a run is does not change: its kind decides who may set its status."""
+    """A run's type does not change, because it decides who may set the status."""
     if run.run_type and patch.fields.get("run_type", run.run_type) != run.run_type:
         raise Invalid(
             f"Unable to create or update run {run.run_id} : RunType can not be modified after a value is set."

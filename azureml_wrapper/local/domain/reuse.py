@@ -1,8 +1,8 @@
-"""Reuse: what the outputs of a step follow from, and what has changed since an earlier run made them.
+"""Reuse: what the outputs of a step depend on, and what has changed since an earlier run.
 
 Azure's rule (learn.microsoft.com, "How to debug pipeline reuse issues"): code, environment, inputs and parameters,
-output settings and run settings, the compute among them, are all the same. Beyond it, files count: Azure does not
-notice that an input's file has changed where it lay before (azureml/pipeline/core/builder.py, PipelineStep).
+output settings and run settings, including the compute, are all equal. Here, files count, too: Azure does not notice
+that an input's file has changed in place (azureml/pipeline/core/builder.py, PipelineStep).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from azureml_wrapper.local.domain.secrets import is_secret_name
 
 JSON = dict[str, Any]
 
-# Of more files only number and digest are kept: a change is seen, but not told by name.
+# With more files, only their number and digest are kept: a change is noticed, but not listed by name.
 FILES_LISTED = 500
-# As many changes of one kind are told.
+# The number of changes of one kind that are listed.
 CHANGES_SHOWN = 5
 TEXT_SHOWN = 60
 
@@ -38,10 +38,10 @@ _SETTINGS = {"mode": "mode", "path_on_compute": "path on the compute", "variable
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that a step's outputs follow from; equal recipes have equal keys.
+    """Everything that a step's outputs depend on. Equal recipes have equal keys.
 
     `code` is the content of the script folder, which `snapshot_id` names without being part of the key. `inputs` and
-    `outputs` are by name; an input's `files` are what `files_of` gives, its `made_by` the run that made it.
+    `outputs` are by name; an input's `files` come from `files_of`, its `made_by` is the run that made it.
     """
 
     step: str
@@ -68,7 +68,7 @@ class Recipe:
 
 
 def files_of(etags: Iterable[tuple[str, str]]) -> JSON:
-    """Names and ETags of files, in order, as a recipe holds them. An ETag follows from size, time and file."""
+    """Names and ETags of files, in order, as a recipe holds them. An ETag depends on size, time and file."""
     digest, listed, count = hashlib.sha256(), {}, 0
     for name, etag in etags:
         digest.update(f"{name}\0{etag}\n".encode())
@@ -79,7 +79,7 @@ def files_of(etags: Iterable[tuple[str, str]]) -> JSON:
 
 
 def outputs_problem(run_id: str, before: JSON, now: JSON) -> str | None:
-    """Why the outputs that a run has made cannot be taken; None where they are as it left them."""
+    """Why the outputs of a run cannot be reused; None if they have not changed since."""
     for name, files in before.items():
         left = now.get(name) or files_of(())
         if left["digest"] == files["digest"]:
@@ -91,7 +91,7 @@ def outputs_problem(run_id: str, before: JSON, now: JSON) -> str | None:
 
 
 def changes(before: Recipe, now: Recipe, code: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})) -> list[str]:
-    """What differs, a phrase for each part. `code` has the files of both script folders: path and hash."""
+    """The differences, a phrase for each part. `code` has the files of both script folders: path and hash."""
     found = [
         ("the script folder changed", _code_changes(*code) if before.code != now.code else []),
         ("the script changed", _pairs({"": before.script}, {"": now.script})),
@@ -108,7 +108,7 @@ def changes(before: Recipe, now: Recipe, code: tuple[Mapping[str, str], Mapping[
 
 
 def flat(value: Any, label: str = "") -> dict[str, Any]:
-    """The leaves of nested JSON by dotted labels. A list's texts and numbers are one leaf, a tuple."""
+    """The leaves of nested JSON by dotted labels. The strings and numbers of a list are one leaf, a tuple."""
     if isinstance(value, Mapping):
         return {key: leaf for name in value for key, leaf in flat(value[name], _dotted(label, name)).items()}
     if not isinstance(value, (list, tuple)):
@@ -122,7 +122,7 @@ def flat(value: Any, label: str = "") -> dict[str, Any]:
 
 
 def labelled(arguments: Iterable[str]) -> dict[str, Any]:
-    """Arguments by the option before them, without its dashes; JSON objects by their own keys."""
+    """Arguments by the option before them, without dashes; JSON objects by their own keys."""
     found: dict[str, Any] = {}
     option = ""
     for place, argument in enumerate(arguments, 1):
@@ -163,7 +163,7 @@ def _argument_changes(before: list[str], now: list[str]) -> list[str]:
 
 
 def _leaf_changes(before: JSON, now: JSON) -> list[str]:
-    """As `_pairs`, each under the last part of its label: paths in definitions are long."""
+    """As `_pairs`, but with only the last part of each label: paths in definitions are long."""
     return [_short(text) for text in _pairs(flat(before), flat(now))]
 
 
@@ -243,7 +243,7 @@ def _free(label: str, taken: Mapping[str, Any]) -> str:
 
 
 def _json(argument: str) -> Any:
-    """The object that an argument is in JSON, else the argument."""
+    """The object of an argument in JSON, else the argument itself."""
     if not argument.startswith("{"):
         return argument
     try:

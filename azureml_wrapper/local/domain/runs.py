@@ -1,4 +1,4 @@
-"""A run and its life: which status may follow which."""
+"""Runs, and which status may follow which."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class RunStatus(str, Enum):
     QUEUED = "Queued"  # it waits for a node of its compute
     RUNNING = "Running"  # its process runs
     FINALIZING = "Finalizing"  # its process ended, outputs are being published
-    CANCEL_REQUESTED = "CancelRequested"  # somebody asked it to stop
-    COMPLETED = "Completed"  # it ended well
-    FAILED = "Failed"  # it ended badly; `error` says why
+    CANCEL_REQUESTED = "CancelRequested"  # a client asked it to stop
+    COMPLETED = "Completed"  # it succeeded
+    FAILED = "Failed"  # it failed; `error` says why
     CANCELED = "Canceled"  # it was stopped before its end
 
     @property
@@ -31,9 +31,9 @@ class RunStatus(str, Enum):
         return self in _TERMINAL
 
 
-# Runs whose script the service starts. "client is not permitted to update status for run" is said of these.
+# Runs whose script the service starts: "client is not permitted to update status for run".
 MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun", "hyperdrive"})
-# Of the run of a step that did not have to run: the one whose results it has.
+# A property of a reused step's run: the run whose results it has.
 REUSED_RUN = "azureml.reusedrunid"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
 
@@ -47,7 +47,7 @@ _ACTIVE = (
     RunStatus.FINALIZING,
 )
 
-# What may follow: any later active status, any end; after a request to cancel only an end.
+# Next may be any later active status or any end; after a request to cancel, only an end.
 TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     **{
         status: frozenset(_ACTIVE[place + 1 :]) | _TERMINAL | {RunStatus.CANCEL_REQUESTED}
@@ -56,19 +56,19 @@ TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.CANCEL_REQUESTED: frozenset({RunStatus.FINALIZING}) | _TERMINAL,
     **{status: frozenset() for status in _TERMINAL},
 }
-# A run that was finalizing when it was told to stop is not sent back to the end of the line.
+# A run that was finalizing when a client canceled it does not go back to finalizing.
 TRANSITIONS[RunStatus.FINALIZING] = _TERMINAL | {RunStatus.CANCEL_REQUESTED}
 
 
 def check_transition(run_id: str, before: RunStatus, after: RunStatus) -> None:
-    """Raise `Conflict` where a run in `before` cannot come to `after`."""
+    """Raise `Conflict` if a run cannot go from `before` to `after`."""
     if after not in TRANSITIONS[before]:
         raise Conflict(f"Run {run_id} is {before.value} and cannot become {after.value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A name under which runs are gathered."""
+    """A name that groups runs."""
 
     experiment_id: str
     name: str
@@ -82,11 +82,11 @@ class Experiment:
 class Run:
     """One run of any kind: script, pipeline, step, interactive or child.
 
-    `error` and the items of `warnings` have run history's own form (shared between `details` and the run record).
+    `error` and the items of `warnings` have run history's own form.
     Its definition is kept apart (`RunStore.definition`). `requested_failure` is the error with which the
     script of a managed run called `run.fail()`: such a run ends Failed with it, whatever its exit code is. `extra`
-    holds what clients write and read back and the service does not look at (`EXTRA_FIELDS`). `params` are what MLflow
-    has logged as parameters.
+    holds fields that clients write and read, and the service ignores (`EXTRA_FIELDS`). `params` are the
+    parameters that MLflow has logged.
     """
 
     workspace_id: str
@@ -124,12 +124,12 @@ class Run:
 
     @property
     def is_managed(self) -> bool:
-        """Whether the service alone decides on the run's status, because it runs the script itself."""
+        """Whether only the service sets the run's status, because it runs the script itself."""
         return self.run_type in MANAGED_TYPES
 
     @property
     def origin_id(self) -> str:
-        """The run that made the results of this one: itself, or an earlier one of a step that was reused."""
+        """The run that made the results: this one, or an earlier one if the step was reused."""
         return self.properties.get(REUSED_RUN, self.run_id) if self.run_type == "azureml.StepRun" else self.run_id
 
     @property

@@ -18,7 +18,7 @@ VALUE_LIMIT = 25_000
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A named value; `repr` does not show it."""
+    """A named value, which `repr` does not show."""
 
     name: str
     value: str
@@ -31,16 +31,16 @@ class Secret:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable or argument of this name looks as if it held a secret."""
+    """Whether a variable or argument with this name looks like a secret."""
     return _SECRET.search(name) is not None
 
 
 def check_secret(name: str, value: object) -> str:
-    """The value, where name and value are ones that a key vault takes; else `Invalid`."""
+    """The value, or `Invalid` if a key vault would refuse the name or the value."""
     if not _NAME.fullmatch(name):
-        raise Invalid(f"Secret name {name!r} is not allowed: 1 to 127 letters, digits and '-'.")
+        raise Invalid(f"Invalid secret name {name!r}: use 1 to 127 letters, digits and '-'.")
     if not isinstance(value, str):
-        raise Invalid(f"The value of secret {name} is no text.")
+        raise Invalid(f"The value of secret {name} must be a string.")
     if len(value.encode()) > VALUE_LIMIT:
         raise Invalid(f"The value of secret {name} is longer than {VALUE_LIMIT} bytes.")
     return value

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from urllib.parse import urlencode
 
 SAS_VERSION = "2019-02-02"
-# The standard headers of the string to sign, in its order.
+# The standard headers in the string to sign, in order.
 _SIGNED_HEADERS = (
     "content-encoding",
     "content-language",
@@ -40,7 +40,7 @@ def sign(key: str, text: str) -> str:
 def shared_key_text(
     method: str, account: str, raw_path: str, query: Mapping[str, str], headers: Mapping[str, str]
 ) -> str:
-    """The string that a client signs with its account's key; keys of `query` and `headers` are in lower case."""
+    """The string that a client signs with its account's key; keys of `query` and `headers` are lowercase."""
     standard = {name: headers.get(name, "") for name in _SIGNED_HEADERS}
     if standard["content-length"] == "0":
         standard["content-length"] = ""
@@ -54,7 +54,7 @@ def shared_key_text(
 
 @dataclass(frozen=True, kw_only=True)
 class SharedAccess:
-    """What a service SAS allows: `permissions` (letters of "racwdl…") on a blob, or on a container (no name)."""
+    """What a service SAS permits: `permissions` (letters of "racwdl…") on a blob, or on a container (no name)."""
 
     account: str
     container: str
@@ -64,7 +64,7 @@ class SharedAccess:
     expiry: datetime
 
     def query(self, key: str) -> str:
-        """The query string that proves it."""
+        """The signed query string."""
         start = sas_time(self.start) if self.start else ""
         values = {
             "sv": SAS_VERSION,

@@ -1,4 +1,4 @@
-"""Snapshots: a script folder as it was when a run was submitted.
+"""Snapshots: script folders as they were when a run was submitted.
 
 A snapshot is a tree of nodes as the SDK sends it (azureml/_base_sdk_common/merkle_tree.py): `name`, `type`
 (File or Directory), `hash`, `timestamp`, and `children` by name.
@@ -20,7 +20,7 @@ from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 Node = dict[str, Any]
 
-# What `snapshots/latest/metadata` names while nothing has been uploaded. It exists: the SDK takes this id for a
+# The snapshot of `snapshots/latest/metadata` before anything has been uploaded. It exists: the SDK uses this id for a
 # folder without files, and then sends nothing (azureml/_restclient/snapshots_client.py, create_snapshot).
 EMPTY_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -51,12 +51,12 @@ class Snapshot:
 
     @property
     def folders(self) -> list[str]:
-        """Every folder below the root, each before those inside it."""
+        """Every folder below the root, parents first."""
         return [path for path, node in walk(self.tree) if node["type"] == DIRECTORY]
 
     @cached_property
     def content_hash(self) -> str:
-        """Equal for folders with equal files, whenever and by whomever they were uploaded."""
+        """Equal for folders with equal files, no matter when and by whom they were uploaded."""
         digest = hashlib.sha256()
         for path in sorted(self.files):
             digest.update(f"{path}\0{self.files[path].sha256}\n".encode())
@@ -64,8 +64,8 @@ class Snapshot:
 
 
 def empty_tree() -> Node:
-    """The tree of a folder with nothing in it."""
-    # The SDK's hash of a folder is the SHA-512 over its children's hashes: here over nothing.
+    """The tree of an empty folder."""
+    # The SDK's hash of a folder is the SHA-512 of its children's hashes.
     return {
         "name": "",
         "type": DIRECTORY,
@@ -76,20 +76,20 @@ def empty_tree() -> Node:
 
 
 def check_snapshot_id(snapshot_id: str) -> None:
-    """Raise `Invalid` for an id that could not be part of a path; the SDK makes GUIDs."""
+    """Raise `Invalid` for an id that cannot be part of a path; the SDK uses GUIDs."""
     if not _ID.fullmatch(snapshot_id):
-        raise Invalid(f"Snapshot id {snapshot_id[:300]!r} is not allowed: 1 to 100 letters, digits and dashes.")
+        raise Invalid(f"Invalid snapshot id {snapshot_id[:300]!r}: use 1 to 100 letters, digits and dashes.")
 
 
 def read_tree(given: object) -> Node:
-    """A client's tree, checked and with sorted children; `Invalid` where a name could leave its folder."""
+    """A client's tree, checked and with sorted children; `Invalid` if a name could leave its folder."""
     if not isinstance(given, dict) or given.get("type") != DIRECTORY:
-        raise Invalid("A snapshot needs a DirTreeNode, which is a directory.")
+        raise Invalid("A snapshot needs a DirTreeNode that is a directory.")
     return _read_node(given, "", depth=0)
 
 
 def walk(tree: Node) -> Iterator[tuple[str, Node]]:
-    """Every node below the root with its path, each folder before what is inside it."""
+    """Every node below the root with its path, parents first."""
     waiting = [("", tree)]
     while waiting:
         prefix, node = waiting.pop()
@@ -109,7 +109,9 @@ def _read_node(given: Mapping[str, Any], name: str, *, depth: int) -> Node:
     check_shape(given, Needed({"type": str, "hash": str, "timestamp": str, "children": dict}), f"Node {name[:300]!r}")
     kind = given.get("type")
     if kind not in (DIRECTORY, FILE) or depth > DEPTH_LIMIT:
-        raise Invalid(f"The snapshot's node {name!r} is no file or folder, or lies more than {DEPTH_LIMIT} deep.")
+        raise Invalid(
+            f"The snapshot's node {name!r} is not a file or folder, or is nested more than {DEPTH_LIMIT} deep."
+        )
     return {
         "name": name,
         "type": kind,
@@ -121,7 +123,7 @@ def _read_node(given: Mapping[str, Any], name: str, *, depth: int) -> Node:
 
 def _read_children(given: Mapping[str, Any], depth: int) -> dict[str, Node]:
     children = given.get("children") or {}
-    # The SDK walks two trees side by side, and so relies on this order (merkle_tree_differ.py).
+    # The SDK compares two trees side by side, and relies on this order (merkle_tree_differ.py).
     return {_check_name(name): _read_node(children[name], name, depth=depth + 1) for name in sorted(children)}
 
 

@@ -1,4 +1,4 @@
-"""Storage: accounts, containers, blobs, and the datastores that name them.
+"""Storage: accounts, containers, blobs, and the datastores that refer to them.
 
 Names follow Azure's rules (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata"), and are
 narrower where a blob has to be a file: no empty, `.` or `..` segment, no control character, no segment over 255
@@ -19,8 +19,8 @@ from typing import Any
 from azureml_wrapper.local.domain.errors import Invalid
 
 NAME_LIMIT = 1024  # characters
-SEGMENT_LIMIT = 255  # bytes: what Linux and macOS let a file's name be
-# The content of a blob `a` lies in `a` + this where a blob `a/b` makes `a` a folder.
+SEGMENT_LIMIT = 255  # bytes: the limit of Linux and macOS for a file's name
+# The content of a blob `a` is in `a` + this if a blob `a/b` makes `a` a folder.
 CONTENT_SUFFIX = ".__blob__"
 # hdfs, blobfuse and rslex mark a folder by an empty blob with this metadata.
 FOLDER_MARK = "hdi_isfolder"
@@ -33,15 +33,15 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 class InvalidName(Invalid):
-    """A name that no account, container or blob can have."""
+    """An invalid name for an account, container or blob."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blob:
-    """One blob: its properties, not its bytes.
+    """The properties of a blob, without its content.
 
-    `headers` are the content headers that a client set (lower case: `content-type`, `content-encoding`, …); `md5` is
-    base64, and known only where a client sent or asked for it. `blocks` are the committed blocks, (id, size) each.
+    `headers` are the content headers that a client set (lowercase: `content-type`, `content-encoding`, …); `md5` is
+    base64, and only known if a client sent or requested it. `blocks` are the committed blocks, (id, size) each.
     """
 
     name: str
@@ -62,13 +62,13 @@ class Blob:
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """What stands in a listing with a delimiter for all names that go on after it."""
+    """Represents, in a listing with a delimiter, all names that continue after it."""
 
     name: str
 
 
 class Credential(str, Enum):
-    """How a datastore proves itself to its account: the words of the datastore service."""
+    """How a datastore authenticates to its account, in the words of the datastore service."""
 
     ACCOUNT_KEY = "AccountKey"
     SAS = "Sas"
@@ -80,7 +80,7 @@ class Datastore:
     """A name for a container of an account.
 
     `kind` is `AzureBlob`, or `AzureFile` for the two file stores that every workspace has. The account's key and SAS
-    tokens are kept by the account store, not here. `record` holds what the SDK sent and only it reads again.
+    tokens are kept by the account store, not here. `record` holds fields that only the SDK reads.
     """
 
     name: str
@@ -93,17 +93,17 @@ class Datastore:
 
 
 def check_account_name(name: str) -> None:
-    """Raise `Invalid` for a name that no storage account of Azure could have."""
+    """Raise `Invalid` for a name that a storage account in Azure could not have."""
     if not _ACCOUNT.fullmatch(name):
-        raise InvalidName(f"Storage account name {name!r} is not allowed: 3 to 24 lower-case letters and digits.")
+        raise InvalidName(f"Invalid storage account name {name!r}: use 3 to 24 lowercase letters and digits.")
 
 
 def check_container_name(name: str) -> None:
-    """Raise `Invalid` for a name that no container of Azure could have."""
+    """Raise `Invalid` for a name that a container in Azure could not have."""
     if not _CONTAINER.fullmatch(name) or len(name) > 63:
         raise InvalidName(
-            f"Container name {name!r} is not allowed: 3 to 63 lower-case letters, digits and single '-', "
-            "beginning and ending with a letter or a digit."
+            f"Invalid container name {name!r}: use 3 to 63 lowercase letters, digits and single '-', "
+            "starting and ending with a letter or a digit."
         )
 
 
@@ -111,15 +111,15 @@ def check_datastore_name(name: str) -> None:
     """Raise `Invalid` for a name that the datastore service refuses."""
     if not _DATASTORE.fullmatch(name):
         raise Invalid(
-            f"Datastore name {name!r} is not allowed: 1 to 255 lower-case letters, digits and underscores "
-            "(no '-', no upper case)."
+            f"Invalid datastore name {name!r}: use 1 to 255 lowercase letters, digits and underscores "
+            "(no '-', no uppercase letters)."
         )
 
 
 def check_blob_name(name: str) -> None:
-    """Raise `Invalid` for a name that could not be a file below its container, or that stands for another blob."""
+    """Raise `Invalid` for a name that cannot be a file in its container, or that means another blob."""
     if reason := _blob_name_fault(name):
-        raise InvalidName(f"Blob name {name[:80]!r} is not allowed: {reason}.")
+        raise InvalidName(f"Invalid blob name {name[:80]!r}: {reason}.")
 
 
 def is_segment(name: str) -> bool:
@@ -128,28 +128,30 @@ def is_segment(name: str) -> bool:
 
 
 def check_key(key: str) -> None:
-    """Raise `Invalid` where an account key is not base64, as Azure's keys are. The key itself is never shown."""
+    """Raise `Invalid` if an account key is not base64, as Azure's keys are. The message never shows the key."""
     try:
         decoded = base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
     if not decoded:
-        raise Invalid("The account key is not base64: copy it whole from the storage account's page 'Access keys'.")
+        raise Invalid(
+            "The account key is not base64. Copy it completely from the storage account's page 'Access keys'."
+        )
 
 
 def _blob_name_fault(name: str) -> str | None:
     if not 0 < len(name) <= NAME_LIMIT:
-        return f"it has {len(name)} characters, and 1 to {NAME_LIMIT} are possible"
+        return f"it has {len(name)} characters instead of 1 to {NAME_LIMIT}"
     return next(filter(None, map(_segment_fault, name.split("/"))), None)
 
 
 def _segment_fault(segment: str) -> str | None:
     if segment in ("", ".", ".."):
-        return f"the segment {segment!r} is not a file's name"
+        return f"the segment {segment!r} is not a file name"
     if _CONTROL.search(segment):
-        return "it holds control characters"
+        return "it contains control characters"
     if len(segment.encode()) > SEGMENT_LIMIT:
         return f"a segment is longer than {SEGMENT_LIMIT} bytes"
     if segment.endswith(CONTENT_SUFFIX):
-        return f"the ending {CONTENT_SUFFIX!r} is the local service's own"
+        return f"the suffix {CONTENT_SUFFIX!r} is reserved by the local service"
     return None

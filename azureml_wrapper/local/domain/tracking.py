@@ -1,4 +1,4 @@
-"""Runs as MLflow sees them: its words for a status, parameters that never change, and its filters."""
+"""Runs as MLflow sees them: its words for a status, immutable parameters, and its filters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.runs import Run, RunStatus
 
 # MLflow's own limits (mlflow/utils/validation.py), which Azure ML shares in its documentation.
 KEY_LENGTH, PARAMETER_LENGTH, BATCH_SIZE = 250, 6000, 1000
-# The experiment that MLflow means where nobody has named one; its id is "0" there.
+# The experiment that MLflow uses by default, with the id "0".
 DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_ID = "Default", "0"
 
 _FROM_MLFLOW = {
@@ -31,7 +31,7 @@ _TO_MLFLOW = {
     RunStatus.FINALIZING: "RUNNING",
     RunStatus.CANCEL_REQUESTED: "RUNNING",
 }
-# `metrics.rmse < 0.5`; a key with other characters stands in quotes or backticks.
+# `metrics.rmse < 0.5`; a key with other characters is quoted or in backticks.
 _COMPARISON = re.compile(
     r"""\s*(?:(?P<kind>\w+)\.)?(?P<key>[\w.]+|"[^"]+"|`[^`]+`)\s*"""
     r"""(?P<operator>!=|<=|>=|=|<|>|\bI?LIKE\b)\s*(?P<value>'[^']*'|"[^"]*"|[-+.\w]+)\s*""",
@@ -71,19 +71,19 @@ def status_word(status: RunStatus) -> str:
 
 def read_status(word: str) -> RunStatus:
     if word not in _FROM_MLFLOW:
-        raise Invalid(f"The status {word!r} is not known; allowed are {', '.join(_FROM_MLFLOW)}.")
+        raise Invalid(f"Unknown status {word!r}; expected one of {', '.join(_FROM_MLFLOW)}.")
     return _FROM_MLFLOW[word]
 
 
 def with_parameters(run: Run, given: Mapping[str, str]) -> Run:
-    """The run with more parameters; `Invalid` where one is there already with another value."""
+    """The run with more parameters; `Invalid` if one exists already with another value."""
     for key, value in given.items():
         check_length("Param/Key", key, KEY_LENGTH)
         check_length("Param/Value", value, PARAMETER_LENGTH)
         if run.params.get(key, value) != value:
             raise Invalid(
                 f"The parameter {key!r} of run {run.run_id} is {run.params[key]!r} and cannot become {value!r}: "
-                "parameters of a run do not change; log it under another name."
+                "parameters of a run are immutable. Log it under another name."
             )
     return replace(run, params={**run.params, **given})
 
@@ -95,7 +95,7 @@ def check_batch(*parts: list[Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a filter of MLflow can ask of a run."""
+    """The attributes of a run that a filter of MLflow can use."""
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]
@@ -107,7 +107,7 @@ Condition = Callable[[Facts], bool]
 
 
 def parse_filter(text: str | None) -> Condition:
-    """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`; `Invalid` where it is no such text."""
+    """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`, or `Invalid`."""
     conditions, place = [], 0
     rest = (text or "").strip()
     while place < len(rest):
@@ -125,7 +125,7 @@ def parse_filter(text: str | None) -> Condition:
 
 
 def sort_key(clause: str) -> tuple[Callable[[Facts], Any], bool]:
-    """What runs are sorted by for `metrics.rmse DESC`, and whether the greatest comes first."""
+    """The sort key for `metrics.rmse DESC`, and whether the largest comes first."""
     words = clause.rsplit(maxsplit=1)
     descending = len(words) == 2 and words[1].upper() == "DESC"
     field = words[0] if len(words) == 2 and words[1].upper() in ("ASC", "DESC") else clause
@@ -150,10 +150,12 @@ def _condition(found: re.Match[str]) -> Condition:
 def _reader(kind: str, key: str) -> Callable[[Facts], Any]:
     group = _KINDS.get(kind.lower() or "attributes")
     if group is None:
-        raise Invalid(f"A filter is of metrics, params, tags or attributes, not of {kind!r}.")
+        raise Invalid(f"A filter takes metrics, params, tags or attributes, got {kind!r}.")
     name = key.strip('"`')
     if group == "attributes" and name not in ATTRIBUTES:
-        raise Invalid(f"Runs have no attribute {name!r}; there are {', '.join(ATTRIBUTES)}, and metrics.{name}, say.")
+        raise Invalid(
+            f"Unknown attribute {name!r} of runs; expected one of {', '.join(ATTRIBUTES)}, or metrics.{name}."
+        )
     return lambda facts: getattr(facts, group).get(name)
 
 
@@ -163,7 +165,7 @@ def _value(text: str) -> str | float:
     try:
         return float(text)
     except ValueError as error:
-        raise Invalid(f"{text!r} is neither a number nor a text in quotes.") from error
+        raise Invalid(f"{text!r} is neither a number nor a quoted string.") from error
 
 
 def _like(text: str, pattern: str, flags: int) -> bool:
@@ -173,6 +175,6 @@ def _like(text: str, pattern: str, flags: int) -> bool:
 
 def _unreadable(text: str, place: int) -> Invalid:
     return Invalid(
-        f"The filter {text!r} cannot be read from {text[place : place + 40]!r} on; "
-        "write comparisons such as metrics.rmse < 0.5, joined by and."
+        f"Invalid filter {text!r} at {text[place : place + 40]!r}. "
+        "Use comparisons such as metrics.rmse < 0.5, joined by and."
     )

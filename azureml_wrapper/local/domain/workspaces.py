@@ -1,4 +1,4 @@
-"""A workspace: the scope under which everything else is named."""
+"""Workspaces, the scopes of all other names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from azureml_wrapper.local.domain.errors import Invalid
 
-# Subscription, resource group and name of the workspace that every home has from the start.
+# Subscription, resource group and name of the workspace that every home has.
 DEFAULT_NAME = "local"
 
 # Microsoft Learn, "Azure Machine Learning limits": 3 to 33 characters; real names start at 2 (docs of 2023-09).
@@ -20,7 +20,7 @@ _SUBSCRIPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceGroup:
-    """A name under which workspaces stand; it has no other meaning here."""
+    """A name that groups workspaces; it has no other meaning here."""
 
     subscription: str
     name: str
@@ -53,7 +53,7 @@ class Workspace:
 
     @property
     def scope(self) -> str:
-        """The ARM id, which is also the part of every service's path that names the workspace."""
+        """The ARM id, which is also a part of every service's paths."""
         return (
             f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
@@ -61,25 +61,25 @@ class Workspace:
 
     @property
     def storage_account(self) -> str:
-        """The account that holds the default datastores, snapshots and artifacts; unlike any other workspace's."""
+        """The account of the default datastores, snapshots and artifacts; each workspace has its own."""
         return f"local{self.workspace_id.replace('-', '')[:16]}"
 
 
 def check_workspace_name(name: str) -> None:
-    """Raise `Invalid` for a name that Azure would not take."""
+    """Raise `Invalid` for a name that Azure would refuse."""
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"Workspace name {name!r} is not allowed: 2 to 33 letters, digits, '-' and '_', "
-            "beginning with a letter or a digit."
+            f"Invalid workspace name {name!r}: use 2 to 33 letters, digits, '-' and '_', "
+            "starting with a letter or a digit."
         )
 
 
 def check_group_name(subscription: str, name: str) -> None:
-    """Raise `Invalid` for a subscription or resource group that Azure would not take."""
+    """Raise `Invalid` for a subscription or resource group that Azure would refuse."""
     if not _SUBSCRIPTION.fullmatch(subscription):
-        raise Invalid(f"Subscription {subscription!r} is not allowed: 1 to 64 letters, digits and '-'.")
+        raise Invalid(f"Invalid subscription {subscription!r}: use 1 to 64 letters, digits and '-'.")
     if not _GROUP.fullmatch(name):
         raise Invalid(
-            f"Resource group name {name!r} is not allowed: 1 to 90 letters, digits, '_', '-', '.' and parentheses, "
+            f"Invalid resource group name {name!r}: use 1 to 90 letters, digits, '_', '-', '.' and parentheses, "
             "not ending with '.'."
         )

@@ -1,7 +1,7 @@
-"""Which interpreter a script runs in, and why.
+"""Chooses the interpreter that a script runs in.
 
-The service's own interpreter is taken where it has what the environment asks for; else an environment is built
-(builds.py). What can be neither had nor built is refused, by name; what is merely different is said in the log.
+It is the service's own if that has the packages of the environment; otherwise an environment is built (builds.py).
+Packages that can be neither found nor built are refused by name; other differences are written to the log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
 
-# Packages that hold no code for a script, or only what the machines of the cloud need.
+# Packages without code for scripts, or that only the cloud's machines need.
 CLOUD_PACKAGES = frozenset(
     {
         "azureml-defaults",
@@ -37,27 +37,27 @@ CLOUD_PACKAGES = frozenset(
         "gunicorn",
     }
 )
-# A script talks to the service through this one; every other SDK package goes with it.
+# Scripts talk to the service through this package; the other SDK packages come with it.
 SDK_CORE = "azureml-core"
 _CONDA = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
 
 
 class Installed(Protocol):
-    """What an interpreter has."""
+    """The packages of an interpreter."""
 
     @property
     def python(self) -> str:
-        """Its version: `3.11.4`."""
+        """The version of Python: `3.11.4`."""
 
     def version(self, name: str) -> str | None:
-        """The installed version of a distribution, None where it is not installed."""
+        """The installed version of a distribution, None if it is not installed."""
 
     def requires(self, name: str) -> Sequence[str]:
-        """The requirements of an installed distribution, those of its extras included."""
+        """The requirements of an installed distribution, including those of its extras."""
 
 
 class OwnPackages:
-    """What the service's own interpreter has."""
+    """The packages of the service's own interpreter."""
 
     @property
     def python(self) -> str:
@@ -79,15 +79,15 @@ def _installed_version(name: str, _: tuple[int, ...]) -> str | None:
 
 
 def _folder_times() -> tuple[int, ...]:
-    """They change when something is installed or removed; to read the packages for each step takes longer."""
+    """They change when a package is installed or removed. Reading the packages for each step takes longer."""
     return tuple(os.stat(path).st_mtime_ns for path in sys.path if os.path.isdir(path))  # noqa: PTH112, PTH116
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """`interpreter`, or where it is None what to build: pip `requirements`, or with `conda` the whole definition.
+    """`interpreter`, or if it is None what to build: pip `requirements`, or with `conda` the whole definition.
 
-    `reasons` are sentences for the log: why this one, and what differs from what was asked for.
+    `reasons` are sentences for the log: why this one, and how it differs from the request.
     """
 
     interpreter: Path | None = None
@@ -100,22 +100,22 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Findings:
-    """What was found out about the packages of an environment."""
+    """Findings about the packages of an environment."""
 
-    missing: list[str] = field(default_factory=list)  # why the own interpreter does not do
-    notes: list[str] = field(default_factory=list)  # what differs
-    pinned: list[str] = field(default_factory=list)  # conda packages that pip can provide as well
+    missing: list[str] = field(default_factory=list)  # why the service's interpreter is not enough
+    notes: list[str] = field(default_factory=list)  # differences from the request
+    pinned: list[str] = field(default_factory=list)  # conda packages that pip can provide, too
 
 
 def choose(spec: EnvironmentSpec, installed: Installed, *, has_conda: bool = False) -> Choice:
-    """Decide; `Invalid` where a package can be neither had nor installed."""
+    """Choose an interpreter; `Invalid` if a package can be neither found nor installed."""
     notes = list(_container_notes(spec))
     if spec.user_managed:
         return _user_managed(spec, notes)
     if spec.unreadable:
         raise Invalid(
-            f"The environment's pip line {spec.unreadable[0]!r} names a file that is not part of the environment. "
-            "Put the requirements themselves into it: Environment.from_pip_requirements(name, file) does."
+            f"The environment's pip line {spec.unreadable[0]!r} refers to a file that is not part of the "
+            "environment. Include the requirements themselves: Environment.from_pip_requirements(name, file)."
         )
     found = _Findings(notes=notes)
     _check_pip(spec, installed, found)
@@ -127,9 +127,9 @@ def choose(spec: EnvironmentSpec, installed: Installed, *, has_conda: bool = Fal
 def _choice(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choice:
     if not found.missing:
         if spec.python and not _is_python(spec.python, installed.python):
-            found.notes.append(f"Python {spec.python} is asked for, this is {installed.python}.")
+            found.notes.append(f"Python {spec.python} is requested, {installed.python} is used.")
         asked = len(spec.pip) + len(spec.conda)
-        why = f"it has all {asked} packages of the environment" if asked else "the environment asks for no packages"
+        why = f"it has all {asked} packages of the environment" if asked else "the environment requests no packages"
         return Choice(
             interpreter=Path(sys.executable),
             reasons=(f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.", *found.notes),
@@ -140,16 +140,16 @@ def _choice(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Ch
         options=spec.pip_options,
         python=spec.python,
         conda=conda,
-        reasons=(f"An environment of its own is used, because {'; '.join(found.missing)}.", *found.notes),
+        reasons=(f"A separate environment is used, because {'; '.join(found.missing)}.", *found.notes),
     )
 
 
 def _user_managed(spec: EnvironmentSpec, notes: list[str]) -> Choice:
-    """The interpreter that the user names; in Azure `python` is the image's, here the service's."""
+    """The interpreter that the user names; `python` is the image's in Azure, and the service's here."""
     named = spec.interpreter or "python"
     path = Path(named) if os.sep in named else Path(sys.executable)
     if not os.access(path, os.X_OK):
-        raise Invalid(f"The user-managed environment's interpreter {named} is not on this machine.")
+        raise Invalid(f"The user-managed environment's interpreter {named} does not exist on this machine.")
     return Choice(
         interpreter=path, reasons=(f"Interpreter: {path}, because the environment is user-managed.", *notes)
     )
@@ -167,7 +167,7 @@ def _check_pip(spec: EnvironmentSpec, installed: Installed, found: _Findings) ->
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
-            found.missing.append(f"{line} can only be had by installing it")
+            found.missing.append(f"{line} has to be installed")
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             _check_requirement(requirement, installed, found)
@@ -177,9 +177,9 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
     name = requirement.name.lower().replace("_", "-")
     version = installed.version(name)
     if name in CLOUD_PACKAGES and version is None and installed.version(SDK_CORE):
-        found.notes.append(f"{requirement} is there for Azure's machines; it is not needed here.")
+        found.notes.append(f"{requirement} is for Azure's machines; it is not needed here.")
     elif requirement.url:
-        found.missing.append(f"{requirement} can only be had by installing it")
+        found.missing.append(f"{requirement} has to be installed")
     elif version is None:
         found.missing.append(f"{requirement} is not installed")
     elif not requirement.specifier.contains(version, prereleases=True):
@@ -190,10 +190,10 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
 
 def _judge_version(requirement: Requirement, name: str, version: str, found: _Findings) -> None:
     if name.startswith("azureml-"):
-        # The SDK of a script talks to this service, which speaks the protocol of the last one.
-        found.notes.append(f"{requirement} is asked for, {version} is used.")
+        # A script's SDK talks to this service, which speaks the protocol of the last version.
+        found.notes.append(f"{requirement} is requested, {version} is used.")
     else:
-        found.missing.append(f"{requirement} is asked for and {version} is installed")
+        found.missing.append(f"{requirement} is requested and {version} is installed")
 
 
 def _missing_of_extras(requirement: Requirement, name: str, installed: Installed) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _has(requirement: Requirement, installed: Installed) -> bool:
 
 
 def _check_conda(spec: EnvironmentSpec, installed: Installed, found: _Findings, *, has_conda: bool) -> None:
-    """Conda packages: those of the same name that the interpreter has do, else conda has to build all of it."""
+    """Check conda packages: the interpreter's packages of the same names will do, else conda builds all of it."""
     pinned, lacking = [], []
     for package in spec.conda:
         requirement = conda_requirement(package)
@@ -226,20 +226,20 @@ def _check_conda(spec: EnvironmentSpec, installed: Installed, found: _Findings, 
         found.missing.append(f"conda has to provide {', '.join(lacking)}")
     else:
         raise Invalid(
-            f"The environment asks conda for {', '.join(lacking)}, and this machine has no conda "
-            f"(micromamba, mamba or conda), nor does {sys.executable} have a package of that name and version. "
-            "Install one of them, or ask pip for the package."
+            f"The environment requests {', '.join(lacking)} from conda, but this machine has no conda "
+            f"(micromamba, mamba or conda), and {sys.executable} has no package with that name and "
+            "version. Install one of them, or request the package from pip."
         )
 
 
 def conda_requirement(package: str) -> Requirement | None:
-    """What conda's `channel::name=1.2=build` is to pip (`name==1.2.*`); None where it is nothing to pip."""
+    """Conda's `channel::name=1.2=build` as a requirement of pip (`name==1.2.*`); None if there is no such form."""
     found = _CONDA.fullmatch(package)
     if found is None:
         return None
     condition = (found["version"] or "").strip()
     if condition.startswith("=") and not condition.startswith("=="):
-        # One "=" means "this and what it begins"; a build may follow.
+        # One "=" means "this prefix"; a build may follow.
         condition = f"=={condition[1:].split('=')[0].rstrip('.*')}.*"
     elif condition[:1].isdigit():
         condition = f"=={condition.split()[0]}"

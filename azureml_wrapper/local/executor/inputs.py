@@ -1,8 +1,8 @@
-"""Brings a job's inputs to where its script finds them.
+"""Puts a job's inputs where its script finds them.
 
-A mount is the store's own folder or file where the dataset is exactly that, and otherwise a folder of links to the
-files that it matches. Azure's mounts are read-only. Here nothing stops a script (the superuser, say, is stopped by no
-file mode), so the log says that it must not write there; a download is a copy that a script may change.
+A mount is the store's own folder or file if the dataset is exactly that, and otherwise a folder of links to the files
+that it matches. Azure's mounts are read-only. Here nothing prevents a script from writing (root ignores file modes),
+so the log says that it must not; a download is a copy that a script may change.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 
 _WILDCARD = re.compile(r"[*?\[]")
 _WHOLE_FOLDER = re.compile(r"(\*\*|/\*\*/\*|\*\*/\*)?")
-# Steps of a dataset's description that change no file.
+# Transformations of datasets that do not change files.
 _HARMLESS_STEPS = frozenset({"extract_columns_from_partition_format", "add_columns_from_partition_format"})
 
 
 @dataclass(frozen=True)
 class StagedInput:
-    """`value` is what the script gets: a path, or the dataset's id in direct mode."""
+    """`value` is what the script receives: a path, or the dataset's id in direct mode."""
 
     job_input: JobInput
     value: str
@@ -36,20 +36,20 @@ class StagedInput:
 
 @dataclass(frozen=True)
 class _Files:
-    """Files of the store: `root` alone where `names` is None, else those of its files."""
+    """Files of the store: all of `root` if `names` is None, else the files with these names in it."""
 
     root: Path
     names: tuple[str, ...] | None = None
 
 
 class InputStager:
-    """Stages inputs below a folder of the job's own."""
+    """Stages inputs in a folder of the job."""
 
     def __init__(self, context: ExecutorContext, workspace_id: str, folder: Path) -> None:
         self._context, self._workspace_id, self._folder = context, workspace_id, folder
 
     def stage(self, job_input: JobInput) -> StagedInput:
-        """Make the input ready; a fault where its data is not there or cannot be had."""
+        """Make an input available; a fault if its data does not exist or is not supported."""
         if job_input.mode is Mode.DIRECT:
             return StagedInput(job_input, job_input.dataset_id or "")
         found = list(self._resolve(job_input))
@@ -62,7 +62,7 @@ class InputStager:
             if source.datastore is None:
                 raise Unsupported(
                     f"Input {job_input.name} reads {source.path}, which is not in a datastore. The local service "
-                    f"brings such data to a script in direct mode only, not as a {job_input.mode.value}."
+                    f"passes such data to a script in direct mode only, not as a {job_input.mode.value}."
                 )
             yield self._find(job_input, source.datastore, source.path)
 
@@ -76,7 +76,7 @@ class InputStager:
     def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
         found = self._context.datastores.get(self._workspace_id, datastore)
         blobs, place = self._context.blobs, (found.account, found.container)
-        # A data reference that is mounted names one place: brackets and stars are part of its name.
+        # A mounted data reference is one path: brackets and asterisks are part of its name.
         is_place = job_input.dataset_id is None and job_input.mode is Mode.MOUNT
         fixed, pattern = (path.strip("/"), "") if is_place else split_pattern(path)
         if not pattern:
@@ -87,8 +87,8 @@ class InputStager:
                 # Azure's own words first (Azure/MachineLearningNotebooks #1305).
                 raise NotFound(
                     f"Input {job_input.name}: Source of the dataset is either not accessible or does not contain any "
-                    f"data: there is no file in {path!r} of datastore {datastore}. If a step was to fill it, that "
-                    "step wrote nothing there."
+                    f"data: no file found in {path!r} of datastore {datastore}. If another step should write there, "
+                    "check its output."
                 )
             return _Files(blobs.folder(*place, fixed))
         matches = glob_expression(pattern)
@@ -96,7 +96,7 @@ class InputStager:
         names = [name.removeprefix(start) for name in blobs.names(*place, start)]
         chosen = tuple(name for name in names if matches.fullmatch(name))
         if not chosen:
-            raise NotFound(f"Input {job_input.name}: no file of datastore {datastore} matches {path!r}.")
+            raise NotFound(f"Input {job_input.name}: no file in datastore {datastore} matches {path!r}.")
         return _Files(blobs.folder(*place, fixed), None if len(chosen) == len(names) else chosen)
 
     def _mount(self, job_input: JobInput, found: list[_Files]) -> Path:
@@ -121,7 +121,7 @@ class InputStager:
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:
-    """The paths that a dataset's glob means: `*` and `?` stay within a folder, `**` goes through folders."""
+    """A dataset's glob as a regular expression: `*` and `?` stay within a folder, `**` spans folders."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
     words = {"**/": r"(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return re.compile(
@@ -133,13 +133,13 @@ def _check_steps(job_input: JobInput, saved: SavedDataset) -> None:
     steps = [step for step in saved.transformations if step not in _HARMLESS_STEPS]
     if steps:
         raise Unsupported(
-            f"Input {job_input.name} is a dataset with steps after its paths ({', '.join(steps)}). The local service "
+            f"Input {job_input.name} is a dataset with transformations ({', '.join(steps)}). The local service "
             f"applies them in direct mode only, not as a {job_input.mode.value}."
         )
 
 
 def split_pattern(path: str) -> tuple[str, str]:
-    """The folders before the first wildcard, and the pattern from there on; a pattern for all files is none."""
+    """The folders before the first wildcard, and the pattern after them; empty if it matches all files."""
     parts = PurePosixPath(path.strip("/")).parts if path.strip("/") else ()
     count = next((place for place, part in enumerate(parts) if _WILDCARD.search(part)), len(parts))
     fixed, pattern = "/".join(parts[:count]), "/".join(parts[count:])
@@ -147,7 +147,7 @@ def split_pattern(path: str) -> tuple[str, str]:
 
 
 def _entries(found: list[_Files]) -> Iterator[tuple[Path, str]]:
-    """Every file with the name that it has in a mount: its path below the folder that all sources have in common."""
+    """Every file with its name in a mount: its path below the folder that all sources share."""
     common = Path(os.path.commonpath([files.root.parent if files.root.is_file() else files.root for files in found]))
     for path in chain.from_iterable(map(_paths, found)):
         yield path, path.relative_to(common).as_posix()

@@ -1,14 +1,14 @@
-"""Runs a user's script in a step's interpreter, and saves what it logged when it ends.
+"""Runs a user's script in a job's interpreter, and saves what the script logged when it ends.
 
     python launcher.py SCRIPT [ARGUMENT …]
     python launcher.py -m MODULE [ARGUMENT …]
 
-This file stands alone: the interpreter may be one (Python 3.6 or later) that has neither azureml_wrapper nor the SDK.
-The script must not notice it: `__main__`, `sys.argv`, `sys.path[0]`, exit codes, tracebacks and signals are as
+This file has no dependencies: the interpreter (Python 3.6 or later) may have neither azureml_wrapper nor the SDK.
+Scripts must not notice it: `__main__`, `sys.argv`, `sys.path[0]`, exit codes, tracebacks and signals are the same as
 without it.
 
-`run.log()` only puts metrics in a queue, and a bare process that ends loses them. In Azure a wrapper of the service
-empties the queues; here it is the SDK's own shutdown hook.
+`run.log()` only puts metrics into a queue, which is lost when a plain process ends. In Azure a wrapper of the service
+flushes the queues; here the SDK's own shutdown hook does.
 """
 
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # In logs of real jobs: "Cleaning up all outstanding Run operations, waiting 300.0 seconds".
 FLUSH_SECONDS = 300.0
-# Files whose frames a traceback does not show; zygote.py calls this file in a process that was forked.
+# Files whose frames are removed from tracebacks; zygote.py calls this file in a forked process.
 _OURS = (__file__, os.path.join(os.path.dirname(__file__), "zygote.py"), runpy.__file__, "<frozen runpy>")  # noqa: PTH118, PTH120
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     """Run what the command line names."""
     if sys.argv[1] == "-m":
         del sys.argv[:2]
-        # As Python itself does for `-m`: the working directory comes first.
+        # As Python does for `-m`: the working directory comes first.
         sys.path[0] = os.getcwd()  # noqa: PTH109 - pathlib is slow to import, and the script may not want it
         _guard(_run_module, sys.argv[0])
     else:
@@ -43,7 +43,7 @@ def _run_module(name: str) -> None:
 
 
 def _run_script(path: str) -> None:
-    """As `python path`: the script is the module `__main__`, so that pickle and multiprocessing find its names."""
+    """Run as `python path`: the script is the module `__main__`, so that pickle and multiprocessing work."""
     full = os.path.abspath(path)  # noqa: PTH100
     try:
         with open(full, "rb") as file:  # noqa: PTH123
@@ -54,13 +54,13 @@ def _run_script(path: str) -> None:
     sys.path[0] = os.path.dirname(full)  # noqa: PTH120
     script = types.ModuleType("__main__")
     script.__dict__.update(__file__=full, __builtins__=__builtins__, __annotations__={})
-    # A module whose last name goes is emptied; this function still runs in the launcher's.
+    # Python empties a module without references; this function still needs the launcher's.
     sys.modules["__launcher__"], sys.modules["__main__"] = sys.modules["__main__"], script
     exec(compile(source, full, "exec", dont_inherit=True), script.__dict__)  # noqa: S102 - what it is for
 
 
 def _guard(run: "Callable[[str], None]", name: str) -> None:
-    """Run the script; whatever way it ends, save what it logged before Python reports the end."""
+    """Run the script. However it ends, save what it logged before Python reports the end."""
     try:
         run(name)
     except BaseException:
@@ -71,8 +71,8 @@ def _guard(run: "Callable[[str], None]", name: str) -> None:
 
 
 def flush() -> None:
-    """Wait until what was logged to runs is saved."""
-    # Where no run registered itself to be flushed, there is nothing to wait for.
+    """Wait until everything that was logged to runs is saved."""
+    # If no run has registered itself to be flushed, there is nothing to wait for.
     runs = sys.modules.get("azureml._run_impl.run_base")
     if runs is None or runs._RunBase._registered_kill_handlers.empty():
         return
@@ -82,7 +82,7 @@ def flush() -> None:
 
 
 def _without_launcher(show: "Callable[..., object]") -> "Callable[..., object]":
-    """Python's (or the script's) way to show an exception, less the frames that are not the script's."""
+    """Wrap Python's (or the script's) exception hook, so that it shows the script's frames only."""
 
     def show_script(kind: type, error: BaseException, trace: "types.TracebackType | None") -> None:
         while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:

@@ -1,7 +1,7 @@
-"""A job's process, and everything that it started.
+"""A job's process, and all processes that it started.
 
-A job gets a session of its own. Whoever it starts stays in that session, or at least inherits the variable
-`AZUREML_WRAPPER_JOB` with the job key; by the two all processes of a job are found, also after the service that
+A job gets a session of its own. The processes that it starts stay in that session, or at least inherit the variable
+`AZUREML_WRAPPER_JOB` with the job key. With the two, all processes of a job are found, even after the service that
 started them was killed. Linux only: reads /proc.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 JOB_KEY_VARIABLE = "AZUREML_WRAPPER_JOB"
-# Between the request to end and the kill.
+# Between SIGTERM and SIGKILL.
 GRACE_SECONDS = 2.0
-# How long a kill may take to be carried out: a process in the middle of a system call ends after it.
+# How long SIGKILL may take: a process in a system call ends after the call.
 KILL_SECONDS = 2.5
 _POLL_SECONDS = 0.02
 _PROC = "/proc"
@@ -30,7 +30,7 @@ _PROC_CHUNK = 64 * 1024
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process that is not mistaken for a later one with the same number: `ticks` is its start, since boot."""
+    """Identifies a process even if its number is reused later: `ticks` is its start time since boot."""
 
     pid: int
     ticks: int
@@ -41,29 +41,29 @@ class Process(Protocol):
 
     @property
     def identity(self) -> ProcessId:
-        """How to find it again."""
+        """How to find the process again."""
 
     def wait(self) -> int:
-        """Block until it and all that it started are gone; its exit code, or minus the signal that ended it."""
+        """Block until the process and all that it started are gone. Returns its exit code, or minus a signal."""
 
     def end(self) -> None:
-        """Ask the job to end (SIGTERM), and kill what is still there after `GRACE_SECONDS`. Blocks meanwhile."""
+        """Send SIGTERM to the job, and SIGKILL to what is left after `GRACE_SECONDS`. Blocks meanwhile."""
 
 
 class Starter(Protocol):
-    """Starts processes: anew (ColdStarter), or forked from a preloaded interpreter (warm.py)."""
+    """Starts processes: new ones (ColdStarter), or forks of a preloaded interpreter (warm.py)."""
 
     def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
-        """Make ready for commands of an interpreter with such variables, in the background, where that is of use."""
+        """Prepare for commands of an interpreter with such variables, in the background."""
 
     def explain(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> str:
-        """How `start` would start this command, and why so: a sentence for the log."""
+        """A sentence for the log: how `start` would start this command, and why."""
 
     def start(self, command: Sequence[str], *, folder: Path, variables: Mapping[str, str], log: Path) -> Process:
-        """Start `command` in `folder`; what it prints is appended to `log` at once. `OSError` where it cannot."""
+        """Start `command` in `folder`; its output is appended to `log`. Raises `OSError` if it cannot start."""
 
     def close(self) -> None:
-        """Let go of what was preloaded."""
+        """Stop what was preloaded."""
 
 
 class ColdStarter:
@@ -105,7 +105,7 @@ class ChildProcess:
         return self._identity
 
     def wait(self) -> int:
-        # Not reaped before the rest of its group is gone: its number cannot be given to another process so long.
+        # Reaped only after the rest of its group is gone: until then its number cannot be reused.
         os.waitid(os.P_PID, self._identity.pid, os.WEXITED | os.WNOWAIT)
         end_family(self._identity, self._job_key, grace=0)
         self._ended.set()
@@ -117,9 +117,9 @@ class ChildProcess:
 
 
 def end_family(leader: ProcessId, job_key: str, *, grace: float = GRACE_SECONDS) -> bool:
-    """End all processes of a job; False where some are left (they hang in the kernel).
+    """Stop all processes of a job. Returns False if some are left (they hang in the kernel).
 
-    A `leader` whose number was given to another process in the meantime is left alone.
+    A `leader` whose number now belongs to another process is ignored.
     """
     if grace and _signal(_family(leader, job_key), signal.SIGTERM):
         _await_end(leader, job_key, grace)
@@ -132,7 +132,7 @@ def end_family(leader: ProcessId, job_key: str, *, grace: float = GRACE_SECONDS)
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Whether this very process runs."""
+    """Whether exactly this process runs."""
     status = _Status.read(process.pid)
     return status is not None and status.ticks == process.ticks
 
@@ -144,7 +144,7 @@ def _await_end(leader: ProcessId, job_key: str, seconds: float) -> None:
 
 
 def _signal(pids: Iterator[int], number: signal.Signals) -> int:
-    """Send a signal to each; how many there were."""
+    """Send a signal to each process. Returns how many there were."""
     sent = 0
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -157,23 +157,23 @@ def _family(leader: ProcessId, job_key: str) -> Iterator[int]:
     """The living processes of a job."""
     holder = _Status.read(leader.pid)
     number = None if holder and holder.ticks != leader.ticks else leader.pid
-    # Who was there before the job is none of its processes.
+    # Processes that are older than the job do not belong to it.
     for pid in _started_since(leader.ticks):
         status = _Status.read(pid)
-        # One that was just forked has neither its session nor its job_key yet.
+        # A process that was just forked has neither its session nor its job key yet.
         if status and status.lives and (number in (pid, status.session) or _has_job_key(pid, job_key)):
             yield pid
 
 
-# Process → the inode of its folder in /proc, and when it started. A later process of the same number has another
-# inode, so that after each job only those processes are looked at that were not there at the last look.
+# Process → the inode of its folder in /proc, and its start time. A later process with the same number has another
+# inode, so after each job only processes are read that are new since the last time.
 _starts: dict[int, tuple[int, int]] = {}
 
 
 def _started_since(ticks: int) -> list[int]:
-    """This user's processes that started then or later; all but this one."""
+    """This user's processes that started at that time or later, without this one."""
     global _starts
-    # Replaced as a whole, for threads may look at the same time.
+    # Replaced as a whole, because several threads may read it at the same time.
     known, found = _starts, {}
     with os.scandir(_PROC) as entries:
         for entry in entries:
@@ -198,7 +198,7 @@ def _has_job_key(pid: int, job_key: str) -> bool:
 
 
 def _read(path: str) -> bytes:
-    """A file of /proc; empty where its process is gone. Not by pathlib: it costs more than the reading."""
+    """A file of /proc; empty if its process is gone. Without pathlib, which costs more than the reading."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -212,14 +212,14 @@ def _read(path: str) -> bytes:
 
 
 def start_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 where it is gone."""
+    """When a process started, in clock ticks since boot; 0 if it is gone."""
     status = _Status.read(pid)
     return status.ticks if status else 0
 
 
 @dataclass(frozen=True)
 class _Status:
-    """What /proc/<pid>/stat says (proc(5))."""
+    """The fields of /proc/<pid>/stat (proc(5))."""
 
     state: str
     session: int
@@ -231,6 +231,6 @@ class _Status:
 
     @classmethod
     def read(cls, pid: int) -> _Status | None:
-        # The name of the program stands in brackets, and may itself hold brackets and blanks.
+        # The program's name is in parentheses, and may itself contain parentheses and spaces.
         fields = _read(f"{_PROC}/{pid}/stat").rpartition(b")")[2].split()
         return cls(state=fields[0].decode(), session=int(fields[3]), ticks=int(fields[19])) if fields else None

@@ -1,13 +1,13 @@
 """Starts the processes (ranks) of a distributed job, or one of them.
 
-    python ranks.py ORDER               starts every rank; when one fails, ends the others
-    mpirun -np N python ranks.py ORDER  mpirun starts it N times, and ends the others; each is one rank
+    python ranks.py ORDER               starts every rank; if one fails, stops the others
+    mpirun -np N python ranks.py ORDER  mpirun starts it N times, once for each rank, and stops the others
 
-This file stands alone: the service's interpreter runs it, but without its packages. ORDER is a file of JSON:
+This file has no dependencies: the service's interpreter runs it without its packages. ORDER is a JSON file:
 
     {"command": […], "mpi": true, "failure": "…", "ranks": [{"log": "…", "variables": {…}}, …]}
 
-The first rank that fails is told in the file `failure`: its number and its exit code.
+The file `failure` reports the first rank that fails: its number and its exit code.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import time
 from typing import Any
 
 RANK_VARIABLE = "OMPI_COMM_WORLD_RANK"
-# How long a rank may take to end when another one has failed.
+# How long a rank may take to stop when another one has failed.
 GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
-# As a shell says of a command that it cannot start.
+# A shell's exit code for a command that it cannot start.
 _CANNOT_START = 126
 
 Order = dict[str, Any]
@@ -33,7 +33,7 @@ Order = dict[str, Any]
 def main() -> int:
     with open(sys.argv[1]) as file:  # noqa: PTH123 - pathlib is slow to import
         order = json.load(file)
-    # The ranks are asked to end by whoever asks this process: it waits for them. (A handler is not inherited.)
+    # Who stops this process also stops the ranks; it waits for them. (The handler is not inherited.)
     signal.signal(signal.SIGTERM, lambda *_: None)
     if not order["mpi"]:
         return _run_all(order)
@@ -43,12 +43,12 @@ def main() -> int:
     rank = int(os.environ[RANK_VARIABLE])
     code = _start(order, rank).wait()
     if code:
-        _tell(order, rank, code)
+        _record(order, rank, code)
     return _status(code)
 
 
 def _run_all(order: Order) -> int:
-    """Until all have ended well, or one has not: its exit code."""
+    """Wait until all ranks have succeeded or one has failed. Returns its exit code."""
     running = {rank: _start(order, rank) for rank in range(len(order["ranks"]))}
     while running:
         for rank, process in list(running.items()):
@@ -57,7 +57,7 @@ def _run_all(order: Order) -> int:
                 continue
             del running[rank]
             if code:
-                _tell(order, rank, code)
+                _record(order, rank, code)
                 _end(list(running.values()))
                 return _status(code)
         time.sleep(_POLL_SECONDS)
@@ -77,12 +77,12 @@ def _start(order: Order, rank: int) -> subprocess.Popen[bytes]:
             )
         except OSError as error:
             log.write(f"Rank {rank} could not be started: {error}\n".encode())
-            _tell(order, rank, _CANNOT_START)
+            _record(order, rank, _CANNOT_START)
             raise SystemExit(_CANNOT_START) from None
 
 
-def _tell(order: Order, rank: int, code: int) -> None:
-    """Keep the first failure: those after it follow from it."""
+def _record(order: Order, rank: int, code: int) -> None:
+    """Record the first failure; the later ones are its consequences."""
     try:
         file = os.open(order["failure"], os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
@@ -103,7 +103,7 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _status(code: int) -> int:
-    """A shell's exit code: a signal's number is told by 128 more."""
+    """A shell's exit code: for a signal, 128 plus its number."""
     return code if code >= 0 else 128 - code
 
 

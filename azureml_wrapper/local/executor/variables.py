@@ -1,4 +1,4 @@
-"""The environment variables of a job: Azure's own, and what it inherits of the user's shell.
+"""The environment variables of a job: Azure's own, and those that it inherits from the user's shell.
 
 Names and values as in a real job (2022-07).
 """
@@ -24,21 +24,22 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import RUN_LIFETIME
 
-# What belongs to the service's own life, to another job, or to the interpreter in which the service runs.
+# Variables of the service itself, of another job, or of the interpreter in which the service runs.
 _REPLACED = re.compile(
     r"(AZUREML_|AZURE_|ARM_|AML_|AZ_BATCH|MSI_|IDENTITY_|OBO_|MLFLOW_|OMPI_|PYTHON|PYTEST|CONDA_|VIRTUAL_ENV|UV_|PIP_|"
     r"DATASET_|RSLEX_|HBI_|COV_|COVERAGE).*",
 )
-# The others of these are settings of the SDK.
+# All others with these prefixes are settings of the SDK.
 _OF_ONE_JOB = re.compile(r"MLFLOW_|AZUREML_(?!CURRENT_CLOUD$|(DEFAULT|DPREP|LOG|OTEL|RUN_POLLING))")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a job takes over of the environment in which the service was started.
+    """The variables that a job inherits from the environment in which the service was started.
 
-    PATH, HOME, LANG and the like. HOME stays the user's: models and data that libraries cache there are found again,
-    and what the SDK keeps there (`~/.azureml`) is named by workspace. Azure's own variables are replaced, and what
-    looks like a secret is not handed on, as Azure has none of it either (`environment_variables` is the way).
+    PATH, HOME, LANG and the like. HOME stays the user's, so that libraries find the models and data that they have
+    cached; what the SDK keeps there (`~/.azureml`) is named by workspace. Azure's own variables are replaced.
+    Variables that look like secrets are not passed on, as Azure does not have them either: use
+    `environment_variables` for them.
     """
     return {
         name: value
@@ -48,12 +49,12 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def withheld(environment: Mapping[str, str]) -> list[str]:
-    """The names of variables that a script may miss because they look like secrets."""
+    """The names of variables that are not passed on because they look like secrets."""
     return sorted(name for name in environment if is_secret_name(name) and not _REPLACED.fullmatch(name.upper()))
 
 
 def job_variables(context: ExecutorContext, workspace: Workspace, run: Run) -> dict[str, str]:
-    """The variables with which the SDK finds its run (azureml/core/run.py, get_context) and may write to it."""
+    """The variables from which the SDK finds its run (azureml/core/run.py, get_context), and the run's token."""
     token = context.tokens.run(workspace.workspace_id, run.run_id)
     base = context.addresses.base
     return {
@@ -87,7 +88,7 @@ def service_variables(context: ExecutorContext) -> dict[str, str]:
     """The variables that are the same in every job of the service."""
     return {
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
-        # The SDK keeps the cloud's addresses in a file of this folder: Azure's there, ours here.
+        # The SDK caches the cloud's addresses in this folder; with a separate one, Azure's and ours do not mix.
         "AZURE_CONFIG_DIR": str(context.home.path / "azure"),
         "REQUESTS_CA_BUNDLE": str(trust_bundle(context.home, os.environ)),
         **without_proxy(os.environ),
@@ -99,12 +100,12 @@ def service_variables(context: ExecutorContext) -> dict[str, str]:
 
 
 def preload_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """A job's variables less those that are its own: for a process from which other jobs are forked."""
+    """A job's variables without those of that one job: for a process from which other jobs are forked."""
     return {name: value for name, value in variables.items() if not _OF_ONE_JOB.match(name)}
 
 
 def interpreter_variables(interpreter: Path, path: str, shims: Path | None = None) -> dict[str, str]:
-    """What activating an interpreter's environment sets; `shims` are looked into before it."""
+    """The variables that activating an interpreter's environment sets; `shims` comes first in PATH."""
     folders: Iterable[str] = filter(None, (str(shims or ""), str(interpreter.parent), path))
     environment = interpreter.parent.parent
     if (environment / "conda-meta").is_dir():
@@ -117,8 +118,8 @@ def interpreter_variables(interpreter: Path, path: str, shims: Path | None = Non
 def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
     """A file of certificates: those that clients on this machine trust, and the local service's authority.
 
-    It is named by its content, so a job keeps what it was given. Without the authority a job does not fail: it tries
-    again for minutes.
+    It is named by its content, so it does not change while a job uses it. Without the authority a job does not fail,
+    but retries for minutes.
     """
     given = Path(environment.get("REQUESTS_CA_BUNDLE") or certifi.where())
     authority = home.authority.read_bytes()

@@ -1,8 +1,7 @@
-"""Starts jobs by forking a process that has imported the SDK already (zygote.py), where that makes no difference.
+"""Starts jobs by forking a process that has already imported the SDK (zygote.py), if that makes no difference.
 
-A job starts cold instead where the fork would not be what a fresh process is: another interpreter, other variables
-of those that libraries read while they are imported, a folder whose modules would hide an imported one. The log says
-which.
+A job starts cold if the fork would differ from a new process: it has another interpreter, other values of variables
+that libraries read during their import, or a folder whose modules would hide an imported one. The log says why.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from azureml_wrapper.local.executor.process import (
     start_ticks,
 )
 
-# Read by the interpreter, the C library or numerical libraries when they are loaded, not later.
+# Read by the interpreter, the C library or numerical libraries only while they are loaded.
 READ_AT_IMPORT = re.compile(
     r"(PYTHON|LD_|LC_|OMP_|MKL_|OPENBLAS_|GOTO_|GOTOBLAS_|BLIS_|VECLIB_|NUMEXPR_|NPY_|NUMPY_|NVPL_|ARROW_|MALLOC_|KMP_|"
     r"PANDAS_|RUST_|AZURE_CORE_|AUTOML_|DPREP_|AZUREML_(DEFAULT|DPREP|LOG|OTEL|RUN_POLLING)).*"
     r"|HOME|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|AML_APP_ROOT|AZURE_SERVICE|ENABLE_SPAN_JSONL|ARM_CLOUD_METADATA_URL"
     r"|AZURE_CONFIG_DIR|AZUREML_CURRENT_CLOUD|HBI_WORKSPACE_JOB"
 )
-# Of a job, in its run configuration; of the service, in its shell.
+# Set it for a job in its run configuration, for the service in its shell.
 WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 ORDER_SECONDS = 10.0
-# execve(2) on Linux: 32 pages a word, a quarter of the usual 8 MB stack in all.
+# execve(2) on Linux: 32 pages per word, and a quarter of the usual 8 MB stack in total.
 LONGEST_WORD = 131_072
 LONGEST_COMMAND = 2 * 1024 * 1024
-# Each takes some 200 MB.
+# Each takes about 200 MB.
 MOST_PRELOADED = 4
 IDLE_SECONDS = 600.0
 
@@ -57,7 +56,7 @@ class ForkError(OSError):
 
 @dataclass
 class _Child:
-    """One forked job, as far as the zygote has told of it."""
+    """One forked job, as far as the zygote has reported it."""
 
     number: int
     pid: int | None = None
@@ -79,14 +78,14 @@ class _Child:
             self.ended.set()
 
     def lose(self) -> None:
-        """The zygote is gone: nothing more will be told."""
+        """The zygote is gone, and will report nothing more."""
         self.error = self.error or "the preloaded process is gone"
         for event in (self.told, self.ended, self.reaped):
             event.set()
 
 
 class Preloaded:
-    """One zygote: an interpreter with its variables. Starts at once, in the background; ends when idle or closed."""
+    """One zygote: an interpreter with its variables. Starts in the background; ends when idle or closed."""
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
         self.modules: list[str] | None = None
@@ -116,11 +115,11 @@ class Preloaded:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether packages have been installed since: a fresh process would import those."""
+        """Whether packages have been installed since: a new process would import those."""
         return any(_changed(place) != changed for place, changed in self._places.items())
 
     def fork(self, order: dict[str, Any]) -> _Child:
-        """Order a child, and wait until it is there; `ForkError` where it does not come."""
+        """Request a child, and wait until it exists; `ForkError` if it does not."""
         with self._lock:
             if self._is_over:
                 raise ForkError("the preloaded process has ended")
@@ -137,7 +136,7 @@ class Preloaded:
         raise ForkError(child.error or "the preloaded process does not answer")
 
     def reap(self, child: _Child) -> int | None:
-        """The exit code of a child that has ended; None where the zygote is gone and nobody knows it."""
+        """The exit code of a child that has ended; None if the zygote is gone, too."""
         if child.code is None and child.error is None:
             self._send({"reap": child.number})
             child.reaped.wait(ORDER_SECONDS)
@@ -146,7 +145,7 @@ class Preloaded:
         return child.code
 
     def close_unless_used(self) -> bool:
-        """End the zygote where it has no children any more; whether it has ended."""
+        """End the zygote if it has no children any more. Returns whether it has ended."""
         if self.is_alive:
             if self._is_in_use():
                 return False
@@ -154,7 +153,7 @@ class Preloaded:
         return True
 
     def close(self) -> None:
-        """End the zygote; its children go on."""
+        """End the zygote; its children continue."""
         self._connection.close()
         self._process.terminate()
         self._process.wait()
@@ -167,7 +166,7 @@ class Preloaded:
             raise ForkError(f"the preloaded process is gone: {error}") from error
 
     def _listen(self) -> None:
-        """Pass on what the zygote tells, until it is gone or has been idle too long."""
+        """Handle the zygote's messages until it is gone or has been idle for too long."""
         waiting = b""
         self._connection.settimeout(self._idle)
         while True:
@@ -187,7 +186,7 @@ class Preloaded:
         self._end()
 
     def _is_in_use(self) -> bool:
-        """Where it is not, no order comes in any more: one that is sent would be carried out and not told of."""
+        """Whether the zygote is needed. If not, it accepts no orders any more, because nobody would hear of them."""
         with self._lock:
             self._is_over = not self._children and self.modules is not None
             return not self._is_over
@@ -204,11 +203,11 @@ class Preloaded:
             self._discard_late_child(child, message)
 
     def _discard_late_child(self, child: _Child, message: Mapping[str, Any]) -> None:
-        """End a child that came too late: its job was started cold meanwhile."""
+        """End a child that came too late: its job has been started cold in the meantime."""
         if child.pid and "pid" in message:
             os.kill(child.pid, signal.SIGKILL)
         elif "ended" in message:
-            # Where the zygote is gone, too, the next look at it finds out.
+            # If the zygote is gone, too, the next access will notice.
             with contextlib.suppress(ForkError):
                 self._send({"reap": child.number})
         else:
@@ -229,7 +228,7 @@ class WarmProcess:
     """A job that was forked."""
 
     def __init__(self, preloaded: Preloaded, child: _Child, job_key: str) -> None:
-        assert child.pid is not None  # noqa: S101 - fork() has seen to it
+        assert child.pid is not None  # noqa: S101 - fork() ensures it
         self._preloaded, self._child, self._job_key = preloaded, child, job_key
         self._identity = ProcessId(child.pid, start_ticks(child.pid))
 
@@ -241,7 +240,7 @@ class WarmProcess:
         self._child.ended.wait()
         end_family(self._identity, self._job_key, grace=0)
         code = self._preloaded.reap(self._child)
-        # Only a kill takes the zygote away under its children, and then theirs too (see end_family above).
+        # The zygote only ends before its children if it is killed; they are killed then, too (see end_family above).
         return -9 if code is None else code
 
     def end(self) -> None:
@@ -250,7 +249,7 @@ class WarmProcess:
 
 
 class WarmStarter:
-    """Forks where it can, else starts cold."""
+    """Forks if it can, else starts cold."""
 
     def __init__(self, idle: float = IDLE_SECONDS) -> None:
         self._cold, self._idle, self._lock = ColdStarter(), idle, threading.Lock()
@@ -258,7 +257,7 @@ class WarmStarter:
         self._outdated: list[Preloaded] = []
 
     def preload(self, interpreter: str, variables: Mapping[str, str]) -> None:
-        """Have an interpreter preloaded, in the background, for the jobs that are to come."""
+        """Preload an interpreter for later jobs, in the background."""
         kind = _kind(interpreter, variables)
         with self._lock:
             alive = {kind: known for kind, known in self._preloaded.items() if known.is_alive}
@@ -278,7 +277,7 @@ class WarmStarter:
         return False
 
     def why_cold(self, command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> str | None:
-        """The reason why a command cannot be forked; None where it can."""
+        """Why a command cannot be forked; None if it can."""
         if len(command) < 3 or command[1] != launcher.__file__:
             return "it is not a script"
         if is_off(variables.get(WARM_VARIABLE, "")):
@@ -317,7 +316,7 @@ class WarmStarter:
         return WarmProcess(preloaded, child, order["variables"].get(JOB_KEY_VARIABLE, ""))
 
     def close(self) -> None:
-        """End every preloaded process."""
+        """End all preloaded processes."""
         with self._lock:
             for preloaded in (*self._preloaded.values(), *self._outdated):
                 preloaded.close()
@@ -326,31 +325,31 @@ class WarmStarter:
 
 
 def is_off(value: str) -> bool:
-    """Whether a value of `WARM_VARIABLE` asks for cold starts."""
+    """Whether a value of `WARM_VARIABLE` turns warm starts off."""
     return value.lower() in ("0", "false", "off", "no")
 
 
 def _changed(folder: str) -> int | None:
-    """When something last came or went in a folder; None where it is gone."""
+    """When an entry of a folder was last added or removed; None if the folder is gone."""
     with contextlib.suppress(OSError):
         return Path(folder).stat().st_mtime_ns
     return None
 
 
 def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
-    """A fork has no limit; a job that only works as one would fail elsewhere."""
+    """Whether a command exceeds the limits of a new process: a job that only works as a fork would fail elsewhere."""
     words = [*command, *(f"{name}={value}" for name, value in variables.items())]
     sizes = [len(word.encode(errors="surrogateescape")) + 1 for word in words]
     return max(sizes) > LONGEST_WORD or sum(sizes) > LONGEST_COMMAND
 
 
 def _kind(interpreter: str, variables: Mapping[str, str]) -> Kind:
-    """What has to be alike for a fork to be what a fresh process is."""
+    """What must be equal for a fork to be the same as a new process."""
     return interpreter, frozenset(item for item in variables.items() if READ_AT_IMPORT.fullmatch(item[0]))
 
 
 def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:
-    """Modules of a script's folder that a fresh process would import where the fork has others of the same name."""
+    """Modules of a script's folder that a new process would import, while the fork has others of the same names."""
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     own = {path.stem for path in folder.glob("*.py")} | packages
     return sorted(own & set(modules))

@@ -1,20 +1,20 @@
-"""Forks job processes from an interpreter that has imported the SDK already.
+"""Forks processes of jobs from an interpreter that has already imported the SDK.
 
     python zygote.py DESCRIPTOR
 
-`import azureml.core` costs one to three seconds, a fork of a process that has done it less than ten milliseconds.
-Like launcher.py beside it this file stands alone: the interpreter (Python 3.9 or later) may have no azureml_wrapper.
-It speaks lines of JSON with the service, over the socket DESCRIPTOR:
+`import azureml.core` takes one to three seconds, a fork of a process that has done it less than ten milliseconds.
+Like launcher.py, this file has no dependencies: the interpreter (Python 3.9 or later) may not have azureml_wrapper.
+It exchanges lines of JSON with the service over the socket DESCRIPTOR:
 
     service → zygote   {"job": 7, "command": […], "folder": "…", "variables": {…}, "log": "…"}
                        {"reap": 7}
     zygote → service   {"ready": ["azureml", "numpy", …],    top-level modules that every child has imported
-                        "places": {"…/site-packages": 17…}}  the folders of packages, and when they last changed (ns)
+                        "places": {"…/site-packages": 17…}}  folders of packages, and when they last changed (ns)
                        {"job": 7, "pid": 4242}  or  {"job": 7, "error": "…"}
-                       {"job": 7, "ended": true}             not reaped yet, so that its number stays its own
-                       {"job": 7, "code": 0}                 minus the signal that ended it
+                       {"job": 7, "ended": true}             not reaped yet, so that its number is not reused
+                       {"job": 7, "code": 0}                 minus a signal that ended it
 
-It ends when the service closes the socket; its children go on.
+It ends when the service closes the socket; its children continue.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ import threading
 import time
 from typing import Any
 
-# What almost every step of Azure ML imports, the expensive first.
+# What almost every step of Azure ML imports, the expensive ones first.
 PRELOADED = ("azureml.core", "numpy", "pandas", "azureml.data", "azureml.dataprep", "azureml.dataprep.rslex")
 
 
 class Zygote:
-    """The parent: takes orders, forks, and tells how its children end."""
+    """The parent process: accepts orders, forks, and reports how its children end."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -48,16 +48,16 @@ class Zygote:
         self._poll.register(connection, select.POLLIN)
         self._watched: dict[int, int] = {}  # descriptor of a child → job
         self._children: dict[int, int] = {}  # job → child
-        # Opened by libraries while they were imported; a fresh process that imports them has these too.
+        # Opened by libraries during their import; a new process that imports them has these, too.
         self._kept = descriptors() - {connection.fileno()}
 
     def serve(self) -> dict[str, Any] | None:
-        """Fork until the service is gone. Gives each child its order; the parent gets None at the end."""
-        self._tell({"ready": _top_level_modules(), "places": _places()})
+        """Fork until the service is gone. Returns the order in each child, and None in the parent at the end."""
+        self._send({"ready": _top_level_modules(), "places": _places()})
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor != self._connection.fileno():
-                    self._say_ended(descriptor)
+                    self._report_end(descriptor)
                     continue
                 orders = self._read()
                 if orders is None:
@@ -69,7 +69,7 @@ class Zygote:
                         return order
 
     def _read(self) -> list[dict[str, Any]] | None:
-        """All orders that have come, None at the end. No file object: what it buffers, poll would not tell of."""
+        """All orders received so far, None at the end. Without a file object, whose buffer poll does not see."""
         data = self._connection.recv(65536)
         if not data:
             return None
@@ -81,7 +81,7 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell({"job": job, "error": str(error)})
+            self._send({"job": job, "error": str(error)})
             return -1
         if pid == 0:
             become(order, self._kept)
@@ -89,26 +89,26 @@ class Zygote:
         descriptor = os.pidfd_open(pid)
         self._watched[descriptor], self._children[job] = job, pid
         self._poll.register(descriptor, select.POLLIN)
-        self._tell({"job": job, "pid": pid})
+        self._send({"job": job, "pid": pid})
         return pid
 
-    def _say_ended(self, descriptor: int) -> None:
+    def _report_end(self, descriptor: int) -> None:
         self._poll.unregister(descriptor)
         os.close(descriptor)
-        self._tell({"job": self._watched.pop(descriptor), "ended": True})
+        self._send({"job": self._watched.pop(descriptor), "ended": True})
 
     def _reap(self, job: int) -> None:
         _, status = os.waitpid(self._children.pop(job), 0)
-        self._tell({"job": job, "code": os.waitstatus_to_exitcode(status)})
+        self._send({"job": job, "code": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        # The service may be gone; the next read finds out.
+    def _send(self, message: dict[str, Any]) -> None:
+        # The service may be gone; the next read will notice.
         with contextlib.suppress(BrokenPipeError):
             self._connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def become(order: dict[str, Any], kept: set[int]) -> None:
-    """Turn the forked child into the process that was ordered."""
+    """Turn the forked child into the requested process."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -116,7 +116,7 @@ def become(order: dict[str, Any], kept: set[int]) -> None:
     for descriptor in descriptors() - kept - {0, 1, 2}:
         os.close(descriptor)
     os.chdir(order["folder"])
-    # Set by the interpreter itself where the locale is C (PEP 538); all others are the order's.
+    # Set by the interpreter itself if the locale is C (PEP 538); all others come from the order.
     coerced = {"LC_CTYPE": os.environ["LC_CTYPE"]} if "LC_CTYPE" in os.environ else {}
     os.environ.clear()
     os.environ.update({**coerced, **order["variables"]})
@@ -131,14 +131,14 @@ def become(order: dict[str, Any], kept: set[int]) -> None:
 
 def descriptors() -> set[int]:
     """The open descriptors of this process."""
-    # The listing's own is among them, but closed by the time it is looked at.
+    # The descriptor of the listing itself is closed by the time it is checked.
     return {int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}  # noqa: PTH110, PTH208
 
 
 def finish(code: int) -> None:
-    """End the child as the interpreter would, but for taking apart thousands of imported modules (75 ms).
+    """End the child as the interpreter would, but without destroying thousands of imported modules (75 ms).
 
-    Threads are waited for, `atexit` functions run, and what was written to files that nobody closed is saved.
+    Waits for threads, runs `atexit` functions, and flushes files that were not closed.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
@@ -150,7 +150,7 @@ def finish(code: int) -> None:
 
 
 def exit_code(error: BaseException) -> int:
-    """What an uncaught exception means for the exit code; tells the user as the interpreter does."""
+    """Report an uncaught exception as the interpreter does, and return the exit code."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
             return (error.code or 0) & 0xFF
@@ -174,7 +174,7 @@ def _redirect(log: str) -> None:
 
 
 def _unbuffered(descriptor: int, model: Any) -> io.TextIOWrapper:
-    """As PYTHONUNBUFFERED=1 makes them in a process that starts cold; name and encoding are those of `model`."""
+    """A stream as PYTHONUNBUFFERED=1 makes it in a new process, with the name and encoding of `model`."""
     raw: Any = open(descriptor, "wb", 0, closefd=False)  # noqa: SIM115
     raw.name = model.name
     text = io.TextIOWrapper(raw, encoding=model.encoding, errors=model.errors, write_through=True)
@@ -183,12 +183,12 @@ def _unbuffered(descriptor: int, model: Any) -> io.TextIOWrapper:
 
 
 def _top_level_modules() -> list[str]:
-    """Built-in modules are left out: a file of the same name never hides them."""
+    """The imported modules, without built-in ones, which a file of the same name never hides."""
     return sorted({name.partition(".")[0] for name in sys.modules} - {*sys.builtin_module_names, "__main__"})
 
 
 def _places() -> dict[str, int]:
-    """Where the imported packages lie. Installing another version changes the folder: its metadata is new there."""
+    """The folders of the imported packages. Installing another version changes them."""
     modules: list[tuple[str, Any]] = list(sys.modules.items())
     files = [module.__file__ for name, module in modules if "." not in name and _is_package(module)]
     folders = {os.path.dirname(os.path.dirname(file)) for file in files}  # noqa: PTH120
@@ -196,17 +196,17 @@ def _places() -> dict[str, int]:
 
 
 def _is_package(module: Any) -> bool:
-    """Those of namespaces have no file."""
+    """Whether a module is a package with a file; namespace packages have none."""
     return bool(getattr(module, "__path__", None) and getattr(module, "__file__", None))
 
 
 def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     for name in PRELOADED:
-        # A package that is not there is one that the scripts cannot import either.
+        # If a package is missing, scripts cannot import it either.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    launcher = importlib.import_module("launcher")  # beside this file, which is no package here
+    launcher = importlib.import_module("launcher")  # beside this file, which is not in a package here
 
     gc.collect()
     gc.freeze()
@@ -215,7 +215,7 @@ def main() -> None:
     code = 0
     try:
         launcher.main()
-    except BaseException as error:  # noqa: BLE001 - what the interpreter itself does with it
+    except BaseException as error:  # noqa: BLE001 - as the interpreter itself does
         code = exit_code(error)
     finish(code)
 

@@ -64,19 +64,19 @@ def test_a_group_that_is_made_again_keeps_its_place_and_takes_the_tags(groups):
 
 @pytest.mark.parametrize("name", ["", "a", "x" * 34, "-a", "a b", "a/b", "..", "a\x00", "wörk"])
 def test_a_wrong_workspace_name_is_refused(workspaces, name):
-    with pytest.raises(Invalid, match="Workspace name"):
+    with pytest.raises(Invalid, match="Invalid workspace name"):
         workspaces.add(make(name))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 91, "ends.", "a/b", "a b", "a\x00"])
 def test_a_wrong_group_name_is_refused(groups, name):
-    with pytest.raises(Invalid, match="Resource group name"):
+    with pytest.raises(Invalid, match="Invalid resource group name"):
         groups.put(ResourceGroup(subscription="s", name=name, location="l"))
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-a", "x" * 65])
 def test_a_wrong_subscription_is_refused(workspaces, name):
-    with pytest.raises(Invalid, match="Subscription"):
+    with pytest.raises(Invalid, match="Invalid subscription"):
         workspaces.add(make(subscription=name))
 
 

@@ -47,7 +47,7 @@ def pip(*lines, **fields):
 def test_an_environment_without_packages_gets_the_own_interpreter():
     choice = pip()
     assert choice.interpreter == Path(sys.executable)
-    assert "asks for no packages" in choice.reasons[0]
+    assert "requests no packages" in choice.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_what_is_installed_needs_nothing(line):
     ("line", "why"),
     [
         ("lightgbm", "lightgbm is not installed"),
-        ("pandas==1.5.3", "pandas==1.5.3 is asked for and 2.2.0 is installed"),
-        ("pandas>=3", "pandas>=3 is asked for and 2.2.0 is installed"),
+        ("pandas==1.5.3", "pandas==1.5.3 is requested and 2.2.0 is installed"),
+        ("pandas>=3", "pandas>=3 is requested and 2.2.0 is installed"),
         ("fastapi[all]", "orjson of fastapi[all] is not installed"),
-        ("git+https://example.com/x.git", "can only be had by installing it"),
-        ("./local.whl", "can only be had by installing it"),
-        ("pandas @ https://example.com/p.whl", "can only be had by installing it"),
+        ("git+https://example.com/x.git", "has to be installed"),
+        ("./local.whl", "has to be installed"),
+        ("pandas @ https://example.com/p.whl", "has to be installed"),
     ],
 )
 def test_what_is_missing_is_built_and_said(line, why):
@@ -110,7 +110,7 @@ def test_without_the_sdk_they_are_built():
 def test_another_version_of_the_sdk_is_said_and_not_built():
     choice = pip("azureml-core==1.48.0")
     assert choice.interpreter == Path(sys.executable)
-    assert "azureml-core==1.48.0 is asked for, 1.61.0.post4 is used." in choice.reasons
+    assert "azureml-core==1.48.0 is requested, 1.61.0.post4 is used." in choice.reasons
 
 
 def test_a_package_of_the_sdk_that_is_missing_is_built():
@@ -131,7 +131,7 @@ def test_a_package_of_the_sdk_that_is_missing_is_built():
 )
 def test_another_python_is_said(wanted, is_said):
     reasons = pip(python=wanted).reasons
-    assert (f"Python {wanted} is asked for, this is 3.11.4." in reasons) is is_said
+    assert (f"Python {wanted} is requested, 3.11.4 is used." in reasons) is is_said
 
 
 def test_images_are_said():
@@ -152,7 +152,7 @@ def test_a_user_managed_interpreter_may_be_named():
 
 
 def test_a_user_managed_interpreter_that_is_not_there_is_refused():
-    with pytest.raises(Invalid, match="/opt/none/python is not on this machine"):
+    with pytest.raises(Invalid, match="/opt/none/python does not exist on this machine"):
         choose(EnvironmentSpec(user_managed=True, interpreter="/opt/none/python"), INSTALLED)
 
 

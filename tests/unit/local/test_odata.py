@@ -69,7 +69,7 @@ def test_the_sdks_own_filter_of_a_listing_is_read():
     ["Status", "Status eq", "(Status eq x", "Status eq x)", "Status like x", "and", "a eq 1 or", "a eq 1 b eq 2 )"],
 )
 def test_what_cannot_be_read_is_refused_with_its_text(text):
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(Invalid, match=r"Invalid (filter|order)"):
         parse_filter(text)
 
 
@@ -96,5 +96,5 @@ def test_orders_are_read(text, expected):
 
 @pytest.mark.parametrize("text", ["RunId sideways", "a; drop table runs", "RunId asc, Status"])
 def test_an_order_that_cannot_be_read_is_refused(text):
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(Invalid, match=r"Invalid (filter|order)"):
         parse_order(text, Order("x"))

@@ -448,11 +448,11 @@ def test_changed_files_are_listed_as_far_as_a_property_holds_them():
     ("body", "reason"),
     [
         ({"recurrence": every("Fortnight")}, "Fortnight"),
-        ({"recurrence": every("Day", 0)}, "interval is 0"),
+        ({"recurrence": every("Day", 0)}, "interval must be an integer ≥ 1; got 0"),
         ({"recurrence": every("Day", 10**30)}, "Invalid recurrence"),
         ({"recurrence": every("Day", TimeZone="Mars")}, "Mars"),
         ({"recurrence": every("Day", StartTime="soon")}, "soon"),
-        ({"recurrence": every("Day", Schedule=days("Monday"))}, "week_days go with Week"),
+        ({"recurrence": every("Day", Schedule=days("Monday"))}, "week_days require Week"),
         ({"recurrence": every("Week", Schedule=days("Funday"))}, "Funday"),
         ({}, "either a Recurrence"),
         ({"recurrence": every("Day"), "PipelineEndpointId": "e", "PipelineId": "p"}, "either a PipelineId"),

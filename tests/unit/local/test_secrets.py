@@ -76,7 +76,7 @@ def test_a_deleted_secret_is_gone(store):
 
 @pytest.mark.parametrize("name", ["", "a_b", "a b", "a/b", "é", "x" * 128, "a\n"])
 def test_a_wrong_name_is_refused(store, name):
-    with pytest.raises(Invalid, match="Secret name"):
+    with pytest.raises(Invalid, match="Invalid secret name"):
         store.put("w", name, "x")
 
 

@@ -84,7 +84,9 @@ def test_an_order_names_a_field_and_a_direction(clause, value, descending):
 
 def test_an_attribute_that_runs_do_not_have_is_refused_with_those_that_there_are():
     for read, given in ((parse_filter, "rmse < 1"), (sort_key, "attributes.rmse DESC")):
-        with pytest.raises(Invalid, match=r"no attribute 'rmse'; there are run_id, .*metrics\.rmse"):
+        with pytest.raises(
+            Invalid, match=r"Unknown attribute 'rmse' of runs; expected one of run_id, .*metrics\.rmse"
+        ):
             read(given)
 
 

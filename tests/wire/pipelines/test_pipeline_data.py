@@ -82,7 +82,7 @@ def test_a_reader_of_an_output_without_files_fails_as_in_azure(submit, make):
     run.wait_for_completion(show_output=False, raise_on_error=False)
     assert run.get_status() == "Failed"
     assert "does not contain any data" in str(run.get_details()["error"])
-    assert "that step wrote nothing there" in str(run.get_details()["error"])
+    assert "If another step should write there" in str(run.get_details()["error"])
 
 
 def test_a_registered_output_is_a_dataset_of_the_workspace(ws, complete, make, unique):

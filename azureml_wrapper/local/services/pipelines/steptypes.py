@@ -177,8 +177,8 @@ def step_type(module: Module) -> ScriptStep:
     if found is None:
         article = "an" if module.step_type[:1] in "AEIOU" else "a"
         raise Unsupported(
-            f"Step {module.name!r} is {article} {module.step_type}, which the local service does not support. "
-            f"Supported are {', '.join(STEP_TYPES)}."
+            f"Step {module.name!r} is {article} {module.step_type}. "
+            f"The local service runs {', '.join(STEP_TYPES)} only."
         )
     return found
 
