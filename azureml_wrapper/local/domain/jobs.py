@@ -159,7 +159,7 @@ class Job:
 
 
 def _check_name(kind: str, name: str) -> None:
-    """Raise `Invalid` for an input's or output's name that cannot be the name of its folder."""
+    """Raise `Invalid` for an input's or output's name that is invalid for its folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > NAME_LIMIT:
         raise Invalid(f"{name[:300]!r} cannot be the name of an {kind}.")
 

@@ -41,7 +41,7 @@ def check_experiment_name(name: str) -> None:
 
 
 def check_run_id(run_id: str) -> None:
-    """Raise `Invalid` for an id that cannot be part of a path and of `dcid.<run id>`."""
+    """Raise `Invalid` for an id that is invalid in a path or in `dcid.<run id>`."""
     if not _RUN_ID.fullmatch(run_id):
         raise Invalid(f"Invalid run id {run_id[:300]!r}: use 1 to 256 letters, digits, underscores and dashes.")
 

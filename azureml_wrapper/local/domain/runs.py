@@ -24,7 +24,7 @@ class RunStatus(str, Enum):
     CANCEL_REQUESTED = "CancelRequested"  # a client asked it to stop
     COMPLETED = "Completed"  # it succeeded
     FAILED = "Failed"  # it failed; `error` says why
-    CANCELED = "Canceled"  # it was stopped before its end
+    CANCELED = "Canceled"  # it was canceled
 
     @property
     def is_terminal(self) -> bool:

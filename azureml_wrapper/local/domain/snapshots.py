@@ -76,7 +76,7 @@ def empty_tree() -> Node:
 
 
 def check_snapshot_id(snapshot_id: str) -> None:
-    """Raise `Invalid` for an id that cannot be part of a path; the SDK uses GUIDs."""
+    """Raise `Invalid` for an id that is invalid in a path; the SDK uses GUIDs."""
     if not _ID.fullmatch(snapshot_id):
         raise Invalid(f"Invalid snapshot id {snapshot_id[:300]!r}: use 1 to 100 letters, digits and dashes.")
 

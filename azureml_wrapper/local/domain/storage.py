@@ -117,7 +117,7 @@ def check_datastore_name(name: str) -> None:
 
 
 def check_blob_name(name: str) -> None:
-    """Raise `Invalid` for a name that cannot be a file in its container, or that means another blob."""
+    """Raise `Invalid` for a name that is invalid for a file in its container, or means another blob."""
     if reason := _blob_name_fault(name):
         raise InvalidName(f"Invalid blob name {name[:80]!r}: {reason}.")
 

@@ -104,7 +104,7 @@ class LocalExecutor:
         self._slots.wake()
 
     def _work(self, ticket: Ticket) -> None:
-        """Run a job from acceptance to its end, in its own thread."""
+        """Run a job in its own thread until it ends."""
         session = Session(self._context, ticket, self._starter, self._builder)
         # Used after an unexpected exception: a run must not seem to go on forever.
         ending = endings.failed(

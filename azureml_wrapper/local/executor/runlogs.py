@@ -67,5 +67,5 @@ def _append(file: Path, text: str) -> None:
         with file.open("a", encoding="utf-8", errors="replace") as end:
             end.write(text)
     except OSError as error:
-        # A log that cannot be written (a full disk) must not stop the pipeline or sweep.
+        # Failing to write a log (on a full disk) must not stop the pipeline or sweep.
         log.warning("%s: %s", file, error)

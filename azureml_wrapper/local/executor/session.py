@@ -89,7 +89,7 @@ class Session:
         self._log_differences()
 
     def run(self, timed_out: Callable[[], None]) -> Ending:
-        """Run the task to its end and publish its files; `timed_out` is called at its timeout."""
+        """Run the task until it ends, and publish its files; `timed_out` is called at its timeout."""
         self._ticket.check()
         staged = stage(self._context, self._job, self._folder)
         for note in staged.notes():

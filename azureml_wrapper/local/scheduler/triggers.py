@@ -56,7 +56,7 @@ def for_blob(schedule: Schedule, watch: Watch, name: str, forms: PipelineForms) 
 
 
 def for_batch(schedule: Schedule, watch: Watch, names: Sequence[str], forms: PipelineForms) -> Submission:
-    """What a burst of changes asks for at its end: the parameter is the folder, not one of its files."""
+    """What a burst of changes asks for when it ends: the parameter is the folder, not one of its files."""
     return _with(_at(schedule.submission, watch, watch.path, forms), **{SCHEDULE_FILES: _listed(names)})
 
 
