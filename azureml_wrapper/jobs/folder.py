@@ -59,7 +59,7 @@ class JobFolder:
 
     @property
     def status(self) -> str:
-        """The run's status: "Completed", "Running", …; "Gone" or "Unknown" if the workspace does not tell one."""
+        """The run's status: "Completed", "Running", …; "Gone" or "Unknown" if the workspace cannot say."""
         return self.state(line=False).status
 
     def state(self, *, line: bool = True) -> JobState:

@@ -51,7 +51,7 @@ class HeldJob:
         return states([self.record], lines=False)[self.record.run_id]
 
     def known_state(self) -> JobState:
-        """Query the state; `UnregisteredRun` if the run is gone, `ConnectionFailed` if there is no answer."""
+        """Query the state; `UnregisteredRun` if the run is gone, `ConnectionFailed` if nothing answers."""
         state = self.state()
         if state.status == GONE:
             raise UnregisteredRun(self._gone())

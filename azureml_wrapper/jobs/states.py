@@ -30,7 +30,7 @@ class JobState:
     Attributes:
         status: Azure ML's word, such as "Running" or "Completed"; "Gone" if the workspace does not have the run,
             "Unknown" if it does not answer.
-        seconds: From the start of the run to its end or to now; None if it has not started.
+        seconds: How long the run took, or has taken so far; None if it has not started.
         last_line: The last line that the script has printed, if it was asked for.
         problem: Why the status is "Gone" or "Unknown".
     """

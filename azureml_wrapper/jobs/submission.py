@@ -134,7 +134,7 @@ class Submission:
 
 @contextmanager
 def kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: WorkspaceWrapper) -> Iterator[None]:
-    """Record a job while it is submitted; if that fails and there is no run, restore the `earlier` record."""
+    """Record a job while it is submitted; if that fails before the run exists, restore the `earlier` record."""
     record.write(folder)
     try:
         yield

@@ -34,7 +34,7 @@ class Blob:
 
     Attributes:
         changed: The time of its last change, as the storage writes it.
-        md5: Base64; None if the storage has never been told it.
+        md5: Base64; None if the uploading client did not send one.
     """
 
     name: str
@@ -54,7 +54,7 @@ class BlobContainer:
 
     Args:
         http: Sends the requests.
-        address: The container's address, without "/" at its end.
+        address: The container's address, without a trailing "/".
         signature: The query that authorizes requests.
         label: What messages call the container.
     """
@@ -139,7 +139,7 @@ class BlobContainer:
 
 
 def http_seconds(text: str) -> float:
-    """Parse `Wed, 05 Oct 2022 18:03:07 GMT` into seconds since 1970; 0.0 if it is not such a time."""
+    """Parse `Wed, 05 Oct 2022 18:03:07 GMT` into seconds since 1970; 0.0 for any other text."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What a transfer has done, while it runs and at its end, and what went wrong: with one file, or with all of them."""
+"""What a transfer has done so far or in all, and what went wrong: with one file, or with all of them."""
 
 from __future__ import annotations
 
