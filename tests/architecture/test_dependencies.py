@@ -1,4 +1,4 @@
-"""setup.py declares every package that the code imports, with a floor above the CVEs that are known of it."""
+"""setup.py declares every package that the code imports, with a floor above its known CVEs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import runpy
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,13 @@ def test_every_import_is_of_a_package_that_setup_py_declares():
 def test_every_declared_package_is_imported_or_says_what_needs_it():
     imported = {provider(module) for _, _, module in IMPORTS}
     assert requirements("").keys() - imported == NOT_IMPORTED.keys()
+
+
+def test_the_next_version_of_uvicorn_has_to_be_tested_first():
+    """Its internals are overridden (local/server.py): tests/contract/test_uvicorn.py covers them."""
+    allowed, installed = requirements("")["uvicorn"].specifier, Version(version("uvicorn"))
+    assert allowed.contains(installed)
+    assert not allowed.contains(f"{installed.major}.{installed.minor + 1}")
 
 
 @pytest.mark.parametrize("name", VULNERABLE)
