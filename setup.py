@@ -4,8 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# Every imported package is declared, with a floor above its known CVEs. Packages that the SDK also depends on (requests,
-# msrest, …) are declared too: it may stop depending on them.
+# Every imported package is declared, with a floor above its known CVEs; also those that the SDK depends on (requests,
+# msrest, …), because it may stop depending on them.
 SDK = [
     "azureml-core>=1.61,<1.63",
     "azureml-pipeline-core~=1.62.0",

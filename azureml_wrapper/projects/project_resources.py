@@ -19,7 +19,7 @@ from azureml_wrapper.file_paths import DATA, INPUT, RAW, WORKING
 from azureml_wrapper.messages import say
 from azureml_wrapper.projects.project import Project
 from azureml_wrapper.transfer import sync_folder
-from azureml_wrapper.v2.computes import Compute, create
+from azureml_wrapper.v2.amlcompute import Compute, create
 from azureml_wrapper.v2.read import read_compute
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from azureml_wrapper.config.problems import Problem
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
-from azureml_wrapper.v2.reading import Place, Reading
+from azureml_wrapper.v2.yaml_keys import Place, Reading
 
 COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE = "compute", "datastore", "environment", "job", "schedule"
 _COMPUTES = ("amlcompute", "computeinstance", "kubernetes", "virtualmachine", "synapsespark")

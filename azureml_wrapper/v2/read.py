@@ -14,42 +14,42 @@ from azureml_wrapper.config import readers
 from azureml_wrapper.config.problems import Problem
 from azureml_wrapper.config.readers import CoreLoader
 from azureml_wrapper.errors import BadValue, WrongType
-from azureml_wrapper.v2 import computes, datastores, environments, jobs, pipelines, sweeps
-from azureml_wrapper.v2.computes import Compute
-from azureml_wrapper.v2.datastores import BlobDatastore
-from azureml_wrapper.v2.environments import EnvironmentFile
-from azureml_wrapper.v2.jobs import CommandJob
-from azureml_wrapper.v2.pipelines import PipelineJob
-from azureml_wrapper.v2.reading import Place, Reading
-from azureml_wrapper.v2.sweeps import SweepJob
+from azureml_wrapper.v2 import amlcompute, blob_datastore, command_job, environment_file, pipeline_job, sweep_job
+from azureml_wrapper.v2.amlcompute import Compute
+from azureml_wrapper.v2.blob_datastore import BlobDatastore
+from azureml_wrapper.v2.command_job import CommandJob
+from azureml_wrapper.v2.environment_file import EnvironmentFile
+from azureml_wrapper.v2.pipeline_job import PipelineJob
+from azureml_wrapper.v2.sweep_job import SweepJob
+from azureml_wrapper.v2.yaml_keys import Place, Reading
 
 Job = CommandJob | PipelineJob | SweepJob
 JOBS: Mapping[str, Callable[[Place], Job | None]] = {
-    "command": jobs.read,
-    "pipeline": pipelines.read,
-    "sweep": sweeps.read,
+    "command": command_job.read,
+    "pipeline": pipeline_job.read,
+    "sweep": sweep_job.read,
 }
 # What SDK v1 has otherwise, or not at all.
 _OTHERS = {
-    "compute": (computes.TYPES, "only clusters (amlcompute) are made from a file"),
-    "datastore": (datastores.TYPES, "only blob containers (azure_blob) are registered from a file"),
+    "compute": (amlcompute.TYPES, "only clusters (amlcompute) are made from a file"),
+    "datastore": (blob_datastore.TYPES, "only blob containers (azure_blob) are registered from a file"),
     "job": (tuple(JOBS), "SDK v1 runs command, pipeline and sweep from a file"),
 }
 
 
 def read_compute(file: Path, given: Sequence[str] = ()) -> tuple[Compute, list[str]]:
     """A cluster, and notes for the user. `given` are `path=value` settings that replace those of the file."""
-    return _read(file, given, "compute", computes.read)
+    return _read(file, given, "compute", amlcompute.read)
 
 
 def read_datastore(file: Path, given: Sequence[str] = ()) -> tuple[BlobDatastore, list[str]]:
     """A datastore, and notes for the user."""
-    return _read(file, given, "datastore", datastores.read)
+    return _read(file, given, "datastore", blob_datastore.read)
 
 
 def read_environment(file: Path, given: Sequence[str] = ()) -> tuple[EnvironmentFile, list[str]]:
     """An environment, and notes for the user."""
-    return _read(file, given, "environment", environments.read)
+    return _read(file, given, "environment", environment_file.read)
 
 
 def read_job(file: Path, given: Sequence[str] = ()) -> tuple[Job, list[str]]:

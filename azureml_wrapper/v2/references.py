@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from azureml_wrapper.v2.reading import Place, text
+from azureml_wrapper.v2.yaml_keys import Place, text
 
 _REFERENCE = re.compile(r"azureml:(?!//)(?P<name>[^:@/\s]+)(?::(?P<version>[^:@/\s]+)|@(?P<label>[^:@/\s]+))?")
 _FORMS = "azureml:NAME:VERSION or azureml:NAME@latest"

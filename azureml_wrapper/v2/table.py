@@ -6,8 +6,16 @@ import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from azureml_wrapper.v2 import computes, data, datastores, environments, jobs, pipelines, sweeps
-from azureml_wrapper.v2.reading import Key, Keys, Noted
+from azureml_wrapper.v2 import (
+    amlcompute,
+    blob_datastore,
+    command_job,
+    environment_file,
+    job_data,
+    pipeline_job,
+    sweep_job,
+)
+from azureml_wrapper.v2.yaml_keys import Key, Keys, Noted
 
 INTRODUCTION = """\
 # YAML of `az ml`, key by key
@@ -33,15 +41,15 @@ nowhere is refused. `--set path.to.key=VALUE` and `--name` replace values of a f
 """
 
 SECTIONS: Mapping[str, tuple[Keys, Mapping[str, Keys]]] = {
-    "compute: `type: amlcompute`": (computes.KEYS, computes.NESTED),
-    "datastore: `type: azure_blob`": (datastores.KEYS, datastores.NESTED),
-    "environment": (environments.KEYS, {}),
-    "environment within a job": (environments.INLINE, {}),
-    "job: `type: command`": (jobs.KEYS, jobs.NESTED),
-    "inputs.NAME of a job": (data.INPUT, {}),
-    "outputs.NAME of a job": (data.OUTPUT, {}),
-    "job: `type: pipeline`": (pipelines.KEYS, pipelines.NESTED),
-    "job: `type: sweep`": (sweeps.KEYS, sweeps.NESTED),
+    "compute: `type: amlcompute`": (amlcompute.KEYS, amlcompute.NESTED),
+    "datastore: `type: azure_blob`": (blob_datastore.KEYS, blob_datastore.NESTED),
+    "environment": (environment_file.KEYS, {}),
+    "environment within a job": (environment_file.INLINE, {}),
+    "job: `type: command`": (command_job.KEYS, command_job.NESTED),
+    "inputs.NAME of a job": (job_data.INPUT, {}),
+    "outputs.NAME of a job": (job_data.OUTPUT, {}),
+    "job: `type: pipeline`": (pipeline_job.KEYS, pipeline_job.NESTED),
+    "job: `type: sweep`": (sweep_job.KEYS, sweep_job.NESTED),
 }
 
 

@@ -33,7 +33,7 @@ for folder in filter(None, ("outputs", given.get("--output-folder"))):
 BOTH_WAYS = """
 from azureml_wrapper import PipelineWrapper
 from azureml_wrapper.v2.read import read_job
-from azureml_wrapper.v2.submit.jobs import submit
+from azureml_wrapper.v2.v1_jobs.submitting import submit
 pipeline = PipelineWrapper.from_config("config.json")
 pipeline.workspace.register_env("env", [])
 pipeline.workspace.register_compute("cpu")

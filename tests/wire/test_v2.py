@@ -16,8 +16,8 @@ from azureml_wrapper.errors import (
     UnregisteredDatastore,
     UnregisteredEnvironment,
 )
-from azureml_wrapper.v2 import computes, datastores, environments, read
-from azureml_wrapper.v2.submit.jobs import submit
+from azureml_wrapper.v2 import amlcompute, blob_datastore, environment_file, read
+from azureml_wrapper.v2.v1_jobs.submitting import submit
 
 CLUSTER = "v2cluster"
 NOTHING = "environment: {conda_file: {dependencies: [python, {pip: [azureml-defaults]}]}}\n"
@@ -27,7 +27,7 @@ NOTHING = "environment: {conda_file: {dependencies: [python, {pip: [azureml-defa
 def _cluster(ws, tmp_path_factory):
     file = tmp_path_factory.mktemp("v2") / "compute.yml"
     file.write_text(f"name: {CLUSTER}\ntype: amlcompute\nsize: Standard_D2_v2\nmax_instances: 4\n")
-    computes.create(ws, read.read_compute(file)[0])
+    amlcompute.create(ws, read.read_compute(file)[0])
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_cluster_is_made_changed_and_refused(ws, file, unique):
     name = unique("c")
 
     def create(**changes: object) -> str:
-        return computes.create(ws, read.read_compute(file(compute_file(name, **changes)))[0])
+        return amlcompute.create(ws, read.read_compute(file(compute_file(name, **changes)))[0])
 
     assert "created: Standard_D2_v2, dedicated, 0 to 2 nodes" in create(description="For tests", tags="{a: b}")
     made = ComputeTarget(ws, name)
@@ -79,25 +79,25 @@ def test_a_datastore_is_registered_with_a_key_and_keeps_its_container(ws, file, 
     name = unique("d")
     account = f"type: azure_blob\naccount_name: {name}\n"
     text = f"name: {name}\n{account}container_name: faces\ncredentials: {{account_key: a2V5}}\n"
-    assert "registered: container faces" in datastores.create(ws, read.read_datastore(file(text))[0])
+    assert "registered: container faces" in blob_datastore.create(ws, read.read_datastore(file(text))[0])
     assert Datastore.get(ws, name).account_key == "a2V5"
-    assert "registered anew" in datastores.create(ws, read.read_datastore(file(text))[0])
+    assert "registered anew" in blob_datastore.create(ws, read.read_datastore(file(text))[0])
     with pytest.raises(AlreadyRegistered, match="container faces"):
-        datastores.create(ws, read.read_datastore(file(text.replace("faces", "others")))[0])
+        blob_datastore.create(ws, read.read_datastore(file(text.replace("faces", "others")))[0])
 
 
 def test_an_environment_is_registered_with_a_version_or_the_next_one(ws, file, unique):
     name = unique("e")
     text = f"name: {name}\nimage: ubuntu\nconda_file: {{dependencies: [python=3.10, {{pip: [pandas]}}]}}\n"
-    assert "version 1, is registered" in environments.create(ws, read.read_environment(file(text))[0])
-    assert "version 7, is registered" in environments.create(
+    assert "version 1, is registered" in environment_file.create(ws, read.read_environment(file(text))[0])
+    assert "version 7, is registered" in environment_file.create(
         ws, read.read_environment(file(text + "version: 7\n"))[0]
     )
     found = Environment.get(ws, name, "7")
     assert found.docker.base_image == "ubuntu"
     assert list(found.python.conda_dependencies.pip_packages) == ["pandas"]
     with pytest.raises(AlreadyRegistered, match="has a version 7 with another content"):
-        environments.create(ws, read.read_environment(file(text.replace("ubuntu", "debian") + "version: 7\n"))[0])
+        environment_file.create(ws, read.read_environment(file(text.replace("ubuntu", "debian") + "version: 7\n"))[0])
 
 
 def test_a_shells_command_gets_folders_values_and_quotes(run, file):

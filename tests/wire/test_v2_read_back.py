@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
-from azureml_wrapper.v2 import computes, environments, read
-from azureml_wrapper.v2.submit.jobs import submit
+from azureml_wrapper.v2 import amlcompute, environment_file, read
+from azureml_wrapper.v2.v1_jobs.submitting import submit
 from tests.programs import need_mpirun
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
@@ -42,8 +42,8 @@ def test_the_files_are_those_that_the_config_gives(tmp_path):
     pipeline.to_v2(exported, experiment_name="penguins", environment={"dependencies": PACKAGES}, compute=size)
     second = WorkspaceWrapper("quickstart-v2", "examples", "local")
     second.register_csv("workspaceblobstore", "penguins", source=source)
-    computes.create(second.ws, read.read_compute(exported / "compute.yml")[0])
-    environments.create(second.ws, read.read_environment(exported / "environment.yml")[0])
+    amlcompute.create(second.ws, read.read_compute(exported / "compute.yml")[0])
+    environment_file.create(second.ws, read.read_environment(exported / "environment.yml")[0])
     job, notes = read.read_job(exported / "pipeline.yml")
     found = submit(second.ws, job).wait()
 

@@ -14,12 +14,12 @@ import click
 from azureml_wrapper.cli.options import open_scope
 from azureml_wrapper.cli.work import watching
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.v2 import computes, datastores, environments, read
-from azureml_wrapper.v2.pipelines import PipelineJob
+from azureml_wrapper.v2 import amlcompute, blob_datastore, environment_file, read
+from azureml_wrapper.v2.pipeline_job import PipelineJob
 from azureml_wrapper.v2.read import Job
-from azureml_wrapper.v2.submit.jobs import submit
-from azureml_wrapper.v2.submit.sweeps import best_of
-from azureml_wrapper.v2.sweeps import SweepJob
+from azureml_wrapper.v2.sweep_job import SweepJob
+from azureml_wrapper.v2.v1_jobs.hyperdrive import best_of
+from azureml_wrapper.v2.v1_jobs.submitting import submit
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -31,21 +31,21 @@ def create_compute(file: Path, name: str | None, given: Sequence[str], scope: Sc
     """Create a cluster, or change its number of nodes."""
     wanted, notes = read.read_compute(file, _settings(name, given))
     _show_notes(file, notes)
-    click.echo(computes.create(_workspace(scope), wanted))
+    click.echo(amlcompute.create(_workspace(scope), wanted))
 
 
 def create_datastore(file: Path, name: str | None, given: Sequence[str], scope: Scope) -> None:
     """Register a datastore."""
     wanted, notes = read.read_datastore(file, _settings(name, given))
     _show_notes(file, notes)
-    click.echo(datastores.create(_workspace(scope), wanted))
+    click.echo(blob_datastore.create(_workspace(scope), wanted))
 
 
 def create_environment(file: Path, name: str | None, given: Sequence[str], scope: Scope) -> None:
     """Register an environment."""
     wanted, notes = read.read_environment(file, _settings(name, given))
     _show_notes(file, notes)
-    click.echo(environments.create(_workspace(scope), wanted))
+    click.echo(environment_file.create(_workspace(scope), wanted))
 
 
 def create_job(file: Path, name: str | None, given: Sequence[str], scope: Scope, *, stream: bool) -> None:

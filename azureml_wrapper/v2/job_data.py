@@ -9,8 +9,8 @@ from typing import Any
 
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
-from azureml_wrapper.v2.reading import Key, Keys, Place, Refused, one_of, read_keys, text
 from azureml_wrapper.v2.references import Reference, is_reference, reference
+from azureml_wrapper.v2.yaml_keys import Key, Keys, Place, Refused, one_of, read_keys, text
 
 # SDK v1 makes a variable of the environment of each name.
 _NAME = re.compile(r"[A-Za-z_]\w*")

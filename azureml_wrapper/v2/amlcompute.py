@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.compute_targets import Cluster, find_compute
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.v2.reading import SCHEMA, Key, Keys, Place, Refused, one_of, read_keys, text, texts, truth, whole
+from azureml_wrapper.v2.yaml_keys import (
+    SCHEMA,
+    Key,
+    Keys,
+    Place,
+    Refused,
+    one_of,
+    read_keys,
+    text,
+    texts,
+    truth,
+    whole,
+)
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.errors import did_you_mean
-from azureml_wrapper.v2 import commands, environments
+from azureml_wrapper.v2 import command_line, environment_file
 from azureml_wrapper.v2.bindings import Binding
-from azureml_wrapper.v2.commands import Script
-from azureml_wrapper.v2.data import Input, Output, read_input, read_output
-from azureml_wrapper.v2.environments import EnvironmentFile
-from azureml_wrapper.v2.reading import (
+from azureml_wrapper.v2.command_line import Script
+from azureml_wrapper.v2.environment_file import EnvironmentFile
+from azureml_wrapper.v2.job_data import Input, Output, read_input, read_output
+from azureml_wrapper.v2.references import Reference, compute_name
+from azureml_wrapper.v2.yaml_keys import (
     SCHEMA,
     Key,
     Keys,
@@ -28,7 +29,6 @@ from azureml_wrapper.v2.reading import (
     texts,
     whole,
 )
-from azureml_wrapper.v2.references import Reference, compute_name
 
 MPI, PYTORCH, TENSORFLOW = "mpi", "pytorch", "tensorflow"
 
@@ -76,7 +76,7 @@ class Command:
     @property
     def script(self) -> Script | None:
         """The script of `code` that it calls; None where a shell has to run it."""
-        found = commands.as_script(self.command) if self.code else None
+        found = command_line.as_script(self.command) if self.code else None
         return None if found is None or found.name.startswith("/") else found
 
 
@@ -133,7 +133,7 @@ PARTS: Keys = {
         read=text, becomes="`python x.py …`: ScriptRunConfig(script, arguments); else its `command`", needed=True
     ),
     "code": Key(read=_code, becomes="`source_directory`; relative to the file"),
-    "environment": Key(read=environments.read_use, becomes="`environment`", needed=True),
+    "environment": Key(read=environment_file.read_use, becomes="`environment`", needed=True),
     "environment_variables": Key(read=texts, becomes="`environment_variables`", default={}),
     "distribution": Key(read=lambda place: read_keys(place, _DISTRIBUTION), becomes="`distributed_job_config`"),
     "resources": Key(read=lambda place: read_keys(place, _RESOURCES), becomes="nodes and docker's settings"),
@@ -226,7 +226,7 @@ def check_bindings(place: Place, command: Command, allowed: Iterable[str]) -> No
         return
     at = place.at("command") if "command" in place.value else place
     declared = {"input": place.value.get("inputs") or {}, "output": place.value.get("outputs") or {}}
-    for binding in commands.used(command.command):
+    for binding in command_line.used(command.command):
         if binding.kind not in allowed:
             at.fail(f"{at} uses {binding}, which is not known there.")
         elif binding.kind in declared and binding.name not in declared[binding.kind]:

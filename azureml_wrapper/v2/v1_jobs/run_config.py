@@ -15,11 +15,11 @@ from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.snapshots.script_folder import check_size
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
-from azureml_wrapper.v2.commands import Script, Word
-from azureml_wrapper.v2.data import DataInput, Literal
-from azureml_wrapper.v2.environments import provide
-from azureml_wrapper.v2.jobs import MPI, PYTORCH, Command, Distribution
-from azureml_wrapper.v2.submit.data import Data
+from azureml_wrapper.v2.command_job import MPI, PYTORCH, Command, Distribution
+from azureml_wrapper.v2.command_line import Script, Word
+from azureml_wrapper.v2.environment_file import provide
+from azureml_wrapper.v2.job_data import DataInput, Literal
+from azureml_wrapper.v2.v1_jobs.job_datasets import Data
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace

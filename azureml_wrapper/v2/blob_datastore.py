@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from azureml_wrapper.assets.datastores import find_datastore
 from azureml_wrapper.assets.names import check_datastore_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.v2.reading import SCHEMA, Key, Keys, Noted, Place, one_of, read_keys, text
+from azureml_wrapper.v2.yaml_keys import SCHEMA, Key, Keys, Noted, Place, one_of, read_keys, text
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

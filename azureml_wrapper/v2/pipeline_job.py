@@ -8,10 +8,9 @@ from typing import Any
 
 from azureml_wrapper.config import readers
 from azureml_wrapper.errors import MissingKey, did_you_mean
-from azureml_wrapper.v2 import commands
+from azureml_wrapper.v2 import command_line
 from azureml_wrapper.v2.bindings import Binding, in_single_quotes
-from azureml_wrapper.v2.data import DIRECT, TABLE, DataInput, Input, Literal, Output, read_input, read_output
-from azureml_wrapper.v2.jobs import (
+from azureml_wrapper.v2.command_job import (
     HEADER,
     PARTS,
     RUNS,
@@ -21,10 +20,12 @@ from azureml_wrapper.v2.jobs import (
     command_of,
     header_of,
 )
-from azureml_wrapper.v2.jobs import (
+from azureml_wrapper.v2.command_job import (
     NESTED as OF_COMMANDS,
 )
-from azureml_wrapper.v2.reading import (
+from azureml_wrapper.v2.job_data import DIRECT, TABLE, DataInput, Input, Literal, Output, read_input, read_output
+from azureml_wrapper.v2.references import compute_name
+from azureml_wrapper.v2.yaml_keys import (
     Key,
     Keys,
     Noted,
@@ -38,7 +39,6 @@ from azureml_wrapper.v2.reading import (
     text,
     truth,
 )
-from azureml_wrapper.v2.references import compute_name
 
 _OTHER_NODES = "sweep, parallel, pipeline, spark, automl, import"
 
@@ -248,7 +248,7 @@ def _check_command(place: Place, command: Command) -> None:
     if "command" not in place.value:
         at = Place(place.reading, place.path, {**declared})
     check_bindings(at, command, ("input", "output"))
-    used = {binding.name for binding in commands.used(command.command) if binding.kind == "input"}
+    used = {binding.name for binding in command_line.used(command.command) if binding.kind == "input"}
     for name in used & orders(command).keys():
         at.at("inputs").at(name).fail(
             f"{place}.inputs.{name} is in mode direct and used in the command, which SDK v1 has for tables only. "

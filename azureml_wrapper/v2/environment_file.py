@@ -13,7 +13,8 @@ from azureml_wrapper.assets.environments import find_environment
 from azureml_wrapper.config import readers
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
 from azureml_wrapper.messages import hushed
-from azureml_wrapper.v2.reading import (
+from azureml_wrapper.v2.references import Reference, reference
+from azureml_wrapper.v2.yaml_keys import (
     SCHEMA,
     Key,
     Keys,
@@ -25,7 +26,6 @@ from azureml_wrapper.v2.reading import (
     read_keys,
     text,
 )
-from azureml_wrapper.v2.references import Reference, reference
 
 if TYPE_CHECKING:
     from azureml.core import Environment, Workspace

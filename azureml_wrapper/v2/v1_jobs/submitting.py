@@ -12,13 +12,13 @@ from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.errors import BadValue
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.v2.data import DOWNLOAD, DataInput, Literal
-from azureml_wrapper.v2.jobs import CommandJob, Header
-from azureml_wrapper.v2.pipelines import Node, PipelineJob, binding_of
+from azureml_wrapper.v2.command_job import CommandJob, Header
+from azureml_wrapper.v2.job_data import DOWNLOAD, DataInput, Literal
+from azureml_wrapper.v2.pipeline_job import Node, PipelineJob, binding_of
 from azureml_wrapper.v2.read import Job
-from azureml_wrapper.v2.submit.commands import Parts, run_configuration, script_run_config, source_directory
-from azureml_wrapper.v2.submit.data import Data
-from azureml_wrapper.v2.submit.sweeps import hyperdrive_config
+from azureml_wrapper.v2.v1_jobs.hyperdrive import hyperdrive_config
+from azureml_wrapper.v2.v1_jobs.job_datasets import Data
+from azureml_wrapper.v2.v1_jobs.run_config import Parts, run_configuration, script_run_config, source_directory
 
 if TYPE_CHECKING:
     from azureml.core import Experiment, Workspace
@@ -139,7 +139,7 @@ class _Steps:
 
 
 def _words(line: str) -> list[str]:
-    from azureml_wrapper.v2.commands import split_first
+    from azureml_wrapper.v2.command_line import split_first
 
     first, rest = split_first(line)
     return [first, rest] if rest else [first]

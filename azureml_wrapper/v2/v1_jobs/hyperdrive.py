@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.v2.submit.commands import Parts, script_run_config
-from azureml_wrapper.v2.submit.data import Data
-from azureml_wrapper.v2.sweeps import Policy, SweepJob
+from azureml_wrapper.v2.sweep_job import Policy, SweepJob
+from azureml_wrapper.v2.v1_jobs.job_datasets import Data
+from azureml_wrapper.v2.v1_jobs.run_config import Parts, script_run_config
 
 if TYPE_CHECKING:
     from azureml.core import Workspace

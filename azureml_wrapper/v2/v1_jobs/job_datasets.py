@@ -11,7 +11,7 @@ from azureml_wrapper.assets.csv_datasets import find_dataset
 from azureml_wrapper.assets.datastores import blob_client, get_datastore
 from azureml_wrapper.errors import BadValue, UnregisteredDataset, did_you_mean
 from azureml_wrapper.messages import hushed, say
-from azureml_wrapper.v2.data import DIRECT, DOWNLOAD, TABLE, UPLOAD, WRITABLE, DataInput, Output, StorePath
+from azureml_wrapper.v2.job_data import DIRECT, DOWNLOAD, TABLE, UPLOAD, WRITABLE, DataInput, Output, StorePath
 from azureml_wrapper.v2.references import Reference
 
 if TYPE_CHECKING:
