@@ -162,6 +162,14 @@ def test_every_make_target_that_is_named_exists():
     assert {"demo", "test", "check", "bench"} <= named <= targets
 
 
+def test_every_module_that_the_assumptions_name_exists():
+    package = ROOT / "azureml_wrapper"
+    rows = re.findall(r"^\| .+ \| .+ \| (`.+`) \|$", (DOCS / "assumptions.md").read_text("utf-8"), re.MULTILINE)
+    named = {path for row in rows for path in re.findall(r"`([^`]+)`", row)}
+    assert len(named) > 30
+    assert sorted(path for path in named if not (package / path).exists()) == []
+
+
 def test_every_key_of_a_config_is_explained():
     text = (DOCS / "configs.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"`(\w+)`", text))
