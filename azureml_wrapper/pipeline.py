@@ -1,4 +1,4 @@
-"""PipelineWrapper: steps, wired and run."""
+"""PipelineWrapper: a pipeline of steps, to run or to register."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_path
 from azureml_wrapper.pipelines.definition import Definition, Step
 from azureml_wrapper.pipelines.sdk_v1 import as_parameter, build
 from azureml_wrapper.publishing.publication import Publication, RegisteredPipeline, check_plan, publish
-from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, Schedule, utc_now
+from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, DETAILS, Schedule, utc_now
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.runs.waiting import see_through, within
 from azureml_wrapper.step import PipelineStep
@@ -32,14 +32,28 @@ if TYPE_CHECKING:
 
 
 class PipelineWrapper:
-    """A pipeline of steps. Making one asks Azure nothing.
+    """A pipeline of steps. Creating one sends no request.
 
-    Every step but the first gets `--input-folder`, the folder that the step before it has filled; every step but the
-    last gets `--output-folder`. A step with `input_steps` reads the folders of the steps that it names instead, and
-    steps that do not read from each other run in parallel. `pipeline_parameters` (name -> default) are what each run
-    may change; steps use them as `${{parameters.NAME}}`. `warm=False` lets the local Azure ML start each step in a
-    new process, where the step does not say otherwise; in Azure it has no effect. `auth`, `target`, `workspace` and
-    `location` are those of WorkspaceWrapper.
+    Every step except the first gets `--input-folder`, the output folder of the step before it; every step except the
+    last gets `--output-folder`. A step with `input_steps` reads from the steps that it names instead; steps that do
+    not read from each other run in parallel.
+
+    Args:
+        ws_name: Name of the workspace.
+        resource_group: Its resource group.
+        subscription_id: Its subscription; "local" for the local Azure ML.
+        env_name: Environment of the steps that name none.
+        compute_name: Compute target of the steps that name none.
+        steps: The steps, in order.
+        pipeline_parameters: Name -> default of what each run may change; steps use them as `${{parameters.NAME}}`.
+        warm: False lets the local Azure ML start each script in a new process instead of forking one that has
+            imported the SDK already, unless the step sets `warm` itself. In Azure it has no effect.
+        auth, target, workspace, location: As for WorkspaceWrapper.
+
+    Raises:
+        BadArgument: An argument has the wrong type (a TypeError).
+        BadPipeline: The steps do not fit together (a ValueError).
+        BadParameter: A step uses an unknown parameter (a ValueError).
     """
 
     def __init__(
@@ -109,7 +123,7 @@ class PipelineWrapper:
                 docs/pipeline-files.md.
             ws_config: The workspace of a pipeline configuration file. Default: the nearest `.azureml/config.json`.
             pipeline_parameters, warm: Replace those of the config.
-            auth, target, workspace, location: Those of WorkspaceWrapper.
+            auth, target, workspace, location: As for WorkspaceWrapper.
 
         Raises:
             ConfigError: The config is missing or invalid. The message lists all problems.
@@ -131,7 +145,7 @@ class PipelineWrapper:
 
     @property
     def compute_name(self) -> str | None:
-        """The compute target of steps that name none; None if AML_COMPUTE_CLUSTER_NAME is to name it and does not."""
+        """The compute target of steps that name none; None if AML_COMPUTE_CLUSTER_NAME is missing."""
         variables = self.definition.variables
         return variables.cluster_name if variables else self.definition.compute
 
@@ -152,16 +166,21 @@ class PipelineWrapper:
 
     @property
     def pipeline(self) -> Pipeline:
-        """The SDK's own Pipeline, as it was built last."""
+        """The SDK's Pipeline that was built last; built now if there is none yet."""
         if self._pipeline is None:
             self._pipeline = self.build()
         return self._pipeline
 
     def build(self) -> Pipeline:
-        """A new SDK Pipeline, with the newest versions of datasets and environments.
+        """Build a new SDK Pipeline, with the newest versions of datasets and environments.
 
-        Raises `ScriptNotFound`, `SnapshotTooLarge` or `NotRegistered` before anything is sent. The steps stay as they
-        are, so that building again gives the same again.
+        Returns:
+            The `azureml.pipeline.core.Pipeline`, not submitted yet.
+
+        Raises:
+            ScriptNotFound: The script of a step is not in its folder (a FileNotFoundError).
+            SnapshotTooLarge: A script folder exceeds Azure ML's limits (a ValueError).
+            NotRegistered: The workspace lacks a dataset, environment or compute target (a NameError).
         """
         return build(self.workspace.ws, self.definition, is_local=self.workspace.is_local)
 
@@ -177,20 +196,37 @@ class PipelineWrapper:
         continue_on_step_failure: bool = False,
         parameters: Mapping[str, Any] | None = None,
     ) -> RunWrapper:
-        """Submit the pipeline, and wait for its end; `RunFailed` says which step failed and why.
+        """Submit the pipeline, and wait until it has ended.
 
-        While it waits, Ctrl-C says that the run goes on, and a second one cancels it. Where the failed step has
-        `retries`, the run is submitted again from there, and the last run is returned: SDK v1 has no retries itself.
+        While it waits, the first Ctrl-C says that the run continues; the second cancels it. If a failed step has
+        `retries`, the pipeline is submitted again from that step, because SDK v1 has no retries.
 
-        `timeout` is in seconds, for all tries, and ends the waiting, not the run. `regenerate_outputs` runs steps
-        again whose results could be reused. With `continue_on_step_failure`, steps that do not need a failed one
-        still run. `parameters` are values for `pipeline_parameters`; `BadParameter` for others.
+        Args:
+            experiment_name: Experiment of the run: 1 to 256 letters, digits, "_" and "-".
+            wait: False returns as soon as the run is submitted; nothing is retried then.
+            show_output: Print the logs while they grow, as the SDK does.
+            timeout: Seconds to wait, for all retries together. Default: no limit. The run continues afterwards.
+            tags: Tags of the run.
+            regenerate_outputs: Run steps even if results of an earlier run could be reused.
+            continue_on_step_failure: Still run steps that do not need a failed one.
+            parameters: Values for `pipeline_parameters`.
+
+        Returns:
+            The run; after retries, the last one.
+
+        Raises:
+            RunFailed: A step failed; the message says which one and why.
+            RunCanceled: The run was cancelled.
+            RunTimeout: The run has not ended after `timeout` seconds.
+            BadParameter: A parameter is unknown, or its value has the wrong type (a ValueError).
+            BadName: The experiment name is invalid (a ValueError).
+            WrapperError: Whatever `build` raises.
         """
         from azureml.core import Experiment
 
         check_experiment_name(experiment_name)
         values, paths = self._assign(parameters), assign_paths(self.path_parameters, parameters or {})
-        # Built anew each time: a Pipeline of the SDK that is submitted again runs the scripts as they were before.
+        # Built for each run: if the SDK submits a Pipeline again, it runs the scripts as they were the first time.
         self._pipeline = self.build()
         self.experiment = Experiment(self.workspace.ws, experiment_name)
         raw = self.experiment.submit(
@@ -264,21 +300,9 @@ class PipelineWrapper:
             UnregisteredDatastore: The workspace does not have the datastore (a NameError).
             WrapperError: Whatever `build` raises.
         """
-        asked = Schedule.of(
-            schedule,
-            interval=interval,
-            datastore_name=datastore_name,
-            path_on_datastore=path_on_datastore,
-            polling_interval=polling_interval,
-            data_path_parameter=data_path_parameter,
-            batch_seconds=batch_seconds,
-            start_time=start_time,
-            time_zone=time_zone,
-            hours=hours,
-            minutes=minutes,
-            week_days=week_days,
-            start_now=start_now,
-        )
+        # The parameters of a schedule have the names of its fields.
+        given = dict(locals())
+        asked = Schedule.of(schedule, **{name: value for name, value in given.items() if name in DETAILS})
         publication = Publication(
             name=check_pipeline_name(name),
             description=description,
@@ -335,24 +359,14 @@ class PipelineWrapper:
             BadPipeline: The values contain keys or other secrets.
             BadSchedule: The schedule is invalid, or "On_blob_change" is to be refused.
         """
+        choices = {name: value for name, value in locals().items() if name not in ("self", "directory", "force")}
         from azureml_wrapper.v2.export.export import choose, export
 
-        choices = choose(
-            environment=environment,
-            compute=compute,
-            schedule=schedule,
-            blob_change=blob_change,
-            file_datasets=file_datasets,
-            shim=shim,
-            name=name,
-            experiment_name=experiment_name,
-            parameters=parameters,
-        )
-        return export(self.definition, self.workspace.scope, Path(directory), choices, force=force)
+        return export(self.definition, self.workspace.scope, Path(directory), choose(**choices), force=force)
 
     @property
     def retries(self) -> dict[str, int]:
-        """Step -> how many times a run that is waited for tries it again."""
+        """Step -> how many times `run` retries it."""
         return self.definition.retries
 
     def _experiment_for(self, given: str | None, name: str) -> str:
@@ -361,7 +375,7 @@ class PipelineWrapper:
         return str(self.experiment.name) if self.experiment else as_experiment_name(name)
 
     def _assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
-        """The values as the SDK takes them; `BadParameter` says which are allowed."""
+        """The values in the SDK's types; `BadParameter` lists the parameters."""
         in_config = {name for step in self.definition.steps for name in step.parameters_in_config}
         values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
         return {name: as_parameter(value) for name, value in values.items()}
@@ -372,7 +386,7 @@ class PipelineWrapper:
 
 def _check_steps(steps: Sequence[PipelineStep], workspace: WorkspaceWrapper) -> list[Step]:
     if isinstance(steps, (str, Mapping)) or not all(isinstance(step, PipelineStep) for step in steps):
-        raise BadArgument("steps must be a list of PipelineStep. For a config, call PipelineWrapper.from_config.")
+        raise BadArgument("steps must be a list of PipelineStep. To load a config, use PipelineWrapper.from_config.")
     for step in steps:
         if step.workspace.scope != workspace.scope:
             raise BadPipeline(f"Step {step.name!r} belongs to {step.workspace!r}, its pipeline to {workspace!r}.")

@@ -25,6 +25,11 @@ class PipelineStep:
     """A step of a pipeline. Creating one sends no request; its arguments are checked as a config is.
 
     Args:
+        ws_name: Name of the workspace.
+        resource_group: Its resource group.
+        subscription_id: Its subscription; "local" for the local Azure ML.
+        step_name: Name of the step, unique in its pipeline.
+        script_name: The script, relative to `script_directory`, with or without ".py".
         step_config: Passed to the script as `--config`, in JSON.
         input_datasets: Argument -> registered dataset. In the script, `run.input_datasets[<name of the dataset>]` is
             the dataset; for a dataset of files, the path of a folder.
@@ -32,6 +37,7 @@ class PipelineStep:
         env_name, compute_name: For a step that differs from its pipeline.
         input_steps: Argument -> step whose output folder the script gets. By default, the step reads from the step
             before it; see PipelineWrapper.
+        allow_reuse: Reuse the results of an earlier run if nothing has changed.
         arguments: Further arguments of the script. In them and in `step_config`, `${{parameters.lr}}` is a parameter
             of the pipeline.
         retries: How many times a run that is waited for tries the step again after a failure.
@@ -43,7 +49,10 @@ class PipelineStep:
         node_count, processes_per_node: Of an MpiStep or a ParallelRunStep.
         mini_batch_size, error_threshold, output_action, append_row_file_name, run_invocation_timeout, run_max_try:
             Of a ParallelRunStep; docs/pipeline-files.md has their defaults.
-        auth, target, workspace, location: Those of WorkspaceWrapper.
+        auth, target, workspace, location: As for WorkspaceWrapper.
+
+    Raises:
+        ConfigError: Arguments are missing or invalid. The message lists all problems.
     """
 
     def __init__(
@@ -105,7 +114,7 @@ class PipelineStep:
         Args:
             config: By default, the nearest .azureml/config.json. A relative `script_directory` is below the file's
                 folder.
-            auth, target, workspace, location: Those of WorkspaceWrapper.
+            auth, target, workspace, location: As for WorkspaceWrapper.
 
         Raises:
             ConfigError: With all problems of the config.
@@ -127,6 +136,7 @@ class PipelineStep:
 
     @property
     def name(self) -> str:
+        """The name of the step, unique in its pipeline."""
         return self._step.name
 
     @property
@@ -183,10 +193,12 @@ class PipelineStep:
 
     @property
     def allow_reuse(self) -> bool:
+        """Whether results of an earlier run may be reused if nothing has changed."""
         return self._step.allow_reuse
 
     @property
     def retries(self) -> int:
+        """How many times a run that is waited for tries the step again after a failure."""
         return self._step.retries
 
     @property

@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
     from azureml_wrapper.config.loader import Config
 
-# For how long the first step's id is waited for, and how often it is asked for, in seconds.
+# Seconds to wait for the id of the first step, and between two requests for it.
 _FIRST_STEP, _PAUSE = 10.0, 0.2
 
 
 class BasePipeline(ABC):
-    """What pipelines of a configuration file share: the workspace, the file's steps, the run.
+    """Base class of pipelines from a configuration file. Subclasses build the SDK's Pipeline in `construct_pipeline`.
 
-    `pipeline_config` is a .json or .yml file (or a dict); `ws_config` names the workspace, by default the nearest
-    .azureml/config.json does. The keywords are those of WorkspaceWrapper. A subclass says in
-    `construct_pipeline` what becomes of the steps. Raises `ConfigError`, which tells all that is wrong with the file.
+    Args:
+        pipeline_config: The pipeline configuration file (.json or .yml), or its content as a mapping; see
+            docs/pipeline-files.md.
+        ws_config: A config that names the workspace. Default: the nearest `.azureml/config.json`.
+        auth, target, workspace, location: As for WorkspaceWrapper.
+
+    Raises:
+        ConfigError: The file is missing or invalid. The message lists all problems.
     """
 
     def __init__(
@@ -79,9 +84,17 @@ class BasePipeline(ABC):
         """Set `pipeline` to the SDK's Pipeline."""
 
     def run_pipeline(self, experiment_name: str, tags: Mapping[str, str] | None = None) -> RunWrapper:
-        """Submit the pipeline, report the ids of the run and of its first step, and return the run at once.
+        """Submit the pipeline, report the ids of the run and of its first steps, and return the run at once.
 
-        What was not constructed yet is. `wait` of the run waits for its end.
+        Args:
+            experiment_name: Experiment of the run: 1 to 256 letters, digits, "_" and "-".
+            tags: Tags of the run.
+
+        Returns:
+            The run; call its `wait` to wait until it has ended. The pipeline is constructed first if it is not yet.
+
+        Raises:
+            BadName: The experiment name is invalid (a ValueError).
         """
         from azureml.core import Experiment
 
@@ -117,7 +130,7 @@ def show_ids(run: RunWrapper) -> str:
 
 
 def _begun(run: RunWrapper) -> dict[str, RunWrapper]:
-    """The steps that have begun, as soon as there is one; none where that takes long."""
+    """The steps that have started, as soon as there is one; none if that takes long."""
     deadline = time.monotonic() + _FIRST_STEP
     while not (steps := run.steps) and time.monotonic() < deadline and run.status not in ENDS:
         time.sleep(_PAUSE)

@@ -93,7 +93,7 @@ class Schedule:
         Raises:
             BadSchedule: The schedule is invalid, or there are details without a frequency.
         """
-        given = {name: value for name, value in details.items() if value != _DEFAULTS[name]}
+        given = {name: value for name, value in details.items() if value != _DEFAULTS.get(name, _UNKNOWN)}
         if isinstance(schedule, str):
             return cls(schedule, **given)
         if schedule is not None and not isinstance(schedule, Schedule):
@@ -207,6 +207,7 @@ class Schedule:
             raise BadSchedule(f"interval {self.interval} puts the first run beyond the year 9999.") from None
 
 
+_UNKNOWN = object()
 _DEFAULTS = {each.name: each.default for each in fields(Schedule) if each.name != "frequency"}
 # The keywords of a Schedule, which `register` takes one by one as well.
 DETAILS = tuple(_DEFAULTS)

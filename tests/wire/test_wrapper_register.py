@@ -178,7 +178,7 @@ class TestWhatIsWrong:
 
     @pytest.mark.parametrize("wrong", ["", " ", None, 5])
     def test_a_pipeline_needs_a_name(self, ws, pipeline, wrong):
-        with pytest.raises(BadName, match="under a name that is not empty"):
+        with pytest.raises(BadName, match="must be a non-empty string"):
             pipeline.register(wrong, "")
 
     def test_a_name_that_was_never_published_is_told_with_those_that_were(self, ws, pipeline, name):
