@@ -1,9 +1,10 @@
-"""What must hold before a pipeline is built: found out here, nothing has been sent and nothing costs anything yet."""
+"""What must hold before a pipeline is built: checked before anything is uploaded and before anything costs money."""
 
 from __future__ import annotations
 
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.pipelines.definition import Definition
+from azureml_wrapper.pipelines.script_arguments import check_arguments
 from azureml_wrapper.snapshots.script_folder import check_script, check_size
 
 
@@ -11,6 +12,7 @@ def check(definition: Definition) -> None:
     """Raises `ScriptNotFound`, `SnapshotTooLarge` or `BadPipeline`."""
     for step in definition.steps:
         check_script(step.directory, step.script)
+        check_arguments(step)
     for directory in dict.fromkeys(step.directory for step in definition.steps):
         check_size(directory)
 
