@@ -1,7 +1,7 @@
-"""Sends the new files of a script folder to the local Azure ML in one request.
+"""Upload the new files of a script folder to the local Azure ML in one request.
 
-The SDK makes a TLS connection and two requests for each file, 40 ms of work in all: more than a minute for a folder
-of 2,000 files. To Azure they go as the SDK sends them.
+The SDK makes a TLS connection and two requests for each file, which takes 40 ms: more than a minute for a folder of
+2,000 files. To Azure, the SDK uploads them itself.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SECONDS = 300
 
 
 def send_in_one_request(pipeline: Pipeline) -> None:
-    """Give a pipeline a way to send its script folders; what is sent, and when, the SDK goes on deciding."""
-    # _AevaModuleProvider is given its uploader when it is made (azureml/pipeline/core/_aeva_provider.py).
+    """Replace a pipeline's uploader of script folders; the SDK still decides what to upload, and when."""
+    # _AevaModuleProvider gets its uploader when it is created (azureml/pipeline/core/_aeva_provider.py).
     provider: Any = pipeline._graph_context.workflow_provider.module_provider
     provider._module_uploader = _Uploader(pipeline._graph_context._workspace.service_context)
 
 
 class _Uploader:
-    """What the SDK's own uploader is: a folder becomes a snapshot."""
+    """Replaces the SDK's own uploader: a folder becomes a snapshot."""
 
     def __init__(self, service_context: Any) -> None:
         self._service_context = service_context
@@ -44,7 +44,7 @@ def _client_class() -> Callable[[Any], Any]:
     from azureml._restclient.snapshots_client import SnapshotsClient
 
     class OneRequestClient(SnapshotsClient):  # type: ignore[misc] # the SDK has no types
-        """The SDK's client, but for the way in which new files reach the service."""
+        """The SDK's client, except for how new files reach the service."""
 
         def _upload_snapshot_files(self, entries: Sequence[Any], directory: str, _: Any) -> list[dict[str, Any]]:
             names = [entry.node_path for entry in entries]
@@ -60,7 +60,7 @@ def _client_class() -> Callable[[Any], Any]:
 
 
 def _pack(file: Any, directory: str, names: Sequence[str]) -> list[int]:
-    """Write the files by number, not compressed; their sizes. A file's name need not be one that a zip may have."""
+    """Write the files by number, uncompressed, and return their sizes. Not every file name is allowed in a zip."""
     sizes = []
     with zipfile.ZipFile(file, "w") as archive:
         for number, name in enumerate(names):

@@ -43,7 +43,7 @@ def test_a_folder_over_the_size_says_what_weighs_most(folder):
     sparse(folder / "data" / "big.bin", 250 * MEGABYTE)
     sparse(folder / "models" / "m.bin", 60 * MEGABYTE)
     with pytest.raises(
-        SnapshotTooLarge, match=r"weighs 310\.0 MB; .* 300 MB .*data 250\.0 MB, models 60\.0 MB.*\.amlignore"
+        SnapshotTooLarge, match=r"has 310\.0 MB; .* 300 MB .*data 250\.0 MB, models 60\.0 MB.*\.amlignore"
     ):
         check_size(folder)
 

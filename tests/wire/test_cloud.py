@@ -158,7 +158,7 @@ def test_an_order_is_checked_before_the_workspace_is_asked(execution, project, m
         execution(experiment_name="my experiment")
     assert execution().experiment == "my-script"
     monkeypatch.setattr("azureml._restclient.snapshots_client.SNAPSHOT_MAX_SIZE_BYTES", 10)
-    with pytest.raises(SnapshotTooLarge, match=r"Most of it: my script\.py"):
+    with pytest.raises(SnapshotTooLarge, match=r"Largest: my script\.py"):
         execution()
 
 
@@ -196,5 +196,5 @@ def test_a_compute_that_does_not_exist_is_missed_before_data_are_uploaded(execut
 
 def test_a_script_that_would_not_be_sent_is_missed_here(execution, project):
     (project.pipeline / ".amlignore").write_text("my*\n")
-    with pytest.raises(ScriptNotFound, match=r"my script\.py would not be sent: .*amlignore excludes it"):
+    with pytest.raises(ScriptNotFound, match=r"my script\.py would not be uploaded: .*amlignore excludes it"):
         execution()

@@ -129,7 +129,7 @@ class TestFolder:
 
     def test_a_script_that_would_not_be_sent_is_told(self, folder):
         (folder / ".amlignore").write_bytes(b"*.yaml\r\n/main.py\r\n")
-        with pytest.raises(ScriptNotFound, match=r"main\.py would not be sent: .*\.amlignore excludes it"):
+        with pytest.raises(ScriptNotFound, match=r"main\.py would not be uploaded: .*\.amlignore excludes it"):
             job(script_directory=folder).check()
 
     def test_amlignore_wins_over_gitignore(self, folder):
@@ -143,9 +143,9 @@ class TestFolder:
         (folder / "data").mkdir()
         (folder / "data" / "big.bin").write_bytes(b"x" * 3 * 2**20)
         told = describe_size(folder)
-        assert told.startswith("3 files, 3.0 MB (Azure ML takes 2000 and 300.0 MB); most of it: data 3.0 MB, ")
+        assert told.startswith("3 files, 3.0 MB (limits of Azure ML: 2000 files, 300.0 MB); largest: data 3.0 MB, ")
         monkeypatch.setattr("azureml._restclient.snapshots_client.SNAPSHOT_MAX_SIZE_BYTES", 2**20)
-        with pytest.raises(SnapshotTooLarge, match=r"weighs 3\.0 MB.*Most of it: data 3\.0 MB"):
+        with pytest.raises(SnapshotTooLarge, match=r"has 3\.0 MB.*Largest: data 3\.0 MB"):
             job(script_directory=folder).check()
 
     def test_a_folder_without_any_list_gets_one(self, folder):
