@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.pipelines.loading import LoadedPipeline
-    from azureml_wrapper.v2.export.export import Export
+    from azureml_wrapper.v2.export.exporting import Export
 
 
 class PipelineWrapper:
@@ -360,7 +360,7 @@ class PipelineWrapper:
             BadSchedule: The schedule is invalid, or "On_blob_change" is to be refused.
         """
         choices = {name: value for name, value in locals().items() if name not in ("self", "directory", "force")}
-        from azureml_wrapper.v2.export.export import choose, export
+        from azureml_wrapper.v2.export.exporting import choose, export
 
         return export(self.definition, self.workspace.scope, Path(directory), choose(**choices), force=force)
 

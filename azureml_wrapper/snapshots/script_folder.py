@@ -21,9 +21,7 @@ def check_script(directory: Path, script: str) -> None:
         raise ScriptNotFound(f"The script_directory {directory} does not exist.")
     known = sorted(file.relative_to(directory).as_posix() for file in directory.glob("*.py"))
     found = did_you_mean(script, known) or (f" It contains {', '.join(known[:LISTED])}." if known else "")
-    raise ScriptNotFound(
-        f"No script {script!r} in {directory}.{found} Correct script_name or script_directory."
-    )
+    raise ScriptNotFound(f"No script {script!r} in {directory}.{found} Correct script_name or script_directory.")
 
 
 def check_sent(directory: Path, name: str) -> None:
@@ -35,7 +33,9 @@ def check_sent(directory: Path, name: str) -> None:
         raise ScriptNotFound(f"No file {name!r} in {directory}, the folder that is uploaded.")
     ignored = get_project_ignore_file(str(directory))
     if ignored.is_file_excluded(os.path.normpath(file)):
-        raise ScriptNotFound(f"{name} would not be uploaded: {ignored.get_path()} excludes it. Remove it from that list.")
+        raise ScriptNotFound(
+            f"{name} would not be uploaded: {ignored.get_path()} excludes it. Remove it from that list."
+        )
 
 
 def describe_size(directory: Path) -> str:

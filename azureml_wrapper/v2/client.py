@@ -13,7 +13,7 @@ from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
-from azureml_wrapper.v2.export.export import choose, pipeline_file
+from azureml_wrapper.v2.export.exporting import choose, pipeline_file
 
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper

@@ -12,10 +12,11 @@ from azureml_wrapper.cli.options import open_pipeline
 from azureml_wrapper.errors import BadValue
 from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES
 from azureml_wrapper.v2 import sdk
+from azureml_wrapper.v2.export.report import REPORT
 from azureml_wrapper.v2.lint import lint as find_mistakes
 
 if TYPE_CHECKING:
-    from azureml_wrapper.v2.export.export import Export
+    from azureml_wrapper.v2.export.exporting import Export
 
 _ENVIRONMENT = ("dependencies", "requirements", "conda_file", "docker_image", "python_version")
 _COMPUTE = ("compute_size", "compute_min_nodes", "compute_max_nodes", "vm_priority", "idle_seconds")
@@ -75,7 +76,7 @@ def _show_changes(made: Export) -> None:
         click.echo("To change by hand:")
     for note in made.by_hand:
         click.echo(f"  {note.what}")
-    click.echo(f"Why and how, and what to change in the scripts: {made.folder / 'REPORT.md'}")
+    click.echo(f"Why and how, and what to change in the scripts: {made.folder / REPORT}")
 
 
 def _lint(files: Sequence[Path]) -> None:
