@@ -130,7 +130,7 @@ def _time(text: Any) -> datetime | None:
     """Parse `2022-10-05T18:03:07.340605Z`; Azure sends zero to seven decimals, and not always a time zone."""
     if not text:
         return None
-    # Only here: most commands on job folders do without it.
+    # Imported here so that `import JobFolder` stays fast.
     from dateutil.parser import isoparse
 
     found = isoparse(str(text))
