@@ -62,7 +62,7 @@ class TestArguments:
             ({"arguments": {"--output_dir": "x"}}, "is set by another key"),
             ({"input_dir": "../other"}, "below the datastore's root"),
             ({"num_gpus": -1}, "num_gpus"),
-            ({"script_name": "../main.py"}, "must lie in"),
+            ({"script_name": "../main.py"}, "must be inside"),
             ({"max_run_seconds": 0}, "max_run_seconds"),
             ({"outputdir": "x"}, "Did you mean 'output_dir'"),
         ],

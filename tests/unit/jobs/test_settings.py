@@ -59,7 +59,7 @@ def test_a_file_that_does_not_exist_is_no_name(project):
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        ("config", r"There is no \.azureml/config\.json in .*tools or above it"),
+        ("config", r"No \.azureml/config\.json found in .*tools or above it"),
         ("compute_target", r"compute_target\.json not found .*{\"compute_target\": \"NAME\"}.*--compute_target"),
         ("environment", r"\.azureml/environment\.json not found .*--environment"),
     ],
