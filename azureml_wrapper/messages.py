@@ -14,6 +14,7 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to what is standard error at that moment: tests and notebooks replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to the current `sys.stderr`."""
         self.stream = sys.stderr
         super().emit(record)
 

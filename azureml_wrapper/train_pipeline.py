@@ -72,7 +72,14 @@ class BasePipeline(ABC):
         return set_up_compute(self.ws, self.variables, {step.name: step.nodes for step in self.definition.steps})
 
     def set_up_datastore(self, name: str) -> Any:
-        """The datastore of that name, registered from the BLOB_ variables if it does not exist."""
+        """Return a datastore, registered from the BLOB_ variables if it does not exist.
+
+        Args:
+            name: Name of the datastore.
+
+        Raises:
+            MissingKey: The datastore does not exist, and a BLOB_ variable is not set (a KeyError).
+        """
         return set_up_datastore(self.ws, name, self.variables)
 
     def build_steps(self) -> list[Any]:

@@ -93,7 +93,11 @@ class WorkspaceWrapper:
 
     @classmethod
     def from_workspace(cls, workspace: Workspace) -> WorkspaceWrapper:
-        """Wrap a connected `azureml.core.Workspace`."""
+        """Wrap a Workspace that is connected already.
+
+        Args:
+            workspace: The `azureml.core.Workspace`.
+        """
         return cls(workspace.name, workspace.resource_group, workspace.subscription_id, workspace=workspace)
 
     @property

@@ -70,24 +70,28 @@ def check_row_file(output_action: str | None, file_name: str | None) -> None:
 
 
 def check_argument(name: str) -> str:
+    """Refuse a name that argparse would not take as an option."""
     if not name.startswith("--") or not name.strip("-") or any(character.isspace() for character in name):
         raise refuse("{name} is not an argument; it is written '--name'", name=repr(name))
     return name
 
 
 def check_script(name: str) -> str:
+    """Refuse a script outside the folder that is uploaded."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise refuse("{name} must be inside the folder that is uploaded", name=repr(name))
     return name
 
 
 def check_path(path: str) -> str:
+    """Refuse a path that is absolute or leads out of the datastore."""
     if path.startswith("/") or ".." in path.split("/") or "\\" in path:
         raise refuse("{path} is not a path on a datastore, such as 'folder/file.csv'", path=repr(path))
     return path
 
 
 def check_value(value: Any) -> Any:
+    """Refuse a value that is not a string, a finite number, true or false."""
     if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
         found = "nothing" if value is None else repr(value) if isinstance(value, float) else type(value).__name__
         raise refuse("must be a string, a number, true or false, got {found}", found=found)

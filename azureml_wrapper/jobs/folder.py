@@ -63,7 +63,11 @@ class JobFolder:
         return self.state(line=False).status
 
     def state(self, *, line: bool = True) -> JobState:
-        """Return the status and the duration, with `line` also the last line of the log."""
+        """Return the status and the duration of the run.
+
+        Args:
+            line: Also read the last line of the log.
+        """
         return states_of([self], lines=line)[self.record.run_id]
 
     def logs(self) -> str:

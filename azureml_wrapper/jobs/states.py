@@ -42,7 +42,11 @@ class JobState:
 
     @classmethod
     def gone(cls, record: JobRecord) -> JobState:
-        """The state of a run that its workspace does not have."""
+        """Return the state of a run that its workspace does not have.
+
+        Args:
+            record: The record of the job.
+        """
         problem = (
             f"Its run is gone: workspace {record.ws_name} has no run {record.run_id}. Submit the job again with "
             "--force, or remove the folder."

@@ -31,6 +31,7 @@ class FileStep:
 
     @property
     def name(self) -> str:
+        """The name of the step."""
         return self.entry.name
 
     @property
@@ -48,6 +49,7 @@ class StepsFile:
 
     @property
     def entries(self) -> list[StepEntry]:
+        """The entries of the file, in order."""
         return [step.entry for step in self.steps]
 
     def datastore_names(self) -> dict[str, str | None]:

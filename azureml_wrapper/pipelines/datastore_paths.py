@@ -18,11 +18,16 @@ class PathInput(Protocol):
     """What a step says about a path: of a config or of a definition."""
 
     @property
-    def datastore(self) -> str | None: ...
+    def datastore(self) -> str | None:
+        """The name of the datastore."""
+
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The path on the datastore."""
+
     @property
-    def parameter(self) -> str | None: ...
+    def parameter(self) -> str | None:
+        """The parameter by which a run may be given another path."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class DatastorePath:
 
     @classmethod
     def read(cls, text: str) -> DatastorePath:
+        """Read a path that is written "datastore/path"."""
         datastore, _, path = text.partition("/")
         return cls(datastore, path)
 
@@ -80,6 +86,7 @@ def assign_paths(defaults: Mapping[str, DatastorePath], given: Mapping[str, Any]
 
 
 def to_sdk(ws: Workspace, paths: Mapping[str, DatastorePath]) -> dict[str, DataPath]:
+    """Parameter -> the SDK's DataPath."""
     return {name: path.to_sdk(ws) for name, path in paths.items()}
 
 

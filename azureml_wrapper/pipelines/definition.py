@@ -149,6 +149,7 @@ class Step:
 
     @property
     def is_parallel(self) -> bool:
+        """Whether it is a ParallelRunStep."""
         return self.kind == PARALLEL
 
     @property
@@ -271,12 +272,15 @@ class Definition:
         return {step.name: step for step in self.steps}
 
     def environment_of(self, step: Step) -> RegisteredEnvironment | OwnEnvironment:
+        """The environment of a step: its own, or the pipeline's."""
         return step.environment or RegisteredEnvironment(self.environment or "")
 
     def compute_of(self, step: Step) -> str:
+        """The compute target of a step: its own, or the pipeline's."""
         return step.compute or self.compute or ""
 
     def is_warm(self, step: Step) -> bool:
+        """Whether the local Azure ML may fork the script of a step."""
         return self.warm if step.warm is None else step.warm
 
     def before(self) -> Iterator[tuple[Step, Step | None]]:

@@ -137,18 +137,21 @@ class Resources:
         )
 
     def compute(self, step: Step) -> Any:
+        """The SDK's compute target of a step."""
         if self._cluster is not None:
             return self._cluster
         name = self._definition.compute_of(step)
         return self.lookup.computes([name])[name]
 
     def environment(self, step: Step) -> Environment:
+        """The SDK's environment of a step."""
         environment = self._definition.environment_of(step)
         if isinstance(environment, RegisteredEnvironment):
             return self.lookup.environments([environment.name])[environment.name]
         return environment.packages.define(environment.name)
 
     def datastore(self, name: str | None) -> Any:
+        """The SDK's datastore of a name; None is the workspace's default one."""
         if name not in self._datastores:
             self._datastores[name] = self._find_datastore(name)
         return self._datastores[name]
@@ -174,6 +177,7 @@ class Renderer:
         self._run_configurations: dict[tuple[Any, bool], Any] = {}
 
     def steps(self) -> list[Any]:
+        """The SDK's steps, in order."""
         from azureml.data import OutputFileDatasetConfig
         from azureml.pipeline.core import PipelineParameter
 

@@ -116,7 +116,14 @@ class Schedule:
             self._check_recurring()
 
     def plan(self, now: datetime) -> Recurring | OnBlobChange:
-        """Return what Azure ML is asked for; `BadSchedule` if the runs lie beyond the year 9999."""
+        """Return what Azure ML is asked for.
+
+        Args:
+            now: The current time, with an offset.
+
+        Raises:
+            BadSchedule: The first two runs are not before the year 10000.
+        """
         if self.frequency != ON_BLOB_CHANGE:
             return self._recurring(now)
         return OnBlobChange(

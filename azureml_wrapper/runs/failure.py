@@ -30,7 +30,13 @@ class Failure(str):
 
     @classmethod
     def of(cls, step: str | None, message: str, traceback: str) -> Failure:
-        """Put together what the service reports and the traceback that the script left."""
+        """Combine what the service reports and what the script printed.
+
+        Args:
+            step: Name of the failed step; None if the run itself failed.
+            message: What the service reports.
+            traceback: Last traceback of the script; empty if it printed none.
+        """
         code = _EXIT_CODE.search(message)
         killed = _KILLED.search(message)
         how = f" with exit code {code.group(1)}" if code else f": killed by {killed.group(1)}" if killed else ""

@@ -91,6 +91,7 @@ class Compute:
 
 
 def read(place: Place) -> Compute:
+    """Read a cluster; problems are noted at their keys."""
     found = read_keys(place, KEYS)
     low, high = found["min_instances"], found["max_instances"]
     if low > high:

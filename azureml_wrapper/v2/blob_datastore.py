@@ -75,6 +75,7 @@ class BlobDatastore:
 
 
 def read(place: Place) -> BlobDatastore:
+    """Read a datastore; problems are noted at their keys."""
     found = read_keys(place, KEYS)
     credentials = found["credentials"] or {}
     if credentials.get("account_key") and credentials.get("sas_token"):

@@ -33,10 +33,12 @@ class Submitted:
 
     @property
     def name(self) -> str:
+        """The job's name."""
         return str(self.raw.name)
 
     @property
     def portal_url(self) -> str | None:
+        """The address of the job's page; None if the service reports none."""
         return getattr(self.raw, "studio_url", None)
 
     def wait(self) -> None:

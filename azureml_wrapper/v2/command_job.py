@@ -179,6 +179,7 @@ def read(place: Place) -> CommandJob:
 
 
 def header_of(found: Mapping[str, Any]) -> Header:
+    """The keys that all kinds of jobs share."""
     return Header(
         name=found.get("name"),
         display_name=found["display_name"],

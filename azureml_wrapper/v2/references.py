@@ -23,6 +23,7 @@ class Reference:
 
 
 def is_reference(value: object) -> bool:
+    """Whether a value refers to something registered, such as `azureml:name:1`."""
     return isinstance(value, str) and value.startswith("azureml:") and not value.startswith("azureml://")
 
 

@@ -82,6 +82,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
+    """Print the table, or write it to a file."""
     parser = argparse.ArgumentParser(prog="azureml_wrapper.v2.table", description=__doc__)
     parser.add_argument("--write", type=Path, help="the file to write; else it is printed")
     given = parser.parse_args()

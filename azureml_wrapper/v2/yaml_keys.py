@@ -28,6 +28,7 @@ class Reading:
 
     @property
     def top(self) -> Place:
+        """The place of the whole document."""
         return Place(self, (), self.document.data)
 
     def finish(self, what: str) -> None:
@@ -49,6 +50,7 @@ class Place:
 
     @property
     def key(self) -> str:
+        """The last key of the path."""
         return str(self.path[-1])
 
     @property
@@ -72,9 +74,11 @@ class Place:
             yield self.at(key)
 
     def fail(self, message: str, error: type[ConfigError] = BadValue) -> None:
+        """Note a problem at this place."""
         self.reading.problems.append(Problem(error, self.path, message))
 
     def note(self, message: str) -> None:
+        """Note something that users should know about this place."""
         line = self.reading.document.line(self.path)
         self.reading.notes.append(f"line {line}: {message}" if line else message)
 
@@ -164,6 +168,7 @@ def text(place: Place) -> str | None:
 
 
 def truth(place: Place) -> bool | None:
+    """A boolean; a problem if it is none."""
     return place.value if place.is_a(bool) else None
 
 
@@ -182,6 +187,8 @@ def whole(least: int, most: int | None = None) -> Reader:
 
 
 def one_of(*allowed: str) -> Callable[[Place], str | None]:
+    """A reader of strings that notes a problem for any other than these."""
+
     def read(place: Place) -> str | None:
         value = text(place)
         if value is not None and value not in allowed:

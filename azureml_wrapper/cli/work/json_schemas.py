@@ -91,6 +91,7 @@ def as_text(kind: str) -> str:
 
 
 def file_of(kind: str) -> Path:
+    """The file of the JSON schema of one kind of config."""
     return FOLDER / f"{kind}.json"
 
 

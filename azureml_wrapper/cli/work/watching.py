@@ -29,10 +29,12 @@ class Step(Protocol):
     """A RunWrapper, or anything else that has a status."""
 
     @property
-    def status(self) -> str: ...
+    def status(self) -> str:
+        """The current status."""
 
     @property
-    def reused_from(self) -> str | None: ...
+    def reused_from(self) -> str | None:
+        """The id of the run whose results are reused; None if the script ran."""
 
 
 class Lines:

@@ -28,6 +28,7 @@ class ExportContext:
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
+        """Parameter of the pipeline -> default."""
         return self.definition.parameters
 
     @cached_property
@@ -58,6 +59,7 @@ class ExportContext:
 
     @cached_property
     def waited_for(self) -> set[str]:
+        """The names of steps for which another one waits."""
         return {step.name for step in self.waits_for.values()}
 
     @cached_property

@@ -92,4 +92,5 @@ def pipeline_file(definition: Definition, scope: Scope, folder: Path, choices: C
 
 
 def context_of(definition: Definition, scope: Scope, folder: Path, choices: Choices) -> ExportContext:
+    """What the writers of an export share."""
     return ExportContext(definition=definition, scope=scope, choices=choices, folder=folder.resolve())

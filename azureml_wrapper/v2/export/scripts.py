@@ -68,6 +68,7 @@ def inspect(folder: Path, script: str) -> list[Script]:
 
 
 def read(file: Path) -> Script:
+    """Read a script: what it uses of SDK v1, and which modules it imports."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:

@@ -39,6 +39,7 @@ def node_names(steps: Iterable[str]) -> dict[str, str]:
 
 
 def as_node(step: str) -> str:
+    """The name of a step as v2 allows it for a node."""
     plain = unicodedata.normalize("NFKD", step).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_") or "step"
     return name if _NODE.fullmatch(name) else f"step_{name}"
@@ -59,6 +60,7 @@ def quote_json(value: Any, defaults: Mapping[str, Parameter], bind: Bind) -> str
 
 
 def quote_argument(value: Parameter, defaults: Mapping[str, Parameter], bind: Bind) -> str:
+    """Quote an argument for bash; its parameters become v2's placeholders."""
     return _quote(render_argument(value), defaults, bind)
 
 
@@ -116,6 +118,7 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 
 def to_json(data: Mapping[str, Any]) -> str:
+    """Write data as JSON, as in all files of an export."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 

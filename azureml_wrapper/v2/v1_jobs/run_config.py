@@ -182,6 +182,7 @@ def _distribute(configuration: RunConfiguration, command: Command) -> None:
 
 
 def docker(command: Command) -> Any:
+    """The SDK's docker settings of a command."""
     from azureml.core.runconfig import DockerConfiguration
 
     return DockerConfiguration(
