@@ -69,7 +69,7 @@ def _too_deep(name: str) -> Invalid:
     return Invalid(f"{name} has more than {DEPTH_LIMIT} levels of objects and lists.")
 
 
-def text_map(body: JSON, name: str) -> dict[str, str]:
+def string_map(body: JSON, name: str) -> dict[str, str]:
     """An object with string values, such as tags; values may be null. Empty if it is missing."""
     value = body.get(name) or {}
     if not isinstance(value, dict) or not all(item is None or isinstance(item, str) for item in value.values()):
@@ -77,7 +77,7 @@ def text_map(body: JSON, name: str) -> dict[str, str]:
     return value
 
 
-def text_list(value: Any, name: str) -> list[str]:
+def string_list(value: Any, name: str) -> list[str]:
     """A list of strings; empty if it is missing."""
     if not isinstance(value or [], list) or not all(isinstance(item, str) for item in value or []):
         raise Invalid(f"{name} must be a list of strings.")
@@ -93,7 +93,7 @@ def object_list(value: Any, name: str, limit: int | None = None) -> list[JSON]:
     return value or []
 
 
-def text(body: JSON, name: str) -> str | None:
+def string(body: JSON, name: str) -> str | None:
     """A string; None if it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
@@ -101,7 +101,7 @@ def text(body: JSON, name: str) -> str | None:
     return value
 
 
-def an_object(body: JSON, name: str) -> JSON:
+def json_object(body: JSON, name: str) -> JSON:
     """An object; empty if it is missing."""
     value = body.get(name) or {}
     if not isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import Any
 from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
-from azureml_wrapper.local.http.bodies import object_list, text
+from azureml_wrapper.local.http.bodies import object_list, string
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.artifact import wire
@@ -87,7 +87,7 @@ def upload(context: Context, request: Request) -> Response:
 def _announce(context: Context, request: Request, place: Place) -> Response:
     """Check that files may be uploaded, and return the addresses to upload them to."""
     items = object_list(request.json_object().get("paths"), "paths", BATCH_LIMIT)
-    paths = [text(item, "path") or "" for item in items]
+    paths = [string(item, "path") or "" for item in items]
     now = offset_time(context.clock.now())
     answer: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for path in paths:

@@ -17,7 +17,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.snapshots import DIRECTORY, FILE, Node
-from azureml_wrapper.local.http.bodies import an_object, read_json
+from azureml_wrapper.local.http.bodies import json_object, read_json
 
 # What the SDK unpacks into the copy, and so is not the user's.
 SETUP = "azureml-setup"
@@ -49,7 +49,7 @@ def read_definition(content_type: str, body: bytes) -> dict[str, Any]:
     for part in form.get_payload() if form.is_multipart() else ():
         if not isinstance(part, str) and part.get_filename() == "definition.json":
             content: bytes = part.get_payload(decode=True)  # type: ignore[assignment] # no part of it is a form
-            return an_object({"definition.json": read_json(content, "definition.json")}, "definition.json")
+            return json_object({"definition.json": read_json(content, "definition.json")}, "definition.json")
     raise Invalid("A local run needs a form with definition.json.")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.patches import amend_experiment
 from azureml_wrapper.local.domain.runs import Experiment
-from azureml_wrapper.local.http.bodies import text, text_list, text_map
+from azureml_wrapper.local.http.bodies import string, string_list, string_map
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -30,7 +30,7 @@ def create_experiment(context: Context, request: Request) -> Response:
 
 def query_experiments(context: Context, request: Request) -> Response:
     body = request.json_object()
-    archived = wire.read_view(text(body, "viewType") or request.query.get("viewtype"))
+    archived = wire.read_view(string(body, "viewType") or request.query.get("viewtype"))
     found = context.experiments.page(request.workspace_id, wire.read_query(body), archived=archived)
     return json_response(wire.page(found))
 
@@ -51,7 +51,7 @@ def delete_experiment(context: Context, request: Request) -> Response:
 
 
 def delete_tags(context: Context, request: Request) -> Response:
-    names = text_list(request.json_object().get("tags"), "tags")
+    names = string_list(request.json_object().get("tags"), "tags")
     context.experiments.change(
         request.workspace_id, request["experiment_id"], lambda experiment: _without(experiment, names)
     )
@@ -61,7 +61,7 @@ def delete_tags(context: Context, request: Request) -> Response:
 def _updated(experiment: Experiment, body: dict[str, Any], now: datetime) -> Experiment:
     if body.get("name") not in (None, experiment.name):
         raise Invalid(f"Experiment {experiment.name} cannot be renamed to {body['name']}.")
-    changed = amend_experiment(experiment, description=text(body, "description"), tags=text_map(body, "tags"))
+    changed = amend_experiment(experiment, description=string(body, "description"), tags=string_map(body, "tags"))
     if body.get("archive") is None:
         return changed
     return replace(changed, archived=(experiment.archived or now) if body["archive"] else None)

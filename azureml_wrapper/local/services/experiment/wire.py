@@ -8,7 +8,7 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.runs import Experiment
-from azureml_wrapper.local.http.bodies import text
+from azureml_wrapper.local.http.bodies import string
 from azureml_wrapper.local.store.query import Page, Query
 
 # ViewType of azureml/core/experiment.py → Experiment.archived
@@ -34,10 +34,10 @@ def page(found: Page[Experiment]) -> dict[str, Any]:
 
 def read_query(body: dict[str, Any]) -> Query:
     return Query(
-        filter=parse_filter(text(body, "filter")),
-        order=parse_order(text(body, "orderby"), Order("createdutc", descending=True)),
+        filter=parse_filter(string(body, "filter")),
+        order=parse_order(string(body, "orderby"), Order("createdutc", descending=True)),
         top=body["top"] if isinstance(body.get("top"), int) else None,
-        after=text(body, "continuationToken"),
+        after=string(body, "continuationToken"),
     )
 
 

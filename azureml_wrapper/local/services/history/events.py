@@ -11,7 +11,7 @@ from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH
 from azureml_wrapper.local.domain.patches import SystemManaged
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
-from azureml_wrapper.local.http.bodies import an_object, object_list, text
+from azureml_wrapper.local.http.bodies import json_object, object_list, string
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
@@ -39,7 +39,7 @@ def post_events(context: Context, request: Request) -> Response:
     """Like `post_event` for several runs. The response lists the events that failed."""
     errors = []
     for event in object_list(request.json_object().get("events"), "events", BATCH_LIMIT):
-        run_id = text(an_object(event, "data"), "RunId") or ""
+        run_id = string(json_object(event, "data"), "RunId") or ""
         try:
             context.guard_run(request.identity, request.workspace_id, run_id)
             _apply(context, context.runs.get(request.workspace_id, run_id), event)
@@ -50,7 +50,7 @@ def post_events(context: Context, request: Request) -> Response:
 
 def _apply(context: Context, run: Run, event: JSON) -> None:
     name = str(event.get("name") or "").removeprefix(_PREFIX)
-    data = an_object(event, "data")
+    data = json_object(event, "data")
     if name in _STATUSES:
         _advance(context, run, _STATUSES[name], data)
     elif name in _OTHERS:
@@ -80,7 +80,7 @@ def _cancel_job(context: Context, run: Run) -> None:
 
 
 def _note_error(context: Context, run: Run, data: JSON) -> None:
-    error = wire.read_error(an_object(data, "ErrorResponse"), ERROR_LENGTH)
+    error = wire.read_error(json_object(data, "ErrorResponse"), ERROR_LENGTH)
     if not run.is_managed:
         context.runs.change(run.workspace_id, run.run_id, error=error)
     elif not run.status.is_terminal:
@@ -103,7 +103,7 @@ _OTHERS: dict[str, Apply] = {"Error": _note_error, "Warning": _note_warning, "He
 
 
 def _instant(data: JSON) -> datetime | None:
-    given = text(data, "StartTime") or text(data, "EndTime")
+    given = string(data, "StartTime") or string(data, "EndTime")
     try:
         return parse_time(given)
     except ValueError as error:

@@ -18,7 +18,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
 from azureml_wrapper.local.domain.limits import check_run_id
 from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
-from azureml_wrapper.local.http.bodies import object_list, text, text_list
+from azureml_wrapper.local.http.bodies import object_list, string, string_list
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
@@ -53,7 +53,7 @@ def patch_runs(context: Context, request: Request) -> Response:
     """Like `patch_run` for several runs; those that do not fail are stored."""
     stored, errors = {}, {}
     for body in object_list(request.json_object().get("runs"), "runs", BATCH_LIMIT):
-        run_id = text(body, "runId") or ""
+        run_id = string(body, "runId") or ""
         try:
             context.guard_run(request.identity, request.workspace_id, run_id)
             stored[run_id] = wire.run(_put_run(context, request, run_id, body))
@@ -103,7 +103,7 @@ def get_token(context: Context, request: Request) -> Response:
 
 def delete_tags(context: Context, request: Request) -> Response:
     run = find_run(context, request)
-    names = text_list(request.json(), "The body")
+    names = string_list(request.json(), "The body")
     return json_response(wire.run(context.runs.remove_tags(request.workspace_id, run.run_id, names)))
 
 

@@ -12,7 +12,7 @@ from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.patches import RunPatch
 from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunStatus
-from azureml_wrapper.local.http.bodies import an_object, object_list, text, text_map
+from azureml_wrapper.local.http.bodies import json_object, object_list, string, string_map
 from azureml_wrapper.local.store.query import Page, Query
 from azureml_wrapper.local.tokens import TENANT, USER
 
@@ -132,22 +132,22 @@ def read_patch(body: JSON) -> RunPatch:
             raise Invalid(f"Clients cannot set {name}; the service that runs the job does.")
     fields = {ours: _plain(body, theirs) for theirs, ours in _PLAIN_FIELDS.items() if body.get(theirs) is not None}
     return RunPatch(
-        parent_id=text(body, "parentRunId"),
+        parent_id=string(body, "parentRunId"),
         status=read_status(body["status"]) if body.get("status") else None,
-        tags=text_map(body, "tags"),
-        properties=text_map(body, "properties"),
+        tags=string_map(body, "tags"),
+        properties=string_map(body, "properties"),
         input_datasets=object_list(body.get("inputDatasets"), "inputDatasets"),
         output_datasets=object_list(body.get("outputDatasets"), "outputDatasets"),
         extra={name: body[name] for name in EXTRA_FIELDS if body.get(name) is not None},
-        definition=an_object(body, "runDefinition") if body.get("runDefinition") is not None else None,
+        definition=json_object(body, "runDefinition") if body.get("runDefinition") is not None else None,
         fields=fields,
     )
 
 
 def _plain(body: JSON, name: str) -> Any:
     if name == "runTypeV2":
-        return an_object(body, name)
-    return bool(body[name]) if name == "hidden" else text(body, name)
+        return json_object(body, name)
+    return bool(body[name]) if name == "hidden" else string(body, name)
 
 
 def read_status(status: str) -> RunStatus:
@@ -162,16 +162,16 @@ def read_query(body: JSON) -> Query:
     """QueryParamsDto, or the query parameters of a GET without their `$`."""
     top = body.get("top")
     return Query(
-        filter=parse_filter(text(body, "filter")),
-        order=parse_order(text(body, "orderby"), NEWEST_FIRST),
+        filter=parse_filter(string(body, "filter")),
+        order=parse_order(string(body, "orderby"), NEWEST_FIRST),
         top=int(top) if top is not None and is_number(str(top)) else None,
-        after=text(body, "continuationToken") or text(body, "continuationtoken"),
+        after=string(body, "continuationToken") or string(body, "continuationtoken"),
     )
 
 
 def read_error(response: JSON, limit: int) -> JSON:
     """The error that `run.fail(error_details=…)` posts, as Azure shows it."""
-    given = an_object(response, "error")
+    given = json_object(response, "error")
     error = {key: value for key, value in given.items() if value is not None}
-    error["message"] = (text(error, "message") or "")[:limit]
+    error["message"] = (string(error, "message") or "")[:limit]
     return {"error": {"messageParameters": {}, **error, "details": given.get("details") or []}, "time": NO_TIME}

@@ -23,7 +23,7 @@ from azureml_wrapper.local.domain.sweeps import (
     Distribution,
     Sweep,
 )
-from azureml_wrapper.local.http.bodies import an_object, read_json
+from azureml_wrapper.local.http.bodies import json_object, read_json
 
 _SCOPE = re.compile(
     r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.MachineLearningServices"
@@ -62,7 +62,7 @@ def read_form(content_type: str, body: bytes) -> JSON:
     for part in form.get_payload() if form.is_multipart() else ():
         if not isinstance(part, str) and part.get_param("name", header="content-disposition") == "config":
             content: bytes = part.get_payload(decode=True)  # type: ignore[assignment] # no part of it is a form
-            return an_object({"config": read_json(content, "config")}, "config")
+            return json_object({"config": read_json(content, "config")}, "config")
     raise Invalid("A sweep needs a form with config.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series
-from azureml_wrapper.local.http.bodies import JSON, object_list, text
+from azureml_wrapper.local.http.bodies import JSON, object_list, string
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -37,14 +37,14 @@ def list_metrics(context: Context, request: Request) -> Response:
 def get_metric(context: Context, request: Request) -> Response:
     run = context.runs.get(request.workspace_id, request["run_id"])
     body = request.json_object()
-    series = context.metrics.get(run.workspace_id, run.origin_id, text(body, "metricName") or "")
+    series = context.metrics.get(run.workspace_id, run.origin_id, string(body, "metricName") or "")
     points, more = context.metrics.points(
         run.workspace_id,
         run.origin_id,
         series.name,
-        after=wire.read_place(text(body, "continuationToken")),
-        since=wire.read_time(text(body, "startTime")) or "",
-        until=wire.read_time(text(body, "endTime")) or "~",
+        after=wire.read_place(string(body, "continuationToken")),
+        since=wire.read_time(string(body, "startTime")) or "",
+        until=wire.read_time(string(body, "endTime")) or "~",
     )
     return json_response(wire.metric(series, points, run.container_id, more))
 

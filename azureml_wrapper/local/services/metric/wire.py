@@ -11,7 +11,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, storable
-from azureml_wrapper.local.http.bodies import JSON, an_object, object_list, text, text_map
+from azureml_wrapper.local.http.bodies import JSON, json_object, object_list, string, string_map
 
 Place = tuple[str, int]
 _SDK_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -60,9 +60,9 @@ def failure(dto: JSON, fault: ServiceFault) -> JSON:
 
 def read_series(dto: JSON) -> Series:
     return Series(
-        name=text(dto, "name") or "",
-        kind=text(an_object(dto, "properties"), "uxMetricType") or "azureml.v1.scalar",
-        columns=text_map(dto, "columns"),
+        name=string(dto, "name") or "",
+        kind=string(json_object(dto, "properties"), "uxMetricType") or "azureml.v1.scalar",
+        columns=string_map(dto, "columns"),
     )
 
 
@@ -75,12 +75,12 @@ def read_points(dto: JSON, now: str, new_id: str) -> list[Point]:
 
 
 def _read_point(value: JSON, now: str, new_id: str) -> Point:
-    created, own_id = read_time(text(value, "createdUtc")), text(value, "metricId")
+    created, own_id = read_time(string(value, "createdUtc")), string(value, "metricId")
     return Point(
         point_id=own_id or new_id,
         created=created or now,
         step=_step(value.get("step")),
-        data={name: storable(cell) for name, cell in an_object(value, "data").items()},
+        data={name: storable(cell) for name, cell in json_object(value, "data").items()},
         is_timed=created is not None or own_id is None,
     )
 

@@ -20,7 +20,7 @@ from azureml_wrapper.local.domain.tracking import (
     sort_key,
     with_parameters,
 )
-from azureml_wrapper.local.http.bodies import object_list, text, text_list
+from azureml_wrapper.local.http.bodies import object_list, string, string_list
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -32,9 +32,9 @@ SEARCH_LIMIT = 1000
 def create_run(context: Context, request: Request) -> Response:
     """Create a run that the program ends itself; in a job, a child of the job's run."""
     body = request.json_object()
-    experiment = find_experiment(context, request, text(body, "experiment_id") or "0")
+    experiment = find_experiment(context, request, string(body, "experiment_id") or "0")
     tags, run_id = wire.pairs(body, "tags"), context.ids.guid()
-    name = text(body, "run_name") or tags.get("mlflow.runName") or run_id
+    name = string(body, "run_name") or tags.get("mlflow.runName") or run_id
     parent = tags.get("mlflow.parentRunId")
     if parent:
         context.guard_run(request.identity, request.workspace_id, parent)
@@ -64,7 +64,7 @@ def update_run(context: Context, request: Request) -> Response:
     """Change name or status; the status of a job's run cannot be changed."""
     body = request.json_object()
     run = _writable(context, request, body)
-    name, word = text(body, "run_name"), text(body, "status")
+    name, word = string(body, "run_name"), string(body, "status")
     if name:
         patch = RunPatch(tags={"mlflow.runName": name}, fields={"display_name": name})
         run = context.runs.amend(run.workspace_id, run.run_id, lambda before: amend(before, patch))
@@ -80,11 +80,11 @@ def search_runs(context: Context, request: Request) -> Response:
     """The runs of some experiments that match a filter, newest first by default."""
     body = request.json_object()
     size = wire.read_limit(body.get("max_results")) or SEARCH_LIMIT
-    start = wire.read_offset(text(body, "page_token"))
-    condition = parse_filter(text(body, "filter"))
+    start = wire.read_offset(string(body, "page_token"))
+    condition = parse_filter(string(body, "filter"))
     found = [(run, _facts(context, run)) for run in _runs(context, request, body)]
     kept = [(run, facts) for run, facts in found if condition(facts)]
-    for clause in reversed(text_list(body.get("order_by"), "order_by")):
+    for clause in reversed(string_list(body.get("order_by"), "order_by")):
         kept = _sorted(kept, clause)
     page = [_shown(context, request, run) for run, _ in kept[start : start + size]]
     more = str(start + size) if len(kept) > start + size else None
@@ -100,7 +100,7 @@ def log_metric(context: Context, request: Request) -> Response:
 def log_parameter(context: Context, request: Request) -> Response:
     body = request.json_object()
     run = _writable(context, request, body)
-    given = {wire.needed(body, "key"): text(body, "value") or ""}
+    given = {wire.needed(body, "key"): string(body, "value") or ""}
     context.runs.amend(run.workspace_id, run.run_id, lambda before: with_parameters(before, given))
     return json_response({})
 
@@ -121,7 +121,7 @@ def log_batch(context: Context, request: Request) -> Response:
 def set_run_tag(context: Context, request: Request) -> Response:
     body = request.json_object()
     run = _writable(context, request, body)
-    patch = RunPatch(tags={wire.needed(body, "key"): text(body, "value") or ""})
+    patch = RunPatch(tags={wire.needed(body, "key"): string(body, "value") or ""})
     context.runs.amend(run.workspace_id, run.run_id, lambda before: amend(before, patch))
     return json_response({})
 
@@ -147,7 +147,7 @@ def get_metric_history(context: Context, request: Request) -> Response:
 
 def _writable(context: Context, request: Request, body: JSON) -> Run:
     """The run in a body; raise `Forbidden` if the caller may not write to it."""
-    run_id = text(body, "run_id") or wire.needed(body, "run_uuid")
+    run_id = string(body, "run_id") or wire.needed(body, "run_uuid")
     run = context.runs.get(request.workspace_id, run_id)
     context.guard_run(request.identity, request.workspace_id, run_id)
     return run
@@ -177,8 +177,8 @@ def _instant(context: Context, body: JSON) -> str:
 
 
 def _runs(context: Context, request: Request, body: JSON) -> list[Run]:
-    ids = text_list(body.get("experiment_ids"), "experiment_ids")
-    if text(body, "run_view_type") == "DELETED_ONLY":
+    ids = string_list(body.get("experiment_ids"), "experiment_ids")
+    if string(body, "run_view_type") == "DELETED_ONLY":
         return []
     found = [find_experiment(context, request, experiment_id).experiment_id for experiment_id in ids]
     return [run for each in found for run in context.runs.of_experiment(request.workspace_id, each)]
@@ -205,7 +205,7 @@ def create_experiment(context: Context, request: Request) -> Response:
     """Create an experiment; raise `Conflict` if an active one has the name."""
     body = request.json_object()
     name = wire.needed(body, "name")
-    if text(body, "artifact_location"):
+    if string(body, "artifact_location"):
         raise Invalid("Cannot set artifact_location: files of runs are always in the workspace's storage.")
     if context.experiments.find(request.workspace_id, name):
         raise Conflict(f"Experiment {name} already exists.", code="RESOURCE_ALREADY_EXISTS")
@@ -229,9 +229,9 @@ def get_experiment_by_name(context: Context, request: Request) -> Response:
 def search_experiments(context: Context, request: Request) -> Response:
     """All experiments on one page, newest first; filters are refused."""
     body = request.json_object()
-    if text(body, "filter"):
+    if string(body, "filter"):
         raise Invalid("The local service does not filter experiments; remove filter_string.")
-    archived = wire.read_view(text(body, "view_type"))
+    archived = wire.read_view(string(body, "view_type"))
     found = [
         each
         for each in context.experiments.all(request.workspace_id)
@@ -253,7 +253,7 @@ def restore_experiment(context: Context, request: Request) -> Response:
 def set_experiment_tag(context: Context, request: Request) -> Response:
     body = request.json_object()
     found = find_experiment(context, request, wire.needed(body, "experiment_id"))
-    _add_tags(context, request, found, {wire.needed(body, "key"): text(body, "value") or ""})
+    _add_tags(context, request, found, {wire.needed(body, "key"): string(body, "value") or ""})
     return json_response({})
 
 

@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.tracking import Facts, status_word
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.http.bodies import object_list, text
+from azureml_wrapper.local.http.bodies import object_list, string
 
 Latest = Iterable[tuple[str, Point]]
 
@@ -89,7 +89,7 @@ def facts(record: Run, latest: Latest) -> Facts:
 
 
 def needed(body: JSON, name: str) -> str:
-    value = text(body, name)
+    value = string(body, name)
     if not value:
         raise Invalid(f"{name} is required.")
     return value
@@ -97,7 +97,7 @@ def needed(body: JSON, name: str) -> str:
 
 def pairs(body: JSON, name: str) -> dict[str, str]:
     """A list of objects with `key` and `value`."""
-    return {needed(item, "key"): text(item, "value") or "" for item in object_list(body.get(name), name)}
+    return {needed(item, "key"): string(item, "value") or "" for item in object_list(body.get(name), name)}
 
 
 def read_point(body: JSON, name: str, created: str, point_id: str) -> Point:

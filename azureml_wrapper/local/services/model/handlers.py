@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.models import patch_model as patched
 from azureml_wrapper.local.domain.models import split_model_id
-from azureml_wrapper.local.http.bodies import object_list, text
+from azureml_wrapper.local.http.bodies import object_list, string
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -14,10 +14,10 @@ from azureml_wrapper.local.services.model import wire
 def register_model(context: Context, request: Request) -> Response:
     """Register the next version of a model, whose files an asset lists."""
     body = wire.read_model(request.json_object())
-    url = text(body, "url") or ""
+    url = string(body, "url") or ""
     if url.startswith(wire.ASSET_URL):
         context.models.get_asset(request.workspace_id, url.removeprefix(wire.ASSET_URL))
-    return json_response(wire.model(context.models.add(request.workspace_id, text(body, "name") or "", body)))
+    return json_response(wire.model(context.models.add(request.workspace_id, string(body, "name") or "", body)))
 
 
 def list_models(context: Context, request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -172,10 +171,11 @@ def _week_day(name: str) -> int:
 
 def _wall_clock(text: str, zone: tzinfo) -> datetime:
     """A start time on the wall clock of its zone; a time with an offset is converted."""
-    # Python 3.10 reads three or six decimals only, .NET writes up to seven.
-    text = re.sub(r"\.(\d+)", lambda part: "." + part[1][:6].ljust(6, "0"), text.strip())
+    # Imported here, because only schedules with a start time need it.
+    from dateutil.parser import isoparse
+
     try:
-        start = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+        start = isoparse(text.strip())
     except ValueError as error:
         raise ValueError(f"StartTime must be a time such as 2026-01-31T08:00:00, got {text!r} ({error}).") from error
     if start.tzinfo:
