@@ -1,4 +1,4 @@
-"""`type: amlcompute`: a cluster, made or changed through SDK v1."""
+"""`type: amlcompute`: a cluster, created or changed through SDK v1."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SSH: Keys = {
 
 
 def _identities(place: Place) -> list[str]:
-    """`- resource_id: /subscriptions/…` or the id alone, as `az ml` takes both."""
+    """Read `- resource_id: /subscriptions/…` or the id alone; `az ml` accepts both."""
     if not place.is_a(list):
         return []
     keys: Keys = {"resource_id": Key(read=text, becomes="`identity_id`", needed=True)}
@@ -59,7 +59,7 @@ KEYS: Keys = {
     "$schema": SCHEMA,
     "name": Key(read=text, becomes="the cluster's name", needed=True),
     "type": Key(read=one_of(*TYPES), becomes="AmlCompute", needed=True),
-    "size": Key(read=text, becomes="`vm_size`; must be there", needed=True),
+    "size": Key(read=text, becomes="`vm_size`; required", needed=True),
     "tier": Key(read=one_of("dedicated", "low_priority"), becomes="`vm_priority`", default="dedicated"),
     "min_instances": Key(read=whole(0), becomes="`min_nodes`", default=0),
     "max_instances": Key(read=whole(1), becomes="`max_nodes`", default=1),
@@ -76,7 +76,7 @@ KEYS: Keys = {
     ),
     "ssh_public_access_enabled": Key(read=truth, becomes="`remote_login_port_public_access`"),
     "enable_node_public_ip": Key(read=truth, becomes="`enable_node_public_ip`", default=True),
-    "properties": Refused("SDK v1's clusters have none; put what is to be kept into tags"),
+    "properties": Refused("SDK v1's clusters have no properties; use tags"),
 }
 NESTED = {"identity": _IDENTITY, "network_settings": _NETWORK, "ssh_settings": _SSH}
 
@@ -110,9 +110,9 @@ def read(place: Place) -> Compute:
 
 
 def create(ws: Workspace, compute: Compute) -> str:
-    """Make the cluster, or change the scale of the one that is there; a sentence that says what was done.
+    """Create the cluster, or change the scale of an existing one; return a sentence that says what was done.
 
-    `AlreadyRegistered` where it differs in what SDK v1 cannot change: its size and its tier.
+    Raises `AlreadyRegistered` if the existing one differs in what SDK v1 cannot change: its size and its tier.
     """
     found = find_compute(ws, check_compute_name(compute.name))
     if found is None:
@@ -120,16 +120,16 @@ def create(ws: Workspace, compute: Compute) -> str:
     differences = compute.cluster.differences(found)
     kept = _kept(compute)
     if not differences:
-        return f"Compute {compute.name!r} exists already, unchanged.{kept}"
+        return f"Compute {compute.name!r} already exists, unchanged.{kept}"
     fixed = [text for text in differences if text.startswith(("it is", "compute_size", "vm_priority"))]
     if fixed:
         raise AlreadyRegistered(
-            f"Compute {compute.name!r} exists with other settings that cannot be changed: {'; '.join(fixed)}. "
+            f"Compute {compute.name!r} exists with other settings, which SDK v1 cannot change: {'; '.join(fixed)}. "
             "Use another name, or delete it first."
         )
     cluster = compute.cluster
     with contextlib.redirect_stdout(io.StringIO()):
-        # The SDK prints that an operation has succeeded.
+        # The SDK prints that an operation succeeded.
         found.update(
             min_nodes=cluster.min_nodes,
             max_nodes=cluster.max_nodes,
@@ -139,9 +139,9 @@ def create(ws: Workspace, compute: Compute) -> str:
 
 
 def _kept(compute: Compute) -> str:
-    """What the file says besides, which SDK v1 does not change of a cluster that is there."""
+    """Name the other settings of the file, which SDK v1 does not change in an existing cluster."""
     given = [name for name, value in compute.settings.items() if value != {}]
-    return f" Not looked at: {', '.join(given)}, which SDK v1 sets only when it makes a cluster." if given else ""
+    return f" Ignored: {', '.join(given)}, which SDK v1 sets only when it creates a cluster." if given else ""
 
 
 def _make(ws: Workspace, compute: Compute) -> str:
@@ -166,12 +166,12 @@ def _make(ws: Workspace, compute: Compute) -> str:
 def _describe(cluster: Cluster) -> str:
     return (
         f"{cluster.vm_size}, {cluster.vm_priority}, {cluster.min_nodes} to {cluster.max_nodes} nodes, "
-        f"idle ones given back after {cluster.idle_seconds} s"
+        f"idle nodes released after {cluster.idle_seconds} s"
     )
 
 
 def _settings(found: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of `provisioning_configuration` that Cluster does not have, where the file gives them."""
+    """Return the keywords of `provisioning_configuration` that the file sets and Cluster does not have."""
     network, ssh, identity = (found[key] or {} for key in ("network_settings", "ssh_settings", "identity"))
     public = found["ssh_public_access_enabled"]
     given = {

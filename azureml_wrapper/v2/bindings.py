@@ -1,4 +1,4 @@
-"""`${{inputs.lr}}`, `${{parent.jobs.prepare.outputs.table}}`: where one value of a file stands for another one."""
+"""`${{inputs.lr}}`, `${{parent.jobs.prepare.outputs.table}}`: references from one value of a file to another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Binding:
-    """`kind` is one of those above, or "unknown", in which case `name` is all that stands between the braces."""
+    """`kind` is one of those above, or "unknown"; then `name` is everything between the braces."""
 
     kind: str
     name: str
@@ -39,7 +39,7 @@ class Binding:
 
 
 def parse(inner: str) -> Binding:
-    """What stands between `${{` and `}}`."""
+    """Parse what is between `${{` and `}}`."""
     for kind, pattern in _KINDS.items():
         found = pattern.fullmatch(inner)
         if found:
@@ -48,23 +48,23 @@ def parse(inner: str) -> Binding:
 
 
 def whole(text: object) -> Binding | None:
-    """The binding that a value consists of; None where it is something else."""
+    """Return the binding if the whole value is one, else None."""
     found = _BINDING.fullmatch(text.strip()) if isinstance(text, str) else None
     return parse(found[1]) if found else None
 
 
 def within(text: str) -> Iterator[Binding]:
-    """Every binding in a text."""
+    """Iterate over the bindings in a string."""
     return (parse(found[1]) for found in _BINDING.finditer(text))
 
 
 def fill(text: str, value: Callable[[Binding], str]) -> str:
-    """The text with each binding replaced."""
+    """Return the string with each binding replaced."""
     return _BINDING.sub(lambda found: value(parse(found[1])), text)
 
 
 def in_single_quotes(text: str) -> Iterator[Binding]:
-    """Bindings of a shell command that stand within '…', where a shell would not replace a variable."""
+    """Iterate over the bindings inside '…' of a shell command, where a shell does not expand variables."""
     quote = ""
     position = 0
     while position < len(text):

@@ -92,9 +92,9 @@ def read(place: Place) -> BlobDatastore:
 
 
 def create(ws: Workspace, wanted: BlobDatastore) -> str:
-    """Register the container; new credentials replace old ones. A sentence that says what was done.
+    """Register the container, replacing existing credentials; return a sentence that says what was done.
 
-    `AlreadyRegistered` where the name stands for another container: data would be elsewhere all at once.
+    Raises `AlreadyRegistered` if the name belongs to another container, because its data would seem to be lost.
     """
     from azureml.core import Datastore
 
@@ -113,7 +113,7 @@ def create(ws: Workspace, wanted: BlobDatastore) -> str:
         overwrite=found is not None,
     )
     how = "an account key" if wanted.key else "a SAS token" if wanted.sas else "the user's own login"
-    word = "registered" if found is None else "registered anew"
+    word = "registered" if found is None else "updated"
     return f"Datastore {wanted.name!r} {word}: container {wanted.container} of {wanted.account}, with {how}."
 
 

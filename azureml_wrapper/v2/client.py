@@ -26,7 +26,7 @@ _ONLY_V1 = (
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job of SDK v2. `raw` is what MLClient has answered."""
+    """A job of SDK v2. `raw` is what MLClient returned."""
 
     client: Any
     raw: Any
@@ -42,7 +42,7 @@ class Submitted:
         return getattr(self.raw, "studio_url", None)
 
     def wait(self) -> None:
-        """Show what the job prints until it ends; `RunFailed` where it does not end well."""
+        """Show what the job prints until it ends; raises `RunFailed` if it fails."""
         failure = sdk.module_of("azure.ai.ml.exceptions").JobException
         with sdk.told(f"Job {self.name}"):
             try:
@@ -52,7 +52,7 @@ class Submitted:
 
 
 def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
-    """An MLClient for a workspace.
+    """Create an MLClient for a workspace.
 
     As whom: `credential` among the options; else `auth`, or AZUREML_WRAPPER_AUTH, by the names that the
     credentials know;

@@ -35,7 +35,7 @@ MPI, PYTORCH, TENSORFLOW = "mpi", "pytorch", "tensorflow"
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """How a job is called and where it is gathered; None where the file does not say."""
+    """The name and experiment of a job, and what describes it; None if the file does not set it."""
 
     name: str | None = None
     display_name: str | None = None
@@ -57,7 +57,7 @@ class Distribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command, what it gets, and where it runs. `where` is its line, for errors that are found later."""
+    """One command, its data, and where it runs. `where` is its line, for errors that are found later."""
 
     command: str
     code: Path | None = None
@@ -75,7 +75,7 @@ class Command:
 
     @property
     def script(self) -> Script | None:
-        """The script of `code` that it calls; None where a shell has to run it."""
+        """The script of `code` that it calls; None if it needs a shell."""
         found = command_line.as_script(self.command) if self.code else None
         return None if found is None or found.name.startswith("/") else found
 
@@ -90,21 +90,21 @@ class CommandJob:
 
 def _code(place: Place) -> Path | None:
     if isinstance(place.value, str) and place.value.startswith(("azureml:", "http:", "https:", "git+")):
-        place.fail(f"{place} is {place.value!r}; SDK v1 sends a folder of this machine. Name one.")
+        place.fail(f"{place} is {place.value!r}; SDK v1 needs a folder on this machine.")
         return None
     path = existing_path(place)
     if path is not None and path.is_file():
-        place.fail(f"{place} is a file; name the folder that it is in.")
+        place.fail(f"{place} is a file; use its folder.")
     return path.resolve() if path else None
 
 
 def _shell_words(place: Place) -> str | None:
-    """A text of words, quoted as for a shell."""
+    """Read a string of words, quoted as for a shell."""
     value = text(place)
     try:
         shlex.split(value or "")
     except ValueError as error:
-        place.fail(f"{place} is {value!r}, which cannot be split into words: {error}.")
+        place.fail(f"{place} is {value!r}, which is not a valid list of shell words: {error}.")
     return value
 
 
@@ -161,7 +161,7 @@ KEYS: Keys = {
     "type": Key(read=one_of("command"), becomes="ScriptRunConfig; without type, a job is this", default="command"),
     **PARTS,
     **RUNS,
-    "component": Refused("a job of its own is no component; copy its keys here"),
+    "component": Refused("only jobs of a pipeline can have a component; copy its keys here"),
     "parent_job_name": Refused("SDK v1 makes child runs from within a run: run.submit_child"),
     "is_archived": Refused("SDK v1 archives experiments, not jobs"),
 }
@@ -222,21 +222,21 @@ def _distribution(found: Mapping[str, Any] | None) -> Distribution | None:
 
 
 def check_bindings(place: Place, command: Command, allowed: Iterable[str]) -> None:
-    """Problems for bindings of a command that lead nowhere, and for scripts that are not there."""
+    """Add problems for unknown bindings of a command, and for a missing script."""
     if not isinstance(place.value, dict) or not command.command:
         return
     at = place.at("command") if "command" in place.value else place
     declared = {"input": place.value.get("inputs") or {}, "output": place.value.get("outputs") or {}}
     for binding in command_line.used(command.command):
         if binding.kind not in allowed:
-            at.fail(f"{at} uses {binding}, which is not known there.")
+            at.fail(f"{at} uses {binding}, which is unknown here.")
         elif binding.kind in declared and binding.name not in declared[binding.kind]:
-            at.fail(f"{at} uses {binding}, and there is no such {binding.kind}." + _hint(binding, declared))
+            at.fail(f"{at} uses {binding}, an unknown {binding.kind}." + _hint(binding, declared))
     script = command.script
     if script and command.code and command.code.is_dir() and not (command.code / script.name).is_file():
-        at.fail(f"{at} calls {script.name}, and there is no {command.code / script.name}.")
+        at.fail(f"{at} calls {script.name}, but {command.code / script.name} does not exist.")
 
 
 def _hint(binding: Binding, declared: Mapping[str, Mapping[str, Any]]) -> str:
     names = list(declared[binding.kind])
-    return did_you_mean(binding.name, names) or f" There are: {', '.join(names) or 'none'}."
+    return did_you_mean(binding.name, names) or f" Known: {', '.join(names) or 'none'}."

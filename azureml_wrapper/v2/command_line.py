@@ -1,4 +1,4 @@
-"""The `command` of a job: the plain call of a script where it is one, which SDK v1 runs best, else a shell's line."""
+"""The `command` of a job: a plain call of a script if possible, which SDK v1 runs best, else a line for a shell."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Word = tuple[str | Binding, ...]
 
 @dataclass(frozen=True)
 class Script:
-    """`python SCRIPT WORDS…`: a word is made of texts and bindings."""
+    """`python SCRIPT WORDS…`: a word consists of strings and bindings."""
 
     name: str
     words: tuple[Word, ...]
 
 
 def as_script(command: str) -> Script | None:
-    """The script that a command calls; None where a shell has more to do than to split words."""
+    """Return the script that a command calls; None if it needs more of a shell than splitting words."""
     text, found = _marked(_one_line(command))
     # Azure ML puts values in the place of `$name` in the arguments of scripts, whatever quotes stood around it.
     if "$" in text or _needs_shell(text):

@@ -50,7 +50,7 @@ def _conda(place: Place) -> dict[str, Any] | None:
         place.fail(f"{place}: {path} is not YAML: {error}")
         return None
     if not isinstance(content, dict):
-        place.fail(f"{place}: {path} is no conda file: it is no mapping.")
+        place.fail(f"{place}: {path} is not a conda file: must be a mapping.")
         return None
     return content
 
@@ -85,7 +85,7 @@ INLINE: Keys = {
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentFile:
-    """What goes into an environment."""
+    """The definition of an environment."""
 
     name: str = ANONYMOUS
     version: str | None = None
@@ -93,14 +93,14 @@ class EnvironmentFile:
     conda: dict[str, Any] | None = None
 
     def define(self) -> Environment:
-        """The SDK's environment, not registered yet."""
+        """Return the SDK's environment, not registered yet."""
         from azureml.core import Environment
 
         environment = Environment(self.name)
         if self.image:
             environment.docker.base_image = self.image
         if self.conda is None:
-            # The image has everything; nothing is installed into it.
+            # The image has everything; the SDK installs nothing.
             environment.python.user_managed_dependencies = True
         else:
             environment.python.conda_dependencies = _dependencies(self.conda)
@@ -110,15 +110,15 @@ class EnvironmentFile:
 
 
 def read(place: Place) -> EnvironmentFile:
-    """A file of `az ml environment create`."""
+    """Read a file of `az ml environment create`."""
     found = read_keys(place, KEYS)
     if (found["name"] or "").startswith((CURATED, "Microsoft")):
-        place.at("name").fail(f"name is {found['name']!r}; names of that prefix are Azure's own. Use another one.")
+        place.at("name").fail(f"name is {found['name']!r}; Azure reserves names with this prefix. Use another name.")
     return _of(place, found, found["name"] or "")
 
 
 def read_use(place: Place) -> EnvironmentFile | Reference | None:
-    """The `environment` of a job: a reference, or what it is made of."""
+    """Read the `environment` of a job: a reference or a definition."""
     if not isinstance(place.value, dict):
         return reference(place)
     found = read_keys(place, INLINE)
@@ -132,7 +132,7 @@ def _of(place: Place, found: dict[str, Any], name: str) -> EnvironmentFile:
 
 
 def create(ws: Workspace, wanted: EnvironmentFile) -> str:
-    """Register the environment; `AlreadyRegistered` where the version is there with another content."""
+    """Register the environment; `AlreadyRegistered` if the version exists with other content."""
     environment = wanted.define()
     try:
         with hushed():
@@ -142,14 +142,14 @@ def create(ws: Workspace, wanted: EnvironmentFile) -> str:
         if "Code: 409" not in str(error):
             raise
         raise AlreadyRegistered(
-            f"Environment {wanted.name!r} has a version {wanted.version} with another content. "
-            "Give another version, or none for the next one."
+            f"Environment {wanted.name!r} already has a version {wanted.version} with other content. "
+            "Use another version, or leave it out for the next one."
         ) from error
     return f"Environment {registered.name!r}, version {registered.version}, is registered."
 
 
 def provide(ws: Workspace, used: EnvironmentFile | Reference) -> Environment:
-    """The SDK's environment for a job; `UnregisteredEnvironment` where the workspace does not have it."""
+    """Return the SDK's environment for a job; `UnregisteredEnvironment` if the workspace does not have it."""
     if isinstance(used, EnvironmentFile):
         return used.define()
     found = find_version(ws, used)
@@ -163,7 +163,7 @@ def provide(ws: Workspace, used: EnvironmentFile | Reference) -> Environment:
 
 
 def find_version(ws: Workspace, used: Reference) -> Any:
-    """The version that a reference names, or None."""
+    """Return the version that a reference names, or None."""
     if used.version is None:
         return find_environment(ws, used.name)
     from azureml.core import Environment
@@ -187,4 +187,4 @@ def _dependencies(content: dict[str, Any]) -> Any:
         try:
             return CondaDependencies(conda_dependencies_file_path=str(file))
         except ValueError as error:
-            raise ConfigError(f"The conda file cannot be used: {error}") from error
+            raise ConfigError(f"Invalid conda file: {error}") from error

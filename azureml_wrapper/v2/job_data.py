@@ -1,4 +1,4 @@
-"""`inputs` and `outputs` of jobs, as a file has them."""
+"""`inputs` and `outputs` of jobs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.references import Reference, is_reference, reference
 from azureml_wrapper.v2.yaml_keys import Key, Keys, Place, Refused, one_of, read_keys, text
 
-# SDK v1 makes a variable of the environment of each name.
+# SDK v1 sets an environment variable for each name.
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _STORE = re.compile(
     r"azureml:/?/?(?:subscriptions/(?P<subscription>[^/]+)/resource[gG]roups/(?P<group>[^/]+)/"
     r"(?:providers/Microsoft\.MachineLearningServices/)?workspaces/(?P<workspace>[^/]+)/)?"
     r"datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*)"
 )
-# A single file of a container that anybody may read; SDK v1 knows its other address.
+# A single file of a public container; SDK v1 needs its https address.
 _PUBLIC = re.compile(r"wasbs?://(?P<container>[^@/]+)@(?P<account>[^/]+)/(?P<path>.+\.\w+)")
 _OTHER_STORES = ("wasbs:", "wasb:", "abfss:", "abfs:", "adl:", "s3:", "hdfs:")
 FOLDER, FILE, TABLE = "uri_folder", "uri_file", "mltable"
-# To a job they are folders of a certain content.
+# A job sees them as folders.
 MODELS = ("mlflow_model", "custom_model")
 _LITERALS = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
 MOUNT, DOWNLOAD, DIRECT, UPLOAD, WRITABLE = "ro_mount", "download", "direct", "upload", "rw_mount"
@@ -31,14 +31,14 @@ MOUNT, DOWNLOAD, DIRECT, UPLOAD, WRITABLE = "ro_mount", "download", "direct", "u
 
 @dataclass(frozen=True)
 class Literal:
-    """A value that is put into the command as it is."""
+    """A value that is inserted into the command unchanged."""
 
     value: str
 
 
 @dataclass(frozen=True)
 class StorePath:
-    """A file or folder of a datastore; `workspace` is (subscription, group, name) where the file says which one."""
+    """A file or folder of a datastore; `workspace` is (subscription, group, name) if the file names one."""
 
     datastore: str
     path: str
@@ -73,7 +73,7 @@ class Output:
 
 
 def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None:
-    """What a `path` names."""
+    """Read a `path`."""
     value = text(place)
     if value is None:
         return None
@@ -92,7 +92,7 @@ def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None
         return value
     local = (place.folder / Path(value.removeprefix("file://")).expanduser()).resolve()
     if not local.exists():
-        place.fail(f"{place} is {value!r}, and there is no {local}.")
+        place.fail(f"{place} is {value!r}, but {local} does not exist.")
     return local
 
 
@@ -139,7 +139,7 @@ INPUT: Keys = {
         "`run_after`",
     ),
     "default": Key(read=lambda place: place.value, becomes="the value of a string, number, integer or boolean"),
-    "description": Key(read=text, becomes="for readers of the file"),
+    "description": Key(read=text, becomes="not sent"),
     "optional": Refused("SDK v1 has no optional inputs of jobs; leave the input out"),
     "datastore": Refused("name the datastore in path: azureml://datastores/NAME/paths/PATH"),
 }
@@ -194,12 +194,12 @@ def _typed(place: Place, found: dict[str, Any]) -> Literal | None:
     value = found["path"] if found["default"] is None else found["default"]
     wanted = _LITERALS[found["type"]]
     if value is None:
-        place.fail(f"{place} is a {found['type']} without a value; give default.")
+        place.fail(f"{place} is a {found['type']} without a value; set default.")
         return None
     if found["type"] != "string" and (
         not isinstance(value, wanted) or isinstance(value, bool) != (found["type"] == "boolean")  # type: ignore[arg-type]
     ):
-        place.fail(f"{place} is {value!r}, which is no {found['type']}.")
+        place.fail(f"{place} is {value!r}, which is not a valid {found['type']}.")
     return Literal(str(value))
 
 
@@ -223,7 +223,7 @@ OUTPUT: Keys = {
     "mode": Key(read=_output_mode, becomes="rw_mount, upload", default="rw_mount"),
     "name": Key(read=text, becomes="`register_on_complete`"),
     "version": Refused("SDK v1 numbers the versions of datasets itself"),
-    "description": Key(read=text, becomes="for readers of the file"),
+    "description": Key(read=text, becomes="not sent"),
 }
 
 

@@ -1,6 +1,6 @@
-"""What azure-ai-ml lets pass in a file of `az ml`, and the service or the job then fails on; with file and line.
+"""Finds mistakes in files of `az ml` that azure-ai-ml accepts and that the service or the job then fails on.
 
-Found by trying azure-ai-ml 1.35: it loads each of these without a word.
+azure-ai-ml 1.35 loads a file with any of these mistakes without an error (tried).
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from azureml_wrapper.v2.yaml_keys import Place, Reading
 
 COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE = "compute", "datastore", "environment", "job", "schedule"
 _COMPUTES = ("amlcompute", "computeinstance", "kubernetes", "virtualmachine", "synapsespark")
-# One of them is in every file of `az ml` that is not known by what it describes.
+# Every file of `az ml` whose type is not known has at least one of these keys.
 _KEYS = frozenset({"$schema", "type", "command", "component", "name"})
 _NODE = re.compile(r"[a-z_][a-z0-9_]*")
 _OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
 
 def lint(file: Path) -> ConfigError | None:
-    """All problems of a file in one error; None where there is none."""
+    """Return all problems of a file as one error; None if it has no problems."""
     reading = Reading(readers.read(file))
     reading.problems += [
-        Problem(BadValue, path, f"{path[-1]} is there twice.") for path in reading.document.duplicates
+        Problem(BadValue, path, f"Duplicate key {path[-1]}.") for path in reading.document.duplicates
     ]
     if isinstance(reading.document.data, dict):
         _check(reading.top)
     else:
-        reading.top.fail("it is no file of `az ml`: that is a mapping of keys.", WrongType)
+        reading.top.fail("Not a file of `az ml`: must be a mapping of keys.", WrongType)
     try:
         reading.finish("file")
     except ConfigError as error:
@@ -43,7 +43,7 @@ def lint(file: Path) -> ConfigError | None:
 
 
 def kind_of(data: Mapping[str, Any]) -> str:
-    """Which noun of `az ml` a file belongs to."""
+    """Return the noun of `az ml` that a file describes."""
     kind = data.get("type")
     if "trigger" in data:
         return SCHEDULE
@@ -71,7 +71,7 @@ def _check(place: Place) -> None:
     elif kind == JOB and _KEYS & place.value.keys():
         _job(place)
     elif kind == JOB:
-        place.fail(f"it is no file of `az ml`: none of {', '.join(sorted(_KEYS))} is in it.")
+        place.fail(f"Not a file of `az ml`: has none of the keys {', '.join(sorted(_KEYS))}.")
 
 
 def _cluster(place: Place) -> None:
@@ -90,7 +90,7 @@ def _schedule(place: Place) -> None:
         at = place.at("trigger").at("start_time")
         at.fail(f"{at} is {start!r}, and azure-ai-ml drops the offset. Give the local time, and time_zone.")
     if isinstance(job, str) and not job.startswith("azureml:") and not (place.folder / job).is_file():
-        place.at("create_job").fail(f"create_job is {job!r}, and there is no {place.folder / job}.")
+        place.at("create_job").fail(f"create_job is {job!r}, but {place.folder / job} does not exist.")
 
 
 def _job(place: Place) -> None:
@@ -107,14 +107,14 @@ def _pipeline(place: Place) -> None:
     nodes = [node for node in jobs.items() if isinstance(node.value, dict)]
     for node in nodes:
         if not _NODE.fullmatch(node.key):
-            node.fail(f"the job name {node.key!r} is to have small letters, digits and '_' only, and no digit first.")
+            node.fail(f"Invalid job name {node.key!r}: use lowercase letters, digits and '_', and no digit first.")
         component = node.value.get("component")
         _command(node, _declared(node))
         if isinstance(component, dict):
             _command(node.at("component"), _declared(node.at("component")))
         for source in _sources(node):
             _source(source, place, node)
-    _circles(jobs, nodes)
+    _check_cycles(jobs, nodes)
 
 
 def _declared(place: Place) -> dict[str, Any]:
@@ -126,26 +126,23 @@ def _declared(place: Place) -> dict[str, Any]:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    """What is of another kind is azure-ai-ml's to tell."""
+    """azure-ai-ml itself reports values of another type."""
     return value if isinstance(value, dict) else {}
 
 
 def _command(place: Place, declared: Mapping[str, Any]) -> None:
-    """Bindings of a command that lead nowhere."""
+    """Add problems for unknown bindings of a command."""
     command = place.value.get("command")
     for binding in bindings.within(command) if isinstance(command, str) else ():
         at = place.at("command")
         if binding.kind not in declared:
-            at.fail(f"{at} uses {binding}; a command has ${{{{inputs.NAME}}}} and ${{{{outputs.NAME}}}} only.")
+            at.fail(f"{at} uses {binding}; a command can only use ${{{{inputs.NAME}}}} and ${{{{outputs.NAME}}}}.")
         elif binding.name not in declared[binding.kind]:
-            at.fail(
-                f"{at} uses {binding}, and there is no such {binding.kind}."
-                + _hint(binding.name, declared[binding.kind])
-            )
+            at.fail(f"{at} uses {binding}, an unknown {binding.kind}." + _hint(binding.name, declared[binding.kind]))
 
 
 def _sources(node: Place) -> Iterator[tuple[Place, Binding]]:
-    """What the inputs and outputs of a node are bound to."""
+    """Iterate over the bindings of a node's inputs and outputs."""
     for key in ("inputs", "outputs"):
         if isinstance(node.value.get(key), dict):
             for item in node.at(key).items():
@@ -160,7 +157,7 @@ def _source(found: tuple[Place, Binding], place: Place, node: Place) -> None:
         key = "inputs" if binding.kind == "parent input" else "outputs"
         known = _mapping(place.value.get(key))
         if binding.name not in known:
-            at.fail(f"{at} is {binding}, and the pipeline has no such {key[:-1]}.{_hint(binding.name, known)}")
+            at.fail(f"{at} is {binding}, an unknown {key[:-1]} of the pipeline.{_hint(binding.name, known)}")
     elif binding.kind != "job output":
         at.fail(
             f"{at} is {binding}; an input of a pipeline's job is bound to ${{{{parent.inputs.NAME}}}} or "
@@ -173,19 +170,19 @@ def _source(found: tuple[Place, Binding], place: Place, node: Place) -> None:
 def _job_output(at: Place, binding: Binding, jobs: Mapping[str, Any], node: Place) -> None:
     producer = jobs.get(binding.job)
     if not isinstance(producer, dict):
-        at.fail(f"{at} is {binding}, and there is no job {binding.job!r}.{_hint(binding.job, jobs)}")
+        at.fail(f"{at} is {binding}, but the pipeline has no job {binding.job!r}.{_hint(binding.job, jobs)}")
         return
     component = producer.get("component")
     if isinstance(component, str):
-        # What a component of another file or of the workspace has is not known here.
+        # The outputs of a component in another file or in the workspace are unknown here.
         return
     known = {**_mapping(producer.get("outputs")), **_mapping(_mapping(component).get("outputs"))}
     if binding.name not in known:
-        at.fail(f"{at} is {binding}, and {binding.job} has no such output.{_hint(binding.name, known)}")
+        at.fail(f"{at} is {binding}, an unknown output of {binding.job}.{_hint(binding.name, known)}")
 
 
-def _circles(jobs: Place, nodes: Iterable[Place]) -> None:
-    """Take away what waits for nothing, again and again; what stays waits for itself."""
+def _check_cycles(jobs: Place, nodes: Iterable[Place]) -> None:
+    """Add a problem if jobs wait for each other: what is left when all that can run have been taken away."""
     waiting = {
         node.key: {binding.job for _, binding in _sources(node) if binding.kind == "job output"} for node in nodes
     }
@@ -193,7 +190,7 @@ def _circles(jobs: Place, nodes: Iterable[Place]) -> None:
         free = [name for name, others in waiting.items() if not others & waiting.keys()]
         if not free:
             first = next(iter(waiting))
-            jobs.at(first).fail(f"the jobs {', '.join(waiting)} wait for each other in a circle.")
+            jobs.at(first).fail(f"The jobs {', '.join(waiting)} wait for each other in a cycle.")
             return
         for name in free:
             del waiting[name]

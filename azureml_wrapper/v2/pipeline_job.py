@@ -60,12 +60,12 @@ class Node:
 
     @property
     def waits(self) -> dict[str, str]:
-        """Inputs that stand for an order alone -> the nodes that are to end first: nothing is read of them."""
+        """Inputs that only define an order -> the nodes that must end first; no data of them is read."""
         return orders(self.command)
 
 
 def orders(command: Command) -> dict[str, str]:
-    """Inputs bound to other jobs, in a mode which gives scripts nothing but the address -> those jobs."""
+    """Return inputs bound to other jobs, in a mode that gives scripts only the address -> those jobs."""
     direct = {
         name: item.path
         for name, item in command.inputs.items()
@@ -94,7 +94,7 @@ def binding_of(item: Input) -> Binding | None:
 _SETTINGS: Keys = {
     "default_compute": Key(read=compute_name, becomes="`compute_target` of nodes without compute"),
     "default_datastore": Key(
-        read=lambda place: (text(place) or "").removeprefix("azureml:"), becomes="where outputs without a path lie"
+        read=lambda place: (text(place) or "").removeprefix("azureml:"), becomes="datastore of outputs without a path"
     ),
     "continue_on_step_failure": Key(read=truth, becomes="`continue_on_step_failure`", default=False),
     "force_rerun": Key(read=truth, becomes="`regenerate_outputs`", default=False),
@@ -103,20 +103,18 @@ _COMPONENT: Keys = {
     **PARTS,
     **{key: HEADER[key] for key in ("$schema", "display_name")},
     "type": Key(read=one_of("command"), becomes="a command", default="command"),
-    "name": Noted("the node's name counts"),
+    "name": Noted("the name of the node is used"),
     "version": Noted("SDK v1 has no components"),
     "description": Noted("SDK v1 has no components"),
     "tags": Noted("SDK v1 has no components"),
     "is_deterministic": Key(read=truth, becomes="`allow_reuse`", default=True),
     "inputs": Key(read=mapping_of(lambda place: place.value), becomes="what the node's inputs must have", default={}),
-    "outputs": Key(
-        read=mapping_of(lambda place: place.value), becomes="outputs, where the node has none", default={}
-    ),
+    "outputs": Key(read=mapping_of(lambda place: place.value), becomes="outputs, if the node has none", default={}),
 }
 
 
 def _component(place: Place) -> dict[str, Any] | None:
-    """A component within the file, or in a file of its own, which tells its problems itself."""
+    """Read a component in this file or in another file, which raises its own problems."""
     if isinstance(place.value, dict):
         return read_keys(place, _COMPONENT)
     if isinstance(place.value, str) and not place.value.startswith(("azureml:", "http")):
@@ -128,14 +126,14 @@ def _component(place: Place) -> dict[str, Any] | None:
         other.finish("component")
         place.reading.notes.extend(f"{path.name}, {note}" for note in other.notes)
         return found
-    place.fail(f"{place} is {place.value!r}; SDK v1 has no registry of components. Name a file, or write it here.")
+    place.fail(f"{place} is {place.value!r}; SDK v1 has no registered components. Use a file, or define it here.")
     return None
 
 
 def _node_type(place: Place) -> str | None:
     value = text(place)
     if value is not None and value != "command":
-        place.fail(f"{place} is {value!r}; of a pipeline's jobs, only commands are read ({_OTHER_NODES} are not).")
+        place.fail(f"{place} is {value!r}; jobs of a pipeline must be commands ({_OTHER_NODES} are not supported).")
     return value
 
 
@@ -149,11 +147,11 @@ NODE: Keys = {
     **RUNS,
     "name": Noted("the key of the job is its name"),
     "display_name": Key(read=text, becomes="the step's name"),
-    "component": Key(read=_component, becomes="its keys, but for those that the node has itself"),
+    "component": Key(read=_component, becomes="its keys, except those that the node sets"),
     "description": Noted("SDK v1's steps have no description"),
     "tags": Noted("SDK v1's steps have no tags"),
     "properties": Noted("SDK v1's steps have no properties"),
-    "comment": Noted("it is for readers of the file"),
+    "comment": Noted("SDK v1 has no comments"),
 }
 # A component has them in its place.
 NODE = {
@@ -164,9 +162,7 @@ KEYS: Keys = {
     "name": Refused("SDK v1 gives runs of pipelines their ids itself; use display_name"),
     "type": Key(read=one_of("pipeline"), becomes="Pipeline", needed=True),
     "jobs": Key(read=mapping_of(lambda place: place), becomes="steps", needed=True),
-    "inputs": Key(
-        read=mapping_of(read_input), becomes="see inputs; values are put where they are bound to", default={}
-    ),
+    "inputs": Key(read=mapping_of(read_input), becomes="see inputs; values replace the bindings to them", default={}),
     "outputs": Key(read=mapping_of(read_output), becomes="`destination` of the output bound to it", default={}),
     "settings": Key(read=lambda place: read_keys(place, _SETTINGS), becomes="settings of all steps", default={}),
     "compute": Key(read=compute_name, becomes="as settings.default_compute"),
@@ -180,11 +176,11 @@ NESTED |= {f"jobs.NAME.{key}": keys for key, keys in OF_COMMANDS.items()}
 
 
 def read(place: Place) -> PipelineJob | None:
-    """A file of a pipeline; None where it has no jobs."""
+    """Read a file of a pipeline; None if it has no jobs."""
     found = read_keys(place, KEYS)
     settings, places = found["settings"] or {}, found["jobs"] or {}
     if isinstance(place.value.get("jobs"), dict) and not places:
-        place.at("jobs").fail("jobs is empty; a pipeline needs at least one.")
+        place.at("jobs").fail("jobs is empty; a pipeline needs at least one job.")
     default = settings.get("default_compute") or found["compute"]
     nodes = {name: _node(at, default, found) for name, at in places.items() if at.is_a(dict)}
     _check_sources(place, nodes)
@@ -206,7 +202,7 @@ def _node(place: Place, default_compute: str | None, pipeline: Mapping[str, Any]
             place.fail(f"{place}.{key} is missing.")
     found["compute"] = found["compute"] or default_compute
     if not found["compute"]:
-        place.fail(f"{place}.compute is missing, and there is no settings.default_compute.")
+        place.fail(f"{place}.compute is missing, and settings.default_compute is not set.")
     found["inputs"] = {**_defaults(place, component, own["inputs"]), **own["inputs"]}
     found["outputs"] = {**{name: Output() for name in component.get("outputs") or ()}, **own["outputs"]}
     command = command_of(place, found)
@@ -225,20 +221,20 @@ def _node(place: Place, default_compute: str | None, pipeline: Mapping[str, Any]
 
 
 def _defaults(place: Place, component: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Input]:
-    """The values of inputs that a component declares and the node does not give."""
+    """Return the defaults of inputs that a component declares and the node does not set."""
     found: dict[str, Input] = {}
     for name, declared in (component.get("inputs") or {}).items():
         default = declared.get("default") if isinstance(declared, dict) else None
         if name in own:
             continue
         if default is None:
-            place.fail(f"{place}.inputs.{name} is missing, which its component has.", MissingKey)
+            place.fail(f"{place}.inputs.{name} is missing; the component requires it.", MissingKey)
         found[name] = Literal(str(default))
     return found
 
 
 def _either(key: str, own: Mapping[str, Any], component: Mapping[str, Any], place: Place) -> Any:
-    """The node's own value, or its component's."""
+    """Return the node's own value, or else its component's."""
     return component[key] if key not in place.value and component.get(key) is not None else own[key]
 
 
@@ -252,16 +248,16 @@ def _check_command(place: Place, command: Command) -> None:
     for name in used & orders(command).keys():
         at.at("inputs").at(name).fail(
             f"{place}.inputs.{name} is in mode direct and used in the command, which SDK v1 has for tables only. "
-            "Leave out the mode; or the use, where the job is only to wait for the other one."
+            "Leave out the mode; or do not use it in the command, if the job must only wait for the other one."
         )
     if command.script is None:
         for binding in in_single_quotes(command.command):
             if not isinstance(command.inputs.get(binding.name), Literal):
-                at.fail(f"{place}.command has {binding} within single quotes, where a shell leaves it alone.")
+                at.fail(f"{place}.command has {binding} inside single quotes, where a shell does not expand it.")
 
 
 def _bound(place: Place, name: str, item: Input, pipeline: Mapping[str, Any]) -> Input:
-    """The input, with that of the pipeline in the place of a binding to it."""
+    """Return the input, or that of the pipeline which it is bound to."""
     binding = binding_of(item)
     if binding is None or binding.kind == "job output":
         return item
@@ -274,8 +270,8 @@ def _bound(place: Place, name: str, item: Input, pipeline: Mapping[str, Any]) ->
         return item
     known = pipeline["inputs"] or {}
     if binding.name not in known:
-        hint = did_you_mean(binding.name, known) or f" There are: {', '.join(known) or 'none'}."
-        at.fail(f"{at} is {binding}, and the pipeline has no such input.{hint}")
+        hint = did_you_mean(binding.name, known) or f" Known: {', '.join(known) or 'none'}."
+        at.fail(f"{at} is {binding}, an unknown input of the pipeline.{hint}")
         return Literal("")
     found = known[binding.name]
     if isinstance(item, DataInput) and isinstance(found, DataInput) and found.kind != "mltable":
@@ -284,7 +280,7 @@ def _bound(place: Place, name: str, item: Input, pipeline: Mapping[str, Any]) ->
 
 
 def _placed(place: Place, name: str, item: Output, pipeline: Mapping[str, Any]) -> Output:
-    """The output, with that of the pipeline in the place of a binding to it."""
+    """Return the output, or that of the pipeline which it is bound to."""
     if item.binding is None:
         return item
     at = place.at("outputs").at(name)
@@ -307,19 +303,20 @@ def _check_sources(place: Place, nodes: Mapping[str, Node]) -> None:
             at = place.at("jobs").at(name).at("inputs").at(key)
             source = nodes.get(binding.job)
             if source is None:
-                at.fail(f"{at} is {binding}, and there is no job {binding.job!r}.{did_you_mean(binding.job, nodes)}")
+                near = did_you_mean(binding.job, nodes)
+                at.fail(f"{at} is {binding}, but the pipeline has no job {binding.job!r}.{near}")
             elif binding.name not in source.command.outputs:
                 there = ", ".join(source.command.outputs) or "none"
                 at.fail(f"{at} is {binding}, and the outputs of {binding.job} are: {there}.")
 
 
 def _ordered(place: Place, nodes: Mapping[str, Node]) -> Iterator[Node]:
-    """The nodes, each after those that it reads from; a problem where they wait for each other."""
+    """Iterate over the nodes, each after those that it reads from; add a problem if they form a cycle."""
     waiting = dict(nodes)
     while waiting:
         free = [name for name, node in waiting.items() if not node.sources & waiting.keys()]
         if not free:
-            place.at("jobs").fail(f"The jobs {', '.join(waiting)} wait for each other in a circle.")
+            place.at("jobs").fail(f"The jobs {', '.join(waiting)} wait for each other in a cycle.")
             return
         for name in free:
             yield waiting.pop(name)

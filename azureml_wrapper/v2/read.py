@@ -1,4 +1,4 @@
-"""Reads a file of `az ml`: its noun's kind, checked, every problem told at once with its line."""
+"""Reads a file of `az ml` and checks it; all problems are reported at once, with their lines."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ JOBS: Mapping[str, Callable[[Place], Job | None]] = {
     "pipeline": pipeline_job.read,
     "sweep": sweep_job.read,
 }
-# What SDK v1 has otherwise, or not at all.
+# The types of each noun that SDK v1 supports.
 _OTHERS = {
-    "compute": (amlcompute.TYPES, "only clusters (amlcompute) are made from a file"),
-    "datastore": (blob_datastore.TYPES, "only blob containers (azure_blob) are registered from a file"),
-    "job": (tuple(JOBS), "SDK v1 runs command, pipeline and sweep from a file"),
+    "compute": (amlcompute.TYPES, "only clusters (amlcompute) can be created from a file"),
+    "datastore": (blob_datastore.TYPES, "only blob containers (azure_blob) can be registered from a file"),
+    "job": (tuple(JOBS), "SDK v1 can run command, pipeline and sweep"),
 }
 
 
 def read_compute(file: Path, given: Sequence[str] = ()) -> tuple[Compute, list[str]]:
-    """A cluster, and notes for the user. `given` are `path=value` settings that replace those of the file."""
+    """Read a cluster, and notes for the user. `given` are `path=value` settings that override those of the file."""
     return _read(file, given, "compute", amlcompute.read)
 
 
 def read_datastore(file: Path, given: Sequence[str] = ()) -> tuple[BlobDatastore, list[str]]:
-    """A datastore, and notes for the user."""
+    """Read a datastore, and notes for the user."""
     return _read(file, given, "datastore", blob_datastore.read)
 
 
 def read_environment(file: Path, given: Sequence[str] = ()) -> tuple[EnvironmentFile, list[str]]:
-    """An environment, and notes for the user."""
+    """Read an environment, and notes for the user."""
     return _read(file, given, "environment", environment_file.read)
 
 
 def read_job(file: Path, given: Sequence[str] = ()) -> tuple[Job, list[str]]:
-    """A job of any of the kinds, and notes for the user."""
+    """Read a job of any type, and notes for the user."""
 
     def read(place: Place) -> Job | None:
         kind = place.value.get("type", "command") if isinstance(place.value, dict) else "command"
@@ -67,16 +67,16 @@ def _read(file: Path, given: Sequence[str], noun: str, read: Callable[[Place], A
     if given:
         document = replace(document, data=_with(document.data, given))
     reading = Reading(document)
-    reading.problems += [Problem(BadValue, path, f"{path[-1]} is there twice.") for path in document.duplicates]
+    reading.problems += [Problem(BadValue, path, f"Duplicate key {path[-1]}.") for path in document.duplicates]
     found = read(reading.top) if _is_of_kind(reading.top, noun) else None
     reading.finish(noun)
     return found, reading.notes
 
 
 def _is_of_kind(place: Place, noun: str) -> bool:
-    """Whether the file's type is one that is read; a problem, which says what is, where it is not."""
+    """Return whether the type of the file is supported; if not, add a problem that lists those that are."""
     if not isinstance(place.value, dict):
-        place.fail(f"A file of a {noun} is a mapping of keys.", WrongType)
+        place.fail(f"A file for {noun} must be a mapping of keys.", WrongType)
         return False
     allowed, why = _OTHERS.get(noun, ((), ""))
     kind = place.value.get("type", "command" if noun == "job" else None)
@@ -87,17 +87,17 @@ def _is_of_kind(place: Place, noun: str) -> bool:
 
 
 def _with(data: Any, given: Sequence[str]) -> Any:
-    """The data with `path.to.key=value` settings of the command line; a value is read as YAML."""
+    """Return the data with the `path.to.key=value` settings of the command line; values are parsed as YAML."""
     changed = copy.deepcopy(data)
     for setting in given:
         path, equals, value = setting.partition("=")
         if not (path and equals):
-            raise BadValue(f"--set {setting!r} is to be written path.to.key=VALUE.")
+            raise BadValue(f"Invalid --set {setting!r}: must be path.to.key=VALUE.")
         target = changed
         *above, last = path.split(".")
         for part in above:
             target = target.setdefault(part, {}) if isinstance(target, dict) else None
         if not isinstance(target, dict):
-            raise BadValue(f"--set {setting!r}: there is no mapping at {'.'.join(above)}.")
+            raise BadValue(f"Invalid --set {setting!r}: {'.'.join(above)} is not a mapping.")
         target[last] = yaml.load(value, Loader=CoreLoader)  # noqa: S506 - a safe one
     return changed

@@ -1,4 +1,4 @@
-"""`azureml:name:version` and `azureml:name@latest`: what a file says of something that the workspace has."""
+"""`azureml:name:version` and `azureml:name@latest`: references to assets of the workspace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORMS = "azureml:NAME:VERSION or azureml:NAME@latest"
 
 @dataclass(frozen=True)
 class Reference:
-    """A name, and a version where not the newest one is meant."""
+    """A name, and a version unless the latest one is meant."""
 
     name: str
     version: str | None = None
@@ -28,7 +28,7 @@ def is_reference(value: object) -> bool:
 
 
 def reference(place: Place) -> Reference | None:
-    """A reference; a problem where it is none, or has a label that SDK v1 does not know."""
+    """Read a reference; add a problem if it is invalid or has a label that SDK v1 does not support."""
     value = text(place)
     if value is None:
         return None
@@ -36,27 +36,27 @@ def reference(place: Place) -> Reference | None:
     if found is None:
         registry = value.startswith("azureml://registries/")
         why = (
-            "SDK v1 has no registries: name azureml:AzureML-… of the workspace, or the image"
+            "SDK v1 does not support registries: use azureml:AzureML-… of the workspace, or the image"
             if registry
-            else f"it must be {_FORMS}"
+            else f"must be {_FORMS}"
         )
         place.fail(f"{place} is {value!r}; {why}.")
         return None
     if found["label"] not in (None, "latest"):
-        place.fail(f"{place} is {value!r}; of labels, only @latest is known here. Name a version instead.")
+        place.fail(f"{place} is {value!r}; the only label that SDK v1 supports is @latest. Use a version instead.")
     return Reference(found["name"], found["version"])
 
 
 def compute_name(place: Place) -> str | None:
-    """`azureml:cluster`, or the name alone, as `az ml` takes both."""
+    """Read `azureml:cluster`, or the name alone; `az ml` accepts both."""
     value = text(place)
     if value is None:
         return None
     if value in ("local", "azureml:local"):
         place.fail(
-            f"{place} is refused: a job on the machine where it is submitted needs Docker. Name a cluster, and use "
+            f"{place} is refused: SDK v1 needs Docker for jobs on this machine. Use the name of a cluster, and "
             "`--local` to run on this machine."
         )
     if value.startswith(("/", "azureml:/", "azureml://")) or value in ("serverless", "azureml:serverless"):
-        place.fail(f"{place} is {value!r}; SDK v1 knows clusters by name only: azureml:NAME.")
+        place.fail(f"{place} is {value!r}; SDK v1 supports only the name of a cluster: azureml:NAME.")
     return value.removeprefix("azureml:")

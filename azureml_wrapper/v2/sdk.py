@@ -1,4 +1,4 @@
-"""azure-ai-ml, the SDK v2 itself: imported here only, and only when it is asked for (four seconds)."""
+"""azure-ai-ml, the SDK v2: imported only here, and only when needed (it takes four seconds)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _MESSAGES = 12
 
 
 def load(file: Path) -> Any:
-    """What azure-ai-ml's own loader makes of a file; `BadValue` tells what it says against it."""
+    """Load a file with azure-ai-ml; `BadValue` has its complaints."""
     data = readers.read(file).data
     if not isinstance(data, dict):
-        raise BadValue(f"{file} is no file of `az ml`: it is no mapping of keys.")
+        raise BadValue(f"{file} is not a file of `az ml`: must be a mapping of keys.")
     module, name = _LOADERS[kind_of(data)]
     with told(str(file)):
         loaded = getattr(module_of(module), name)(file)
@@ -42,7 +42,7 @@ def load(file: Path) -> Any:
 
 
 def module_of(name: str) -> Any:
-    """A module of azure-ai-ml; a `WrapperError` says how it is installed."""
+    """Import a module of azure-ai-ml; a `WrapperError` says how to install it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -53,7 +53,7 @@ def module_of(name: str) -> Any:
 
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
-    """SDK v2's errors in words, its variables as they were, its notices of experimental classes unsaid."""
+    """Turn SDK v2's errors into ours, restore the variable it sets, and hide its notices of experimental classes."""
     before = os.environ.get(CLOUD_VARIABLE)
     experimental = logging.getLogger("azure.ai.ml")
     level = experimental.level
@@ -84,7 +84,7 @@ def _errors() -> dict[str, tuple[type[Exception], ...]]:
 
 
 def _validate(file: Path, loaded: Any) -> None:
-    """Offline; computes, datastores, environments and sweeps have none."""
+    """Validate offline; computes, datastores, environments and sweeps have no validation."""
     check = getattr(loaded, "_validate", None)
     result = check() if check else None
     if result is not None and not result.passed:
@@ -92,7 +92,7 @@ def _validate(file: Path, loaded: Any) -> None:
 
 
 def _message(error: Exception) -> str:
-    """The text for people: without links, and without JSON within JSON."""
+    """Return the readable part of a message: without links, and without JSON inside JSON."""
     text = str(getattr(error, "message", "") or error)
     text = re.split(r"\n\s*(?:Details:.*\n)?.*?(?:Visit this link|For more details|If using the CLI)", text)[0]
     with contextlib.suppress(ValueError):

@@ -100,14 +100,14 @@ def _distribution(place: Place) -> tuple[str, list[Any]] | None:
 
 
 def _check_numbers(place: Place, given: Mapping[str, Any]) -> None:
-    """What SDK v1 would refuse without naming the line (azureml/train/hyperdrive/parameter_expressions.py)."""
+    """Find what SDK v1 would refuse without naming the line (azureml/train/hyperdrive/parameter_expressions.py)."""
     if "min_value" in given and given["min_value"] >= given["max_value"]:
-        place.fail(f"{place}: min_value is {given['min_value']}, which is not below max_value, {given['max_value']}.")
+        place.fail(f"{place}: min_value is {given['min_value']}, not less than max_value, {given['max_value']}.")
     if given.get("sigma", 0) < 0:
-        place.fail(f"{place}: sigma is {given['sigma']}; it cannot be negative.")
+        place.fail(f"{place}: sigma is {given['sigma']}; must not be negative.")
     for name in ("q", "upper"):
         if name in given and (given[name] != int(given[name]) or given[name] < 1):
-            place.fail(f"{place}: {name} is {given[name]}; SDK v1 takes whole numbers from 1 on.")
+            place.fail(f"{place}: {name} is {given[name]}; must be an integer ≥ 1.")
 
 
 def _space(place: Place) -> dict[str, tuple[str, list[Any]]]:
@@ -185,7 +185,7 @@ NESTED = {
 
 
 def read(place: Place) -> SweepJob | None:
-    """A file of a sweep; None where problems were found that leave nothing to say about the rest."""
+    """Read a file of a sweep; None if the trial is missing."""
     found = read_keys(place, KEYS)
     if not found["trial"] or not isinstance(place.value.get("trial"), dict):
         return None

@@ -20,24 +20,25 @@ from azureml_wrapper.v2.yaml_keys import Key, Keys, Noted
 INTRODUCTION = """\
 # YAML of `az ml`, key by key
 
-What `aml compute|datastore|environment|job create -f FILE` makes of each key. The files are carried out with SDK v1,
+What `aml compute|datastore|environment|job create -f FILE` does with each key. SDK v1 creates and submits everything,
 in Azure or on the local Azure ML (`--local`).
 
 - **done**: it becomes what the last column says, in SDK v1's words.
-- **noted**: it changes nothing, SDK v1 has no place for it, and the command says so.
-- **refused**: the command ends with exit code 2, and names file, line and key.
+- **noted**: SDK v1 cannot store it, so it is ignored, and the command says so.
+- **refused**: the command exits with code 2, and names file, line and key.
 
-Every key that is not listed is refused as unknown, with those that come near. `(needed)` must be there. All problems
-of a file are told at once. This page is made from the readers' own tables (`python -m azureml_wrapper.v2.table`).
+Every key that is not listed is refused as unknown, with a list of similar keys. Keys marked `(needed)` are required.
+All problems of a file are reported at once. This page is generated from the readers' own tables
+(`python -m azureml_wrapper.v2.table`).
 
-Of the types of computes only `amlcompute` is read, of datastores only `azure_blob`, of jobs `command`, `pipeline` and
-`sweep`, and of the jobs within a pipeline only `command`; every other type is refused by name. The local Azure ML
-refuses the sampling `bayesian` when the job is submitted.
+The supported types are `amlcompute` for computes, `azure_blob` for datastores, `command`, `pipeline` and `sweep` for
+jobs, and `command` for the jobs of a pipeline; every other type is refused by name. The local Azure ML refuses the
+sampling `bayesian` when the job is submitted.
 
 References are `azureml:NAME:VERSION`, `azureml:NAME@latest` or `azureml:NAME`; registries and other labels are
 refused. Bindings are `${{inputs.x}}`, `${{outputs.x}}` and, in a trial, `${{search_space.x}}`; in a pipeline's inputs
-and outputs `${{parent.inputs.x}}`, `${{parent.outputs.x}}` and `${{parent.jobs.NAME.outputs.x}}`. One that leads
-nowhere is refused. `--set path.to.key=VALUE` and `--name` replace values of a file; paths are relative to the file.
+and outputs `${{parent.inputs.x}}`, `${{parent.outputs.x}}` and `${{parent.jobs.NAME.outputs.x}}`. Unknown ones
+are refused. `--set path.to.key=VALUE` and `--name` override values of a file; paths are relative to the file.
 """
 
 SECTIONS: Mapping[str, tuple[Keys, Mapping[str, Keys]]] = {

@@ -1,7 +1,7 @@
-"""Reads YAML of `az ml` key by key: what is known, what is refused, and on which line of the file.
+"""Reads YAML of `az ml` key by key: which keys are known or refused, and on which line.
 
-A kind of file is a table of its keys. The tables are what the readers follow and what docs/v2-yaml.md shows, so that
-neither can promise what the other does not hold.
+Each type of file has a table of its keys. The readers and docs/v2-yaml.md both follow these tables, so that they
+cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from azureml_wrapper.config.problems import Problem, as_error, show_path
 from azureml_wrapper.config.readers import Document, KeyPath
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 
-_NAMES = {bool: "true or false", str: "a text", dict: "a mapping", list: "a list", int: "a whole number"}
+_NAMES = {bool: "true or false", str: "a string", dict: "a mapping", list: "a list", int: "an integer"}
 
 
 @dataclass
 class Reading:
-    """A document, and what was found in it so far; `notes` are told to the user, `problems` end the reading."""
+    """A document and what was found in it so far: `notes` for the user, `problems` that `finish` raises."""
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
@@ -32,14 +32,14 @@ class Reading:
         return Place(self, (), self.document.data)
 
     def finish(self, what: str) -> None:
-        """Raise what was found, all at once, in the order of the file."""
+        """Raise all problems at once, in the order of the file."""
         if self.problems:
             raise as_error(self.problems, self.document, what=what)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A value of a document, and where it stands."""
+    """A value of a document, and its path in it."""
 
     reading: Reading
     path: KeyPath
@@ -55,7 +55,7 @@ class Place:
 
     @property
     def folder(self) -> Path:
-        """What relative paths are relative to."""
+        """The folder that relative paths start from."""
         return self.reading.document.folder
 
     @property
@@ -65,11 +65,11 @@ class Place:
         return f"{self.reading.document.path}, line {line}" if line else str(self.reading.document.path)
 
     def at(self, key: str | int) -> Place:
-        """The value of a key or of a place in a list."""
+        """Return the value of a key, or of an index of a list."""
         return Place(self.reading, (*self.path, key), self.value[key])
 
     def items(self) -> Iterator[Place]:
-        """What is in a mapping or a list."""
+        """Iterate over the values of a mapping or a list."""
         for key in self.value if isinstance(self.value, dict) else range(len(self.value)):
             yield self.at(key)
 
@@ -83,11 +83,11 @@ class Place:
         self.reading.notes.append(f"line {line}: {message}" if line else message)
 
     def is_a(self, kind: type) -> bool:
-        """Whether the value is of a type; a problem where it is not."""
+        """Return whether the value has this type; add a problem if not."""
         if isinstance(self.value, kind) and (kind is bool or not isinstance(self.value, bool)):
             return True
         found = "empty" if self.value is None else f"{self.value!r}"[:80]
-        self.fail(f"{self} must be {_NAMES[kind]}, not {found}.", WrongType)
+        self.fail(f"{self} must be {_NAMES[kind]}, got {found}.", WrongType)
         return False
 
 
@@ -106,14 +106,14 @@ class Key:
 
 @dataclass(frozen=True)
 class Noted:
-    """A key that describes and changes nothing, and for which SDK v1 has no place: it is read, and this is said."""
+    """A descriptive key that SDK v1 cannot store: it is accepted, with this note."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A key that SDK v1 has nothing for."""
+    """A key that SDK v1 does not support."""
 
     why: str
 
@@ -123,7 +123,7 @@ SCHEMA = Key(read=lambda place: None, becomes="accepted; for editors")
 
 
 def read_keys(place: Place, keys: Keys) -> dict[str, Any]:
-    """The values of the keys that a table knows, defaults included; every other key is a problem."""
+    """Return the values of the keys in a table, with defaults; every other key is a problem."""
     if not place.is_a(dict):
         return {name: key.default for name, key in keys.items() if isinstance(key, Key)}
     for item in place.items():
@@ -140,8 +140,8 @@ def _judge(item: Place, keys: Keys) -> None:
     key = keys.get(item.key)
     if key is None:
         known = [name for name, each in keys.items() if isinstance(each, Key)]
-        hint = did_you_mean(item.key, known) or f" Known are {', '.join(known)}."
-        item.fail(f"{item} is not known.{hint}")
+        hint = did_you_mean(item.key, known) or f" Known keys: {', '.join(known)}."
+        item.fail(f"Unknown key {item}.{hint}")
     elif isinstance(key, Refused) and item.value is not None:
         item.fail(f"{item} is refused: {key.why}.")
     elif isinstance(key, Noted) and item.value is not None:
@@ -159,7 +159,7 @@ def _read(place: Place, name: str, key: Key) -> Any:
 
 
 def text(place: Place) -> str | None:
-    """A text; a number or a version such as 1 is one too."""
+    """Read a string; a number, such as the version 1, is accepted too."""
     if isinstance(place.value, (int, float)) and not isinstance(place.value, bool):
         return str(place.value)
     if place.is_a(str) and not place.value:
@@ -173,14 +173,14 @@ def truth(place: Place) -> bool | None:
 
 
 def whole(least: int, most: int | None = None) -> Reader:
-    """A whole number of at least `least`."""
+    """Read an integer from `least` to `most`."""
 
     def read(place: Place) -> int | None:
         if not place.is_a(int):
             return None
         if place.value < least or (most is not None and place.value > most):
             room = f"at least {least}" if most is None else f"{least} to {most}"
-            place.fail(f"{place} is {place.value}; it must be {room}.")
+            place.fail(f"{place} is {place.value}; must be {room}.")
         return int(place.value)
 
     return read
@@ -200,7 +200,7 @@ def one_of(*allowed: str) -> Callable[[Place], str | None]:
 
 
 def texts(place: Place) -> dict[str, str]:
-    """A mapping of texts; numbers, true and false are written as YAML writes them."""
+    """Read a mapping of strings; numbers, true and false are written as in YAML."""
     if not place.is_a(dict):
         return {}
     return {item.key: _scalar(item) for item in place.items()}
@@ -209,13 +209,13 @@ def texts(place: Place) -> dict[str, str]:
 def _scalar(place: Place) -> str:
     if isinstance(place.value, (dict, list)):
         place.fail(
-            f"{place} must be a text, not a {'mapping' if isinstance(place.value, dict) else 'list'}.", WrongType
+            f"{place} must be a string, got a {'mapping' if isinstance(place.value, dict) else 'list'}.", WrongType
         )
     return str(place.value).lower() if isinstance(place.value, bool) else str(place.value)
 
 
 def mapping_of(read: Callable[[Place], Any]) -> Reader:
-    """A mapping of names to what `read` reads."""
+    """Read a mapping of names to what `read` returns."""
 
     def read_mapping(place: Place) -> dict[str, Any]:
         return {item.key: read(item) for item in place.items()} if place.is_a(dict) else {}
@@ -224,10 +224,10 @@ def mapping_of(read: Callable[[Place], Any]) -> Reader:
 
 
 def existing_path(place: Place) -> Path | None:
-    """A file or folder beside the YAML file."""
+    """Read the path of an existing file or folder, relative to the YAML file."""
     if not place.is_a(str):
         return None
     path = place.folder / Path(place.value).expanduser()
     if not path.exists():
-        place.fail(f"{place} is {place.value!r}, and there is no {path}.")
+        place.fail(f"{place} is {place.value!r}, but {path} does not exist.")
     return path

@@ -81,7 +81,7 @@ def test_a_datastore_is_registered_with_a_key_and_keeps_its_container(ws, file, 
     text = f"name: {name}\n{account}container_name: faces\ncredentials: {{account_key: a2V5}}\n"
     assert "registered: container faces" in blob_datastore.create(ws, read.read_datastore(file(text))[0])
     assert Datastore.get(ws, name).account_key == "a2V5"
-    assert "registered anew" in blob_datastore.create(ws, read.read_datastore(file(text))[0])
+    assert "updated" in blob_datastore.create(ws, read.read_datastore(file(text))[0])
     with pytest.raises(AlreadyRegistered, match="container faces"):
         blob_datastore.create(ws, read.read_datastore(file(text.replace("faces", "others")))[0])
 

@@ -1,1 +1,1 @@
-"""Jobs of files of `az ml`, carried out with SDK v1."""
+"""Submits the jobs of `az ml` files with SDK v1."""

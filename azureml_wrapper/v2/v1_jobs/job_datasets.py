@@ -25,19 +25,19 @@ OWN_PLACE = "azureml/{run-id}/{output-name}/"
 
 
 class Data:
-    """What jobs of a file read and write. `datastore` is that of outputs without a path; None is the default one."""
+    """The data of jobs. `datastore` is for outputs without a path; None is the workspace's default datastore."""
 
     def __init__(self, ws: Workspace, datastore: str | None = None) -> None:
         self.ws = ws
         self._default = datastore
 
     def input(self, name: str, item: DataInput) -> Any:
-        """The SDK's named input; `NotRegistered` or `BadValue`, with the file's line, where it cannot be."""
+        """Return the SDK's named input; raises `NotRegistered` or `BadValue`, with the line of the file."""
         from azureml.data import TabularDataset
         from azureml.data.data_reference import DataReference
 
         if item.mode == WRITABLE and isinstance(item.path, StorePath):
-            # Datasets are mounted so that nobody can write there.
+            # Datasets are mounted read-only.
             store = self._store(item.path, item.where)
             return DataReference(store, data_reference_name=name, path_on_datastore=item.path.path, mode="mount")
         dataset = self._dataset(item)
@@ -47,7 +47,7 @@ class Data:
         return named.as_download() if item.mode == DOWNLOAD else named.as_mount()
 
     def output(self, name: str, item: Output) -> Any:
-        """The SDK's output: a folder that the job fills."""
+        """Return the SDK's output: a folder that the job fills."""
         from azureml.data import OutputFileDatasetConfig
 
         output = OutputFileDatasetConfig(name, destination=self._destination(item))
@@ -75,7 +75,7 @@ class Data:
             place = self._upload(item.path)
         else:
             place = str(item.path)
-        # Whether files are there shows when the job starts; here it would cost a look into the storage.
+        # Missing files are noticed when the job starts; to look for them here would cost a request to the storage.
         return Dataset.File.from_files(path=place, validate=False)
 
     def _store(self, path: StorePath, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""A command as SDK v1 has it: its arguments and its run configuration."""
+"""The arguments and the run configuration of a command in SDK v1."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace
     from azureml.core.runconfig import RunConfiguration
 
-# The SDK's words for data in texts (azureml/core/script_run_config.py), which the service replaces.
+# Placeholders for data in command lines (azureml/core/script_run_config.py), which the service replaces.
 _INPUT, _OUTPUT = "DatasetConsumptionConfig:{}", "DatasetOutputConfig:{}"
 # The variable that holds the path, for a part of a longer argument.
 _VARIABLE = "$AZUREML_DATAREFERENCE_{}"
@@ -33,7 +33,7 @@ _VARIABLE = "$AZUREML_DATAREFERENCE_{}"
 
 @dataclass(frozen=True)
 class Parts:
-    """The inputs and outputs of a command: texts by input, the SDK's objects by input and by output.
+    """The inputs and outputs of a command: strings by input, the SDK's objects by input and by output.
 
     `files` has, by kind and name, the file of a folder that is meant where SDK v2 has a file and SDK v1 a folder.
     """
@@ -45,7 +45,7 @@ class Parts:
 
     @classmethod
     def of(cls, command: Command, data: Data, others: Mapping[str, tuple[Any, str | None]] | None = None) -> Parts:
-        """`others` are inputs that somebody else provides: outputs of other jobs, and their files."""
+        """`others` are outputs of other jobs that are inputs of this one, and their files."""
         found = others or {}
         files = {("input", name): file for name, (_, file) in found.items() if file}
         files |= {("output", name): item.file for name, item in command.outputs.items() if item.file}
@@ -62,11 +62,11 @@ class Parts:
         )
 
     def arguments(self, script: Script) -> list[Any]:
-        """The words of a script's call; data alone in a word is the SDK's object."""
+        """Return the arguments of a script; an argument that is only data is the SDK's object."""
         return [self._argument(word) for word in script.words]
 
     def left(self, arguments: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Inputs and outputs that are not among the arguments; the job gets them all the same."""
+        """Return the inputs and outputs that are not among the arguments; the job still needs them."""
         given = [id(argument) for argument in arguments]
         return (
             {name: item for name, item in self.inputs.items() if id(item) not in given},
@@ -120,7 +120,7 @@ def source_directory(command: Command) -> Iterator[str]:
         yield str(command.code)
         return
     with tempfile.TemporaryDirectory() as folder:
-        # The SDK takes no snapshot of nothing.
+        # The SDK does not accept an empty snapshot.
         Path(folder, ".amlignore").touch()
         yield folder
 

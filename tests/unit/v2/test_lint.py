@@ -53,20 +53,20 @@ def test_nothing_is_found_in_what_is_right(tmp_path, text):
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("--folder ${{inputs.folder}}", "${{inputs.foldr}}", "line 12: .*no such input. Did you mean 'folder'"),
-        ("${{outputs.made}}", "${{outputs.mode}}", "line 6: .*no such output"),
-        ("a.py ${{inputs.data}}", "a.py ${{parent.inputs.data}}", "line 6: .*a command has"),
+        ("--folder ${{inputs.folder}}", "${{inputs.foldr}}", "line 12: .*an unknown input. Did you mean 'folder'"),
+        ("${{outputs.made}}", "${{outputs.mode}}", "line 6: .*an unknown output"),
+        ("a.py ${{inputs.data}}", "a.py ${{parent.inputs.data}}", "line 6: .*a command can only use"),
         (
             "data: ${{parent.inputs.data}}",
             "data: ${{parent.inputs.date}}",
-            "line 8: .*the pipeline has no such input",
+            "line 8: .*an unknown input of the pipeline",
         ),
         ("data: ${{parent.inputs.data}}", "data: ${{inputs.data}}", "line 8: .*is bound to"),
         ("parent.jobs.first.", "parent.jobs.frist.", "line 14: .*no job 'frist'. Did you mean 'first'"),
-        ("first.outputs.made", "first.outputs.other", "line 14: .*first has no such output. There are: made"),
-        ("${{parent.inputs.data}}", "${{parent.jobs.second.outputs.x}}", "wait for each other in a circle"),
-        ("  second:", "  Second-Step:", "line 11: the job name 'Second-Step'"),
-        ("  second:", "  first:", "line 11: first is there twice"),
+        ("first.outputs.made", "first.outputs.other", "line 14: .*an unknown output of first. There are: made"),
+        ("${{parent.inputs.data}}", "${{parent.jobs.second.outputs.x}}", "wait for each other in a cycle"),
+        ("  second:", "  Second-Step:", "line 11: Invalid job name 'Second-Step'"),
+        ("  second:", "  first:", "line 11: Duplicate key first"),
     ],
 )
 def test_a_pipeline_s_mistake_is_found_on_its_line(tmp_path, right, wrong, message):
@@ -113,13 +113,13 @@ def test_a_file_s_noun_follows_from_its_keys(data, kind):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "it is no file of `az ml`: that is a mapping of keys."),
-        ("- command: python a.py\n", "it is no file of `az ml`: that is a mapping of keys."),
+        ("", "Not a file of `az ml`: must be a mapping of keys."),
+        ("- command: python a.py\n", "Not a file of `az ml`: must be a mapping of keys."),
         (
             "step1: {type: MpiStep, name: a}\n",
-            "it is no file of `az ml`: none of $schema, command, component, name, type is in it.",
+            "Not a file of `az ml`: has none of the keys $schema, command, component, name, type.",
         ),
-        (PIPELINE.replace("      made: {type: uri_folder}\n", "      - made\n"), "and first has no such output"),
+        (PIPELINE.replace("      made: {type: uri_folder}\n", "      - made\n"), "an unknown output of first"),
     ],
 )
 def test_what_is_no_file_of_az_ml_does_not_pass_for_a_right_one(tmp_path, text, told):

@@ -53,5 +53,5 @@ def test_what_the_page_calls_refused_is_refused(tmp_path, reader, start, key):
 @pytest.mark.parametrize(("reader", "start", "key"), keys("done"))
 def test_what_the_page_calls_done_is_known(tmp_path, reader, start, key):
     told, _ = said_of(tmp_path, reader, start, key)
-    assert f"{key} is not known" not in told
-    assert f"{key} is refused: " not in told.replace("compute is refused: a job", "")
+    assert f"Unknown key {key}" not in told
+    assert f"{key} is refused: " not in told.replace("compute is refused: SDK v1 needs Docker", "")
