@@ -261,7 +261,7 @@ def test_mistakes_are_told_with_file_and_line_before_anything_is_connected(repos
 def test_the_workspace_is_that_of_the_options_of_az_ml(repository):
     (repository.folder / ".azureml" / "config.json").unlink()
     create = ("environment", "create", "-f", write(repository, "environment.yml", "name: mine\nimage: ubuntu\n"))
-    assert "no .azureml/config.json" in repository.fails(*create, code=2)
+    assert "No .azureml/config.json" in repository.fails(*create, code=2)
     options = ("-g", "gans", "-w", "w-other", "--subscription", "local")
     registered = repository.aml(*create, *options)
     assert last_line(registered.stdout) == "Environment 'mine', version 1, is registered."

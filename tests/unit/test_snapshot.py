@@ -28,9 +28,9 @@ def test_a_script_is_found(folder):
 
 
 def test_a_missing_script_is_told_with_the_one_that_was_meant(folder):
-    with pytest.raises(ScriptNotFound, match=r"no script 'tran.py' in .* Did you mean 'train.py'"):
+    with pytest.raises(ScriptNotFound, match=r"No script 'tran.py' in .* Did you mean 'train.py'"):
         check_script(folder, "tran.py")
-    with pytest.raises(FileNotFoundError, match=r"It has train\.py"):
+    with pytest.raises(FileNotFoundError, match=r"It contains train\.py"):
         check_script(folder, "zzz.py")
 
 
@@ -43,7 +43,7 @@ def test_a_folder_over_the_size_says_what_weighs_most(folder):
     sparse(folder / "data" / "big.bin", 250 * MEGABYTE)
     sparse(folder / "models" / "m.bin", 60 * MEGABYTE)
     with pytest.raises(
-        SnapshotTooLarge, match=r"has 310\.0 MB; .* 300 MB .*data 250\.0 MB, models 60\.0 MB.*\.amlignore"
+        SnapshotTooLarge, match=r"has 310\.0 MB; .* 300 MB\. .*data 250\.0 MB, models 60\.0 MB.*\.amlignore"
     ):
         check_size(folder)
 

@@ -343,7 +343,7 @@ class TestBeforeTheSubmit:
     """What is told before anything is sent."""
 
     def test_a_missing_script(self, make, unique):
-        with pytest.raises(ScriptNotFound, match=r"no script 'tran\.py'.*Did you mean 'train\.py'"):
+        with pytest.raises(ScriptNotFound, match=r"No script 'tran\.py'.*Did you mean 'train\.py'"):
             make(step("a", script_name="tran"), train=SHOW).run(unique("exp"))
 
     def test_a_folder_over_the_limits(self, make, scripts, unique):

@@ -122,9 +122,9 @@ class TestFolder:
         return tmp_path
 
     def test_a_missing_script_and_a_missing_config_file_are_told(self, folder):
-        with pytest.raises(ScriptNotFound, match=r"no script 'mian\.py'.*Did you mean 'main\.py'"):
+        with pytest.raises(ScriptNotFound, match=r"No script 'mian\.py'.*Did you mean 'main\.py'"):
             job(script_directory=folder, script_name="mian.py").check()
-        with pytest.raises(ScriptNotFound, match=r"no file 'c\.yaml'"):
+        with pytest.raises(ScriptNotFound, match=r"No file 'c\.yaml'"):
             job(script_directory=folder, config_file="c.yaml").check()
 
     def test_a_script_that_would_not_be_sent_is_told(self, folder):
