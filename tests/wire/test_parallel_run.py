@@ -223,9 +223,9 @@ def test_as_many_failed_items_as_allowed_are_left_out(score, files, tmp_path):
         ("time.sleep(60)", "run() took longer than run_invocation_timeout (3 s) and was stopped."),
         (
             "return None",
-            "run() has to return a list or a pandas.DataFrame with an element for each item, not NoneType",
+            "run() must return a list or a pandas.DataFrame with an element for each item, got NoneType",
         ),
-        ("return []", "run() returned fewer results than it got items"),
+        ("return []", "run() returned fewer results than items"),
     ],
 )
 def test_every_way_to_fail_is_counted_and_told(score, files, bad, why):
@@ -255,7 +255,7 @@ def test_an_init_that_fails_fails_the_step(score, files):
 
 def test_an_entry_script_without_run_is_named(score, files):
     child = score("def init():\n    pass", files.as_named_input("n"))
-    assert "The entry script 'score.py' has no function run()." in reason(child)
+    assert "The entry script 'score.py' lacks run()." in reason(child)
 
 
 def test_summary_only_keeps_what_the_script_writes(score, files, tmp_path):

@@ -29,7 +29,7 @@ class Addresses:
     """The addresses of a service on `port`. `key` is the secret part of the address that issues tokens.
 
     Other addresses that work without a token contain `open_key`: the page's address is printed in logs and may be
-    passed on, so nobody must be able to derive `key` from it.
+    passed on, so `key` must not be derivable from it.
 
     Always `127.0.0.1`, never `localhost`: a regular expression in the SDK requires a dot in host names
     (azureml/data/context_managers.py).

@@ -49,7 +49,7 @@ class Distribution:
         return self.nodes * self.per_node
 
     def log(self, rank: int) -> str:
-        """The log of a process, with Azure's name: ranks have as many digits as the size."""
+        """The log of a process, with Azure's name: ranks are padded to the digits of the size."""
         return SINGLE_LOG if self.size == 1 else f"user_logs/std_log_process_{rank:0{len(str(self.size))}}.txt"
 
     def variables(self, rank: int, port: int) -> dict[str, str]:

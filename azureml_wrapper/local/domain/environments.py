@@ -14,10 +14,6 @@ from azureml_wrapper.local.domain.errors import Invalid
 
 Definition = dict[str, Any]
 
-_NAME = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
-# Lines that name a file or folder of the machine where the environment was written.
-_FILE_OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)\b")
-
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _RESERVED_PREFIXES = ("AzureML", "Microsoft")
 

@@ -31,7 +31,7 @@ class Mode(str, Enum):
 class JobInput:
     """Data that a job reads: a saved dataset, or a path of a datastore.
 
-    `name` is what stands in `DatasetConsumptionConfig:<name>` and `$AZUREML_DATAREFERENCE_<name>`; `variable` is the
+    `name` is the one in `DatasetConsumptionConfig:<name>` and `$AZUREML_DATAREFERENCE_<name>`; `variable` is the
     environment variable that holds the path (or the dataset's id in direct mode). Without a `dataset_id` it is a data
     reference: `path` of `datastore`, a file or a folder; the script finds it in `AZUREML_DATAREFERENCE_<name>` too.
     """

@@ -22,8 +22,8 @@ SCHEDULE_INSTANT, SCHEDULE_FILES = "azureml_wrapper.schedule_instant", "azureml_
 class Recurrence(Protocol):
     """When a recurring schedule fires."""
 
-    def after(self, instant: datetime) -> Iterator[datetime]:
-        """The times (in UTC) at which the schedule fires, without end, all after `instant`."""
+    def after(self, instant: datetime, /) -> Iterator[datetime]:
+        """The times (in UTC) at which the schedule fires, without end, all later than the given one."""
 
 
 @dataclass(frozen=True, kw_only=True)

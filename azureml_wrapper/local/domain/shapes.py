@@ -30,7 +30,7 @@ class MapOf:
 
 
 def check_shape(value: Any, shape: Any, name: str) -> None:
-    """Raise `Invalid` if a value has another shape. `name` says in the message where it is."""
+    """Raise `Invalid` if a value has another shape. `name` is its name in the message."""
     if isinstance(shape, Needed):
         if value in (None, ""):
             raise Invalid(f"{name} is missing.")

@@ -1,7 +1,7 @@
 """Storage: accounts, containers, blobs, and the datastores that refer to them.
 
 Names follow Azure's rules (Microsoft Learn, "Naming and Referencing Containers, Blobs, and Metadata"), and are
-narrower where a blob has to be a file: no empty, `.` or `..` segment, no control character, no segment over 255
+stricter, because a blob has to be a file: no empty, `.` or `..` segment, no control character, no segment over 255
 bytes.
 """
 

@@ -1,7 +1,7 @@
 """The driver of ParallelRunStep, which Azure puts into a step's snapshot as `driver/amlbi_main.py`.
 
-What lies beside this file runs in the step's interpreter, and stands alone: it imports neither the service nor the
-wrapper. Entry scripts import `azureml_user.parallel_run`, as in Azure.
+The files beside this one run in the step's interpreter, and import neither the service nor the wrapper. Entry scripts
+import `azureml_user.parallel_run`, as in Azure.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a job ended: its last status, and the text of its error, which is that of failed runs in Azure (2022-12)."""
+"""How a job ended: its last status, and its error in the words of failed runs in Azure (2022-12)."""
 
 from __future__ import annotations
 

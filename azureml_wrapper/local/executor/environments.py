@@ -233,7 +233,7 @@ def _check_conda(spec: EnvironmentSpec, installed: Installed, found: _Findings, 
 
 
 def conda_requirement(package: str) -> Requirement | None:
-    """Conda's `channel::name=1.2=build` as a requirement of pip (`name==1.2.*`); None if there is no such form."""
+    """Conda's `channel::name=1.2=build` as a requirement of pip (`name==1.2.*`); None if it has none."""
     found = _CONDA.fullmatch(package)
     if found is None:
         return None

@@ -72,7 +72,7 @@ def _guard(run: "Callable[[str], None]", name: str) -> None:
 
 def flush() -> None:
     """Wait until everything that was logged to runs is saved."""
-    # If no run has registered itself to be flushed, there is nothing to wait for.
+    # Nothing to wait for if no run has registered itself to be flushed.
     runs = sys.modules.get("azureml._run_impl.run_base")
     if runs is None or runs._RunBase._registered_kill_handlers.empty():
         return

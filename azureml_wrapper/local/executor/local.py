@@ -189,7 +189,7 @@ class LocalExecutor:
         try:
             self._context.runs.advance(ticket.job.workspace_id, ticket.job.run_id, status, error=self._form(error))
         except Conflict as fault:
-            # It was told to stop in the meantime, and can only end.
+            # A cancel was requested in the meantime; the run can only end.
             log.info("%s", fault.message)
 
     def _fail_left_behind(self, record: JobRecord) -> None:

@@ -38,7 +38,7 @@ class OutputStager:
     def stage(self, output: JobOutput) -> StagedOutput:
         """Create the output's folder: the store's own in mount mode, else one of the job's.
 
-        A fault if the datastore does not exist, before the script runs in vain.
+        Raises a fault before the script runs if the datastore does not exist.
         """
         path = output.path_of(self._job.run_id)
         if output.mode is not Mode.MOUNT:

@@ -77,7 +77,7 @@ class Reuse:
         job, recipe = attempt.job, attempt.recipe
         try:
             outputs = self._recipes.outputs(job, job.run_id) if recipe else {}
-            # If data has changed in the meantime, nobody knows which version the script has read.
+            # If data has changed in the meantime, it is unknown which version the script has read.
             same = recipe is not None and self._recipes.of(attempt.step, job, attempt.made_by).key == recipe.key
             result = Result(run_id=job.run_id, step=attempt.step.name, recipe=recipe, outputs=outputs)
             self._results.add(job.workspace_id, result, is_reusable=same)

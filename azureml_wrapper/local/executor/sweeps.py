@@ -142,7 +142,7 @@ class SweepExecutor:
             made = self._children.make(active.parent, run_id, sweep, values)
             self._runs.add(made.run, made.definition)
         except ServiceFault as fault:
-            # There is no run to fail: its id is taken, or its snapshot is gone.
+            # The run does not exist, so it cannot fail: its id is taken, or its snapshot is gone.
             self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be created: {fault.message}")
             active.running.discard(run_id)
             active.ends.append(RunStatus.FAILED)

@@ -186,7 +186,7 @@ class Preloaded:
         self._end()
 
     def _is_in_use(self) -> bool:
-        """Whether the zygote is needed. If not, it accepts no orders any more, because nobody would hear of them."""
+        """Whether the zygote is needed. If not, it accepts no orders any more: their results would be lost."""
         with self._lock:
             self._is_over = not self._children and self.modules is not None
             return not self._is_over

@@ -34,7 +34,7 @@ from azureml_wrapper.local.store.submissions import SubmissionStore
 
 # How long it takes to notice that the machine slept or its clock was set.
 LONGEST_SLEEP = 30.0
-# How often the time of a watched folder is read. That is cheap, so there is no need to wait for minutes.
+# How often the time of a watched folder is read. That is cheap, so it is not worth waiting for minutes.
 LOOK_SECONDS = 2.0
 PAGE = 5000
 # Errors that stop one schedule, but must not stop the others.

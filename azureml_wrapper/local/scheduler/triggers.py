@@ -72,7 +72,7 @@ def _with(asked: Submission, **properties: str) -> Submission:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """A JSON list of as many names as fit into a property, and the number of the others."""
+    """A JSON list of the names that fit into a property, and the number of the others."""
     for count in range(len(names), 0, -1):
         rest = [f"… and {len(names) - count} more"] if count < len(names) else []
         text = json.dumps([*names[:count], *rest], ensure_ascii=False)

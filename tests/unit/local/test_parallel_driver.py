@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from azureml_wrapper.local.driver.azureml_user.parallel_run.batches import Batch, make_batches
+from azureml_wrapper.local.driver.azureml_user.parallel_run.outcome import Outcome
 from azureml_wrapper.local.driver.azureml_user.parallel_run.settings import (
     Settings,
     Source,
@@ -13,7 +14,6 @@ from azureml_wrapper.local.driver.azureml_user.parallel_run.settings import (
     read_settings,
     read_size,
 )
-from azureml_wrapper.local.driver.azureml_user.parallel_run.tally import Tally
 from azureml_wrapper.local.driver.azureml_user.parallel_run.worker import Done, Failed, lines_of
 
 NEEDED = ["--scoring_module_name", "score.py", "--mini_batch_size", "5"]
@@ -53,7 +53,7 @@ def test_sizes_are_read_as_the_sdk_writes_them(text, size):
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "5TB", "many", "1.5MB"])
 def test_what_is_no_size_is_said_with_an_example(text):
-    with pytest.raises(StepFailed, match=r"is not a size: .* as in 10MB"):
+    with pytest.raises(StepFailed, match="must be a size such as 10 or 10MB"):
         read_size(text)
 
 
@@ -101,20 +101,20 @@ def test_results_become_lines(result, expected):
 
 @pytest.mark.parametrize("result", [None, "text", 5, {"a": 1}])
 def test_other_results_are_refused(result):
-    with pytest.raises(TypeError, match=r"has to return a list or a pandas\.DataFrame"):
+    with pytest.raises(TypeError, match=r"must return a list or a pandas\.DataFrame"):
         lines_of(result)
 
 
 def test_rows_are_in_the_output_only_when_all_is_done(tmp_path):
     (tmp_path / "wd" / "out").mkdir()
-    tally = Tally(settings(), 2)
-    tally.add(Batch(0, 2), Done(2, "a\nb\n"))
-    tally.add(Batch(1, 1), Done(1, "no end of line"))
+    outcome = Outcome(settings(), 2)
+    outcome.add(Batch(0, 2), Done(2, "a\nb\n"))
+    outcome.add(Batch(1, 1), Done(1, "no end of line"))
     assert not (tmp_path / "wd" / "out" / "rows.txt").exists()
-    tally.finish()
+    outcome.finish()
     assert (tmp_path / "wd" / "out" / "rows.txt").read_text() == "a\nb\nno end of line\n"
     (log,) = (tmp_path / "wd" / "logs").glob("job_progress_overview.*.0.txt")
-    assert log.read_text().splitlines()[-1].endswith("2 done, 0 failed, 2 in all; items: 3 processed, 0 failed")
+    assert log.read_text().splitlines()[-1].endswith("2 done, 0 failed, 2 in total; items: 3 processed, 0 failed")
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_rows_are_in_the_output_only_when_all_is_done(tmp_path):
     ],
 )
 def test_any_limit_that_is_passed_fails_the_step(limits, words):
-    tally = Tally(settings(append_to=None, **limits), 2)
+    outcome = Outcome(settings(append_to=None, **limits), 2)
 
     def process():
-        tally.add(Batch(0, 5, tries=3), Failed("The reason."))
-        tally.add(Batch(1, 5), Done(5, ""))
-        tally.finish()
+        outcome.add(Batch(0, 5, tries=3), Failed("The reason."))
+        outcome.add(Batch(1, 5), Done(5, ""))
+        outcome.finish()
 
     with pytest.raises(StepFailed, match=words) as raised:
         process()
@@ -146,8 +146,8 @@ def test_any_limit_that_is_passed_fails_the_step(limits, words):
     [{"error_threshold": 5}, {"error_threshold": -1, "allowed_failed_count": -1, "allowed_failed_percent": 100.0}],
 )
 def test_what_the_limits_allow_is_counted(limits):
-    tally = Tally(settings(append_to=None, **limits), 2)
-    tally.add(Batch(0, 3), Failed("x"))
-    tally.add(Batch(1, 3), Done(1, ""))
-    tally.finish()
-    assert (tally.done, tally.failed, tally.failed_items) == (1, 1, 5)
+    outcome = Outcome(settings(append_to=None, **limits), 2)
+    outcome.add(Batch(0, 3), Failed("x"))
+    outcome.add(Batch(1, 3), Done(1, ""))
+    outcome.finish()
+    assert (outcome.done, outcome.failed, outcome.failed_items) == (1, 1, 5)

@@ -16,7 +16,7 @@ from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.execution.newruns import address, new_job
 
-# The words that the SDK puts into the address where nobody chose an id.
+# What the SDK puts into the address if the user did not choose an id.
 _NO_ID = ("", "None")
 
 
@@ -32,7 +32,7 @@ def submit(context: Context, request: Request) -> Response:
 
 
 def prepare_local(context: Context, request: Request) -> Response:
-    """A run on the machine of the user: answer with what the SDK starts there."""
+    """A run on the user's machine: answer with the program that the SDK starts there."""
     body = invocation.read_definition(request.headers.get("content-type", ""), request.body)
     submission = wire.read_submission(body)
     made = _new_job(context, request, submission)
@@ -43,7 +43,7 @@ def prepare_local(context: Context, request: Request) -> Response:
 
 
 def start_local(context: Context, request: Request) -> Response:
-    """What the SDK started on the machine of the user says where the copy of the script folder is."""
+    """The program that the SDK has started on the user's machine sends the path of the script folder's copy."""
     run = context.runs.get(request.workspace_id, request["run_id"])
     submission = wire.read_submission(request.json_object())
     tree, uploads = invocation.read_folder(Path(str(request.json_object().get("folder"))))
@@ -54,12 +54,12 @@ def start_local(context: Context, request: Request) -> Response:
 
 
 def cancel(context: Context, request: Request) -> Response:
-    """Stop a run; one that has ended stays as it is."""
+    """Cancel a run; a run that has ended does not change."""
     run = context.runs.get(request.workspace_id, request["run_id"])
     if not context.executor.cancel(request.workspace_id, run.run_id):
         run = context.runs.get(request.workspace_id, run.run_id)
         if not run.status.is_terminal:
-            raise Conflict(f"Run {run.run_id} is {run.status.value}, and no job of it is known.")
+            raise Conflict(f"Run {run.run_id} is {run.status.value}, but it has no known job.")
     return json_response({"runId": run.run_id})
 
 

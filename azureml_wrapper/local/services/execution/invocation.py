@@ -1,7 +1,7 @@
-"""Runs with the target "local": the SDK copies the script folder, and starts there what the service sends it.
+"""Runs with the target "local": the SDK copies the script folder, and starts the program that the service sends.
 
-In Azure that is a whole launcher for the user's machine. Here it is a program of a few lines that tells the service
-where the folder is; the service, which is on the same machine, then runs the script as it runs any other.
+In Azure that is a complete launcher for the user's machine. Here it is a short program that sends the folder's path
+to the service on the same machine, which then runs the script like any other.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.snapshots import DIRECTORY, FILE, Node
 from azureml_wrapper.local.http.bodies import json_object, read_json
 
-# What the SDK unpacks into the copy, and so is not the user's.
+# What the SDK unpacks into the copy; these are not the user's files.
 SETUP = "azureml-setup"
 _NOT_THE_USERS = frozenset({SETUP, "invocation.zip", "Invocation.zip"})
 _SHELL = """#!/bin/bash
 exec {python} "$(dirname "$0")/start.py"
 """
 _START = """\
-# Tells the local Azure ML service that the folder above is ready to be run.
+# Reports to the local Azure ML service that the folder above is ready to run.
 import json
 import os
 import urllib.request
@@ -54,7 +54,7 @@ def read_definition(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def archive(address: str, token: str, configuration: dict[str, Any]) -> bytes:
-    """The zip file that the SDK unpacks, and whose Invocation.sh it starts."""
+    """The zip file that the SDK unpacks to start its Invocation.sh."""
     submission = {"address": address, "token": token, "configuration": configuration}
     files = {
         "Invocation.sh": _SHELL.format(python=shlex.quote(sys.executable)),
@@ -71,7 +71,7 @@ def archive(address: str, token: str, configuration: dict[str, Any]) -> bytes:
 def read_folder(folder: Path) -> tuple[Node, dict[str, Path]]:
     """A folder as a snapshot's tree and files."""
     if not folder.is_dir():
-        raise Invalid(f"There is no folder {folder}.")
+        raise Invalid(f"Folder {folder} not found.")
     uploads: dict[str, Path] = {}
     children = {
         entry.name: _node(entry, entry.name, uploads)

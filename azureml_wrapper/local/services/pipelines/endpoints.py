@@ -35,7 +35,7 @@ def list_endpoints(context: Context, request: Request) -> Response:
 
 
 def put(context: Context, request: Request) -> Response:
-    """Change an endpoint: its name, status, versions or default; not off while an enabled schedule runs it."""
+    """Change an endpoint: its name, status, versions or default. A `Conflict` if an enabled schedule runs it."""
     before = context.published.endpoint(request.workspace_id, request["endpoint"])
     endpoint = publishedwire.read_endpoint_entity(request.json_object(), before.endpoint_id)
     if endpoint.status != ACTIVE:
@@ -52,7 +52,7 @@ def list_pipelines(context: Context, request: Request) -> Response:
 
 
 def submit(context: Context, request: Request) -> Response:
-    """Run the default version of an endpoint, or the one that is named: its REST endpoint."""
+    """Run the default or the given version of an endpoint: its REST endpoint."""
     endpoint = context.published.endpoint(request.workspace_id, request["endpoint"])
     # The SDK names the version at the end of the path and in the query.
     version = request.parameters.get("version") or request.query.get("pipelineversion")
@@ -69,7 +69,7 @@ def _check_schedules(context: Context, request: Request) -> None:
 def _limit(request: Request) -> int | None:
     size = request.headers.get("batchsize")
     if size is not None and not is_number(size):
-        raise Invalid(f"BatchSize {size!r} is no number.")
+        raise Invalid(f"BatchSize must be an integer, got {size!r}.")
     return int(size) if size else None
 
 

@@ -235,7 +235,7 @@ def _origin(context: Context, run: Run | None) -> Run | None:
 
 
 def _log(context: Context, request: Request, path: str) -> Response:
-    """A log of a step as text; empty if it does not exist yet."""
+    """A log of a step in plain text; empty if it does not exist yet."""
     _, run = _state(context, request)
     text = b""
     if run:

@@ -74,7 +74,7 @@ def list_runs(context: Context, request: Request) -> Response:
 
 
 def get_last_run(context: Context, request: Request) -> Response:
-    """The newest of them; 204 if there is none."""
+    """The newest run of a schedule; 204 if it has none."""
     found = _runs(context, request)
     return json_response(_run(context, found[0])) if found else empty(204)
 

@@ -59,7 +59,7 @@ class SentStep:
 
     @property
     def config(self) -> JSON:
-        """The RunConfiguration that the SDK sent as a string; empty if there is none."""
+        """The RunConfiguration that the SDK sent as a string; empty if it is missing."""
         return dict(_read_runconfig(self.node.runconfig or "{}", self.module.name))
 
     @property
@@ -123,7 +123,7 @@ class SentStep:
 
 
 class ScriptStep:
-    """A PythonScriptStep, or an MpiStep: a script in one process, or in as many as a communicator asks for."""
+    """A PythonScriptStep, or an MpiStep: a script in one process, or in several with a communicator."""
 
     def task(self, sent: SentStep) -> Task:
         return Script(path=sent.script, arguments=sent.arguments)

@@ -11,13 +11,13 @@ from typing import Any
 
 from .settings import Settings, Source
 
-# So many rows tell how large a row is.
+# The number of rows from which the size of a row is estimated.
 _SAMPLE = 1000
 
 
 @dataclass
 class Batch:
-    """`files`, or a `table` that was put aside in a file; `count` is the number of files or rows."""
+    """`files`, or the file of a `table`; `count` is the number of files or rows."""
 
     number: int
     count: int
@@ -26,7 +26,7 @@ class Batch:
     tries: int = 0
 
     def load(self) -> Any:
-        """What `run()` is given: a list of paths, or a data frame."""
+        """The argument of `run()`: a list of paths, or a data frame."""
         if self.table is None:
             return list(self.files or ())
         import pandas
@@ -35,7 +35,7 @@ class Batch:
 
 
 def make_batches(settings: Settings) -> list[Batch]:
-    """Mini-batches of all inputs, each input divided by itself."""
+    """Mini-batches of all inputs; each input is divided separately."""
     made: list[Batch] = []
     for source in settings.sources:
         divide = _tables if source.dataset else _files
@@ -58,11 +58,11 @@ def _below(path: str) -> Iterator[str]:
 
 
 def _tables(source: Source, size: int, first: int) -> Iterator[Batch]:
-    """Read once, and put aside in parts beside the working directory, whose folder goes with the job."""
+    """Read a table once, and save its parts in the job's folder, which is removed when the job ends."""
     from azureml.core import Run
 
     table = Run.get_context().input_datasets[source.dataset].to_pandas_dataframe()
-    # Size means that of the text: for a table of CSV files that of the files.
+    # The size is that of the rows as CSV: for a table of CSV files, that of the files.
     sample = table.head(_SAMPLE)
     row = len(sample.to_csv(index=False, header=False)) / max(1, len(sample))
     rows = max(1, int(size / max(1.0, row)))

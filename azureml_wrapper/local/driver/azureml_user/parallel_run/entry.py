@@ -1,4 +1,4 @@
-"""The entry script: found, checked, and what it can ask for."""
+"""The entry script, and the EntryScript object that it can use."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class EntryScript:
 
 
 def load(settings: Settings) -> ModuleType:
-    """The entry script as a module; what it raises is the user's, `StepFailed` for what it lacks."""
+    """Import the entry script. Its own errors are raised; `StepFailed` if it lacks a function."""
     path = Path(settings.entry_script).absolute()
     if not path.is_file():
-        raise StepFailed(f"There is no entry script {settings.entry_script!r} in the source directory.")
+        raise StepFailed(f"The entry script {settings.entry_script!r} was not found in the source directory.")
     sys.path[:0] = [str(path.parent), str(Path.cwd())]
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
@@ -41,5 +41,5 @@ def load(settings: Settings) -> ModuleType:
     spec.loader.exec_module(module)
     missing = [name for name in ("init", "run") if not callable(getattr(module, name, None))]
     if missing:
-        raise StepFailed(f"The entry script {settings.entry_script!r} has no function {' and no '.join(missing)}().")
+        raise StepFailed(f"The entry script {settings.entry_script!r} lacks {'() and '.join(missing)}().")
     return module

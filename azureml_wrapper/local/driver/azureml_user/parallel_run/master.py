@@ -1,4 +1,4 @@
-"""The driver itself: divides the inputs, has the workers process them, and gathers what they return."""
+"""The driver: divides the inputs, lets the workers process them, and collects the results."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from .batches import Batch, make_batches
-from .crew import Crew
+from .outcome import Outcome
+from .pool import WorkerPool
 from .settings import Settings, StepFailed, read_settings
-from .tally import Tally
 
 _FORK = multiprocessing.get_context("fork")
 
 
 def main(arguments: Sequence[str], flush: Callable[[], None]) -> int:
-    """The exit code; the reason of a failure is the last that is printed."""
+    """Run the step and return its exit code. A failure's reason is printed last."""
     try:
         _run(read_settings(arguments), flush)
     except StepFailed as fault:
@@ -33,27 +33,29 @@ def _run(settings: Settings, flush: Callable[[], None]) -> None:
     batches = _batches(settings)
     items = sum(batch.count for batch in batches)
     if not batches:
-        raise StepFailed("ParallelRunStep failed: there is nothing to process, the inputs are empty.")
+        raise StepFailed("ParallelRunStep failed: the inputs are empty.")
     print(f"{items} items in {len(batches)} mini-batches, {settings.workers} worker processes", flush=True)
-    tally = Tally(settings, len(batches))
-    crew = Crew(settings, flush)
+    outcome = Outcome(settings, len(batches))
+    pool = WorkerPool(settings, flush)
     try:
-        for batch, answer in crew.work(batches):
-            tally.add(batch, answer)
-            print(f"{_counted(tally)} of {len(batches)} mini-batches", flush=True)
-        tally.finish()
-        crew.dismiss()
+        for batch, answer in pool.work(batches):
+            outcome.add(batch, answer)
+            print(f"{_counted(outcome)} of {len(batches)} mini-batches", flush=True)
+        outcome.finish()
+        pool.dismiss()
     finally:
-        crew.kill()
-    print(f"Done: {tally.done} mini-batches, {tally.failed} failed; {tally.failed_items} of {items} items failed")
+        pool.kill()
+    print(
+        f"Done: {outcome.done} mini-batches, {outcome.failed} failed; {outcome.failed_items} of {items} items failed"
+    )
 
 
-def _counted(tally: Tally) -> int:
-    return tally.done + tally.failed
+def _counted(outcome: Outcome) -> int:
+    return outcome.done + outcome.failed
 
 
 def _batches(settings: Settings) -> list[Batch]:
-    """In a process of its own: reading tables starts threads, and the workers are forked from this one."""
+    """Divide the inputs in another process: reading tables starts threads, and workers are forked from this one."""
     ours, theirs = _FORK.Pipe()
     process = _FORK.Process(target=_plan, args=(settings, theirs))
     process.start()

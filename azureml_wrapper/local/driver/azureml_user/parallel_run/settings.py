@@ -1,4 +1,4 @@
-"""The driver's settings: the arguments that the SDK gives, and those of the user among them."""
+"""The driver's settings: the SDK's arguments, which are mixed with the user's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _UNITS = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
 class StepFailed(Exception):
-    """The step cannot go on; its text is the reason."""
+    """The step has failed; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """An input that is divided: a `dataset` of the run (a table), or the files below `path`."""
+    """An input to divide: a `dataset` of the run (a table), or the files below `path`."""
 
     dataset: str | None = None
     path: str | None = None
@@ -28,7 +28,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Settings:
-    """`mini_batch_size` is a number of files, or bytes of a table. Of the limits, None and -1 are no limit."""
+    """`mini_batch_size` is a number of files, or bytes of a table. None and -1 turn a limit off."""
 
     entry_script: str
     mini_batch_size: int
@@ -50,10 +50,10 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
-    """From the command line; `StepFailed` for what the driver does not do."""
+    """The settings of a command line; `StepFailed` for unsupported ones."""
     given, _ = _parser().parse_known_args(list(arguments))
     if given.partition_keys is not None:
-        raise StepFailed("partition_keys is not supported by the local service: give a mini_batch_size.")
+        raise StepFailed("partition_keys is not supported by the local service; use mini_batch_size.")
     appends = given.output_action.lower() == "append_row"
     return Settings(
         entry_script=given.scoring_module_name,
@@ -76,7 +76,7 @@ def read_size(text: str) -> int:
     """`10`, `1024KB`, `10MB`, `1GB`; bytes without a unit."""
     found = _SIZE.fullmatch(text.strip())
     if not found or not int(found[1]):
-        raise StepFailed(f"mini_batch_size {text!r} is not a size: a number, or one with KB, MB or GB, as in 10MB.")
+        raise StepFailed(f"mini_batch_size must be a size such as 10 or 10MB (KB, MB or GB), got {text!r}.")
     return int(found[1]) * _UNITS.get((found[2] or "").lower(), 1)
 
 
@@ -94,7 +94,7 @@ def _sources(arguments: Sequence[str]) -> list[Source]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # No abbreviations: an argument of the user's may begin like one of these.
+    # No abbreviations: one of the user's arguments may start with the same letters.
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--scoring_module_name", required=True)
     parser.add_argument("--mini_batch_size", required=True)

@@ -21,7 +21,7 @@ LOGS = "logs/user"
 
 @dataclass(frozen=True)
 class Done:
-    """A mini-batch that went well: how many results it gave, and their lines."""
+    """A mini-batch that succeeded: the number of its results, and their lines."""
 
     count: int
     text: str
@@ -29,17 +29,17 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A mini-batch, or before the first the entry script itself, that raised an error."""
+    """A mini-batch (or, before the first one, the entry script itself) that raised an error."""
 
     reason: str
 
 
 class Ready:
-    """`init()` went well."""
+    """`init()` succeeded."""
 
 
 def work(settings: Settings, index: int, orders: Connection, flush: Callable[[], None]) -> None:
-    """Until an order is None."""
+    """Process mini-batches until one is None."""
     node, process = divmod(index, settings.per_node)
     name = f"node_{node}/process{process:03}"
     _redirect(name)
@@ -48,8 +48,8 @@ def work(settings: Settings, index: int, orders: Connection, flush: Callable[[],
     except StepFailed as fault:
         orders.send(Failed(str(fault)))
         return
-    except BaseException:  # noqa: BLE001 - whatever the user's code raises is told to the master
-        orders.send(Failed(_told("init() of the entry script")))
+    except BaseException:  # noqa: BLE001 - any error of the user's code is reported to the master
+        orders.send(Failed(_report("init() of the entry script")))
         return
     orders.send(Ready())
     while (batch := orders.recv()) is not None:
@@ -60,14 +60,14 @@ def work(settings: Settings, index: int, orders: Connection, flush: Callable[[],
 
 
 def lines_of(result: Any) -> tuple[int, str]:
-    """How many results `run()` has returned, and the lines of them; `TypeError` where it is not a list or a frame."""
+    """The number of results that `run()` has returned, and their lines; `TypeError` if it is not a list or frame."""
     if hasattr(result, "to_csv"):
-        # As Azure writes rows: blanks between values, and no header (MachineLearningNotebooks #1486).
+        # Azure writes rows with spaces between values, and without a header (MachineLearningNotebooks #1486).
         return len(result), result.to_csv(sep=" ", header=False, index=False)
     if isinstance(result, (str, bytes, dict)) or not hasattr(result, "__len__"):
         raise TypeError(
-            f"run() has to return a list or a pandas.DataFrame with an element for each item, "
-            f"not {type(result).__name__}."
+            f"run() must return a list or a pandas.DataFrame with an element for each item, "
+            f"got {type(result).__name__}."
         )
     return len(result), "".join(f"{item}\n" for item in result)
 
@@ -89,17 +89,17 @@ def _answer(script: Any, batch: Batch) -> Done | Failed:
     try:
         return Done(*lines_of(script.run(batch.load())))
     except BaseException:  # noqa: BLE001 - sys.exit() in run() is a failure of the mini-batch, too
-        return Failed(_told(f"run() of the entry script, mini-batch {batch.number}"))
+        return Failed(_report(f"run() of the entry script, mini-batch {batch.number}"))
 
 
-def _told(where: str) -> str:
+def _report(where: str) -> str:
     text = f"{where} raised an error.\n{traceback.format_exc()}"
     print(text, file=sys.stderr)
     return text
 
 
 def _redirect(name: str) -> None:
-    """What the entry script prints goes to files of its own, as in Azure."""
+    """Write what the entry script prints to separate files, as Azure does."""
     for number, kind in ((1, "stdout"), (2, "stderr")):
         log = os.open(_place(kind, f"{name}.{kind}.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, number)

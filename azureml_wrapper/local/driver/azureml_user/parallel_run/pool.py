@@ -1,7 +1,7 @@
-"""The worker processes, and who of them does which mini-batch.
+"""The worker processes, and which of them processes which mini-batch.
 
-They are forked from the driver, which has neither threads nor the user's code: a worker that hangs or dies is
-replaced as it was.
+They are forked from the driver, which has neither threads nor the user's code, so a worker that hangs or dies can be
+replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORK = multiprocessing.get_context("fork")
 
 @dataclass
 class _Worker:
-    """A process, from its start on; `batch` is what it does."""
+    """A process, which is started at once; `batch` is what it processes."""
 
     index: int
     settings: Settings
@@ -37,7 +37,7 @@ class _Worker:
         self.orders, theirs = _FORK.Pipe()
         self._process = _FORK.Process(target=work, args=(self.settings, self.index, theirs, self.flush))
         self._process.start()
-        # Else nobody would notice when the process is gone.
+        # Otherwise the end of the process would go unnoticed.
         theirs.close()
 
     def give(self, batch: Batch) -> None:
@@ -46,7 +46,7 @@ class _Worker:
         self._send(batch)
 
     def take(self) -> Done | Failed | Ready:
-        """Its answer; `Failed` where it has died."""
+        """The worker's answer; `Failed` if it has died."""
         try:
             answer: Done | Failed | Ready = self.orders.recv()
         except (EOFError, ConnectionResetError):
@@ -59,14 +59,14 @@ class _Worker:
         return self._process.exitcode is None
 
     def dismiss(self) -> None:
-        """It ends by itself: shutdown(), and saving what it logged."""
+        """Let the worker end by itself: it calls shutdown(), and saves what it logged."""
         self._send(None)
 
     def join(self) -> None:
         self._process.join()
 
     def _send(self, order: Batch | None) -> None:
-        # One that has died since is noticed when its answer is waited for.
+        # If it has died, the wait for its answer will notice.
         with contextlib.suppress(BrokenPipeError):
             self.orders.send(order)
 
@@ -76,7 +76,7 @@ class _Worker:
         self.orders.close()
 
 
-class Crew:
+class WorkerPool:
     """All workers."""
 
     def __init__(self, settings: Settings, flush: Callable[[], None]) -> None:
@@ -84,7 +84,7 @@ class Crew:
         self._workers = [_Worker(index, settings, flush) for index in range(settings.workers)]
 
     def work(self, batches: list[Batch]) -> Iterator[tuple[Batch, Done | Failed]]:
-        """Each mini-batch with its result, or with its last failure; `StepFailed` where init() fails."""
+        """Each mini-batch with its result or its last failure; `StepFailed` if init() fails."""
         waiting = deque(batches)
         left = len(batches)
         while left:
@@ -96,19 +96,19 @@ class Crew:
                 yield batch, answer
 
     def dismiss(self) -> None:
-        """Let all workers end well."""
+        """Let all workers end by themselves."""
         for worker in self._workers:
             worker.dismiss()
         for worker in self._workers:
             worker.join()
 
     def kill(self) -> None:
-        """End all workers at once."""
+        """Kill all workers."""
         for worker in self._workers:
             worker.kill()
 
     def _answers(self, waiting: deque[Batch]) -> Iterator[tuple[Batch, Done | Failed]]:
-        """Hand out work, wait for the next thing to happen, and tell of it."""
+        """Distribute work, wait for the next event, and return the answers."""
         for worker in self._workers:
             if worker.is_ready and worker.batch is None and waiting:
                 worker.give(waiting.popleft())
@@ -116,7 +116,7 @@ class Crew:
         soonest = min(worker.deadline for worker in self._workers)
         seconds = None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
         for orders in connection.wait(list(by_orders), seconds):
-            worker = by_orders[orders]  # type: ignore[index] # connections are all that is waited for
+            worker = by_orders[orders]  # type: ignore[index] # only connections are waited for
             yield from self._take(worker)
         for worker in list(self._workers):
             if worker.deadline <= time.monotonic() and worker.batch:
@@ -132,7 +132,7 @@ class Crew:
         elif batch is None and worker.is_ready:
             self._replace(worker, answer)
         elif batch is None:
-            raise StepFailed(f"A worker could not begin. {answer.reason if isinstance(answer, Failed) else ''}")
+            raise StepFailed(f"A worker could not start. {answer.reason if isinstance(answer, Failed) else ''}")
         else:
             worker.batch, worker.deadline = None, float("inf")
             yield batch, answer if worker.is_alive else self._replace(worker, answer)

@@ -1,4 +1,4 @@
-"""What came of the mini-batches: the rows, the failures, and when these are too many."""
+"""The outcome of the mini-batches: rows, failures, and whether there are too many failures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .worker import LOGS, Done, Failed
 _ROWS = "../parallel_run_rows"
 
 
-class Tally:
-    """Counts; `batches` is how many mini-batches there are."""
+class Outcome:
+    """Counts results and failures of `batches` mini-batches."""
 
     def __init__(self, settings: Settings, batches: int) -> None:
         self._settings, self._batches = settings, batches
@@ -24,11 +24,11 @@ class Tally:
         Path(LOGS).mkdir(parents=True, exist_ok=True)
         now = datetime.now(timezone.utc)
         self._progress = self._open(f"logs/job_progress_overview.{now:%Y%m%d}.0.txt")
-        # Beside the working directory: the output is there as a whole, or not at all.
+        # Outside of the working directory: the output appears completely, or not at all.
         self._rows = self._open(_ROWS) if settings.append_to else None
 
     def add(self, batch: Batch, answer: Done | Failed) -> None:
-        """Count a mini-batch; `StepFailed` where the limits of the configuration are passed."""
+        """Count a mini-batch; `StepFailed` if that exceeds a limit of the configuration."""
         self.items += batch.count
         if isinstance(answer, Done):
             self.done += 1
@@ -40,13 +40,13 @@ class Tally:
             self._note(batch, answer.reason)
         self._progress.write(
             f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} mini-batches: {self.done} done, {self.failed} failed, "
-            f"{self._batches} in all; items: {self.items} processed, {self.failed_items} failed\n"
+            f"{self._batches} in total; items: {self.items} processed, {self.failed_items} failed\n"
         )
         self._check("items", self.failed_items, "error_threshold", self._settings.error_threshold)
         self._check("mini-batches", self.failed, "allowed_failed_count", self._settings.allowed_failed_count)
 
     def finish(self) -> None:
-        """Check what can be known only now, and put the rows into the output."""
+        """Check the limits that apply to all mini-batches, and move the rows to the output."""
         percent = 100 * self.failed / max(1, self._batches)
         limit = self._settings.allowed_failed_percent
         if limit is not None and limit < 100 and percent > limit:
@@ -69,7 +69,7 @@ class Tally:
 
     def _fail(self, why: str) -> None:
         hint = (
-            "run() returned fewer results than it got items: one result is expected for each item that succeeded."
+            "run() returned fewer results than items: it must return one result for each item that succeeded."
             if not self._last
             else self._last
         )
