@@ -22,7 +22,7 @@ class StandardError(logging.StreamHandler):  # type: ignore[type-arg]
 _default = StandardError()
 
 
-def say(message: str) -> None:
+def inform(message: str) -> None:
     """Report what the library did, as an INFO record of the logger "azureml_wrapper".
 
     Logging shows no INFO unless it is configured; these messages are for users, who would miss them. So they go to
@@ -40,7 +40,7 @@ def _is_configured() -> bool:
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
+def quiet_sdk() -> Iterator[None]:
     """Keep the SDK from logging an error when it looks for something that may not exist."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.ERROR))

@@ -11,14 +11,14 @@ from azureml_wrapper.assets.names import as_experiment_name, check_experiment_na
 from azureml_wrapper.config.parameters import Parameter, assign
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.errors import BadArgument, BadPipeline
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
 from azureml_wrapper.pipelines.definition import Definition, Step
 from azureml_wrapper.pipelines.sdk_v1 import as_parameter, build
 from azureml_wrapper.publishing.publication import Publication, RegisteredPipeline, check_plan, publish
 from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES, DETAILS, Schedule, utc_now
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.runs.waiting import see_through, within
+from azureml_wrapper.runs.waiting import wait_with_retries, waiter
 from azureml_wrapper.step import PipelineStep
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper, open_workspace
 
@@ -151,7 +151,7 @@ class PipelineWrapper:
 
     @property
     def warm(self) -> bool:
-        """Whether the local Azure ML may fork the scripts of steps that do not say."""
+        """Whether the local Azure ML may fork the scripts of steps that leave it open."""
         return self.definition.warm
 
     @property
@@ -166,7 +166,7 @@ class PipelineWrapper:
 
     @property
     def pipeline(self) -> Pipeline:
-        """The SDK's Pipeline that was built last; built now if there is none yet."""
+        """The SDK's Pipeline that was built last; otherwise, a new one."""
         if self._pipeline is None:
             self._pipeline = self.build()
         return self._pipeline
@@ -237,7 +237,7 @@ class PipelineWrapper:
             continue_on_step_failure=continue_on_step_failure,
         )
         run = RunWrapper(raw)
-        return see_through(run, within(timeout, show_output), self.retries) if wait else run
+        return wait_with_retries(run, waiter(timeout, show_output), self.retries) if wait else run
 
     def register(
         self,
@@ -314,7 +314,7 @@ class PipelineWrapper:
             continue_on_step_failure=continue_on_step_failure,
         )
         if self.retries:
-            say("Retries apply only to run(); Azure ML v1 does not retry scheduled runs.")
+            inform("Retries apply only to run(); Azure ML v1 does not retry scheduled runs.")
         ws = self.workspace.ws
         check_plan(ws, publication.plan, self.path_parameters, is_local=self.workspace.is_local)
         self._pipeline = self.build()
@@ -357,7 +357,7 @@ class PipelineWrapper:
         Raises:
             FolderTaken: The folder has files that no export has written, and `force` is False.
             BadPipeline: The values contain keys or other secrets.
-            BadSchedule: The schedule is invalid, or "On_blob_change" is to be refused.
+            BadSchedule: The schedule is invalid, or "On_blob_change" with blob_change="refuse".
         """
         choices = {name: value for name, value in locals().items() if name not in ("self", "directory", "force")}
         from azureml_wrapper.v2.export.exporting import choose, export

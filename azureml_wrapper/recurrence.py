@@ -72,33 +72,33 @@ class Recurrence:
         """Whether times of the day or days of the week are given; then `start` itself is not a run."""
         return bool(self.hours or self.minutes or self.week_days)
 
-    def after(self, instant: datetime) -> Iterator[datetime]:
-        """The times (in UTC) at which the schedule runs, without end, strictly after `instant`."""
+    def after(self, moment: datetime) -> Iterator[datetime]:
+        """The times (in UTC) at which the schedule runs, without end, strictly after `moment`."""
         if self.frequency in _ELAPSED:
-            yield from self._elapsed(instant)
+            yield from self._elapsed(moment)
             return
-        last = instant
-        for wall in self._walls(instant):
+        last = moment
+        for wall in self._walls(moment):
             fires = localize(wall, self.zone)
-            # Two wall-clock times that a change to summer time skips can fall on one instant.
+            # Two wall-clock times that a change to summer time skips can mean the same time.
             if fires > last:
                 yield fires
                 last = fires
 
-    def _elapsed(self, instant: datetime) -> Iterator[datetime]:
+    def _elapsed(self, moment: datetime) -> Iterator[datetime]:
         """Minutes and hours count real time: a change to summer time neither skips nor doubles one."""
         step = self.interval * _ELAPSED[self.frequency]
         start = localize(self.start, self.zone)
-        passed = max(0, (instant - start) // step + 1)
+        passed = max(0, (moment - start) // step + 1)
         for count in itertools.count(passed):
             yield start + count * step
 
-    def _walls(self, instant: datetime) -> Iterator[datetime]:
-        """Wall-clock times in order, from shortly before `instant`."""
-        first = max(self.start, instant.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=1))
+    def _walls(self, moment: datetime) -> Iterator[datetime]:
+        """Wall-clock times in order, from shortly before `moment`."""
+        first = max(self.start, moment.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=1))
         for day in self._days(first.date()):
-            for moment in self._times():
-                wall = datetime.combine(day, moment)
+            for time_of_day in self._times():
+                wall = datetime.combine(day, time_of_day)
                 if wall > self.start or (wall == self.start and not self.is_pinned):
                     yield wall
 
@@ -143,7 +143,7 @@ class Recurrence:
 
 
 def localize(wall: datetime, zone: tzinfo) -> datetime:
-    """The instant (UTC) of a wall-clock time.
+    """The time in UTC of a wall-clock time.
 
     A time that summer time skips moves by the length of the gap (02:30 → 03:30); of a time that occurs twice, the
     first counts.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
 from azureml_wrapper.pipelines.sdk_v1 import Renderer, build
 from azureml_wrapper.run import ENDS, RunWrapper
@@ -112,7 +112,7 @@ class BasePipeline(ABC):
         # The SDK prints the same and more.
         with contextlib.redirect_stdout(io.StringIO()):
             run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
-        say(show_ids(run))
+        inform(show_ids(run))
         return run
 
 

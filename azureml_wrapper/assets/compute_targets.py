@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -69,7 +69,7 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
             f"Compute target {name!r} exists with other settings: {'; '.join(differences)}. Use another name, or "
             "change it with its own update() or delete()."
         )
-    say(f"Compute target {name!r} already exists, unchanged.")
+    inform(f"Compute target {name!r} already exists, unchanged.")
     return found
 
 
@@ -79,7 +79,7 @@ def find_compute(ws: Workspace, name: str) -> Any:
     from azureml.exceptions import ComputeTargetException
 
     try:
-        with hushed():
+        with quiet_sdk():
             return ComputeTarget(ws, name)
     except ComputeTargetException as error:
         if "ComputeTargetNotFound" not in str(error):

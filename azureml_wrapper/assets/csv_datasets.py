@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.datastores import blob_client, get_datastore
 from azureml_wrapper.errors import BadData
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -82,7 +82,7 @@ def register_csv(
         tags[CONTENT_TAG] = _check_source(source, how)
     found = find_dataset(ws, name)
     if found is not None and tags.items() <= found.tags.items() and _is_stored(datastore, file, source):
-        say(f"Dataset {name!r} is already registered, unchanged: version {found.version}.")
+        inform(f"Dataset {name!r} is already registered, unchanged: version {found.version}.")
         return found
     if source is None:
         _check_stored(datastore, file, how)
@@ -98,7 +98,7 @@ def _register(ws: Workspace, name: str, path: tuple[Any, str], how: Csv, tags: d
         path=path, separator=how.delimiter, encoding=how.encoding, support_multi_line=how.multi_line
     )
     registered = dataset.register(ws, name, tags=tags, create_new_version=True)
-    say(f"Dataset {name!r}: registered version {registered.version}.")
+    inform(f"Dataset {name!r}: registered version {registered.version}.")
     return registered
 
 
@@ -108,7 +108,7 @@ def find_dataset(ws: Workspace, name: str) -> Any:
     from azureml.exceptions import UserErrorException
 
     try:
-        with hushed():
+        with quiet_sdk():
             return Dataset.get_by_name(ws, name)
     except UserErrorException as error:
         # The SDK has no error class for it (azureml/data/abstract_dataset.py, _get_by_name).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_datastore_name
 from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -31,7 +31,7 @@ def find_datastore(ws: Workspace, name: str) -> Any:
 
     check_datastore_name(name)
     try:
-        with hushed():
+        with quiet_sdk():
             return Datastore.get(ws, name)
     except UserErrorException as error:
         # The service's message; the SDK has no error class for it.
@@ -65,7 +65,7 @@ def register_blob_datastore(ws: Workspace, name: str, container: str, account: s
             f"Datastore {name!r} is registered with another {' and another '.join(differing)}. Use another name, or "
             "call unregister_blob_datastore first."
         )
-    say(f"Datastore {name!r} is already registered, unchanged.")
+    inform(f"Datastore {name!r} is already registered, unchanged.")
     return found
 
 

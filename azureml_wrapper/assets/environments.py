@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import BadArgument, BadValue, ConfigNotFound
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
     from azureml.core import Environment, RunConfiguration, Workspace
@@ -78,10 +78,10 @@ def register_environment(ws: Workspace, name: str, wanted: Packages) -> Environm
     environment = wanted.define(name)
     found = find_environment(ws, name)
     if found is not None and _essence(found) == _essence(environment):
-        say(f"Environment {name!r} is already registered, unchanged: version {found.version}.")
+        inform(f"Environment {name!r} is already registered, unchanged: version {found.version}.")
         return found
     registered = environment.register(ws)
-    say(f"Environment {name!r}: registered version {registered.version}.")
+    inform(f"Environment {name!r}: registered version {registered.version}.")
     return registered
 
 
@@ -90,7 +90,7 @@ def find_environment(ws: Workspace, name: str) -> Any:
     from azureml.core import Environment
 
     try:
-        with hushed():
+        with quiet_sdk():
             return Environment.get(ws, name)
     except Exception as error:
         # The SDK raises a bare Exception (azureml/_restclient/environment_client.py).

@@ -11,7 +11,7 @@ from azureml_wrapper.connection.credentials import authenticate, plain_tokens
 from azureml_wrapper.connection.local import MLFLOW_VARIABLE, access_local, connect_local, local_address
 from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target, is_local_address
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -56,7 +56,7 @@ def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATI
     from azureml.core import Workspace
 
     check_new_workspace_name(scope.name)
-    say(f"Creating workspace {scope.name} in {location}, because it does not exist. This takes a minute or two.")
+    inform(f"Creating workspace {scope.name} in {location}, because it does not exist. This takes a minute or two.")
     with translated(scope):
         return Workspace.create(**names_of(scope, auth), location=location, create_resource_group=True, exist_ok=True)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from azureml_wrapper.errors import LoginFailed, did_you_mean
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -229,7 +229,7 @@ def _request_from_cli(audience: str) -> AccessToken:
 
     try:
         # It logs as a warning what it raises.
-        with hushed():
+        with quiet_sdk():
             token: AccessToken = AzureCliCredential(process_timeout=CLI_SECONDS).get_token(f"{audience}/.default")
             return token
     except ClientAuthenticationError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -31,7 +31,7 @@ def get_workspace(scope: Scope, auth: Any) -> Workspace | None:
 
     with translated(scope):
         try:
-            with hushed():
+            with quiet_sdk():
                 workspace = Workspace.get(**names_of(scope, auth))
         except ProjectSystemException as error:
             if _says_missing(error):

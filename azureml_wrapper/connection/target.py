@@ -34,7 +34,7 @@ class Scope:
 
     @property
     def is_local(self) -> bool:
-        """Whether the names themselves mean the local service; nothing in Azure has such a subscription."""
+        """Whether the names themselves mean the local service; no subscription of Azure has this id."""
         return self.subscription_id == LOCAL
 
 

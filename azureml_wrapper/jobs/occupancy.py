@@ -13,7 +13,7 @@ from azureml_wrapper.file_lock import FileLock
 from azureml_wrapper.jobs.record import RECORD, JobRecord, read_record
 from azureml_wrapper.jobs.selection import job_folders
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, JobState, states
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
@@ -39,7 +39,7 @@ class HeldJob:
         from azureml._restclient.exceptions import ServiceException
 
         try:
-            with hushed():
+            with quiet_sdk():
                 return RunWrapper(self.workspace.ws.get_run(self.record.run_id))
         except ServiceException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:

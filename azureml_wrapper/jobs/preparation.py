@@ -10,7 +10,7 @@ from azureml_wrapper.assets.environments import Packages, find_environment, regi
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
 from azureml_wrapper.errors import BadData, LoginFailed, MissingInput, did_you_mean
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -33,7 +33,7 @@ def prepare_datastore(ws: Workspace, wanted: DatastoreFile | None) -> str:
     """
     if wanted is None:
         name = str(ws.get_default_datastore().name)
-        say(f"No .azureml/datastore.json found: using the workspace's default datastore {name!r}.")
+        inform(f"No .azureml/datastore.json found: using the workspace's default datastore {name!r}.")
         return name
     if wanted.account_key is None:
         check_container(get_datastore(ws, wanted.datastore_name))
@@ -129,5 +129,5 @@ def _of_sdk(ws: Workspace, definition: Mapping[str, Any]) -> str:
     before = find_environment(ws, wanted.name)
     made = wanted.register(ws)
     if before is None or before.version != made.version:
-        say(f"Environment {made.name!r}: registered version {made.version}.")
+        inform(f"Environment {made.name!r}: registered version {made.version}.")
     return str(made.name)

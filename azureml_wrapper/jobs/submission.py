@@ -15,7 +15,7 @@ from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.jobs import preparation, script_run
 from azureml_wrapper.jobs.occupancy import check_place, locked, make_room
 from azureml_wrapper.jobs.record import RECORD, JobRecord, git_state
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.workspace import WorkspaceWrapper
@@ -140,7 +140,7 @@ def kept(folder: Path, record: JobRecord, earlier: JobRecord | None, workspace: 
         yield
     except BaseException:
         if _was_sent(workspace, record.run_id):
-            say(f"Run {record.run_id} was submitted nevertheless; {folder} keeps it.")
+            inform(f"Run {record.run_id} was submitted nevertheless; {folder} keeps it.")
         elif earlier:
             earlier.write(folder)
         else:
@@ -155,7 +155,7 @@ def _was_sent(workspace: WorkspaceWrapper, run_id: str) -> bool:
     from msrest.exceptions import ClientException
 
     try:
-        with hushed():
+        with quiet_sdk():
             workspace.ws.get_run(run_id)
     except ServiceException as error:
         return bool(error.status_code != HTTPStatus.NOT_FOUND)

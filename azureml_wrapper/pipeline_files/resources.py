@@ -9,7 +9,7 @@ from azureml_wrapper.assets.compute_targets import Cluster, find_compute, regist
 from azureml_wrapper.assets.datastores import find_datastore
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import BadPipeline
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.pipeline_files.variables import DEFAULT_SKU, ClusterVariables, Variables
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def set_up_compute(ws: Workspace, variables: Variables, nodes: Mapping[str, int]
         cluster = new_cluster(wanted, nodes.values())
         _check_nodes(nodes, wanted.name, cluster.max_nodes)
         size = f"{cluster.vm_size}, {cluster.min_nodes} to {cluster.max_nodes} nodes"
-        say(f"Creating cluster {wanted.name!r}: {size}.")
+        inform(f"Creating cluster {wanted.name!r}: {size}.")
         return register_compute(ws, wanted.name, cluster)
     if found.type == "AmlCompute":
         _check_nodes(nodes, wanted.name, found.scale_settings.maximum_node_count)
@@ -54,7 +54,7 @@ def set_up_datastore(ws: Workspace, name: str, variables: Variables) -> Any:
         stated = variables.stated_blob().items()
         differing = [_WORDS[key] for key, value in stated if getattr(found, key, value) not in (value, None)]
         if differing:
-            say(
+            inform(
                 f"Datastore {name!r} is registered with another {' and '.join(differing)} than the BLOB_ variables "
                 "say; using the registered one."
             )
@@ -68,7 +68,7 @@ def set_up_datastore(ws: Workspace, name: str, variables: Variables) -> Any:
         account_key=blob.account_key,
         subscription_id=blob.subscription_id,
     )
-    say(f"Registered datastore {name!r}: container {blob.container_name} of account {blob.account_name}.")
+    inform(f"Registered datastore {name!r}: container {blob.container_name} of account {blob.account_name}.")
     return made
 
 
@@ -92,4 +92,4 @@ def _report_differences(found: Any, wanted: ClusterVariables) -> None:
         f"{there}, not {value} ({key})" for key, value, there in pairs if value is not None and value != there
     ]
     if differing:
-        say(f"Cluster {wanted.name!r} exists and is not changed: {'; '.join(differing)}.")
+        inform(f"Cluster {wanted.name!r} exists and is not changed: {'; '.join(differing)}.")

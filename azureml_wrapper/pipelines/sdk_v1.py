@@ -12,7 +12,7 @@ from azureml_wrapper.assets.environments import step_configuration
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, to_text
 from azureml_wrapper.config.step_types import MPI
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
 from azureml_wrapper.pipelines import checks
 from azureml_wrapper.pipelines.definition import (
@@ -188,7 +188,7 @@ class Renderer:
         steps = self._definition.steps
         self._outputs = {step.name: OutputFileDatasetConfig(step.output.name) for step in steps if step.output}
         # The SDK recommends CommandStep instead of some of these classes.
-        with hushed():
+        with quiet_sdk():
             return [self._parallel(step) if step.is_parallel else self._script(step) for step in steps]
 
     def _script(self, step: Step) -> Any:

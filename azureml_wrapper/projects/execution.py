@@ -12,7 +12,7 @@ from azureml_wrapper.assets.environments import Packages, register_environment
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.file_paths import DATA, DATASETS_VARIABLE, INPUT, SCRIPT_VARIABLE
 from azureml_wrapper.jobs.script_run import new_run_id, send
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.projects.project import Project, datasets_path
 from azureml_wrapper.projects.project_resources import compute_target, read_compute_file, required_data, upload_data
 from azureml_wrapper.run import RunWrapper
@@ -121,7 +121,7 @@ class Execution:
             inputs[INPUT], variables[DATASETS_VARIABLE] = required_data(
                 ws, store, self._options.target, self.required, mode=self._options.mode
             )
-            say(f"The script gets {DATA}/{variables[DATASETS_VARIABLE]} by {self._options.mode}.")
+            inform(f"The script gets {DATA}/{variables[DATASETS_VARIABLE]} by {self._options.mode}.")
         made = ScriptRunConfig(
             source_directory=str(self._project.pipeline),
             script=self.script,

@@ -16,7 +16,7 @@ from azureml_wrapper.config.readers import read
 from azureml_wrapper.config.values import Text
 from azureml_wrapper.errors import MissingInput, did_you_mean
 from azureml_wrapper.file_paths import DATA, INPUT, RAW, WORKING
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.projects.project import Project
 from azureml_wrapper.transfer import sync_folder
 from azureml_wrapper.v2.amlcompute import Compute, create
@@ -50,7 +50,7 @@ def read_compute_file(file: Path) -> Compute:
     if isinstance(content, dict) and "type" in content:
         compute, notes = read_compute(file)
         for note in notes:
-            say(f"{file.name}, {note}")
+            inform(f"{file.name}, {note}")
         return compute
     found, _ = load(ComputeFile, file)
     cluster = Cluster(
@@ -69,11 +69,11 @@ def compute_target(ws: Workspace, wanted: Compute | str) -> Any:
         return Lookup(ws).computes([wanted])[wanted]
     found = find_compute(ws, check_compute_name(wanted.name))
     if found is None:
-        say(create(ws, wanted))
+        inform(create(ws, wanted))
         return find_compute(ws, wanted.name)
     differences = wanted.cluster.differences(found)
     but = f" as it is, although its file differs: {'; '.join(differences)}" if differences else ""
-    say(f"Using the existing compute {wanted.name!r}{but}.")
+    inform(f"Using the existing compute {wanted.name!r}{but}.")
     return found
 
 
@@ -87,12 +87,12 @@ def upload_data(project: Project, datastore: Any, target: str, *, delete: bool =
         TransferFailed: Not everything could be uploaded. Call again to resume.
     """
     if not project.data:
-        say(f"{project.folder} has neither {DATA}/{RAW} nor {DATA}/{WORKING}: no data to upload.")
+        inform(f"{project.folder} has neither {DATA}/{RAW} nor {DATA}/{WORKING}: no data to upload.")
     for name, folder in project.data.items():
         report = sync_folder(folder, datastore, target=f"{target}/{name}", delete=delete)
-        say(f"{DATA}/{name}: {report}")
+        inform(f"{DATA}/{name}: {report}")
         for left_out in report.ignored:
-            say(f"  not uploaded: {left_out}")
+            inform(f"  not uploaded: {left_out}")
 
 
 def required_data(ws: Workspace, datastore: Any, target: str, path: str, *, mode: str) -> tuple[Any, str]:

@@ -13,7 +13,7 @@ from azureml_wrapper.assets.datastores import get_datastore
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
 from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
 from azureml_wrapper.publishing.schedule import (
     BATCH_SECONDS,
@@ -221,7 +221,7 @@ def _replace_schedule(
     for schedule in before:
         schedule.disable()
     if before and made is None:
-        say(f"Disabled the previous schedule of {publication.name}, because none was given.")
+        inform(f"Disabled the previous schedule of {publication.name}, because none was given.")
     return made
 
 

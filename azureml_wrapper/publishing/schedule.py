@@ -63,7 +63,7 @@ class Schedule:
             local Azure ML; Azure starts one run per blob.
 
     Raises:
-        BadSchedule: A value is invalid, or does not go with the frequency. The message lists what is allowed.
+        BadSchedule: A value is invalid, or does not apply to the frequency. The message lists what is allowed.
     """
 
     frequency: str
@@ -199,7 +199,7 @@ class Schedule:
         """The start; if none is given, one that makes the first run fall where a second one would.
 
         Without a start, Azure ML runs at once (Azure/MachineLearningNotebooks #1369); from a start in the past, it
-        counts. A start one month from now cannot be given: from the 31st on, it would be the 30th for ever.
+        counts. A start one month from now cannot be given: from the 31st on, it would remain the 30th.
         """
         if self.start_time is not None:
             return parse_start(self.start_time)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from azureml_wrapper.errors import RunCanceled, RunFailed
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.run import CANCELED, COMPLETED, FAILED, RunWrapper
 
 # Properties of a run that retries.
@@ -16,7 +16,9 @@ TRY, REASON = "azureml_wrapper.try", "azureml_wrapper.retry_reason"
 REASON_LENGTH = 1000
 
 
-def see_through(run: RunWrapper, wait: Callable[[RunWrapper], object], retries: Mapping[str, int]) -> RunWrapper:
+def wait_with_retries(
+    run: RunWrapper, wait: Callable[[RunWrapper], object], retries: Mapping[str, int]
+) -> RunWrapper:
     """Wait until a run has ended, resubmitting it as long as its failed steps have retries left.
 
     SDK v1 has no retries for steps. A retry is a resubmission from the failed step, in Azure as on the local Azure
@@ -49,7 +51,7 @@ def see_through(run: RunWrapper, wait: Callable[[RunWrapper], object], retries: 
             run = _retry(run, failed[0], error, f"{_number(retries, left, failed[0])}")
 
 
-def within(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], object]:
+def waiter(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], object]:
     """A function that waits for a run; all its calls together wait for at most `timeout` seconds."""
     end = math.inf if timeout is None else time.monotonic() + timeout
 
@@ -76,10 +78,10 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
             if pressed > 2:
                 raise
             if pressed == 2:
-                say("Cancelling the run…")
+                inform("Cancelling the run…")
                 run.cancel()
             else:
-                say("The run continues. Press Ctrl-C again to cancel it.")
+                inform("The run continues. Press Ctrl-C again to cancel it.")
     if run.status == CANCELED:
         raise RunCanceled(f"Run {run.id} was cancelled.")
     if run.status != COMPLETED:
@@ -89,7 +91,7 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
 def _retry(run: RunWrapper, step: str, error: RunFailed, number: str) -> RunWrapper:
     reason = str(error)
     again = run._resubmit(notes={TRY: number, REASON: reason[:REASON_LENGTH]})
-    say(f"Retrying step {step!r} (try {number}) in run {again.id}, because:\n{reason}")
+    inform(f"Retrying step {step!r} (try {number}) in run {again.id}, because:\n{reason}")
     return again
 
 

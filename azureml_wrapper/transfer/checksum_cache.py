@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from azureml_wrapper.file_lock import FileLock
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 from azureml_wrapper.transfer.local_files import LocalFile
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
@@ -110,7 +110,7 @@ def one_at_a_time(file: Path) -> Iterator[None]:
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if holder := lock.try_acquire():
-                say(f"Another transfer of this folder is running ({holder}). Waiting until it has finished.")
+                inform(f"Another transfer of this folder is running ({holder}). Waiting until it has finished.")
                 lock.acquire()
         yield
     finally:

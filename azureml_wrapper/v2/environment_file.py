@@ -12,7 +12,7 @@ import yaml
 from azureml_wrapper.assets.environments import find_environment
 from azureml_wrapper.config import readers
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.v2.references import Reference, reference
 from azureml_wrapper.v2.yaml_keys import (
     SCHEMA,
@@ -135,7 +135,7 @@ def create(ws: Workspace, wanted: EnvironmentFile) -> str:
     """Register the environment; `AlreadyRegistered` if the version exists with other content."""
     environment = wanted.define()
     try:
-        with hushed():
+        with quiet_sdk():
             registered = environment.register(ws)
     except Exception as error:
         # The SDK raises a bare Exception (azureml/_restclient/environment_client.py).
@@ -169,7 +169,7 @@ def find_version(ws: Workspace, used: Reference) -> Any:
     from azureml.core import Environment
 
     try:
-        with hushed():
+        with quiet_sdk():
             return Environment.get(ws, used.name, version=used.version)
     except Exception as error:
         # As in `find_environment`.

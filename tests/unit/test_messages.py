@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 
-SAY = "from azureml_wrapper.messages import say; say('registered version 1')"
+SAY = "from azureml_wrapper.messages import inform; inform('registered version 1')"
 
 
 def told(before: str) -> tuple[str, str]:
@@ -46,7 +46,7 @@ def test_a_program_that_configures_logging_gets_it_there():
 
 def test_the_record_names_the_place_that_reports(caplog):
     caplog.set_level(logging.INFO, logger="azureml_wrapper")
-    say("registered version 1")
+    inform("registered version 1")
     assert [(record.name, record.message, record.filename) for record in caplog.records] == [
         ("azureml_wrapper", "registered version 1", "test_messages.py")
     ]

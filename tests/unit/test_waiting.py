@@ -7,7 +7,7 @@ import time
 import pytest
 
 from azureml_wrapper.errors import RunCanceled, RunFailed, RunTimeout
-from azureml_wrapper.runs.waiting import REASON, TRY, see_through, wait_or_cancel, within
+from azureml_wrapper.runs.waiting import REASON, TRY, wait_or_cancel, wait_with_retries, waiter
 
 
 class Step:
@@ -86,7 +86,7 @@ def test_a_timeout_is_for_all_tries():
             time.sleep(0.05)
             return super().wait()
 
-    see_through(Slow("Failed", Slow("Completed")), within(1000, False), {"train": 1})
+    wait_with_retries(Slow("Failed", Slow("Completed")), waiter(1000, False), {"train": 1})
     first, second = given
     assert 999 < first <= 1000
     assert second < first - 0.04
@@ -96,7 +96,7 @@ def test_a_failed_step_is_tried_again_with_the_reason(reported):
     last = Run("Completed")
     middle, first = Run("Failed"), Run("Failed", None)
     first.again = [middle, last]
-    assert see_through(first, Run.wait, {"train": 2}) is last
+    assert wait_with_retries(first, Run.wait, {"train": 2}) is last
     assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
     assert first.notes[REASON] == "Step 'train' failed in run-1"
     assert "Retrying step 'train' (try 2 of 3) in run run-0, because:\nStep 'train' failed" in reported()
@@ -109,7 +109,7 @@ def test_a_failed_step_is_tried_again_with_the_reason(reported):
 def test_a_step_without_tries_left_ends_it(retries, failed):
     run = Run("Failed", Run("Completed"), failed=failed)
     with pytest.raises(RunFailed):
-        see_through(run, Run.wait, retries)
+        wait_with_retries(run, Run.wait, retries)
     assert run.notes is None
 
 
@@ -117,17 +117,17 @@ def test_tries_end():
     runs = [Run("Failed") for _ in range(3)]
     runs[0].again = runs[1:]
     with pytest.raises(RunFailed):
-        see_through(runs[0], Run.wait, {"train": 1})
+        wait_with_retries(runs[0], Run.wait, {"train": 1})
     assert [run.notes is None for run in runs] == [False, True, True]
 
 
 def test_a_canceled_run_and_one_that_takes_too_long_are_not_tried_again():
     run = Run("Canceled", Run("Completed"))
     with pytest.raises(RunCanceled):
-        see_through(run, Run.wait, {"train": 1})
+        wait_with_retries(run, Run.wait, {"train": 1})
 
     def wait(run):
         raise RunTimeout("too long")
 
     with pytest.raises(RunTimeout):
-        see_through(Run("Completed"), wait, {"train": 1})
+        wait_with_retries(Run("Completed"), wait, {"train": 1})

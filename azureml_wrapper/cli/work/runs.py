@@ -18,7 +18,7 @@ from azureml_wrapper.cli.work.output import Record, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.jobs.selection import names_jobs, near_folders
-from azureml_wrapper.messages import hushed
+from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
 
@@ -181,7 +181,7 @@ def _find_run(ws: Workspace, run_id: str) -> RunWrapper:
     from azureml._restclient.exceptions import ServiceException
 
     try:
-        with hushed():
+        with quiet_sdk():
             return RunWrapper(ws.get_run(run_id))
     except ServiceException as error:
         if error.status_code != 404:

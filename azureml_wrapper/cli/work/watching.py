@@ -18,7 +18,7 @@ from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.runs.history_client import HistoryClient
 from azureml_wrapper.runs.logs import LogReader
-from azureml_wrapper.runs.waiting import see_through, wait_or_cancel
+from azureml_wrapper.runs.waiting import wait_or_cancel, wait_with_retries
 
 # Seconds between two looks at a run, the shortest and the longest; each is half as long again as the one before.
 STEPS_PAUSES = 0.1, 3.0
@@ -94,7 +94,7 @@ def show_steps(run: RunWrapper, retries: Mapping[str, int] | None = None) -> Run
         RunFailed: The run failed.
         RunCanceled: The run was canceled.
     """
-    return see_through(run, _show_steps, retries or {})
+    return wait_with_retries(run, _show_steps, retries or {})
 
 
 def show_log(run: RunWrapper) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.csv_datasets import find_dataset
 from azureml_wrapper.assets.datastores import blob_client, get_datastore
 from azureml_wrapper.errors import BadValue, UnregisteredDataset, did_you_mean
-from azureml_wrapper.messages import hushed, say
+from azureml_wrapper.messages import inform, quiet_sdk
 from azureml_wrapper.v2.job_data import DIRECT, DOWNLOAD, TABLE, UPLOAD, WRITABLE, DataInput, Output, StorePath
 from azureml_wrapper.v2.references import Reference
 
@@ -112,7 +112,7 @@ class Data:
         from azureml.exceptions import UserErrorException
 
         try:
-            with hushed():
+            with quiet_sdk():
                 return Dataset.get_by_name(self.ws, reference.name, version=int(reference.version))
         except UserErrorException as error:
             # As in `find_dataset`.
@@ -127,7 +127,7 @@ class Data:
         # Written last, so that an upload that broke off is done again.
         done = blob_client(datastore, f"{UPLOADS}/{_digest(path)}.complete")
         if not done.exists():
-            say(f"Uploading {path} to {datastore.name}.")
+            inform(f"Uploading {path} to {datastore.name}.")
             for file, name in _files(path):
                 with file.open("rb") as content:
                     blob_client(datastore, f"{target}/{name}" if name else target).upload_blob(

@@ -10,7 +10,7 @@ import pytest
 from azureml_wrapper import errors
 from azureml_wrapper.cli.main import aml, exit_code, main
 from azureml_wrapper.cli.work.output import MESSAGE_LINES, message, show_json
-from azureml_wrapper.messages import say
+from azureml_wrapper.messages import inform
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def probe():
 
     @aml.command("probe")
     def command():
-        say("Dataset 'a': registered version 1.")
+        inform("Dataset 'a': registered version 1.")
         logger.debug("not for users")
         show_json({"a": 1})
 
