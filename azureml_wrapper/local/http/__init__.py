@@ -1,1 +1,1 @@
-"""HTTP: from bytes on a socket to a handler and back. What a service answers, and what is stored, is elsewhere."""
+"""HTTP: from bytes on a socket to a handler and back. What a handler does belongs to `services` and `studio`."""

@@ -72,7 +72,7 @@ class Request:
         return read_json(self.body, f"The body of {self.method} {self.path}", finite=finite)
 
     def json_object(self, *, finite: bool = True) -> dict[str, Any]:
-        """The body as a JSON object, empty if there is no body; raise `Invalid` if it is anything else."""
+        """The body as a JSON object, empty without a body; raise `Invalid` if it is anything else."""
         value = self.json(finite=finite)
         if value is not None and not isinstance(value, dict):
             raise Invalid(f"The body of {self.method} {self.path} must be a JSON object.")

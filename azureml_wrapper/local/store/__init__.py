@@ -1,2 +1,4 @@
-"""What the service keeps: SQLite for all that has a name or a status, files for all that has bytes. No HTTP, no JSON
-of clients, and no decisions: those are in domain."""
+"""What the service stores: names and states in SQLite, contents in files.
+
+Neither HTTP nor the JSON of clients belongs here, nor rules: those are in `domain`.
+"""
