@@ -145,7 +145,7 @@ def test_ctrl_c_once_says_that_the_run_goes_on_and_twice_cancels_it(ready):
             if "first Running" in line:
                 break
         process.send_signal(signal.SIGINT)
-        assert "Ctrl-C again cancels it" in process.stderr.readline()
+        assert "Press Ctrl-C again to cancel it" in process.stderr.readline()
         time.sleep(0.5)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
