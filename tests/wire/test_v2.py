@@ -66,7 +66,7 @@ def test_a_cluster_is_made_changed_and_refused(ws, file, unique):
     made = ComputeTarget(ws, name)
     assert (made.vm_size, made.scale_settings.maximum_node_count, made.tags) == ("STANDARD_D2_V2", 2, {"a": "b"})
     assert create().endswith("unchanged.")
-    kept = "Not looked at: description, tags, which SDK v1 sets only when it makes a cluster."
+    kept = "Ignored: description, tags, which SDK v1 sets only when it creates a cluster."
     assert create(description="Others", tags="{c: d}").endswith(f"unchanged. {kept}")
     assert "changed" in create(max_instances=3, min_instances=1)
     assert ComputeTarget(ws, name).scale_settings.maximum_node_count == 3
@@ -96,7 +96,7 @@ def test_an_environment_is_registered_with_a_version_or_the_next_one(ws, file, u
     found = Environment.get(ws, name, "7")
     assert found.docker.base_image == "ubuntu"
     assert list(found.python.conda_dependencies.pip_packages) == ["pandas"]
-    with pytest.raises(AlreadyRegistered, match="has a version 7 with another content"):
+    with pytest.raises(AlreadyRegistered, match="already has a version 7 with other content"):
         environment_file.create(ws, read.read_environment(file(text.replace("ubuntu", "debian") + "version: 7\n"))[0])
 
 
