@@ -197,6 +197,13 @@ def test_how_a_process_ends_becomes_the_runs_end(bench, source, status, text):
     assert text is None or text in message(run)
 
 
+def test_a_command_preloads_no_interpreter_of_its_shell(bench):
+    run = bench.run(command="echo hello")
+    assert bench.printed(run.run_id) == ["hello"]
+    preloaded = getattr(bench.make_starter(), "_preloaded", {})
+    assert [interpreter for interpreter, _ in preloaded if interpreter == "/bin/sh"] == []
+
+
 def test_a_command_killed_by_a_signal_says_so(bench):
     run = bench.run(command="sh -c 'kill -9 $$'; exit $?")
     assert "exited with status code 137, which in a shell means SIGKILL (out of memory?)" in message(run)
