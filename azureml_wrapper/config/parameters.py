@@ -103,7 +103,7 @@ def check_in_json(name: str, value: Parameter) -> None:
     """Raise `BadParameter` for a string that would break the JSON that it is inserted into."""
     wrong = _NOT_IN_JSON.search(value) if isinstance(value, str) else None
     if wrong:
-        raise BadParameter(f"The parameter {name} is used in a step_config, where it cannot contain {wrong[0]!r}.")
+        raise BadParameter(f"The parameter {name} is used in a step_config and cannot contain {wrong[0]!r}.")
 
 
 def _convert(name: str, default: Parameter, value: Any) -> Parameter:

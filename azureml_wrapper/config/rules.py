@@ -74,7 +74,7 @@ def _other_workspaces(found: list[tuple[Any, Mapping[str, Any]]], data: Mapping[
 
 
 def parameter_problems(steps: Iterable[tuple[Any, Mapping[str, Any]]], defaults: Any) -> Iterator[Problem]:
-    """Parameters that a step uses but the pipeline does not have, unused ones, and uses where none are allowed."""
+    """Parameters that a step uses but the pipeline does not have, unused ones, and uses in other fields."""
     if not isinstance(defaults, Mapping):
         # The model reports that it has the wrong type.
         return

@@ -21,8 +21,8 @@ _WORDS = {"account_name": "account", "container_name": "container", "account_key
 def set_up_compute(ws: Workspace, variables: Variables, nodes: Mapping[str, int]) -> Any:
     """The cluster that AML_COMPUTE_CLUSTER_NAME names, created if it does not exist.
 
-    A new cluster has from 0 to as many nodes as a step needs, or as always stay, unless the variables say otherwise.
-    `nodes` are those that each step needs; raises `BadPipeline` if the cluster may not have that many.
+    `nodes` are those that each step needs. Unless the variables say otherwise, a new cluster has 0 nodes or more, and
+    at most the largest number of `nodes`. Raises `BadPipeline` if the cluster may not have enough.
     """
     wanted = variables.cluster()
     found = find_compute(ws, check_compute_name(wanted.name))

@@ -115,7 +115,7 @@ def _is_name(node: ast.AST, *names: str) -> bool:
 
 
 def _is_passed_on(tree: ast.AST, parser: ast.Call) -> bool:
-    """Whether other code may add arguments: the parser is passed to a function, or is no plain variable."""
+    """Whether other code may add arguments: the parser is passed to a function, or is not a plain variable."""
     names = [
         target.id
         for node in ast.walk(tree)

@@ -61,22 +61,3 @@ def within(text: str) -> Iterator[Binding]:
 def fill(text: str, value: Callable[[Binding], str]) -> str:
     """Return the string with each binding replaced."""
     return _BINDING.sub(lambda found: value(parse(found[1])), text)
-
-
-def in_single_quotes(text: str) -> Iterator[Binding]:
-    """Iterate over the bindings inside '…' of a shell command, where a shell does not expand variables."""
-    quote = ""
-    position = 0
-    while position < len(text):
-        character = text[position]
-        found = _BINDING.match(text, position)
-        if found:
-            if quote == "'":
-                yield parse(found[1])
-            position = found.end()
-            continue
-        if character == "\\" and quote != "'":
-            position += 1
-        elif character in "'\"" and quote in ("", character):
-            quote = "" if quote else character
-        position += 1

@@ -77,19 +77,43 @@ def _word(word: str, found: list[Binding]) -> Word:
 
 
 def _needs_shell(text: str) -> bool:
-    """Whether more than words and quotes is in a line; quotes that do not end are a shell's business, too."""
+    """Whether a line has more than words and quotes; unclosed quotes are left to a shell, too."""
+    for character, quote in scan(text):
+        if not character:
+            return bool(quote)
+        # In double quotes, a backslash means what a shell says; shlex says nearly, but not quite, the same.
+        if quote != "'" and character in (_IN_DOUBLE_QUOTES if quote else _SHELL):
+            return True
+    return False
+
+
+def in_single_quotes(command: str) -> Iterator[Binding]:
+    """Iterate over the bindings inside '…' of a shell command, where a shell does not expand variables."""
+    found: list[Binding] = []
+
+    def mark(binding: Binding) -> str:
+        found.append(binding)
+        return chr(ord(_BEGIN) + len(found) - 1)
+
+    marked = bindings.fill(command, mark)
+    marks = {chr(ord(_BEGIN) + number): binding for number, binding in enumerate(found)}
+    return (marks[character] for character, quote in scan(marked) if quote == "'" and character in marks)
+
+
+def scan(line: str) -> Iterator[tuple[str, str]]:
+    """Each character of a shell's line with the quote around it; at the end, "" with the quote that is not closed.
+
+    Quotes themselves and escaped characters are left out; so are backslashes, except in double quotes.
+    """
     quote = ""
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if quote == "'":
-            quote = "" if character == "'" else quote
-        elif character == "\\" and not quote:
-            position += 1
+    characters = iter(line)
+    for character in characters:
+        if character == "\\" and quote != "'":
+            if quote:
+                yield character, quote
+            next(characters, "")
         elif character in "'\"" and quote in ("", character):
             quote = "" if quote else character
-        elif character in (_IN_DOUBLE_QUOTES if quote else _SHELL):
-            # Within double quotes, a backslash means what a shell says; shlex says nearly, but not quite, the same.
-            return True
-        position += 1
-    return bool(quote)
+        else:
+            yield character, quote
+    yield "", quote

@@ -1,4 +1,4 @@
-"""What a pipeline's config does not say, and SDK v2 has to know."""
+"""What SDK v2 needs to know and a pipeline's config does not say."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _COMPUTE = {
     "vm_priority": "vm_priority",
     "idle_seconds": "idle_seconds",
 }
-# Any instant will do: what depends on the present is not written.
+# Any time will do: nothing that depends on the current time is written.
 _NO_TIME = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """`packages` is None where nobody has said what they are; `cluster` has the settings that were given."""
+    """What the caller chose. `packages` is None if they were not given; `cluster` has the settings that were."""
 
     experiment: str | None = None
     name: str | None = None
@@ -42,7 +42,7 @@ class Choices:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def cluster_upon(self, default: Cluster) -> Cluster:
-        """The cluster with the settings that were given, and those of the default one where none was."""
+        """The default cluster with the settings that were given."""
         return replace(default, **self.cluster)
 
 
@@ -62,16 +62,17 @@ def cluster_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
 def schedule_of(given: Schedule | Mapping[str, Any] | None, blob_change: str) -> Recurring | OnBlobChange | None:
     """A schedule, or the keywords of `register` for one; `BadSchedule` for On_blob_change without a choice."""
     if blob_change not in BLOB_CHANGES:
-        raise BadArgument(f"blob_change is {blob_change!r}; allowed are {', '.join(BLOB_CHANGES)}.")
+        raise BadArgument(f"blob_change must be one of {', '.join(BLOB_CHANGES)}, got {blob_change!r}.")
     if isinstance(given, Mapping):
         _check("schedule", given, {"schedule", *DETAILS})
         given = Schedule.of(**{"schedule": None, **given})
     found = given.plan(_NO_TIME) if given else None
     if isinstance(found, OnBlobChange) and blob_change == REFUSE:
         raise BadSchedule(
-            "SDK v2 has no schedule that waits for blobs, so that On_blob_change cannot be exported as it is. "
-            f"Choose: --blob-change {POLL} writes one that begins a run every {found.polling_interval} minutes, "
-            f"changed or not; --blob-change {EVENT_GRID} writes none, and says how Azure Event Grid begins runs."
+            "SDK v2 has no schedule that watches blobs, so On_blob_change cannot be exported as it is. Use "
+            f"--blob-change {POLL} for one that starts a run every {found.polling_interval} minutes, whether or not "
+            f"a blob has changed, or --blob-change {EVENT_GRID} for none; the report explains how Azure Event Grid "
+            "starts runs."
         )
     return found
 
@@ -79,5 +80,5 @@ def schedule_of(given: Schedule | Mapping[str, Any] | None, blob_change: str) ->
 def _check(what: str, given: Mapping[str, Any], known: set[str]) -> None:
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known) or f" There are: {', '.join(sorted(known))}."
+            hint = did_you_mean(name, known) or f" Expected one of {', '.join(sorted(known))}."
             raise BadArgument(f"{what} has no {name!r}.{hint}")

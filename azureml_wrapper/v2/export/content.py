@@ -21,7 +21,7 @@ from azureml_wrapper.v2.export.syntax import to_json, to_yaml
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """`texts` are those of the files, by name. `by_hand` and `taken` are explained in notes.py."""
+    """`texts` is the content of the files, by name. `by_hand` and `taken` are explained in notes.py."""
 
     texts: Mapping[str, str]
     by_hand: tuple[Note, ...]

@@ -1,4 +1,4 @@
-"""Writes what belongs to an export, and only that: what somebody else has written or changed stays as it is."""
+"""Write the files of an export, and leave files alone that were written or changed by hand."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from azureml_wrapper.errors import FolderTaken
 
-# What the last export has written: file -> SHA-256 of its lines. It is to be committed with the files.
+# What the last export has written: file -> SHA-256 of its lines. Commit it with the files.
 MANIFEST = ".aml-export.json"
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Names of files: written new or again, left as they were, and taken away."""
+    """Names of files: written, unchanged and removed."""
 
     written: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
@@ -24,10 +24,10 @@ class Changes:
 
 
 def write(folder: Path, texts: Mapping[str, str], *, force: bool = False) -> Changes:
-    """Write the files that have changed, and take away those that an earlier export wrote and this one does not.
+    """Write the files that have changed, and remove those that an earlier export wrote and this one does not.
 
-    `FolderTaken` names files that are not as an export has left them, before anything is written; `force` writes
-    them all the same.
+    Raises `FolderTaken` before anything is written if files are not as an export has left them; `force` overwrites
+    them.
     """
     known = _manifest(folder)
     there = {name: _content(folder / name) for name in {*texts, *known}}
@@ -50,7 +50,7 @@ def _check(folder: Path, others: Iterable[str]) -> None:
     names = sorted(others)
     if names:
         raise FolderTaken(
-            f"{folder} holds {', '.join(names)}, which no export has written, or which somebody has changed since. "
+            f"{folder} contains {', '.join(names)}, which no export has written, or which was changed by hand. "
             "Export to another folder, or overwrite with --force (in Python: force=True)."
         )
 
@@ -71,7 +71,7 @@ def _manifest(folder: Path) -> dict[str, str]:
 
 
 def _content(file: Path) -> str | None:
-    """With the line ends of Unix, whatever a checkout has made of them."""
+    """With Unix line endings, even if a checkout has converted them."""
     try:
         return file.read_text(encoding="utf-8") if file.is_file() else None
     except UnicodeDecodeError:

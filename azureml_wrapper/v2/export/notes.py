@@ -59,7 +59,7 @@ def taken(context: ExportContext) -> Iterator[Note]:
     yield from _files(context)
     if any(isinstance(value, bool) for value in context.parameters.values()):
         yield Note(
-            "parameters that are true or false", "they become strings: SDK v2 would write True where JSON has true."
+            "parameters that are true or false", "they become strings: SDK v2 would write True, and JSON has true."
         )
     yield from _surroundings(context)
 

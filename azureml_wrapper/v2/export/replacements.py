@@ -1,4 +1,4 @@
-"""What takes the place of each call of SDK v1 in a script: mlflow and mltable, which SDK v2 logs and reads with.
+"""What replaces each call of SDK v1 in a script: mlflow and mltable, with which SDK v2 logs and reads.
 
 Source: "Upgrade to v2" in Azure ML's documentation, its pages on logging (how-to-log-view-metrics) and on data
 (migrate-to-v2-assets-data).
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 
 RUN = r"(Run\.get_context\(\)|ScriptWrapper\(\)\.run|Run\(\))"
-KEEPS = "works as it is, where azureml-core and this library are in the environment; else "
+KEEPS = "works as it is if azureml-core and this library are in the environment; else "
 _ACTIVE = "nothing: in a job, mlflow is connected to its run already"
 _CLIENT = "`azure.ai.ml.MLClient`"
 
-# The first that matches the end of a dotted name counts.
+# The first one that matches the end of a dotted name counts.
 _RULES = tuple(
     (re.compile(rf"{pattern}(\(\))?$"), text)
     for pattern, text in (
@@ -81,7 +81,7 @@ _RULES = tuple(
         (r"Environment(\..*)?", "`azure.ai.ml.entities.Environment`"),
     )
 )
-_UNKNOWN = 'none known here: see "Upgrade to v2" in Azure ML\'s documentation'
+_UNKNOWN = 'unknown: see "Upgrade to v2" in Azure ML\'s documentation'
 
 
 def replacement(dotted: str) -> str:

@@ -1,4 +1,4 @@
-"""What a script uses of `azureml.*` and of this library, line by line: read from its syntax, never run."""
+"""Where a script uses `azureml.*` and this library, line by line: read from its source; the script is not run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from azureml_wrapper.v2.export.replacements import replacement
 
 ROOTS = ("azureml", "azureml_wrapper")
-# Names of modules that are not those of their packages.
+# Modules whose packages have other names.
 _PACKAGES = {
     "PIL": "pillow",
     "bs4": "beautifulsoup4",
@@ -29,7 +29,7 @@ _AZUREML = {
     "azureml.pipeline": "azureml-pipeline",
     "azureml.mlflow": "azureml-mlflow",
 }
-# What these give is nothing of Azure ML's any more: tables, texts, plain dictionaries.
+# The results of these are plain Python: tables, strings, dictionaries.
 _PLAIN = re.compile(
     r"\.((get_csv_from_\w+|to_pandas_dataframe|get_config)\(\)|config|args|input_folder|output_folder)$"
 )
@@ -37,7 +37,7 @@ _PLAIN = re.compile(
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """One use: the line, what is used as it is written there, and what replaces it."""
+    """One use: the line, the code as written there, and what replaces it."""
 
     line: int
     what: str
@@ -46,7 +46,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Script:
-    """A file of a script folder. `problem` says why it could not be read; then there are no uses."""
+    """A file of a script folder. `problem` says why it could not be read; then `uses` is empty."""
 
     file: Path
     uses: tuple[Use, ...] = ()
@@ -55,7 +55,7 @@ class Script:
 
 
 def inspect(folder: Path, script: str) -> list[Script]:
-    """The script, and the modules of its folder that it imports, each once."""
+    """The script and the modules of its folder that it imports, each once."""
     found: dict[Path, Script] = {}
     waiting = [folder / script]
     while waiting:
@@ -72,12 +72,12 @@ def read(file: Path) -> Script:
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
-        return Script(file, problem=f"it is no Python that can be read: {error}")
+        return Script(file, problem=f"Python cannot parse it: {error}")
     return Script(file, tuple(sorted(set(_uses(tree)))), tuple(sorted(set(_modules(tree)))))
 
 
 def packages(scripts: list[Script], folder: Path) -> list[str]:
-    """Packages for pip that the scripts seem to need, by what they import."""
+    """The pip packages that the scripts seem to need, guessed from their imports."""
     modules = {name for script in scripts for name in script.modules}
     outside = {name for name in modules if not _local(folder, (name,))}
     return sorted(
@@ -114,7 +114,7 @@ def _modules(tree: ast.AST) -> Iterator[str]:
 
 def _uses(tree: ast.AST) -> Iterator[Use]:
     names = dict(_imports(tree))
-    # What is assigned may itself be made of what was assigned before.
+    # A value may depend on a value that was assigned before.
     for _ in range(3):
         names |= dict(_assigned(tree, names))
     for node in ast.walk(tree):
@@ -154,7 +154,7 @@ def _assigned(tree: ast.AST, names: Mapping[str, str]) -> Iterator[tuple[str, st
 
 
 def _expressions(node: ast.AST, names: Mapping[str, str]) -> Iterator[Use]:
-    """The longest chains that begin with something of SDK v1; what stands in their brackets is looked at, too."""
+    """The longest chains that start with a name of SDK v1, and those inside their brackets."""
     dotted = _dotted(node, names)
     if dotted and not isinstance(node, ast.Name):
         yield Use(node.lineno, _shown(node), replacement(dotted))  # type: ignore[attr-defined]
@@ -177,7 +177,7 @@ def _within(node: ast.AST, names: Mapping[str, str]) -> Iterator[Use]:
 
 
 def _dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
-    """`azureml.core.Run.get_context().log` for an expression; None where it has nothing to do with SDK v1."""
+    """`azureml.core.Run.get_context().log` for an expression; None if it does not come from SDK v1."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if not isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
@@ -191,7 +191,7 @@ def _dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
 
 
 def _shown(node: ast.AST) -> str:
-    """The chain as it is written, without what is in the brackets of its calls."""
+    """The chain as written, without the arguments of its calls."""
     if isinstance(node, ast.Call):
         return f"{_shown(node.func)}(…)" if node.args or node.keywords else f"{_shown(node.func)}()"
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Keys in a config: what is exported is committed, so that none may be in it."""
+"""Keys and passwords in a config: exported files are committed, so they must not contain any."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES = re.compile(
     r"secret_?key|private_?key|subscription_?key|sas|sas_?token|connection_?string|"
     r"(access|auth|bearer|refresh|github|hf)_?token)$"
 )
-# Shorter values of variables are words that a config may have by chance.
+# Shorter values are words that a config may contain by chance.
 _LEAST = 8
 _VALUES = (
     ("a key of a storage account", re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==")),
@@ -24,7 +24,7 @@ _VALUES = (
 
 
 def find(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """(where, what it looks like) of everything that looks like a key; never the key itself."""
+    """(path, what it looks like) of everything that looks like a key; never the key itself."""
     if isinstance(value, dict):
         for key, item in value.items():
             where = f"{path}.{key}" if path else str(key)
@@ -41,13 +41,13 @@ def find(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _variables() -> Iterator[str]:
-    """Those that hold keys, by their names: a config may have their values by `${NAME}`."""
+    """The variables that hold keys, by their names: a config may have their values through `${NAME}`."""
     return (name for name, value in os.environ.items() if len(value) >= _LEAST and _NAMES.search(name))
 
 
 def refusal(where: str, what: str) -> str:
-    """The message for a place of which only is told what it looks like."""
+    """The message, which says what the value looks like but not the value."""
     return (
-        f"{where} looks like {what}. What is exported is meant to be committed, so nothing is written. Keep it in "
-        "the workspace's Key Vault, and let the script fetch it (azure.keyvault.secrets.SecretClient)."
+        f"{where} looks like {what}. Exported files are meant to be committed, so nothing was written. Keep it in "
+        "the workspace's Key Vault, and let the script read it (azure.keyvault.secrets.SecretClient)."
     )

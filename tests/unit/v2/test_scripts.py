@@ -59,7 +59,7 @@ def test_a_script_without_azure_ml_has_no_uses(tmp_path):
 
 def test_a_script_that_cannot_be_read_is_told_of(tmp_path):
     (tmp_path / "a.py").write_text("def (:\n")
-    assert "no Python" in read(tmp_path / "a.py").problem
+    assert "Python cannot parse it" in read(tmp_path / "a.py").problem
 
 
 def test_modules_of_the_folder_are_followed_and_are_no_packages(tmp_path):

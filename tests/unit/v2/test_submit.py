@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.v2.bindings import in_single_quotes
 from azureml_wrapper.v2.command_job import Command, Distribution
-from azureml_wrapper.v2.command_line import split_first
+from azureml_wrapper.v2.command_line import in_single_quotes, split_first
 from azureml_wrapper.v2.environment_file import EnvironmentFile
 from azureml_wrapper.v2.job_data import Literal
 from azureml_wrapper.v2.v1_jobs.run_config import Parts, run_configuration
