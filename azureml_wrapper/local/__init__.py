@@ -5,7 +5,7 @@
     ws = local.workspace()          # a real azureml.core.Workspace
 
 The service starts when it is needed, and exits when it has been idle for a while. Nothing in this room imports the
-SDK or the wrapper; the functions above stand in `azureml_wrapper/connection/local_service.py`.
+SDK or the wrapper; the functions above are in `azureml_wrapper/connection/local_service.py`.
 """
 
 from __future__ import annotations

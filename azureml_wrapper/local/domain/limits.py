@@ -1,6 +1,6 @@
 """Names and sizes that Azure ML's run history accepts from clients.
 
-Sources: Microsoft Learn, "Azure Machine Learning service limits" (2023-09), and error texts of the live service.
+Sources: Microsoft Learn, "Azure Machine Learning service limits" (2023-09), and error messages of the live service.
 They do not apply to what the service itself writes: AutoML's own properties are three times as long.
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.limits import check_length, check_size
 
-# Seen in error texts of the live service (2024).
+# Seen in error messages of the live service (2024).
 VALUES_PER_REQUEST = 250
 NAME_LENGTH = 255
 
