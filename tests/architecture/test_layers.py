@@ -47,10 +47,6 @@ WRAPPER_FLOORS = (
 # What the service and the wrapper share: it imports neither.
 LEAVES = {"recurrence"}
 
-# What is still to be untangled. These lists only become shorter, and go when they are empty.
-KNOWN_CYCLES: set[frozenset[str]] = set()
-KNOWN_CLIMBS: set[tuple[str, str]] = set()
-
 
 def is_local(file: Path) -> bool:
     return file.is_relative_to(PACKAGE / "local")
@@ -165,23 +161,19 @@ def test_the_floors_of_the_wrapper_point_downwards():
         for other in graph()[module]
         if not is_local(MODULES[other]) and other != ROOT_PACKAGE and floor(other) < floor(module)
     }
-    new = [place for module, to in sorted(climbs - KNOWN_CLIMBS) for place in places(module, f"{ROOT_PACKAGE}.{to}")]
-    assert new == [], "Imports go down only; see WRAPPER_FLOORS."
-    assert KNOWN_CLIMBS - climbs == set(), "These are gone: take them out of KNOWN_CLIMBS."
+    found = [place for module, to in sorted(climbs) for place in places(module, f"{ROOT_PACKAGE}.{to}")]
+    assert found == [], "Imports go down only; see WRAPPER_FLOORS."
 
 
 def test_no_modules_import_each_other_in_a_cycle():
     """Imports inside functions count; only those for types do not."""
-    found = set(cycles(graph()))
-    new = [
+    assert [
         place
-        for cycle in found - KNOWN_CYCLES
+        for cycle in cycles(graph())
         for module in sorted(cycle)
         for other in sorted(graph()[module] & cycle)
         for place in places(module, other)
-    ]
-    assert new == [], "A new cycle. If a known one became smaller, put what is left of it into KNOWN_CYCLES."
-    assert KNOWN_CYCLES - found == set(), "These are gone: take them out of KNOWN_CYCLES."
+    ] == []
 
 
 def test_cycles_are_found_in_any_graph():
