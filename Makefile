@@ -1,16 +1,16 @@
-# Each target makes the virtual environment that it needs, and makes it anew when setup.py changes.
+# Each target creates the virtual environment that it needs, and updates it when setup.py changes.
 PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
 	$$name -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 12))' 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The demo keeps everything here, the SDK's own caches included, so that nothing outside of this folder is touched.
+# The demo keeps everything here, including the SDK's caches, and changes nothing outside of this folder.
 DEMO := $(CURDIR)/.demo
 IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
-# More than the cores of a small machine: tests wait for processes and files, some for minutes of the clock. A worker
-# and what it starts take up to 1 GB.
+# More than the cores of a small machine, because tests mostly wait for processes and files. A worker and the processes
+# that it starts take up to 1 GB.
 JOBS ?= 4
 ARGS ?=
-# Images of containers often set it. Hundreds of processes would compile the same modules, a seventh of the tests' time.
+# Container images often set it; then hundreds of processes compile the same modules, a seventh of the tests' time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo stop test check format bench clean
@@ -26,7 +26,7 @@ help:
 
 demo: $(VENV)/.user
 	@mkdir -p $(DEMO)/user
-	@# The service of an earlier demo may run in another network namespace, where this one could not reach it.
+	@# The service of an earlier demo may run in another network namespace and be out of reach.
 	@$(IN_DEMO) $(BIN)/aml local down >/dev/null
 	$(IN_DEMO) $(BIN)/python examples/quickstart/run.py
 	@echo "The service keeps its state in $(DEMO)/service; it leaves after 15 minutes without work, or with: make stop"
@@ -56,8 +56,8 @@ $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.10 or 3.11 is needed (make PYTHON=/path/to/python3.11)."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# uv is quick, but does not read pip's configuration: where it fails (a company's own index, say), pip does it. The
-# system's certificates, which pip trusts, it trusts only where it is told to.
+# uv is fast, but does not read pip's configuration: if it fails (because of a company's own index, say), pip takes
+# over. Unlike pip, uv trusts the system's certificates only if UV_SYSTEM_CERTS is set.
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python --editable $(1) || \

@@ -66,7 +66,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     options = parser.parse_args(words)
     unknown = sorted({*options.scenarios} - {*names})
     if unknown:
-        parser.error(f"there is no scenario {', '.join(unknown)}; there are {', '.join(names)}")
+        parser.error(f"unknown scenario {', '.join(unknown)}; known: {', '.join(names)}")
     return options
 
 
@@ -91,7 +91,7 @@ def scratch() -> Iterator[Path]:
 
 
 def run(scenario: Scenario, options: argparse.Namespace, campaign: str, place: Path) -> bool:
-    """Measure a scenario; False where not even its preparations worked."""
+    """Measure a scenario; return False if its preparations failed."""
     folder = WORK / "quick" if options.quick else results.FOLDER
     before = results.load(scenario.name, folder)
     if options.resume and before and before.complete and before.campaign == campaign:

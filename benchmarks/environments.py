@@ -1,4 +1,4 @@
-"""Virtual environments of the peers: made by uv in benchmarks/.envs, anew when their requirements change."""
+"""Virtual environments of the peers: created by uv in benchmarks/.envs, again when their requirements change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NotInstalled(NotMeasured):
 
 @cache
 def ensure(name: str) -> Path:
-    """The folder of programs of an environment with all of peers/<name>.txt; `NotInstalled` where that fails."""
+    """Return the folder of programs of an environment with peers/<name>.txt; `NotInstalled` if that fails."""
     folder, wanted = FOLDER / name, text(name)
     mark = folder / "requirements.txt"
     if not mark.exists() or mark.read_text() != wanted:

@@ -26,7 +26,7 @@ def family(root: int) -> Iterator[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes; 0 where the process has ended."""
+    """Bytes; 0 if the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except OSError:
@@ -36,7 +36,7 @@ def resident(pid: int) -> int:
 class PeakMemory:
     """The most that the families of some processes had at once, sampled ten times a second in a `with` block.
 
-    0 where they had all ended before the first sample.
+    0 if they had all ended before the first sample.
     """
 
     def __init__(self, roots: Sequence[int]) -> None:

@@ -43,7 +43,7 @@ class Finished:
     output: str
 
     def json(self) -> Any:
-        """What it printed as a line of JSON; `Failed` where it did not."""
+        """The line of JSON that it printed; `Failed` if it printed none."""
         for line in reversed(self.output.splitlines()):
             if line.startswith("{"):
                 return json.loads(line)
@@ -58,9 +58,9 @@ def run(
     limit: float,
     with_memory_of: Sequence[int] | None = None,
 ) -> Finished:
-    """Run a command to its end. Memory is that of its family and of `with_memory_of`'s; not looked at where None.
+    """Run a command to its end. Memory is that of its family and of `with_memory_of`'s; not measured if None.
 
-    Raises `NotMeasured` at the limit (in seconds; the family is killed), and where a process ended before its memory
+    Raises `NotMeasured` at the limit (in seconds; the family is killed), and if a process ended before its memory
     was read; `Failed` for another exit code than 0.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:

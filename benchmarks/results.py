@@ -74,7 +74,7 @@ def save(result: Result, folder: Path = FOLDER) -> None:
 
 
 def load(name: str, folder: Path = FOLDER) -> Result | None:
-    """The result of a scenario; None where it has not been measured."""
+    """The result of a scenario; None if it has not been measured."""
     file = folder / f"{name}.json"
     if not file.exists():
         return None

@@ -21,7 +21,7 @@ class Quantity:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line: `measure` is called once in each round. Raises `NotMeasured` where there is no number, and why.
+    """One line: `measure` is called once in each round. Raises `NotMeasured`, with the reason, if it has no number.
 
     Entries of one `group` differ in `size` only: their times are fitted against it.
     """

@@ -19,7 +19,7 @@ class Summary:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Summary:
-        """`ValueError` where there are no values."""
+        """Raise `ValueError` without values."""
         if not values:
             raise ValueError("There is nothing to summarize: no round was measured.")
         return cls(median=statistics.median(values), least=min(values), most=max(values), rounds=len(values))

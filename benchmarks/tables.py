@@ -22,7 +22,7 @@ def number(value: float) -> str:
 
 
 def cell(summary: Summary | None, rounds: int | None = None) -> str:
-    """The median, with the least and the most; the number of rounds where it is another than `rounds`."""
+    """The median, with the least and the most; the number of rounds if it differs from `rounds`."""
     if summary is None:
         return ""
     if summary.rounds == 1:
@@ -50,7 +50,7 @@ def _row(scenario: Scenario, result: Result, line: Line) -> list[str]:
 
 
 def _growth(result: Result, quantity: Quantity, *, with_reasons: bool) -> str:
-    """One line for each subject, one column for each size; where there are several, what one more costs on average
+    """One line for each subject, one column for each size; if there are several, what one more costs on average
     between the smallest and the largest, and the exponent."""
     sizes = sorted({line.size for line in result.lines})
     headings = [f"{quantity.heading} [{quantity.unit}]", *(f"{size:,}" for size in sizes)]

@@ -1,6 +1,6 @@
-"""Every test process has throw-away homes, so that nothing of the user is touched and nothing is left running.
+"""Every test process has throw-away homes, so that nothing of the user is changed and nothing keeps running.
 
-The SDK works out paths below HOME when it is imported, so the variables are set here, before any test is collected.
+The SDK computes paths below HOME when it is imported, so the variables are set here, before any test is collected.
 With AZUREML_WRAPPER_TEST_CONFIG=path/to/config.json the wire tests talk to that workspace in Azure instead.
 """
 
@@ -18,7 +18,7 @@ import pytest
 REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
 if REAL_CONFIG:
     REAL_CONFIG = str(Path(REAL_CONFIG).expanduser().absolute())
-    # Who is logged in by `az login` stays so.
+    # Keep the login of `az login`.
     os.environ.setdefault("AZURE_CONFIG_DIR", str(Path.home() / ".azure"))
 
 _ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
@@ -28,9 +28,9 @@ os.environ["HOME"] = str(_USER_HOME)
 os.environ["AZUREML_WRAPPER_HOME"] = str(_ROOT / "service")
 if not REAL_CONFIG:
     os.environ["AZURE_CONFIG_DIR"] = str(_USER_HOME / ".azure")
-# The SDK's switch for its telemetry, read when it is imported; wire tests import it before the wrapper can set it.
+# Disables the SDK's telemetry. Read when the SDK is imported, which wire tests do before the wrapper can set it.
 os.environ["HBI_WORKSPACE_JOB"] = "true"
-# A shell starts what it puts into the background with Ctrl-C ignored, which processes inherit: tests send it.
+# A shell starts background commands with SIGINT ignored, which their children inherit; some tests send SIGINT.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):

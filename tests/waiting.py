@@ -1,4 +1,4 @@
-"""Waiting for what happens in another process or thread: as long as it takes, and as a busy machine may need."""
+"""Waits for events in other processes or threads, long enough for a busy machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def until(
     seconds: float = SECONDS,
     tell: Callable[[], Any] = lambda: "It did not happen",
 ) -> Found:
-    """What `look` finds, as soon as that is something; `tell` says on failure how things are instead."""
+    """Return what `look` returns as soon as it is true; on failure, report what `tell` returns."""
     end = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while not (found := look()):

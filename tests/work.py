@@ -1,4 +1,4 @@
-"""Work that is counted, not timed: the same figure on every machine, however busy it is."""
+"""Work that is counted, not timed: the same number on every machine, busy or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from azureml_wrapper.local.store.database import Database
 
 
 def calls(action: Callable[[], Any]) -> int:
-    """How many functions, of Python's and of C's, `action` calls in this thread."""
+    """Count the functions, in Python and in C, that `action` calls in this thread."""
     count = 0
 
     def note(_frame: Any, event: str, _argument: Any) -> None:
@@ -27,7 +27,7 @@ def calls(action: Callable[[], Any]) -> int:
 
 
 def instructions(database: Database, action: Callable[[], Any]) -> int:
-    """How many instructions SQLite's virtual machine carries out for `action`."""
+    """Count the instructions that SQLite's virtual machine executes for `action`."""
     count = 0
 
     def note() -> None:

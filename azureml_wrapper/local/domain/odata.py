@@ -1,7 +1,7 @@
 """Filters and orders as the SDK writes them: a small, lenient part of OData.
 
-The SDK inserts values into the expression without escaping and mostly without quotes (azureml/_restclient/_odata), so a
-value ends before a closing parenthesis, `and`, `or` or the end of the expression.
+The SDK inserts values into the expression without escaping and mostly without quotes (azureml/_restclient/_odata), so
+a value ends before a closing parenthesis, `and`, `or` or the end of the expression.
 """
 
 from __future__ import annotations
