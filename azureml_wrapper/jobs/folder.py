@@ -141,7 +141,7 @@ class JobFolder:
             FolderTaken: The job has not ended, and `force` is not set.
         """
         # Imported here because `aml status` must not wait for pydantic.
-        from azureml_wrapper.jobs.repetition import resubmit
+        from azureml_wrapper.jobs.submission import resubmit
 
         with locked(self.path):
             return resubmit(self._held, overrides or {}, new_code=new_code, force=force)

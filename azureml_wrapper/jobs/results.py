@@ -9,7 +9,7 @@ from typing import Any
 from azureml_wrapper.assets.names import folder_name
 from azureml_wrapper.jobs import occupancy, preparation, script_run
 from azureml_wrapper.jobs.occupancy import HeldJob
-from azureml_wrapper.jobs.repetition import asked
+from azureml_wrapper.jobs.submission import asked
 from azureml_wrapper.run import ENDS
 from azureml_wrapper.transfer import TransferReport, download_run_files, sync_folder
 

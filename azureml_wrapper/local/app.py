@@ -53,11 +53,10 @@ from azureml_wrapper.local.store.accounts import AccountStore, Signatures
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
-from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import DatastoreStore
-from azureml_wrapper.local.store.documents import Documents
+from azureml_wrapper.local.store.documents import ComputeStore, Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.jobs import JobStore
@@ -68,10 +67,9 @@ from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
-from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
-from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
+from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore, WorkspaceStore
 from azureml_wrapper.local.studio import handlers as studio
 from azureml_wrapper.local.tokens import Tokens
 

@@ -25,9 +25,8 @@ from azureml_wrapper.transfer.download_file import (
 )
 from azureml_wrapper.transfer.http_client import HttpClient
 from azureml_wrapper.transfer.local_files import PART, Scan, TargetFolder, linked_folder, safe_names, scan
-from azureml_wrapper.transfer.outcome import Outcome, TransferReport
+from azureml_wrapper.transfer.outcome import Outcome, Progress, TransferReport
 from azureml_wrapper.transfer.plan import Endpoints, needs_hash, plan
-from azureml_wrapper.transfer.progress import Progress
 from azureml_wrapper.transfer.workers import Workers
 
 # The origin of a run's files in the artifact service.

@@ -13,8 +13,7 @@ from pathlib import Path
 from azureml_wrapper.transfer.blob_container import http_seconds
 from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Response
 from azureml_wrapper.transfer.local_files import PART, LocalFile, hash_file, md5_text
-from azureml_wrapper.transfer.outcome import CorruptData
-from azureml_wrapper.transfer.progress import Progress
+from azureml_wrapper.transfer.outcome import CorruptData, Progress
 from azureml_wrapper.transfer.workers import Workers
 
 PIECE = 8 * 1024 * 1024

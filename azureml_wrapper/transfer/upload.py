@@ -13,9 +13,8 @@ from typing import BinaryIO
 
 from azureml_wrapper.transfer.blob_container import Blob, BlobContainer
 from azureml_wrapper.transfer.local_files import LocalFile, md5_text, scan
-from azureml_wrapper.transfer.outcome import TransferReport
+from azureml_wrapper.transfer.outcome import Progress, TransferReport
 from azureml_wrapper.transfer.plan import Content, Endpoints, needs_hash, plan
-from azureml_wrapper.transfer.progress import Progress
 from azureml_wrapper.transfer.workers import Workers
 
 BLOCK = 8 * 1024 * 1024

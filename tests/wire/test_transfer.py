@@ -28,7 +28,7 @@ from azureml_wrapper.transfer.blob_container import FIRST_ATTEMPTS, BlobContaine
 from azureml_wrapper.transfer.download import SignedAddress
 from azureml_wrapper.transfer.download_file import PartialFile, RemoteFile, fetch_small
 from azureml_wrapper.transfer.http_client import ErrorResponse, HttpClient
-from azureml_wrapper.transfer.progress import Progress
+from azureml_wrapper.transfer.outcome import Progress
 from azureml_wrapper.transfer.upload import BLOCK
 
 pytestmark = pytest.mark.local_only

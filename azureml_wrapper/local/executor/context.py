@@ -11,9 +11,9 @@ from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.jobs import RunForms
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.blobs import BlobStore
-from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import DatastoreStore
+from azureml_wrapper.local.store.documents import ComputeStore
 from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore

@@ -1,1 +1,1 @@
-"""HTTP: from bytes on a socket to a handler and back. What a handler does belongs to `services` and `studio`."""
+"""HTTP: from bytes on a socket to a handler and back. Nothing here knows what a handler does: see `services`."""

@@ -22,9 +22,8 @@ from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.schedules import ScheduleStore
-from azureml_wrapper.local.store.secrets import SecretStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
-from azureml_wrapper.local.store.workspaces import ResourceGroupStore
+from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore
 from azureml_wrapper.local.tokens import Identity
 
 

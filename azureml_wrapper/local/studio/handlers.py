@@ -14,7 +14,7 @@ from azureml_wrapper.local.http.messages import Request, Response, file_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.studio import views
-from azureml_wrapper.local.studio.pages import html_response
+from azureml_wrapper.local.studio.views import html_response
 
 Page = Callable[[Context, Request, Workspace], Response]
 Handler = Callable[[Context, Request], Response]

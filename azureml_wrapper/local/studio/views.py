@@ -1,12 +1,19 @@
-"""What the templates show: rows, durations, bars, a run's files, and links between pages."""
+"""What the templates show: rows, durations, bars, a run's files and links, and HTML from templates.
+
+Users' values are always escaped, and no page loads anything from elsewhere."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from starlette.responses import HTMLResponse, Response
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.artifacts import of_run
@@ -16,6 +23,10 @@ from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.metrics import MetricStore
+from azureml_wrapper.local.studio import views
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 REFRESH_SECONDS = 3
 # Size of a timeline and of a metric's curve, in SVG units.
@@ -222,3 +233,48 @@ def _tail(file: Path, name: str) -> Log:
         skipped = max(size - LOG_BYTES, 0)
         stream.seek(skipped)
         return Log(name=name, text=stream.read(LOG_BYTES).decode("utf-8", "replace"), skipped=skipped)
+
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def html_response(template: str, status: int = 200, **values: Any) -> Response:
+    """A rendered template, with headers that forbid everything that a page to read does not need."""
+    text = _environment().get_template(template).render(values)
+    return HTMLResponse(text, status, headers=_headers())
+
+
+@lru_cache
+def _environment() -> Environment:
+    # Imported for the first page, because it would be a tenth of the service's start.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(style=_style(), is_image=views.is_image, refresh=None, links=None)
+    return made
+
+
+@lru_cache
+def _style() -> str:
+    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+@lru_cache
+def _headers() -> dict[str, str]:
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        # The address contains the key.
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }

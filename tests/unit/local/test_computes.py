@@ -19,8 +19,8 @@ from azureml_wrapper.local.domain.computes import (
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.services.compute import wire
-from azureml_wrapper.local.store.computes import ComputeStore
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.documents import ComputeStore
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 WORKSPACE = Workspace(

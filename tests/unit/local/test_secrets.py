@@ -9,7 +9,7 @@ import pytest
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.services.credential import wire
 from azureml_wrapper.local.store.database import Database
-from azureml_wrapper.local.store.secrets import SecretStore
+from azureml_wrapper.local.store.workspaces import SecretStore
 
 KEY, OTHER_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 

@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store import metrics as stored
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.studio import views
-from azureml_wrapper.local.studio.pages import html_response
+from azureml_wrapper.local.studio.views import html_response
 
 START = datetime(2026, 1, 31, 23, 59, 50, tzinfo=timezone.utc)
 

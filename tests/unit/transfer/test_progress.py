@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.transfer.progress import Progress
+from azureml_wrapper.transfer.outcome import Progress
 
 
 def test_nothing_is_shown_but_on_a_terminal(capsys):

@@ -7,8 +7,15 @@ from typing import Any
 from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
-from azureml_wrapper.local.http.bodies import object_list, string
-from azureml_wrapper.local.http.messages import Request, Response, empty, file_response, json_response
+from azureml_wrapper.local.http.messages import (
+    Request,
+    Response,
+    empty,
+    file_response,
+    json_response,
+    object_list,
+    string,
+)
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.artifact import wire
 from azureml_wrapper.local.services.context import Context

@@ -9,8 +9,7 @@ from typing import Any
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.patches import amend_experiment
 from azureml_wrapper.local.domain.runs import Experiment
-from azureml_wrapper.local.http.bodies import string, string_list, string_map
-from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.messages import Request, Response, json_response, string, string_list, string_map
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.experiment import wire

@@ -8,7 +8,7 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.runs import Experiment
-from azureml_wrapper.local.http.bodies import string
+from azureml_wrapper.local.http.messages import string
 from azureml_wrapper.local.store.query import Page, Query
 
 # ViewType of azureml/core/experiment.py → Experiment.archived

@@ -11,8 +11,15 @@ from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH
 from azureml_wrapper.local.domain.patches import SystemManaged
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
-from azureml_wrapper.local.http.bodies import json_object, object_list, string
-from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.messages import (
+    Request,
+    Response,
+    empty,
+    json_object,
+    json_response,
+    object_list,
+    string,
+)
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
 from azureml_wrapper.local.services.history.handlers import BATCH_LIMIT, find_run

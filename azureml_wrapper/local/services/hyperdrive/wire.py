@@ -23,7 +23,7 @@ from azureml_wrapper.local.domain.sweeps import (
     Distribution,
     Sweep,
 )
-from azureml_wrapper.local.http.bodies import json_object, read_json
+from azureml_wrapper.local.http.messages import json_object, read_json
 
 _SCOPE = re.compile(
     r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.MachineLearningServices"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series
-from azureml_wrapper.local.http.bodies import JSON, object_list, string
-from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.messages import JSON, Request, Response, json_response, object_list, string
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.metric import wire

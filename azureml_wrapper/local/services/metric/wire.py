@@ -11,7 +11,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, storable
-from azureml_wrapper.local.http.bodies import JSON, json_object, object_list, string, string_map
+from azureml_wrapper.local.http.messages import JSON, json_object, object_list, string, string_map
 
 Place = tuple[str, int]
 _SDK_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)

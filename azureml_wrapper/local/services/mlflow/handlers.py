@@ -20,8 +20,7 @@ from azureml_wrapper.local.domain.tracking import (
     sort_key,
     with_parameters,
 )
-from azureml_wrapper.local.http.bodies import object_list, string, string_list
-from azureml_wrapper.local.http.messages import Request, Response, json_response
+from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string, string_list
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.mlflow import wire

@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.tracking import Facts, status_word
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.http.bodies import object_list, string
+from azureml_wrapper.local.http.messages import object_list, string
 
 Latest = Iterable[tuple[str, Point]]
 

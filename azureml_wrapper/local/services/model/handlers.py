@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.models import patch_model as patched
 from azureml_wrapper.local.domain.models import split_model_id
-from azureml_wrapper.local.http.bodies import object_list, string
-from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response, object_list, string
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.model import wire

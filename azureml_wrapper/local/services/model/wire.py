@@ -8,7 +8,7 @@ from urllib.parse import quote
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.models import JSON
-from azureml_wrapper.local.http.bodies import object_list, string_map
+from azureml_wrapper.local.http.messages import object_list, string_map
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
 from azureml_wrapper.local.store.query import Page
 from azureml_wrapper.local.tokens import TENANT, USER
