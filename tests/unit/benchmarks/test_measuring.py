@@ -172,7 +172,7 @@ def test_the_sdk_of_the_peers_comes_with_them():
 def test_an_unknown_scenario_is_refused_with_those_that_there_are(capsys):
     with pytest.raises(SystemExit):
         command.parse(["chian"])
-    assert "there are chain, " in capsys.readouterr().err
+    assert "known: chain, " in capsys.readouterr().err
 
 
 def test_a_run_that_goes_on_belongs_to_the_one_before(tmp_path, monkeypatch):
