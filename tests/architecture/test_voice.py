@@ -57,22 +57,7 @@ PHRASES = {
 }
 # What is still to be rewritten: how often each phrase may occur at most. The numbers only become smaller.
 AT_MOST: dict[str, int] = {
-    r"\b([Ii]s|are|was|were) no\b(?! longer)": 3,
-    r"\b(a|the|no|must be|not|as) texts?\b|\btexts\b": 2,
-    r"\b[Ss]o many\b|\b[Aa]s many\b": 1,
-    r"\b([Ss]ome|[Nn]o|[Aa]ny)body\b": 3,
-    r"\b[Ww]here (there|nothing|nobody|none|no|any)\b": 4,
-    r"(`|\)|\bNone|\bTrue|\bFalse|\b[Ee]mpty|\belse|\bnone|\beven|\bunless|\b0) where\b": 3,
-    r"\b[Ww]here (it|that|this|they|one) (is|are|was|were|has|have|had|does|did|can|cannot|may)\b": 4,
-    r"\b(made|created|started|built|registered) where\b": 1,
-    r"\bnothing of\b|\bof which nothing\b": 1,
-    r"\b[Ii]nstants?\b": 1,
-    r"\b[Tt]ells? (of|what|how|whether|who|that)\b|\btold\b": 1,
-    r"\b(is|are|was|were) (not )?there\b(?! (a|an|any|no|such)\b)": 1,
-    r"\b(is|are) to (be|have|start|know|wait|run|end|stay|go|come|do|hold|keep|give)\b": 1,
-    r"\b(to|until|before|at) (its|their) end\b": 1,
-    r"\bgoe?s? with\b": 1,
-    r"\b(stand|stands|stood) (in|at|there|beside|below|above|before|after|on)\b": 1,
+    r"\b(a|the|no|must be|not|as) texts?\b|\btexts\b": 1,
 }
 
 Text = tuple[str, str]
