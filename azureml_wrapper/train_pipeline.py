@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.messages import inform
-from azureml_wrapper.pipeline_files.resources import set_up_compute, set_up_datastore
+from azureml_wrapper.pipeline_files.variables import set_up_compute, set_up_datastore
 from azureml_wrapper.pipelines.sdk_v1 import Renderer, build
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.workspace import WorkspaceWrapper, open_workspace

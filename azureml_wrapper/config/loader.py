@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from azureml_wrapper.config import readers
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
-from azureml_wrapper.config.problems import Problem, as_error, show_path
-from azureml_wrapper.config.readers import Document, KeyPath
+from azureml_wrapper.config.readers import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.config import readers
-from azureml_wrapper.config.problems import Problem
+from azureml_wrapper.config.readers import Problem
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding

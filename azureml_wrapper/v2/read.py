@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from azureml_wrapper.config import readers
-from azureml_wrapper.config.problems import Problem
-from azureml_wrapper.config.readers import CoreLoader
+from azureml_wrapper.config.readers import CoreLoader, Problem
 from azureml_wrapper.errors import BadValue, WrongType
 from azureml_wrapper.v2 import amlcompute, blob_datastore, command_job, environment_file, pipeline_job, sweep_job
 from azureml_wrapper.v2.amlcompute import Compute

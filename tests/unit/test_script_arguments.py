@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from azureml_wrapper.errors import BadPipeline
+from azureml_wrapper.pipelines.checks import check_arguments, read
 from azureml_wrapper.pipelines.definition import PARALLEL, Argument, Output, Step, Word
-from azureml_wrapper.pipelines.script_arguments import check_arguments, read
 
 PLAIN = """
 import argparse

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from azureml_wrapper import BasePipeline, PipelineWrapper, RunWrapper, TrainPipeline
 from azureml_wrapper.cli.main import aml
 from azureml_wrapper.errors import BadPipeline, MissingKey, RunFailed
-from azureml_wrapper.pipeline_files.resources import set_up_datastore
+from azureml_wrapper.pipeline_files.variables import set_up_datastore
 from tests.programs import need_mpirun
 
 pytestmark = pytest.mark.local_only

@@ -12,7 +12,7 @@ from azureml_wrapper.cli.options import open_pipeline
 from azureml_wrapper.errors import BadValue
 from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES
 from azureml_wrapper.v2 import sdk
-from azureml_wrapper.v2.export.report import REPORT
+from azureml_wrapper.v2.export.content import REPORT
 from azureml_wrapper.v2.lint import lint as find_mistakes
 
 if TYPE_CHECKING:

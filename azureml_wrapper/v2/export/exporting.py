@@ -10,13 +10,11 @@ from typing import Any
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.pipelines.definition import Definition
 from azureml_wrapper.publishing.schedule import Schedule
-from azureml_wrapper.v2.export.choices import REFUSE, Choices, cluster_of, packages_of, schedule_of
-from azureml_wrapper.v2.export.content import content_of
-from azureml_wrapper.v2.export.context import ExportContext
+from azureml_wrapper.v2.export.content import REPORT, content_of, to_markdown
+from azureml_wrapper.v2.export.context import REFUSE, Choices, ExportContext, cluster_of, packages_of, schedule_of
 from azureml_wrapper.v2.export.documents import PIPELINE
 from azureml_wrapper.v2.export.files import Changes, write
 from azureml_wrapper.v2.export.notes import Note
-from azureml_wrapper.v2.export.report import REPORT, to_markdown
 from azureml_wrapper.v2.export.scripts import Script
 
 
