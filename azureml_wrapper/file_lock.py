@@ -1,4 +1,4 @@
-"""A lock on a file, for one process at a time. When the process that holds it exits, in whatever way, it is free."""
+"""A lock on a file, for one process at a time. It is released when its process exits, even if killed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _secret(place: Place) -> str | None:
 
 def _protocol(place: Place) -> str | None:
     value = one_of("https", "wasbs", "http", "wasb")(place)
-    # What SDK v1's clients speak with a container, whatever it is called.
+    # What SDK v1's clients speak with a container, regardless of its name.
     return {"wasbs": "https", "wasb": "http"}.get(value or "", value)
 
 

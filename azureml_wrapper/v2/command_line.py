@@ -31,7 +31,7 @@ class Script:
 def as_script(command: str) -> Script | None:
     """Return the script that a command calls; None if it needs more of a shell than splitting words."""
     text, found = _marked(_one_line(command))
-    # Azure ML puts values in the place of `$name` in the arguments of scripts, whatever quotes stood around it.
+    # Azure ML replaces `$name` in the arguments of scripts, regardless of the quotes around it.
     if "$" in text or _needs_shell(text):
         return None
     words = [_word(word, found) for word in shlex.split(text)]

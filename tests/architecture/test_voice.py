@@ -22,14 +22,14 @@ PHRASES = {
     r"\b([Ii]s|are|was|were) no\b(?! longer)": "… is not a …, … not found, … must be …",
     r"\b[Tt]here (is|are) (none|nothing)\b": "none found, not set, no results",
     r"\bwhole numbers?\b": "integer",
-    r"\b(a|the|no|must be|not|as) texts?\b|\btexts\b": "string",
+    r"\b(a|the|no|must be|not|as) texts?\b|(?<!`)\btexts\b": "string",
     r"\b[Ss]o many\b|\b[Aa]s many\b": "the number of …",
     r"\b([Ss]ome|[Nn]o|[Aa]ny)body\b": "name who it is, or use the passive",
     r"\b[Ww]here (there|nothing|nobody|none|no|any)\b": "if there …",
     r"(`|\)|\bNone|\bTrue|\bFalse|\b[Ee]mpty|\belse|\bnone|\beven|\bunless|\b0) where\b": "if",
     r"\b[Ww]here (it|that|this|they|one) (is|are|was|were|has|have|had|does|did|can|cannot|may)\b": "if, when",
     r"\b[Ww]here (it|that|this|they|one) (fails|ends|differs|exists|asks|needs|names)\b": "if, when",
-    r"\b(made|created|started|built|registered) where\b": "if",
+    r"\b(made|created|started|built|registered|taken|needed|kept|refused|raised|known) where\b": "if",
     r"\bsuch an? ": "this, like this",
     r"\bnothing of\b|\bof which nothing\b": "unknown, ignored, does not use …",
     r"\b[Aa]t the (least|most)\b": "at least, at most",
@@ -53,11 +53,10 @@ PHRASES = {
     r"\b[Mm]ay be at most\b|\bno more than\b": "at most",
     r"\b(stand|stands|stood) (in|at|there|beside|below|above|before|after|on)\b": "is, is in",
     r"\bhalves of characters\b": "unpaired surrogates",
+    r"\bin the place of\b|\bof no (use|kind|sort|matter)\b": "instead of, useless",
+    r"\bwhatever (its|their|it|they|way)\b": "any, regardless of",
+    r"\bcome (into being|near)\b|\bcome away\b|\bbrought? along\b|\bbring along\b": "exist, be similar, include",
     r"\ba A": "an A…",
-}
-# What is still to be rewritten: how often each phrase may occur at most. The numbers only become smaller.
-AT_MOST: dict[str, int] = {
-    r"\b(a|the|no|must be|not|as) texts?\b|\btexts\b": 1,
 }
 
 Text = tuple[str, str]
@@ -125,12 +124,7 @@ def found(phrase: str) -> list[str]:
 
 @pytest.mark.parametrize("phrase", PHRASES)
 def test_nothing_reads_like_a_translation(phrase):
-    places = found(phrase)
-    assert len(places) <= AT_MOST.get(phrase, 0), "\n".join([f"Write: {PHRASES[phrase]}", *places])
-
-
-def test_the_list_of_what_is_left_only_has_phrases_that_are_looked_for():
-    assert AT_MOST.keys() <= PHRASES.keys()
+    assert found(phrase) == [], f"Write: {PHRASES[phrase]}"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ class Run:
 
     `error` and the items of `warnings` have run history's own form.
     Its definition is kept apart (`RunStore.definition`). `requested_failure` is the error with which the
-    script of a managed run called `run.fail()`: that run ends Failed with it, whatever its exit code is. `extra`
+    script of a managed run called `run.fail()`: that run ends Failed with it, regardless of its exit code. `extra`
     holds fields that clients write and read, and the service ignores (`EXTRA_FIELDS`). `params` are the
     parameters that MLflow has logged.
     """

@@ -89,7 +89,7 @@ class Parts:
         return "".join(part if isinstance(part, str) else self._text(part, _VARIABLE, _VARIABLE) for part in word)
 
     def _is_object(self, binding: Binding) -> bool:
-        """Whether the SDK takes an object in the place of a whole argument, and does the rest."""
+        """Return whether the SDK accepts an object as a whole argument, and replaces it by a path."""
         held = self.inputs if binding.kind == "input" else self.outputs
         is_part = (binding.kind, binding.name) in self.files
         return binding.name in held and not is_part and not is_data_reference(held[binding.name])
