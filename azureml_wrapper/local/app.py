@@ -11,11 +11,11 @@ from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.executor.cancellation import CancelCascade
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.graph import GraphExecutor
+from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter, Starter
 from azureml_wrapper.local.executor.reuse import Recipes, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
-from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
@@ -46,7 +46,7 @@ from azureml_wrapper.local.services.model import handlers as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.services.pipelines.parameters import Forms as PipelineForms
 from azureml_wrapper.local.services.pipelines.planning import Planner
-from azureml_wrapper.local.services.pipelines.schedulewire import read_schedule
+from azureml_wrapper.local.services.pipelines.publishedwire import read_schedule
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
 from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store.accounts import AccountStore, Signatures
@@ -63,10 +63,9 @@ from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
-from azureml_wrapper.local.store.published import PublishedStore
+from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
-from azureml_wrapper.local.store.schedules import ScheduleStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore, WorkspaceStore

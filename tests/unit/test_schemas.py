@@ -9,27 +9,27 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from azureml_wrapper.cli.configs import KINDS
-from azureml_wrapper.cli.work import configs, json_schemas
+from azureml_wrapper.cli.work import configs
 from tests.acceptance.conftest import ROOT
 
 URL = "https://raw.githubusercontent.com/VincentCoulombe/azureml_wrapper/main/azureml_wrapper/config/schemas"
 
 
 def problems(kind, data):
-    validator = Draft202012Validator(json.loads(json_schemas.file_of(kind).read_text()))
+    validator = Draft202012Validator(json.loads(configs.file_of(kind).read_text()))
     return [error.json_path for error in validator.iter_errors(data)]
 
 
-@pytest.mark.parametrize("kind", json_schemas.KINDS)
+@pytest.mark.parametrize("kind", configs.KINDS)
 def test_the_files_are_what_the_models_say(kind):
-    assert json_schemas.file_of(kind).read_text() == json_schemas.as_text(kind), (
-        "run python -m azureml_wrapper.cli.work.json_schemas"
+    assert configs.file_of(kind).read_text() == configs.as_text(kind), (
+        "run python -m azureml_wrapper.cli.work.configs"
     )
-    Draft202012Validator.check_schema(json_schemas.generate(kind))
+    Draft202012Validator.check_schema(configs.generate(kind))
 
 
 def test_there_is_a_file_for_each_kind_and_no_other():
-    assert configs.schema_kinds() == sorted(json_schemas.KINDS)
+    assert configs.schema_kinds() == sorted(configs.KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

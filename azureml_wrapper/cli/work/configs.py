@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
 import azureml_wrapper.config
+from azureml_wrapper.config import job_models, models
+from azureml_wrapper.config.loader import SCHEMA_KEY
 from azureml_wrapper.errors import did_you_mean
+from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
+from azureml_wrapper.projects import project_resources
 
 _CONFIG = Path(azureml_wrapper.config.__file__).parent
 TEMPLATES, SCHEMAS = _CONFIG / "templates", _CONFIG / "schemas"
@@ -56,3 +64,103 @@ def _schema_file(kind: str) -> Path:
     if kind not in kinds:
         raise click.UsageError(f"Unknown kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
     return SCHEMAS / f"{kind}.json"
+
+
+FOLDER = Path(__file__).parents[2] / "config" / "schemas"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# A string in place of a number or a boolean takes it from the environment.
+_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+
+Schema = dict[str, Any]
+
+
+def _of_model(model: type[models.Model]) -> Schema:
+    return model.model_json_schema()
+
+
+def _of_workspace_model(model: type[models.Model]) -> Schema:
+    """Azure's own config.json has `workspace_name` for `ws_name`; the loader takes both."""
+    schema = _of_model(model)
+    schema["properties"]["workspace_name"] = schema["properties"]["ws_name"]
+    schema["required"].remove("ws_name")
+    schema["anyOf"] = [{"required": [name]} for name in ("ws_name", "workspace_name")]
+    return schema
+
+
+def _of_pipeline() -> Schema:
+    """The steps can also be a list."""
+    schema = _of_workspace_model(models.PipelineConfig)
+    steps = schema["properties"]["steps"]
+    listed = {"type": "array", "minItems": 1, "items": steps["additionalProperties"]}
+    steps["minProperties"] = 1
+    schema["properties"]["steps"] = {"anyOf": [steps, listed]}
+    return schema
+
+
+def _of_steps() -> Schema:
+    """A mapping of steps, each of one of the three types."""
+    schema = TypeAdapter(PythonScriptEntry | MpiEntry | ParallelRunEntry).json_schema()
+    step = {"type": "object", "oneOf": schema["anyOf"]}
+    return {
+        "$defs": schema["$defs"],
+        "title": "Pipeline configuration file",
+        "description": "Steps that run one after the other.",
+        "type": "object",
+        "properties": {},
+        "additionalProperties": step,
+        "minProperties": 1,
+    }
+
+
+_SCHEMAS: dict[str, Callable[[], Schema]] = {
+    "pipeline": _of_pipeline,
+    "steps": _of_steps,
+    "step": lambda: _of_workspace_model(models.StepConfig),
+    "job": lambda: _of_workspace_model(job_models.JobConfig),
+    "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
+    "compute": lambda: _of_model(project_resources.ComputeFile),
+    "compute_target": lambda: _of_model(job_models.ComputeFile),
+    "datastore": lambda: _of_model(job_models.DatastoreFile),
+    "environment": lambda: _of_model(job_models.EnvironmentFile),
+}
+KINDS = tuple(_SCHEMAS)
+
+
+def generate(kind: str) -> Schema:
+    """The schema of one of KINDS."""
+    schema = _SCHEMAS[kind]()
+    schema["properties"][SCHEMA_KEY] = {"type": "string"}
+    return {"$schema": DIALECT, **_with_variables(schema)}
+
+
+def as_text(kind: str) -> str:
+    """The content of the kind's file."""
+    return json.dumps(generate(kind), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def file_of(kind: str) -> Path:
+    """The file of the JSON schema of one kind of config."""
+    return FOLDER / f"{kind}.json"
+
+
+def write() -> None:
+    """Write all files."""
+    for kind in KINDS:
+        file_of(kind).write_text(as_text(kind), encoding="utf-8")
+
+
+def _with_variables(schema: Any) -> Any:
+    """Allow `${NAME}` in place of every number and boolean."""
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: _with_variables(value) for key, value in schema.items()}
+    if inner.get("type") not in ("integer", "boolean"):
+        return inner
+    about = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}
+    return {**about, "anyOf": [inner, _VARIABLE]}
+
+
+if __name__ == "__main__":
+    write()

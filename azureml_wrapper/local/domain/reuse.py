@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from azureml_wrapper.local.domain.secrets import is_secret_name
+from azureml_wrapper.local.domain.workspaces import is_secret_name
 
 JSON = dict[str, Any]
 

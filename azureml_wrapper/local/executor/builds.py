@@ -22,7 +22,7 @@ from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.environments import Choice
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
-from azureml_wrapper.local.executor.tickets import Ticket
+from azureml_wrapper.local.executor.slots import Ticket
 
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
 _READY = "ready"

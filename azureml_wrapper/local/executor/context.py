@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.jobs import RunForms
+from azureml_wrapper.local.domain.storage import CONTAINER, of_run
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.datasets import DatasetStore

@@ -9,7 +9,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.distribution import SINGLE_LOG
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH
 from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
-from azureml_wrapper.local.executor.tickets import StopReason
+from azureml_wrapper.local.executor.slots import StopReason
 
 LOG = SINGLE_LOG
 # The prefix of lines that the service itself writes into a run's log.

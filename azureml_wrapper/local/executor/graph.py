@@ -12,13 +12,12 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.graphs import Edge, Walk
 from azureml_wrapper.local.domain.jobs import Executor, JobInput, RunForms
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
-from azureml_wrapper.local.domain.plans import Plan, Plans, StepRuns
+from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
+from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
-from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore

@@ -22,8 +22,7 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.process import ProcessId, Starter, end_family
 from azureml_wrapper.local.executor.session import Session
-from azureml_wrapper.local.executor.slots import ComputeSlots, available_cores
-from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
+from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
 from azureml_wrapper.local.store.jobs import JobRecord
 

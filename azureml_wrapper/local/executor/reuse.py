@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.artifacts import CONTAINER, of_run
 from azureml_wrapper.local.domain.datasets import Source
 from azureml_wrapper.local.domain.errors import NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Script
@@ -27,7 +26,7 @@ from azureml_wrapper.local.domain.reuse import (
     outputs_problem,
 )
 from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.domain.storage import CONTAINER, Blob, of_run
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern

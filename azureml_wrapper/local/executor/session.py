@@ -20,9 +20,9 @@ from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
+from azureml_wrapper.local.executor.slots import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.staging import Staged, data_variables, stage
 from azureml_wrapper.local.executor.tasks import runner_of, unknown_references
-from azureml_wrapper.local.executor.tickets import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.variables import (
     inherited,
     interpreter_variables,

@@ -17,8 +17,7 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.jobs import Executor, RunForms
 from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
-from azureml_wrapper.local.domain.stopping import Scores
-from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Sweep, Values
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Values
 from azureml_wrapper.local.executor.runlogs import SweepLogs
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place

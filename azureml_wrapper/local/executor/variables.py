@@ -18,8 +18,7 @@ import certifi
 from azureml_wrapper.local.domain.addresses import without_proxy
 from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.runs import Run
-from azureml_wrapper.local.domain.secrets import is_secret_name
-from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.domain.workspaces import Workspace, is_secret_name
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import RUN_LIFETIME

@@ -10,11 +10,11 @@ from datetime import datetime
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.limits import VALUE_LENGTH
 from azureml_wrapper.local.domain.pipelines import PipelineForms
-from azureml_wrapper.local.domain.published import Submission
-from azureml_wrapper.local.domain.schedules import (
+from azureml_wrapper.local.domain.published import (
     SCHEDULE_FILES,
     SCHEDULE_INSTANT,
     Schedule,
+    Submission,
     Watch,
 )
 

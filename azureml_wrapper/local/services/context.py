@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.plans import PipelineExecutor
-from azureml_wrapper.local.domain.schedules import Scheduler
+from azureml_wrapper.local.domain.published import Scheduler
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.http.waiting import Waiting
@@ -20,8 +20,7 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
-from azureml_wrapper.local.store.published import PublishedStore
-from azureml_wrapper.local.store.schedules import ScheduleStore
+from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore
 from azureml_wrapper.local.tokens import Identity

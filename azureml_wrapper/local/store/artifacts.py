@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Blob, Place
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.accounts import Signatures
 from azureml_wrapper.local.store.blobs import BlobStore

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.secrets import Secret, check_secret
 from azureml_wrapper.local.domain.workspaces import (
     ResourceGroup,
+    Secret,
     Workspace,
     check_group_name,
+    check_secret,
     check_workspace_name,
 )
 from azureml_wrapper.local.store.database import Database, Row, dump, load

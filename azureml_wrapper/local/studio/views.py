@@ -16,10 +16,10 @@ from urllib.parse import quote
 from starlette.responses import HTMLResponse, Response
 
 from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.metrics import Series
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.metrics import MetricStore

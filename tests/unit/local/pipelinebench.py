@@ -8,8 +8,8 @@ from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineRu
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
+from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt
-from azureml_wrapper.local.executor.stepinputs import StepInputs
 from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
 from azureml_wrapper.local.services.runforms import RunHistoryForms

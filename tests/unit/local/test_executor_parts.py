@@ -13,8 +13,7 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.slots import ComputeSlots
-from azureml_wrapper.local.executor.tickets import StopReason
+from azureml_wrapper.local.executor.slots import ComputeSlots, StopReason
 from azureml_wrapper.local.executor.variables import inherited, withheld
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.runconfig import read_transformations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.domain.graphs import Walk
+from azureml_wrapper.local.domain.plans import Walk
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.graph import LEFT_BEHIND, SHUT_DOWN
 from azureml_wrapper.local.services.pipelines.graphwire import read_graph

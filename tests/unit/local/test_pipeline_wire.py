@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
-from azureml_wrapper.local.domain.graphs import Port
 from azureml_wrapper.local.domain.jobs import Mode
 from azureml_wrapper.local.domain.pipelines import (
     PIPELINE_RUN_TYPE,
@@ -17,6 +16,7 @@ from azureml_wrapper.local.domain.pipelines import (
     over,
     word_of,
 )
+from azureml_wrapper.local.domain.plans import Port
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.http.messages import error_response

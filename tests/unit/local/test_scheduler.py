@@ -16,7 +16,7 @@ from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.scheduler import triggers
 from azureml_wrapper.local.scheduler.loop import LONGEST_SLEEP, SchedulerLoop
-from azureml_wrapper.local.services.pipelines.schedulewire import read_schedule
+from azureml_wrapper.local.services.pipelines.publishedwire import read_schedule
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
 GRAPH = {"ModuleNodes": [{"Id": "n", "ModuleId": "m"}]}

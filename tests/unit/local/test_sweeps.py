@@ -7,8 +7,7 @@ import math
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.stopping import Policy, Scores
-from azureml_wrapper.local.domain.sweeps import arguments_of
+from azureml_wrapper.local.domain.sweeps import Policy, Scores, arguments_of
 from azureml_wrapper.local.services.hyperdrive.wire import read_policy, read_sweep
 from tests.work import calls
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from azureml_wrapper.local.domain.artifacts import CONTAINER, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
+from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.http.messages import (
     Request,
     Response,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from azureml_wrapper.local.domain.artifacts import DATASTORE, Artifact, Place
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.storage import DATASTORE, Artifact, Place
 from azureml_wrapper.local.store.query import Page
 
 JSON = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.domain.secrets import check_secret
+from azureml_wrapper.local.domain.workspaces import check_secret
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.secrets import Secret
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
+from azureml_wrapper.local.domain.workspaces import Secret
 
 JSON = dict[str, Any]
 

@@ -11,16 +11,20 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import Run
-from azureml_wrapper.local.domain.stopping import BANDIT, MEDIAN, NONE, TRUNCATION, Policy
 from azureml_wrapper.local.domain.sweeps import (
+    BANDIT,
     DRAWS,
     GRID,
     JSON,
+    MEDIAN,
     MOST_CONCURRENT,
     MOST_MINUTES,
     MOST_RUNS,
+    NONE,
     RANDOM,
+    TRUNCATION,
     Distribution,
+    Policy,
     Sweep,
 )
 from azureml_wrapper.local.http.messages import json_object, read_json

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.graphs import RUN_AFTER, Edge, Graph, Port
+from azureml_wrapper.local.domain.plans import RUN_AFTER, Edge, Graph, Port
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.services.pipelines.parameters import DATASET

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.domain.artifacts import of_run
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.graphs import Port
 from azureml_wrapper.local.domain.jobs import JobOutput
 from azureml_wrapper.local.domain.pipelines import (
     ERROR_LOG,
@@ -14,7 +12,9 @@ from azureml_wrapper.local.domain.pipelines import (
     word_of,
     word_of_unstarted,
 )
+from azureml_wrapper.local.domain.plans import Port
 from azureml_wrapper.local.domain.runs import JSON, Run
+from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import wire

@@ -8,14 +8,15 @@ from typing import Any
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.graphs import RUN_AFTER, Graph
 from azureml_wrapper.local.domain.jobs import JobOutput, Registration
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.plans import (
+    RUN_AFTER,
     Data,
     DataPath,
     FolderData,
+    Graph,
     Plan,
     RegisteredData,
     SavedData,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.domain.pipelines import PipelineRun
-from azureml_wrapper.local.domain.published import ACTIVE
+from azureml_wrapper.local.domain.published import ACTIVE, Schedule
 from azureml_wrapper.local.domain.runs import JSON
-from azureml_wrapper.local.domain.schedules import Schedule
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.pipelines import publishedwire, schedulewire, wire
+from azureml_wrapper.local.services.pipelines import publishedwire, wire
 from azureml_wrapper.local.services.pipelines.published import is_active_only
 
 
 def create(context: Context, request: Request) -> Response:
     """An enabled schedule of a published pipeline or an endpoint; without a start time it fires at once."""
     now = context.clock.now()
-    schedule = schedulewire.read_schedule(
-        schedulewire.read_schedule_body(request.json_object()),
+    schedule = publishedwire.read_schedule(
+        publishedwire.read_schedule_body(request.json_object()),
         workspace_id=request.workspace_id,
         schedule_id=context.ids.guid(),
         created=now,
@@ -24,19 +23,19 @@ def create(context: Context, request: Request) -> Response:
         anchor=now,
     )
     _check(context, schedule)
-    return json_response(schedulewire.schedule(context.scheduler.add(schedule)))
+    return json_response(publishedwire.schedule(context.scheduler.add(schedule)))
 
 
 def get(context: Context, request: Request) -> Response:
-    return json_response(schedulewire.schedule(_find(context, request)))
+    return json_response(publishedwire.schedule(_find(context, request)))
 
 
 def put(context: Context, request: Request) -> Response:
     """Change, enable or disable a schedule. A changed recurrence counts as a new one."""
     before, now = _find(context, request), context.clock.now()
-    body = schedulewire.read_schedule_body(request.json_object())
+    body = publishedwire.read_schedule_body(request.json_object())
     is_new = body["Recurrence"] != before.body["Recurrence"]
-    schedule = schedulewire.read_schedule(
+    schedule = publishedwire.read_schedule(
         body,
         workspace_id=request.workspace_id,
         schedule_id=before.schedule_id,
@@ -47,25 +46,25 @@ def put(context: Context, request: Request) -> Response:
     )
     if schedule.is_active:
         _check(context, schedule)
-    return json_response(schedulewire.schedule(context.scheduler.change(schedule)))
+    return json_response(publishedwire.schedule(context.scheduler.change(schedule)))
 
 
 def list_schedules(context: Context, request: Request) -> Response:
     """Schedules, newest first; only enabled ones by default."""
     found = context.schedules.all(request.workspace_id, active_only=is_active_only(request))
-    return json_response([schedulewire.schedule(item) for item in found])
+    return json_response([publishedwire.schedule(item) for item in found])
 
 
 def list_of_pipeline(context: Context, request: Request) -> Response:
     """Every schedule of a published pipeline."""
     found = context.schedules.of_pipeline(request.workspace_id, request["pipeline"])
-    return json_response([schedulewire.schedule(item) for item in found])
+    return json_response([publishedwire.schedule(item) for item in found])
 
 
 def list_of_endpoint(context: Context, request: Request) -> Response:
     """Every schedule of an endpoint."""
     found = context.schedules.of_endpoint(request.workspace_id, request["endpoint"])
-    return json_response([schedulewire.schedule(item) for item in found])
+    return json_response([publishedwire.schedule(item) for item in found])
 
 
 def list_runs(context: Context, request: Request) -> Response:
