@@ -44,7 +44,7 @@ class Submitted:
     def wait(self) -> None:
         """Show what the job prints until it ends; raises `RunFailed` if it fails."""
         failure = sdk.module_of("azure.ai.ml.exceptions").JobException
-        with sdk.told(f"Job {self.name}"):
+        with sdk.plain_errors(f"Job {self.name}"):
             try:
                 self.client.jobs.stream(self.name)
             except failure as error:
@@ -61,7 +61,7 @@ def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
     if choose_target(scope.subscription_id) == LOCAL:
         raise BadArgument(_ONLY_V1)
     credential = options.pop("credential", None) or _credential(auth)
-    with sdk.told("MLClient"):
+    with sdk.plain_errors("MLClient"):
         return sdk.module_of("azure.ai.ml").MLClient(
             credential, scope.subscription_id, scope.resource_group, scope.name, **options
         )
@@ -108,7 +108,7 @@ def submit(
         client = open_client(workspace.scope, auth=workspace._connection["auth"])
     with tempfile.TemporaryDirectory() as folder:
         job = sdk.load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
-        with sdk.told(f"Workspace {pipeline.workspace.scope.name}"):
+        with sdk.plain_errors(f"Workspace {pipeline.workspace.scope.name}"):
             return Submitted(client, client.jobs.create_or_update(job))
 
 

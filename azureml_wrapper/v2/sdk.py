@@ -35,7 +35,7 @@ def load(file: Path) -> Any:
     if not isinstance(data, dict):
         raise BadValue(f"{file} is not a file of `az ml`: must be a mapping of keys.")
     module, name = _LOADERS[kind_of(data)]
-    with told(str(file)):
+    with plain_errors(str(file)):
         loaded = getattr(module_of(module), name)(file)
         _validate(file, loaded)
     return loaded
@@ -52,7 +52,7 @@ def module_of(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def plain_errors(what: str) -> Iterator[None]:
     """Turn SDK v2's errors into ours, restore the variable it sets, and hide its notices of experimental classes."""
     before = os.environ.get(CLOUD_VARIABLE)
     experimental = logging.getLogger("azure.ai.ml")

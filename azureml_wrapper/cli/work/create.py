@@ -18,7 +18,7 @@ from azureml_wrapper.v2 import amlcompute, blob_datastore, environment_file, rea
 from azureml_wrapper.v2.pipeline_job import PipelineJob
 from azureml_wrapper.v2.read import Job
 from azureml_wrapper.v2.sweep_job import SweepJob
-from azureml_wrapper.v2.v1_jobs.hyperdrive import best_of
+from azureml_wrapper.v2.v1_jobs.run_config import best_of
 from azureml_wrapper.v2.v1_jobs.submitting import submit
 
 if TYPE_CHECKING:

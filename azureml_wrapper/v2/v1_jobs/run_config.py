@@ -1,7 +1,8 @@
-"""The arguments and the run configuration of a command in SDK v1."""
+"""The arguments and the run configuration of a command in SDK v1, and the HyperDriveConfig of a sweep."""
 
 from __future__ import annotations
 
+import math
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,11 +20,13 @@ from azureml_wrapper.v2.command_job import MPI, PYTORCH, Command, Distribution
 from azureml_wrapper.v2.command_line import Script, Word
 from azureml_wrapper.v2.environment_file import provide
 from azureml_wrapper.v2.job_data import DataInput, Literal
+from azureml_wrapper.v2.sweep_job import Policy, SweepJob
 from azureml_wrapper.v2.v1_jobs.job_datasets import Data
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace
     from azureml.core.runconfig import RunConfiguration
+    from azureml.train.hyperdrive import HyperDriveConfig
 
 # Placeholders for data in command lines (azureml/core/script_run_config.py), which the service replaces.
 _INPUT, _OUTPUT = "DatasetConsumptionConfig:{}", "DatasetOutputConfig:{}"
@@ -205,3 +208,56 @@ def distributed(distribution: Distribution | None, nodes: int) -> Any:
     return TensorflowConfiguration(
         worker_count=distribution.workers or nodes, parameter_server_count=distribution.servers
     )
+
+
+def hyperdrive_config(ws: Workspace, job: SweepJob, folder: str) -> HyperDriveConfig:
+    """Return the SDK's configuration of many runs of one script in `folder`."""
+    from azureml.train import hyperdrive
+    from azureml.train.hyperdrive import parameter_expressions
+
+    parts = Parts.of(job.trial, Data(ws))
+    arguments = parts.arguments(job.script)
+    how = {"script": job.script.name, "arguments": arguments}
+    source = script_run_config(ws, job.trial, parts, folder, how)
+    samplings = {
+        "random": hyperdrive.RandomParameterSampling,
+        "grid": hyperdrive.GridParameterSampling,
+        "bayesian": hyperdrive.BayesianParameterSampling,
+    }
+    space = {option: getattr(parameter_expressions, kind)(*given) for option, (kind, given) in job.space.items()}
+    limits = {"max_duration_minutes": job.minutes} if job.minutes else {}
+    return hyperdrive.HyperDriveConfig(
+        run_config=source,
+        hyperparameter_sampling=samplings[job.sampling](space),
+        policy=_policy(job.policy),
+        primary_metric_name=job.metric,
+        primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(job.goal),
+        max_total_runs=job.total,
+        max_concurrent_runs=min(job.concurrent or job.total, 100),
+        custom_run_id=job.header.name,
+        **limits,
+    )
+
+
+def _policy(policy: Policy | None) -> Any:
+    if policy is None:
+        return None
+    from azureml.train import hyperdrive
+
+    kinds = {
+        "bandit": hyperdrive.BanditPolicy,
+        "median_stopping": hyperdrive.MedianStoppingPolicy,
+        "truncation_selection": hyperdrive.TruncationSelectionPolicy,
+    }
+    return kinds[policy.kind](**policy.settings)
+
+
+def best_of(run: Any, job: SweepJob) -> str:
+    """Return a sentence with the best run of a finished sweep, its best value and its hyperparameters."""
+    best = run.get_best_run_by_primary_metric()
+    if best is None:
+        return f"No run has logged {job.metric}."
+    logged = best.get_metrics(job.metric)[job.metric]
+    values = [value for value in (logged if isinstance(logged, list) else [logged]) if not math.isnan(value)]
+    value = (max if job.goal == "maximize" else min)(values)
+    return f"Best run {best.id}: {job.metric} = {value:g}, with {run.get_hyperparameters().get(best.id)}."

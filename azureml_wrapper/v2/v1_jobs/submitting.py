@@ -16,9 +16,14 @@ from azureml_wrapper.v2.command_job import CommandJob, Header
 from azureml_wrapper.v2.job_data import DOWNLOAD, DataInput, Literal
 from azureml_wrapper.v2.pipeline_job import Node, PipelineJob, binding_of
 from azureml_wrapper.v2.read import Job
-from azureml_wrapper.v2.v1_jobs.hyperdrive import hyperdrive_config
 from azureml_wrapper.v2.v1_jobs.job_datasets import Data
-from azureml_wrapper.v2.v1_jobs.run_config import Parts, run_configuration, script_run_config, source_directory
+from azureml_wrapper.v2.v1_jobs.run_config import (
+    Parts,
+    hyperdrive_config,
+    run_configuration,
+    script_run_config,
+    source_directory,
+)
 
 if TYPE_CHECKING:
     from azureml.core import Experiment, Workspace
