@@ -61,42 +61,56 @@ def test_a_room_says_what_belongs_there_and_what_does_not(room):
     assert is_told, said
 
 
-def blocks() -> dict[str, str]:
-    """Room → its lines in the tree of docs/architecture.md, from `room/` to the next room. "" for the top."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    trees = [
-        block for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) if block.startswith("azureml_wrapper/")
-    ]
-    found: dict[str, str] = defaultdict(str)
-    room = ""
-    for line in "".join(trees).splitlines()[1:]:
-        if named := re.match(r"^ {2}(\w+)/", line):
-            room = named[1]
-        elif re.match(r"^ {2}\w", line):
-            room = ""
-        found[room] += f"{line}\n"
-    return found
+def shown_tree() -> str:
+    """The tree in docs/architecture.md: what follows a line `azureml_wrapper/`, fenced or indented."""
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.strip() == "azureml_wrapper/"]
+    if not starts:
+        return ""
+    tree_lines = []
+    for line in lines[starts[0] + 1 :]:
+        if not line.strip() or line.startswith("```"):
+            break
+        tree_lines.append(line)
+    return "\n".join(tree_lines)
 
 
-def test_the_document_shows_every_module_of_the_wrapper():
-    shown = blocks()
-    if not shown:
-        return  # until the document has its tree
-    missing = []
+def blocks(text: str) -> dict[str, str]:
+    """Room → what the tree shows between `room/` and the next room."""
+    rooms = "|".join(room.name for room in ROOMS)
+    parts = re.split(rf"(?<![\w/])({rooms})/", text)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def missing_in(text: str) -> list[str]:
+    """The rooms and modules of the wrapper that a tree does not show in their place."""
+    shown = blocks(text)
+    missing = [f"{room.name}/" for room in ROOMS if room.name not in shown]
     for module, file in MODULES.items():
-        room, *_ = file.relative_to(PACKAGE).parts
-        name = module.rpartition(".")[2]
-        if file.name == "__init__.py" or room == "local":
-            continue
-        if not re.search(rf"\b{name}\b", shown["" if room.endswith(".py") else room]):
+        room, *rest = file.relative_to(PACKAGE).parts
+        place = shown.get(room, "") if rest else text
+        is_shown = re.search(rf"\b{file.stem}\b", place)
+        if file.name != "__init__.py" and room != "local" and not is_shown:
             missing.append(module)
-    assert missing == []
-    assert {room.name for room in ROOMS} <= shown.keys()
+    return missing
+
+
+def test_the_document_shows_every_room_and_module_of_the_wrapper():
+    assert not shown_tree() or missing_in(shown_tree()) == []
+
+
+def test_a_module_in_the_wrong_room_is_missing_in_a_tree():
+    text = "  run  script\n  jobs/  folder   runs/ failure · waiting\n"
+    missing = missing_in(text)
+    assert {"azureml_wrapper.jobs.states", "azureml_wrapper.errors", "cli/"} <= set(missing)
+    assert not {"azureml_wrapper.jobs.folder", "azureml_wrapper.runs.failure", "azureml_wrapper.run", "jobs/"} & set(
+        missing
+    )
 
 
 def test_the_document_names_no_file_that_does_not_exist():
     known = {path.name for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")}
-    if not blocks():
+    if not shown_tree():
         return
     named = re.findall(r"`(?:[\w/]+/)?(\w+\.py)`", DOCUMENT.read_text(encoding="utf-8"))
     assert [name for name in named if name not in known] == []
