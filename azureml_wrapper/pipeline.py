@@ -216,7 +216,7 @@ class PipelineWrapper:
 
         Raises:
             RunFailed: A step failed; the message says which one and why.
-            RunCanceled: The run was cancelled.
+            RunCanceled: The run was canceled.
             RunTimeout: The run has not ended after `timeout` seconds.
             BadParameter: A parameter is unknown, or its value has the wrong type (a ValueError).
             BadName: The experiment name is invalid (a ValueError).

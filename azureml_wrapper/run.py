@@ -37,7 +37,7 @@ class RunWrapper:
         self._raw = raw
         self._is_plain = False
         self._end: str | None = None
-        self._cancelled_here = False
+        self._canceled_here = False
 
     @classmethod
     def _of_child(cls, raw: Any) -> RunWrapper:
@@ -127,7 +127,7 @@ class RunWrapper:
 
         Raises:
             RunFailed: The run failed; the message is that of `failure`.
-            RunCanceled: The run was cancelled, but not by `cancel` of this object.
+            RunCanceled: The run was canceled, but not by `cancel` of this object.
             RunTimeout: The run has not ended after `timeout` seconds. It continues.
         """
         started = time.monotonic()
@@ -180,7 +180,7 @@ class RunWrapper:
     def cancel(self) -> None:
         """Ask the run to stop, and return at once; `abort` waits until it has. A run that has ended is left alone."""
         if self.status not in ENDS:
-            self._cancelled_here = True
+            self._canceled_here = True
             self.raw.cancel()
 
     def abort(self, *, timeout: float | None = 600) -> RunWrapper:
@@ -257,8 +257,8 @@ class RunWrapper:
     def _raise_for_end(self) -> None:
         if self.status == FAILED:
             raise RunFailed(str(self.failure or f"Run {self.id} failed.") + f"\nSee {self.portal_url}")
-        if self.status == CANCELED and not self._cancelled_here:
-            raise RunCanceled(f"Run {self.id} was cancelled.")
+        if self.status == CANCELED and not self._canceled_here:
+            raise RunCanceled(f"Run {self.id} was canceled.")
 
     def _stream(self, timeout: float | None) -> None:
         raw: Any = self.raw

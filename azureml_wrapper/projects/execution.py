@@ -76,7 +76,7 @@ class Execution:
         for uploaded in filter(None, (self.script, self.config)):
             check_sent(project.pipeline, uploaded)
         check_size(project.pipeline)
-        # Known before the run exists, so that it can be cancelled at any time.
+        # Known before the run exists, so that it can be canceled at any time.
         self.run_id = new_run_id(self.experiment)
         self._is_sent = False
 

@@ -34,7 +34,7 @@ def wait_with_retries(
 
     Raises:
         RunFailed: The last run failed.
-        RunCanceled: A run was cancelled.
+        RunCanceled: A run was canceled.
     """
     left = dict(retries)
     while True:
@@ -65,7 +65,7 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
     """Wait; the first Ctrl-C only says that the run continues, the second cancels it, the third stops waiting.
 
     Raises:
-        RunCanceled: The run was cancelled, here or elsewhere.
+        RunCanceled: The run was canceled, here or elsewhere.
         RunFailed: The run failed.
     """
     pressed = 0
@@ -78,12 +78,12 @@ def wait_or_cancel(run: RunWrapper, wait: Callable[[RunWrapper], object]) -> Non
             if pressed > 2:
                 raise
             if pressed == 2:
-                inform("Cancelling the run…")
+                inform("Canceling the run…")
                 run.cancel()
             else:
                 inform("The run continues. Press Ctrl-C again to cancel it.")
     if run.status == CANCELED:
-        raise RunCanceled(f"Run {run.id} was cancelled.")
+        raise RunCanceled(f"Run {run.id} was canceled.")
     if run.status != COMPLETED:
         run.wait()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,16 +51,24 @@ class Submitted:
                 raise RunFailed(f"Job {self.name}: {error}") from error
 
 
-def open_client(scope: Scope, *, auth: Any = None, **options: Any) -> Any:
-    """Create an MLClient for a workspace.
+def open_client(scope: Scope, *, auth: Any = None, credential: Any = None, **options: Any) -> Any:
+    """Create an MLClient for a workspace in Azure.
 
-    As whom: `credential` among the options; else `auth`, or AZUREML_WRAPPER_AUTH, by the names that the
-    credentials know;
-    else the service principal of the environment; else azure-identity's DefaultAzureCredential.
+    Args:
+        scope: The names of the workspace.
+        auth: How to log in: "cli", "browser", "managed-identity" or "service-principal". Default:
+            AZUREML_WRAPPER_AUTH, else the service principal of the environment, else azure-identity's
+            DefaultAzureCredential.
+        credential: A credential of azure-identity, instead of `auth`.
+        options: Further keywords of azure-ai-ml's MLClient.
+
+    Raises:
+        BadArgument: The workspace is on the local Azure ML, or `auth` is an object of SDK v1 (a TypeError).
+        LoginFailed: The login cannot be used here.
     """
     if choose_target(scope.subscription_id) == LOCAL:
         raise BadArgument(_ONLY_V1)
-    credential = options.pop("credential", None) or _credential(auth)
+    credential = credential or _credential(auth)
     with sdk.plain_errors("MLClient"):
         return sdk.module_of("azure.ai.ml").MLClient(
             credential, scope.subscription_id, scope.resource_group, scope.name, **options
@@ -92,14 +100,35 @@ def submit(
     *,
     client: Any = None,
     parameters: Mapping[str, Any] | None = None,
-    **choices: Any,
+    environment: Mapping[str, Any] | None = None,
+    compute: Mapping[str, Any] | None = None,
+    file_datasets: Sequence[str] = (),
+    shim: bool = True,
 ) -> Submitted:
-    """Export the pipeline and submit it; `client` is a ready MLClient, `choices` are those of `to_v2`.
+    """Export the pipeline and submit it with SDK v2.
 
-    Raises `BadValue` for what azure-ai-ml refuses, `ConnectionFailed` for what the service does.
+    Args:
+        pipeline: The pipeline.
+        experiment_name: Experiment of the job.
+        client: A ready MLClient. Default: one for the pipeline's workspace, see `open_client`.
+        parameters: Values for `pipeline_parameters`.
+        environment, compute, file_datasets, shim: As for `PipelineWrapper.to_v2`.
+
+    Returns:
+        The job.
+
+    Raises:
+        BadValue: azure-ai-ml refuses the job (a ValueError).
+        ConnectionFailed: The service does not answer, or refuses the job.
     """
-    values = pipeline._assign(parameters)
-    wanted = choose(experiment_name=experiment_name, parameters=values, **choices)
+    wanted = choose(
+        experiment_name=experiment_name,
+        parameters=pipeline._assign(parameters),
+        environment=environment,
+        compute=compute,
+        file_datasets=file_datasets,
+        shim=shim,
+    )
     if client is None:
         workspace = pipeline.workspace
         # Without a connection, which SDK v2 does not need.

@@ -154,7 +154,7 @@ def test_ctrl_c_once_says_that_the_run_goes_on_and_twice_cancels_it(ready):
         process.kill()
     assert process.returncode == 1
     assert "first Canceled" in output
-    assert "was cancelled" in errors
+    assert "was canceled" in errors
     assert "Traceback" not in errors
 
 

@@ -65,7 +65,7 @@ def test_ctrl_c_once_says_that_the_run_goes_on(reported):
 
 def test_twice_cancels_it_and_waits_for_that():
     run = Run("Completed")
-    with pytest.raises(RunCanceled, match="run-0 was cancelled"):
+    with pytest.raises(RunCanceled, match="run-0 was canceled"):
         wait_or_cancel(run, pressed(2))
     assert (run.cancelled, run.status) == (1, "Canceled")
 

@@ -84,7 +84,7 @@ class Table:
 def show_steps(run: RunWrapper, retries: Mapping[str, int] | None = None) -> RunWrapper:
     """Show the steps until the run ends, and return the run that ended.
 
-    Ctrl-C says that the run goes on; a second one cancels it.
+    Ctrl-C says that the run continues; a second one cancels it.
 
     Args:
         run: A run of a pipeline.
