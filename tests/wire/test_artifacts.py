@@ -90,6 +90,16 @@ def test_a_prefix_chooses_a_folder_and_not_its_namesakes(run, tmp_path):
     assert (tmp_path / "x.txt").read_text() == "out/x.txt"
 
 
+@pytest.mark.parametrize("prefix", ["outputs/m.pkl", "outputs/m.pkl/", "outputs\\m.pkl"])
+def test_a_prefix_that_names_a_file_chooses_that_file(run, tmp_path, prefix):
+    for name in ("outputs/m.pkl", "outputs/m.pkl.txt", "outputs/other/m.pkl"):
+        run.upload_file(name, io.BytesIO(name.encode()))
+    run.download_files(prefix=prefix, output_paths=["copy"], output_directory=str(tmp_path / "renamed"))
+    assert (tmp_path / "renamed" / "copy").read_text() == "outputs/m.pkl"
+    run.download_files(prefix=prefix, output_directory=str(tmp_path / "kept"))
+    assert files(tmp_path / "kept") == ["outputs/m.pkl"]
+
+
 @pytest.mark.parametrize(
     "name", ["a b.txt", "ü 日本.txt", "50%.txt", "a+b&c=d.txt", "(x) [y].txt", "a'b.txt", "~a@c.txt"]
 )

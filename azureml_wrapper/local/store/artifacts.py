@@ -32,7 +32,8 @@ class ArtifactStore:
         found = self._blobs.page(account, CONTAINER, below, marker=marker, limit=PAGE_SIZE)
         items = [_artifact(place, blob) for blob in found if isinstance(blob, Blob)]
         more = items[-1].path if len(found) >= PAGE_SIZE and items else None
-        itself = self.find(workspace, place, folder) if folder and not after and not prefix.endswith("/") else None
+        # Slashes at the end do not make it a folder: the SDK appends two to the prefix of `download_files`.
+        itself = self.find(workspace, place, folder) if folder and not after else None
         return Page([itself, *items] if itself else items, more)
 
     def paths(self, workspace: Workspace, place: Place, folder: str) -> Iterator[str]:
