@@ -12,8 +12,6 @@ from azureml_wrapper.cli.configs import KINDS
 from azureml_wrapper.cli.work import configs
 from tests.acceptance.conftest import ROOT
 
-URL = "https://raw.githubusercontent.com/VincentCoulombe/azureml_wrapper/main/azureml_wrapper/config/schemas"
-
 
 def problems(kind, data):
     validator = Draft202012Validator(json.loads(configs.file_of(kind).read_text()))
@@ -36,7 +34,9 @@ def test_there_is_a_file_for_each_kind_and_no_other():
 def test_examples_of_init_are_valid_and_name_their_schema(kind):
     files = configs.files(kind)
     (config,) = [content for name, content in files.items() if name.suffix == ".yml"]
-    assert config.startswith(f"# yaml-language-server: $schema={URL}/{kind}.json\n")
+    schema = configs.file_of(kind)
+    assert schema.is_file()
+    assert config.startswith(f"# yaml-language-server: $schema={schema}\n")
     assert problems(kind, yaml.safe_load(config)) == []
 
 

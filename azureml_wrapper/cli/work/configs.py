@@ -48,10 +48,14 @@ def schema(kind: str | None, *, show_path: bool) -> None:
 
 
 def files(kind: str) -> dict[Path, str]:
-    """Name -> content of each file of an example."""
+    """Name -> content of each file of an example, with the path of the installed schema."""
     folder = TEMPLATES / kind
-    found = sorted(folder.rglob(f"*{_SUFFIX}"))
-    return {file.relative_to(folder).with_suffix(""): file.read_text(encoding="utf-8") for file in found}
+    return {
+        file.relative_to(folder).with_suffix(""): file.read_text(encoding="utf-8").replace(
+            "$schema=SCHEMAS/", f"$schema={SCHEMAS.as_posix()}/"
+        )
+        for file in sorted(folder.rglob(f"*{_SUFFIX}"))
+    }
 
 
 def schema_kinds() -> list[str]:
