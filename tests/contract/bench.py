@@ -86,17 +86,23 @@ class Bench:
 
     def snapshot(self, files: dict[str, str | bytes]) -> str:
         folder = self.home.incoming / self.context.ids.guid()
-        children = {}
+        root = self._folder_tree("")
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-            children[name] = {"type": "File", "hash": self.context.ids.guid(), "timestamp": None, "children": {}}
-        tree = read_tree({"name": "", "type": "Directory", "hash": "h", "children": children})
+            place = root
+            for part in Path(name).parent.parts:
+                place = place["children"].setdefault(part, self._folder_tree(part))
+            place["children"][path.name] = {"type": "File", "hash": self.context.ids.guid(), "children": {}}
+        tree = read_tree(root)
         uploads = {name: folder / name for name in files}
         snapshot_id = self.context.ids.guid()
         self.context.snapshots.add(self.workspace.workspace_id, snapshot_id, tree, uploads)
         return snapshot_id
+
+    def _folder_tree(self, name: str) -> dict:
+        return {"name": name, "type": "Directory", "hash": self.context.ids.guid(), "children": {}}
 
     def add_run(self) -> str:
         run = Run(

@@ -15,7 +15,7 @@ from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.jobs import Job, Script
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
-from tests.contract.bench import is_alive, message
+from tests.contract.bench import is_alive, message, warm_starter
 from tests.waiting import until
 
 # The life of a job -------------------------------------------------------------------------------------------------
@@ -162,6 +162,32 @@ def test_a_shell_command_runs_the_same_interpreter(bench):
     )
     assert run.status is RunStatus.COMPLETED
     assert bench.printed(run.run_id) == ["a  b", "True"]
+
+
+PROJECT = {"util/__init__.py": "X = 1", "sub/own.py": "Y = 2", "six.py": "raise ImportError('the project won')"}
+IN_SUBFOLDER = "import six, sys\nfrom own import Y\nfrom util import X\nprint(X + Y, sys.path[0].endswith('/sub'))"
+
+
+def test_a_script_in_a_subfolder_imports_from_its_folder_and_then_from_the_root_of_its_source_directory(bench):
+    snapshot = bench.snapshot({**PROJECT, "sub/main.py": IN_SUBFOLDER})
+    run = bench.run(snapshot_id=snapshot, script="sub/main.py")
+    assert bench.printed(run.run_id) == ["3 True"]
+    assert ("Warm start" in bench.log(run.run_id)) == (bench.make_starter is warm_starter)
+
+
+@pytest.mark.parametrize("line", ["python sub/main.py", "python -W ignore sub/main.py", "cd sub && python main.py"])
+def test_a_command_in_a_subfolder_imports_from_the_root_of_its_source_directory(bench, line):
+    snapshot = bench.snapshot({"util/__init__.py": "X = 1", "sub/main.py": "from util import X\nprint(X)"})
+    run = bench.run(snapshot_id=snapshot, command=line)
+    assert bench.printed(run.run_id) == ["1"]
+
+
+def test_a_commands_own_pythonpath_comes_after_the_root(bench):
+    run = bench.run(
+        command="""python -c 'import os, sys; print(sys.path[1] == os.getcwd(), sys.path[2])'""",
+        environment_variables={"PYTHONPATH": "/theirs"},
+    )
+    assert bench.printed(run.run_id) == ["True /theirs"]
 
 
 # Ends --------------------------------------------------------------------------------------------------------------

@@ -83,6 +83,12 @@ def test_a_command_runs_in_every_rank(ranks):
     assert [ranks.printed(run.run_id, rank) for rank in range(4)] == [["2", "2"]] * 4
 
 
+def test_every_rank_imports_from_the_root_of_its_source_directory(ranks):
+    files = {"util/__init__.py": "X = 1", "sub/main.py": "from util import X\nprint(X)"}
+    run = ranks.run(snapshot_id=ranks.bench.snapshot(files), script="sub/main.py")
+    assert [ranks.printed(run.run_id, rank) for rank in range(4)] == [["1"]] * 4
+
+
 def test_a_rank_that_fails_fails_the_run_by_name_and_ends_the_others(ranks):
     source = RANK + "import time\nprint(os.getpid())\nif rank == 2:\n    raise ValueError('rank two')\ntime.sleep(60)"
     begin = time.monotonic()

@@ -102,16 +102,16 @@ def files(ws, unique, tmp_path):
 def build(ws, cluster, unique, tmp_path):
     """`build(source, input, …)`: the step and its output; settings are those of ParallelRunConfig."""
 
-    def make(source, data, *, arguments=None, output=None, side_inputs=None, **settings):
-        folder = tmp_path / "score"
-        folder.mkdir(exist_ok=True)
-        (folder / "score.py").write_text(source)
+    def make(source, data, *, arguments=None, output=None, side_inputs=None, entry="score.py", **settings):
+        script = tmp_path / "score" / entry
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(source)
         output = output or PipelineData("out", datastore=ws.get_default_datastore())
         given = {"error_threshold": 0, "output_action": "append_row", "node_count": 1, "mini_batch_size": "3"}
         config = ParallelRunConfig(
             environment=Environment(unique("env")),
-            entry_script="score.py",
-            source_directory=str(folder),
+            entry_script=entry,
+            source_directory=str(tmp_path / "score"),
             compute_target=cluster,
             **{**given, **settings},
         )
@@ -158,6 +158,16 @@ def text(child, name, tmp_path) -> str:
 def reason(child) -> str:
     assert child.get_status() == "Failed"
     return child.get_details()["error"]["error"]["message"]
+
+
+def test_an_entry_script_in_a_subfolder_imports_from_the_root(score, files, tmp_path):
+    (tmp_path / "score" / "util").mkdir(parents=True)
+    (tmp_path / "score" / "util" / "__init__.py").write_text("X = 1")
+    source = (
+        "from util import X\n\ndef init():\n    pass\n\ndef run(mini_batch):\n    return [str(X)] * len(mini_batch)"
+    )
+    child = score(source, files.as_named_input("numbers"), entry="sub/score.py")
+    assert rows(child, tmp_path) == ["1"] * 10
 
 
 def test_files_come_in_mini_batches_with_the_arguments_and_results_become_rows(score, files, tmp_path):

@@ -25,19 +25,25 @@ def cluster(ws):
     return ComputeTarget.create(ws, "cpu-script", config)
 
 
+def put(folder, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
 @pytest.fixture
 def submit(ws, cluster, unique, tmp_path):
     """Submit a script's source; keyword arguments are those of ScriptRunConfig."""
     experiment = Experiment(ws, unique("exp"))
 
-    def make(source: str = "", **fields) -> Run:
+    def make(source: str = "", files: dict[str, str] | None = None, **fields) -> Run:
         folder = tmp_path / unique("src")
-        folder.mkdir()
-        (folder / "main.py").write_text(source)
+        put(folder, {"main.py": source, **(files or {})})
         environment = Environment(unique("env"))
         settings = {"compute_target": cluster, "environment": environment, **fields}
         if "command" not in settings:
-            settings["script"] = "main.py"
+            settings.setdefault("script", "main.py")
         config = ScriptRunConfig(str(folder), **settings)
         return experiment.submit(config)
 
@@ -83,6 +89,13 @@ def test_a_script_runs_and_its_run_tells_of_it(submit, tmp_path):
     ]
     assert "user_logs/std_log.txt" in details["logFiles"]
     assert run.type == "azureml.scriptrun"
+
+
+@pytest.mark.parametrize("how", [{"script": "sub/main.py"}, {"command": ["python", "sub/main.py"]}])
+def test_a_script_in_a_subfolder_imports_from_the_root(submit, tmp_path, how):
+    run = submit(files={"util/__init__.py": "X = 1", "sub/main.py": "from util import X\nprint(X)"}, **how)
+    assert finish(run) == "Completed"
+    assert printed(run, tmp_path) == ["1"]
 
 
 def test_the_run_definition_is_as_azures(submit):

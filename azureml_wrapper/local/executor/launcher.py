@@ -52,6 +52,11 @@ def _run_script(path: str) -> None:
         print(f"can't open file {full!r}: [Errno {error.errno}] {error.strerror}", file=sys.stderr)
         raise SystemExit(2) from None
     sys.path[0] = os.path.dirname(full)  # noqa: PTH120
+    # Azure's runtime appends the project (azureml-setup/context_managers.py, ProjectPythonPath): scripts in
+    # subfolders import from the root of their source directory, and installed packages win.
+    root = os.getcwd()  # noqa: PTH109
+    if root not in sys.path:
+        sys.path.append(root)
     script = types.ModuleType("__main__")
     script.__dict__.update(__file__=full, __builtins__=__builtins__, __annotations__={})
     # Python empties a module without references; this function still needs the launcher's.

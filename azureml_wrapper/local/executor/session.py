@@ -190,6 +190,7 @@ class Session:
         }
         return {
             **given,
+            **self._runner.variables(staged, given),
             **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), self._runner.shims(staged)),
             **job_variables(self._context, workspace, run),
             **data_variables(staged),

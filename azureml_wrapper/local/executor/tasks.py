@@ -40,6 +40,9 @@ class Runner(Protocol):
     def shims(self, staged: Staged) -> Path | None:
         """A folder that comes first in the task's PATH."""
 
+    def variables(self, staged: Staged, given: Mapping[str, str]) -> Mapping[str, str]:
+        """The environment variables of this kind of task; `given` are the user's."""
+
 
 class ScriptRunner:
     """Runs a script through launcher.py."""
@@ -53,6 +56,9 @@ class ScriptRunner:
 
     def shims(self, staged: Staged) -> Path | None:
         return None
+
+    def variables(self, staged: Staged, given: Mapping[str, str]) -> Mapping[str, str]:
+        return {}
 
     def script(self, task: Any) -> str:
         """The path of the script, from the working directory."""
@@ -81,6 +87,11 @@ class CommandRunner:
 
     def shims(self, staged: Staged) -> Path | None:
         return staged.shims
+
+    def variables(self, staged: Staged, given: Mapping[str, str]) -> Mapping[str, str]:
+        # Whatever starts the script (torchrun, `cd sub && python`), it imports from the root of its source directory.
+        paths = filter(None, (str(staged.working_directory), given.get("PYTHONPATH")))
+        return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 RUNNERS: Mapping[type, Runner] = {Script: ScriptRunner(), ParallelRun: ParallelRunner(), Command: CommandRunner()}
