@@ -69,6 +69,40 @@ def test_numpy_values_become_plain_ones(run):
     assert logged(run) == {"float": 0.5, "int": 7}
 
 
+@pytest.mark.local_only
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (np.int64(3), 3),
+        (np.uint64(2**64 - 1), 1.8446744073709552e19),
+        (np.longlong(-3), -3),
+        (np.longdouble(0.5), 0.5),
+        (10**30, 1e30),
+        (-(2**63) - 1, -9.223372036854775808e18),
+    ],
+)
+def test_a_number_that_the_sdk_does_not_know_is_a_number(run, value, number):
+    run.log("metric", value)
+    run.log("loss", value)
+    run.log("loss", 0.25)
+    found = logged(run)
+    assert found == {"metric": number, "loss": [number, 0.25]}
+    assert type(found["metric"]) is type(number)
+
+
+@pytest.mark.local_only
+def test_a_long_integer_in_a_row_is_a_double(run):
+    run.log_row("row", x=10**30, y="text")
+    run.log_list("list", [10**30, 1])
+    assert logged(run) == {"row": {"x": 1e30, "y": "text"}, "list": [1e30, 1.0]}
+
+
+def test_a_text_that_looks_like_a_number_stays_text(run):
+    run.log("text", "3")
+    run.log_list("mixed", [np.str_("np.int64"), "1e30"])
+    assert logged(run) == {"text": "3", "mixed": ["np.int64", "1e30"]}
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_does_not_know_come_back(run, value):
     run.log("metric", value)
@@ -205,6 +239,29 @@ def test_a_metric_logged_with_another_shape_is_not_stored(run, caplog):
     run.flush()
     run.log_table("m", {"a": [1]})
     assert logged(run) == {"m": 1}
+
+
+@pytest.mark.local_only
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (lambda run: run.log("bad", "\ud800"), "unpaired surrogate"),
+        (lambda run: run.log("bad\udfff", 1), "unpaired surrogate"),
+        (lambda run: run.log("bad", 1, step=2**64), "at most 64 bits"),
+        (lambda run: run.log("b" * 300, 1), "over the size limit"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_costs_neither_the_others_nor_the_end_of_the_run(
+    ws, unique, log, reason, caplog
+):
+    run = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None, outputs=False)
+    run.log("before", 1)
+    log(run)
+    run.log("after", 2)
+    run.complete()
+    assert run.get_metrics() == {"before": 1, "after": 2}
+    assert run.get_status() == "Completed"
+    assert reason in caplog.text
 
 
 def post(run, name, values):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
@@ -14,6 +15,10 @@ from azureml_wrapper.local.domain.limits import check_length, check_size
 VALUES_PER_REQUEST = 250
 NAME_LENGTH = 255
 
+# How numpy 2 writes the types that the SDK does not know: `np.int64(3)`, `np.longdouble('0.5')`.
+_NUMPY = re.compile(
+    r"np\.(?:u?int\d*|u?long(?:long)?|float\d+|longdouble)\((['\"]?-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)['\"]?)\)"
+)
 # azureml/core/_metrics.py reads both.
 _PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
 
@@ -59,6 +64,47 @@ def check_series(series: Series, points: int) -> None:
         raise Invalid("A metric needs a name.")
     check_length("MetricV2Dto.Name", series.name, NAME_LENGTH)
     check_size("MetricV2Dto.Value/Count", points, VALUES_PER_REQUEST)
+
+
+def with_numbers(series: Series, points: list[Point]) -> tuple[Series, list[Point]]:
+    """The series with every cell as it is stored, and its columns with the types that follow.
+
+    The SDK sends what it does not know as text (`np.int64(3)`), and integers of any length.
+
+    Raises:
+        Invalid: A number is too large for a double.
+    """
+    rows = [{name: _number(series.name, cell) for name, cell in point.data.items()} for point in points]
+    pairs = list(zip(points, rows, strict=True))
+    changed = {name for point, row in pairs for name, cell in row.items() if cell is not point.data[name]}
+    columns = {**series.columns, **{name: _type_of(name, rows) for name in changed}}
+    stored = [replace(point, data={name: storable(cell) for name, cell in row.items()}) for point, row in pairs]
+    return replace(series, columns=columns), stored
+
+
+def _number(metric: str, cell: Any) -> Any:
+    """The number of a text that numpy has written, and the double of an integer of more than 64 bits."""
+    if isinstance(cell, str) and (found := _NUMPY.fullmatch(cell)):
+        cell = _read_number(found[1])
+    if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
+        try:
+            return float(cell)
+        except OverflowError:
+            raise Invalid(f"A value of the metric {metric!r} is too large: numbers are stored as doubles.") from None
+    return cell
+
+
+def _read_number(text: str) -> int | float:
+    text = text.strip("'\"")
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _type_of(column: str, rows: list[dict[str, Any]]) -> str:
+    """The type of a column in the SDK's words."""
+    cells = [row[column] for row in rows if row.get(column) is not None]
+    if any(not isinstance(cell, (int, float)) for cell in cells):
+        return "string"
+    return "double" if any(isinstance(cell, float) for cell in cells) else "int"
 
 
 def storable(value: Any) -> Any:

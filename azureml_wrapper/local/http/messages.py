@@ -66,13 +66,13 @@ class Request:
     def workspace_id(self) -> str:
         return self.workspace.workspace_id
 
-    def json(self, *, finite: bool = True) -> Any:
+    def json(self, *, finite: bool = True, bounded: bool = True) -> Any:
         """The body as JSON; raise `Invalid` if it is not valid JSON."""
-        return read_json(self.body, f"The body of {self.method} {self.path}", finite=finite)
+        return read_json(self.body, f"The body of {self.method} {self.path}", finite=finite, bounded=bounded)
 
-    def json_object(self, *, finite: bool = True) -> dict[str, Any]:
+    def json_object(self, *, finite: bool = True, bounded: bool = True) -> dict[str, Any]:
         """The body as a JSON object, empty without a body; raise `Invalid` if it is anything else."""
-        value = self.json(finite=finite)
+        value = self.json(finite=finite, bounded=bounded)
         if value is not None and not isinstance(value, dict):
             raise Invalid(f"The body of {self.method} {self.path} must be a JSON object.")
         return value or {}
@@ -160,17 +160,20 @@ _INTEGERS = range(-(2**63), 2**63)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def read_json(body: bytes, name: str, *, finite: bool = True) -> Any:
+def read_json(body: bytes, name: str, *, finite: bool = True, bounded: bool = True) -> Any:
     """The value of a JSON document; None if it is empty.
 
     Raises:
         Invalid: It is not valid JSON, or has what Python accepts but what cannot be stored or sent: NaN and infinite
-            numbers (with `finite`), integers of more than 64 bits, unpaired surrogates, more than 250 levels.
+            numbers (with `finite`), integers of more than 64 bits and unpaired surrogates (with `bounded`), more than
+            250 levels.
     """
     try:
         number = _finite if finite else float
-        value = json.loads(body or b"null", parse_constant=number, parse_float=number, parse_int=_int)
-        if _SURROGATE.search(body):
+        value = json.loads(
+            body or b"null", parse_constant=number, parse_float=number, parse_int=_int if bounded else int
+        )
+        if bounded and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise _too_deep(name) from error

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.domain.metrics import Point, Series, check_series, merge, storable
+from azureml_wrapper.local.domain.metrics import Point, Series, check_series, merge, storable, with_numbers
 from azureml_wrapper.local.store import metrics
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
@@ -22,6 +22,37 @@ def series(name="m", kind=SCALAR, **columns):
 
 def points(*values, at="2026-01-01T00:00:00.000000+00:00", name="m"):
     return [Point(point_id=f"{at}{value}", created=at, data={name: value}) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "stored"),
+    [
+        ([1, 2], "int", [1, 2]),
+        (["np.int64(1)", 2], "int", [1, 2]),
+        (["np.int64(1)", 2.5], "double", [1, 2.5]),
+        (["np.longdouble('0.5')", None], "double", [0.5, None]),
+        (["np.float128(inf)", 1], "double", ["Infinity", 1]),
+        (["np.int64(1)", "x"], "string", [1, "x"]),
+        ([2**63, 1], "double", [float(2**63), 1]),
+    ],
+)
+def test_numbers_in_unusual_forms_become_numbers(cells, kind, stored):
+    declared = "string" if any(isinstance(cell, str) for cell in cells) else "int"
+    found, numbered = with_numbers(series(m=declared), points(*cells))
+    assert (found.columns, [point.data["m"] for point in numbered]) == ({"m": kind}, stored)
+
+
+@pytest.mark.parametrize(
+    "text", ["np.int64", "np.int64()", "np.int64(1) ", "np.array(1)", "np.int64(1e)", "3", "np.bool(1)"]
+)
+def test_other_text_stays_text(text):
+    found, numbered = with_numbers(series(m="string"), points(text))
+    assert (found.columns, numbered[0].data) == ({"m": "string"}, {"m": text})
+
+
+def test_a_number_beyond_doubles_is_refused():
+    with pytest.raises(Invalid, match="the metric 'm' is too large"):
+        with_numbers(series(), points(10**400))
 
 
 @pytest.fixture

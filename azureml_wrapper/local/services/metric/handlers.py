@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.metrics import Point, Series, check_series
+from azureml_wrapper.local.domain.metrics import Point, Series, check_series, with_numbers
 from azureml_wrapper.local.http.messages import JSON, Request, Response, json_response, object_list, string
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -14,8 +14,8 @@ from azureml_wrapper.local.services.metric import wire
 def log_metrics(context: Context, request: Request) -> Response:
     """Store a batch. Invalid metrics are reported, all others are stored."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    # The SDK sends NaN and Infinity, as Python writes them.
-    body = request.json_object(finite=False)
+    # The SDK sends NaN and Infinity, as Python writes them. One value that cannot be stored must not cost the others.
+    body = request.json_object(finite=False, bounded=False)
     dtos = object_list(body.get("values"), "values")
     faults = _log(context, run.workspace_id, run.run_id, dtos)
     errors = [wire.failure(dto, fault) for dto, fault in zip(dtos, faults, strict=True) if fault]
@@ -63,7 +63,8 @@ def _log(context: Context, workspace: str, run_id: str, dtos: list[JSON]) -> lis
 
 def _read(dto: JSON, now: str, new_id: str) -> tuple[Series, list[Point]] | ServiceFault:
     try:
-        series, points = wire.read_series(dto), wire.read_points(dto, now, new_id)
+        wire.check_text(dto)
+        series, points = with_numbers(wire.read_series(dto), wire.read_points(dto, now, new_id))
         check_series(series, len(points))
     except ServiceFault as fault:
         return fault

@@ -10,7 +10,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
-from azureml_wrapper.local.domain.metrics import Point, Series, storable
+from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.http.messages import JSON, json_object, object_list, string, string_map
 
 Place = tuple[str, int]
@@ -50,12 +50,20 @@ def _point(point: Point, series: Series) -> JSON:
 
 def failure(dto: JSON, fault: ServiceFault) -> JSON:
     """One metric of a batch that was not stored; the SDK logs the message as a warning."""
-    # As a string, because it may contain NaN, which a response cannot.
-    metric = json.loads(json.dumps(dto), parse_constant=str)
+    # NaN becomes a string and an unpaired surrogate a question mark, because a response cannot contain them.
+    metric = json.loads(json.dumps(dto, ensure_ascii=False).encode(errors="replace"), parse_constant=str)
     return {
         "metric": metric,
         "errorResponse": {"error": {"code": fault.code, "message": fault.message, "details": []}},
     }
+
+
+def check_text(dto: JSON) -> None:
+    """Raise `Invalid` if a text of a metric is not Unicode."""
+    try:
+        json.dumps(dto, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Invalid("The metric contains an unpaired surrogate: it is not valid Unicode.") from error
 
 
 def read_series(dto: JSON) -> Series:
@@ -80,7 +88,7 @@ def _read_point(value: JSON, now: str, new_id: str) -> Point:
         point_id=own_id or new_id,
         created=created or now,
         step=_step(value.get("step")),
-        data={name: storable(cell) for name, cell in json_object(value, "data").items()},
+        data=json_object(value, "data"),
         is_timed=created is not None or own_id is None,
     )
 
