@@ -81,6 +81,22 @@ def test_its_address_runs_the_default(ws, endpoint, unique, tmp_path):
     assert said(PipelineRun(Experiment(ws, experiment), answer.json()["Id"]), tmp_path) == ["one"]
 
 
+def test_an_address_with_its_name_runs_the_default_and_every_other_version(ws, endpoint, pipeline, unique, tmp_path):
+    endpoint.add(pipeline("two"))
+    headers, experiment = ws._auth.get_authentication_header(), unique("end")
+    by_name = endpoint.endpoint.replace(f"Id/{endpoint.id}", "Name")
+
+    def post(**query):
+        return requests.post(by_name, params=query, headers=headers, json={"ExperimentName": experiment}, timeout=60)
+
+    for word, query in (("one", {}), ("one", {"pipelineVersion": "0"}), ("two", {"pipelineVersion": "1"})):
+        run_id = post(name=endpoint.name, **query).json()["Id"]
+        assert said(PipelineRun(Experiment(ws, experiment), run_id), tmp_path) == [word]
+    missing = post(name="no such endpoint")
+    assert (missing.status_code, "no such endpoint" in missing.text) == (404, True)
+    assert "no version '9'" in post(name=endpoint.name, pipelineVersion="9").text
+
+
 def test_endpoints_are_listed_newest_first(ws, pipeline, unique):
     published = pipeline("x")
     made = [PipelineEndpoint.publish(ws, name=unique("endpoint"), pipeline=published, description="d") for _ in "ab"]

@@ -24,8 +24,7 @@ def get(context: Context, request: Request) -> Response:
 
 def get_by_name(context: Context, request: Request) -> Response:
     """The active endpoint of a name."""
-    name = request.query.get("name") or ""
-    return _answer(context, request, context.published.endpoint_by_name(request.workspace_id, name))
+    return _answer(context, request, _by_name(context, request))
 
 
 def list_endpoints(context: Context, request: Request) -> Response:
@@ -53,7 +52,16 @@ def list_pipelines(context: Context, request: Request) -> Response:
 
 def submit(context: Context, request: Request) -> Response:
     """Run the default or the given version of an endpoint: its REST endpoint."""
-    endpoint = context.published.endpoint(request.workspace_id, request["endpoint"])
+    return _submit(context, request, request["endpoint"])
+
+
+def submit_by_name(context: Context, request: Request) -> Response:
+    """Run a version of the active endpoint of a name."""
+    return _submit(context, request, _by_name(context, request).key)
+
+
+def _submit(context: Context, request: Request, endpoint_id: str) -> Response:
+    endpoint = context.published.endpoint(request.workspace_id, endpoint_id)
     # The SDK names the version at the end of the path and in the query.
     version = request.parameters.get("version") or request.query.get("pipelineversion")
     pipeline_id = endpoint.pipeline_id(version)
@@ -64,6 +72,10 @@ def _check_schedules(context: Context, request: Request) -> None:
     every = context.schedules.of_endpoint(request.workspace_id, request["endpoint"])
     if names := [f"{item.name} ({item.schedule_id})" for item in every if item.is_active]:
         raise Conflict(f"The endpoint has active schedules: {', '.join(names)}. Disable them before the endpoint.")
+
+
+def _by_name(context: Context, request: Request) -> Document:
+    return context.published.endpoint_by_name(request.workspace_id, request.query.get("name") or "")
 
 
 def _limit(request: Request) -> int | None:

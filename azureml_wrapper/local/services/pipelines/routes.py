@@ -41,6 +41,7 @@ ROUTES = (
     Route("PUT", ENDPOINTS + "/{endpoint}", endpoints.put),
     Route("POST", RUNS + "/PipelineEndpointSubmit/Id/{endpoint}", endpoints.submit),
     Route("POST", RUNS + "/PipelineEndpointSubmit/Id/{endpoint}/{version}", endpoints.submit),
+    Route("POST", RUNS + "/PipelineEndpointSubmit/Name", endpoints.submit_by_name),
     Route("POST", SCHEDULES + "/Create", schedules.create),
     Route("GET", SCHEDULES, schedules.list_schedules),
     Route("GET", SCHEDULES + "/{schedule}", schedules.get),
