@@ -23,26 +23,21 @@ from azureml_wrapper.local.http.application import Application, Frontend, bearer
 from azureml_wrapper.local.http.routing import Route, Router
 from azureml_wrapper.local.http.waiting import Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
+from azureml_wrapper.local.services import content, credential, datastore, discovery, experiment, model
 from azureml_wrapper.local.services.arm import handlers as arm
 from azureml_wrapper.local.services.artifact import handlers as artifact
 from azureml_wrapper.local.services.blob import handlers as blob
 from azureml_wrapper.local.services.compute import handlers as compute
-from azureml_wrapper.local.services.content import handlers as content
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.credential import handlers as credential
 from azureml_wrapper.local.services.dataset import handlers as dataset
-from azureml_wrapper.local.services.datastore import handlers as datastore
-from azureml_wrapper.local.services.discovery import handlers as discovery
 from azureml_wrapper.local.services.environment import handlers as environment
 from azureml_wrapper.local.services.environments import curated, normalise
 from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
-from azureml_wrapper.local.services.experiment import handlers as experiment
 from azureml_wrapper.local.services.history import routes as history
 from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import handlers as mlflow
-from azureml_wrapper.local.services.model import handlers as model
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.services.pipelines.parameters import Forms as PipelineForms
 from azureml_wrapper.local.services.pipelines.planning import Planner

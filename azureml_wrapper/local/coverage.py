@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from azureml_wrapper.local import services
 from azureml_wrapper.local.app import SERVICES
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.blob import handlers as blob
@@ -26,21 +27,26 @@ other request is 501, with a message that names it. `{ws}` stands for
 
 def text() -> str:
     """The whole file."""
-    services = (*SERVICES, blob)
-    count = sum(len(service.ROUTES) for service in services)
+    every = (*SERVICES, blob)
+    count = sum(len(service.ROUTES) for service in every)
     parts = [
         _HEAD,
-        f"{count} operations in {len(services)} services.\n",
-        *(_section(service) for service in services),
+        f"{count} operations in {len(every)} services.\n",
+        *(_section(service) for service in every),
     ]
     return "\n".join(parts)
 
 
 def _section(service: ModuleType) -> str:
     table = ["| method | path | what |", "| --- | --- | --- |", *_rows(service.ROUTES)]
-    package = sys.modules[service.__package__ or ""]
-    head = [f"## {package.__name__.rpartition('.')[2]}", "", _first_line(package), ""]
+    named = _named(service)
+    head = [f"## {named.__name__.rpartition('.')[2]}", "", _first_line(named), ""]
     return "\n".join([*head, *(table if service.ROUTES else ["No operations yet."]), ""])
+
+
+def _named(service: ModuleType) -> ModuleType:
+    """What bears the service's name: a small service is a module, a large one a package that holds its routes."""
+    return service if service.__package__ == services.__name__ else sys.modules[service.__package__ or ""]
 
 
 def _rows(routes: Iterable[Route]) -> list[str]:

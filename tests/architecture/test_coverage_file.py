@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from azureml_wrapper.local import coverage
@@ -24,9 +25,14 @@ def test_every_operation_has_one_line_that_says_what_it_does():
     assert not [row for row in rows if row.endswith("|  |")]
 
 
+def name(service):
+    """That of `….local.services.model`, `….local.services.arm.handlers` or `….local.studio.handlers`."""
+    return re.search(r"\.local\.(?:services\.)?(\w+)", service.__name__)[1]
+
+
 def test_every_service_has_a_part():
     text = coverage.text()
-    assert all(f"\n## {service.__name__.split('.')[-2]}\n" in text for service in SERVICES)
+    assert all(f"\n## {name(service)}\n" in text for service in SERVICES)
 
 
 def test_it_prints_without_a_file_and_writes_with_one(tmp_path, capsys):

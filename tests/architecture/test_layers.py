@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.architecture.imports import MODULES, ROOT_PACKAGE, cycles, graph, imports, places
 from tests.architecture.source import FILES, PACKAGE, module_name
+from tests.architecture.test_services import ROOM as SERVICES_ROOM
+from tests.architecture.test_services import SHARED as SHARED_BY_SERVICES
 
 LOCAL = "azureml_wrapper.local"
 # These start the service and find it: within functions, so that users of Azure do not pay for it.
@@ -105,17 +107,14 @@ def test_the_layers_of_the_local_azure_ml_point_inwards():
 
 
 def test_services_know_neither_each_other_nor_the_executor():
-    services = PACKAGE / "local" / "services"
-    # What several services need stands beside them.
-    shared = {module_name(file) for file in services.glob("*.py")} - {module_name(services / "__init__.py")}
     found = []
-    for file in services.rglob("*.py"):
-        if file.parent == services:
+    for file in SERVICES_ROOM.rglob("*.py"):
+        if file in SHARED_BY_SERVICES:
             continue
-        own = f"{LOCAL}.services.{file.relative_to(services).parts[0]}"
+        own = f"{LOCAL}.services.{file.relative_to(SERVICES_ROOM).with_suffix('').parts[0]}"
         for where, module in imports(file):
             other = module.startswith(f"{LOCAL}.services.") and not f"{module}.".startswith(f"{own}.")
-            is_shared = any(f"{module}.".startswith(f"{name}.") for name in shared)
+            is_shared = any(f"{module}.".startswith(f"{module_name(each)}.") for each in SHARED_BY_SERVICES)
             if (other and not is_shared) or module.startswith(f"{LOCAL}.executor"):
                 found.append(f"{where} imports {module}")
     assert found == []

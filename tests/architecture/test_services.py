@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.source import PACKAGE, tree
 
-SERVICES = sorted(path.parent for path in (PACKAGE / "local" / "services").glob("*/__init__.py"))
+ROOM = PACKAGE / "local" / "services"
 
 
 def assigns_routes(file):
@@ -18,12 +18,32 @@ def assigns_routes(file):
     )
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+LARGE = sorted(path.parent for path in ROOM.glob("*/__init__.py"))
+SMALL = sorted(path for path in ROOM.glob("*.py") if assigns_routes(path))
+# What several services need.
+SHARED = sorted(set(ROOM.glob("*.py")) - {*SMALL, ROOM / "__init__.py"})
+
+
+def names(path):
+    return path.stem
+
+
+def test_the_services_are_found():
+    assert len(LARGE) + len(SMALL) == 18
+    assert SHARED
+
+
+@pytest.mark.parametrize("service", [*LARGE, *SMALL], ids=names)
 def test_a_service_says_what_it_serves(service):
-    assert ast.get_docstring(tree(service / "__init__.py"))
+    assert ast.get_docstring(tree(service if service in SMALL else service / "__init__.py"))
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", SMALL, ids=names)
+def test_the_table_of_routes_ends_a_module(service):
+    assert [node for node in tree(service).body if isinstance(node, ast.Assign)][-1] is tree(service).body[-1]
+
+
+@pytest.mark.parametrize("service", LARGE, ids=names)
 def test_the_table_of_routes_ends_the_handlers_unless_they_fill_several_files(service):
     if assigns_routes(service / "handlers.py"):
         assert not (service / "routes.py").exists()

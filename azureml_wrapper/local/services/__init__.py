@@ -1,6 +1,7 @@
-"""One package for each service of Azure ML: its operations, and its JSON. Services never import each other.
+"""One module for each service of Azure ML, or a package for a large one. Services never import each other.
 
-A package's docstring says what it serves; COVERAGE.md repeats it. `handlers.py` has one function for each operation
-(parse, ask a store or the domain, respond) and ends with the table of routes. `wire.py` translates between JSON and
-the domain. Only a service whose operations fill several files has its table in `routes.py`.
+Its docstring says what a service serves; COVERAGE.md repeats it. A module first translates between JSON and the
+domain, then has one function for each operation (parse, ask a store or the domain, respond), and ends with the table
+of routes. In a package, `wire.py` has the JSON, and `handlers.py` the operations and the table; only if the operations
+fill several files is the table in `routes.py`. A module without routes has what several services need.
 """

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.services.credential import wire
+from azureml_wrapper.local.services import credential
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.workspaces import SecretStore
 
@@ -62,7 +62,7 @@ def test_another_key_does_not_open_it(store, database):
 
 def test_nothing_shows_the_value(store):
     secret = store.put("w", "a", "needle")
-    given = wire.parse_secret({"name": "a", "value": "needle"})
+    given = credential.parse_secret({"name": "a", "value": "needle"})
     assert "needle" not in f"{secret!r} {secret} {given!r} {[given]}"
 
 
@@ -91,4 +91,4 @@ def test_a_wrong_value_is_refused_without_being_told(store, value):
 @pytest.mark.parametrize("body", [None, [], "x", {}, {"name": 1}, {"value": "x"}])
 def test_a_secret_without_a_name_is_refused(body):
     with pytest.raises(Invalid, match="Secret"):
-        wire.parse_secret(body)
+        credential.parse_secret(body)

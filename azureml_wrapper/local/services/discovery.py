@@ -1,4 +1,7 @@
-"""Operations that need no token. Each address holds a key instead, which only clients of this home know."""
+"""What a client asks before it knows anything: the cloud's addresses, a token, the services' addresses.
+
+These operations need no token. Each address holds a key instead, which only clients of this home know.
+"""
 
 from __future__ import annotations
 

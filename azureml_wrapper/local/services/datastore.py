@@ -1,4 +1,7 @@
-"""JSON of the datastore service (azureml/_restclient/models/data_store.py, azure_storage.py)."""
+"""Datastores: names for containers of storage accounts. The bytes in them are the blob service's.
+
+JSON: azureml/_restclient/models/data_store.py, azure_storage.py.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,25 @@ from urllib.parse import parse_qs
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.shapes import MapOf, check_shape
 from azureml_wrapper.local.domain.storage import Credential, Datastore
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
+from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.services.context import Context
 
 JSON = dict[str, Any]
 
+# Datastores of a page, at most.
+PAGE = 100
 # Only the SDK reads these.
 _KEPT = ("subscriptionId", "resourceGroup", "blobCacheTimeout", "areWorkspaceManagedIdentitiesAllowed")
 _TEXTS = ("accountName", "containerName", "credentialType", "credential")
 _IDENTITY = "serviceDataAccessAuthIdentity"
 
 
-def datastore(record: Datastore, workspace: Workspace, addresses: Addresses, key: str) -> JSON:
+def datastore_json(record: Datastore, workspace: Workspace, addresses: Addresses, key: str) -> JSON:
     """A datastore as `Datastore.get` and rslex read it.
 
     The secret appears twice: rslex reads `credential`, the Python client `accountKey` or `sasToken`. `protocol` is
@@ -106,3 +115,71 @@ def _kept(section: JSON) -> JSON:
     # The SDK writes this key capitalized and reads it in lowercase.
     identity = section.get("ServiceDataAccessAuthIdentity") or section.get(_IDENTITY)
     return {**kept, **({_IDENTITY: identity} if identity else {})}
+
+
+def list_datastores(context: Context, request: Request) -> Response:
+    """A page; its token is the name after which the next page starts."""
+    found = context.datastores.all(request.workspace_id)
+    after = request.query.get("continuationtoken")
+    names = [datastore.name for datastore in found]
+    start = names.index(after) + 1 if after in names else 0
+    end = start + _count(request)
+    value = [_shown(context, request, datastore) for datastore in found[start:end]]
+    return json_response({"value": value, "continuationToken": names[end - 1] if end < len(names) else None})
+
+
+def create_datastore(context: Context, request: Request) -> Response:
+    datastore, key = parse_datastore(request.json_object())
+    context.datastores.add(request.workspace_id, datastore, key=key)
+    return empty()
+
+
+def update_datastore(context: Context, request: Request) -> Response:
+    datastore, key = parse_datastore(request.json_object())
+    if datastore.name != request["name"].lower():
+        raise Invalid(f"The names differ: {request['name']} in the address, {datastore.name} in the body.")
+    context.datastores.put(request.workspace_id, datastore, key=key)
+    return empty()
+
+
+def get_datastore(context: Context, request: Request) -> Response:
+    return json_response(_shown(context, request, context.datastores.get(request.workspace_id, request["name"])))
+
+
+def delete_datastore(context: Context, request: Request) -> Response:
+    context.datastores.delete(request.workspace_id, request["name"])
+    return empty()
+
+
+def get_default(context: Context, request: Request) -> Response:
+    return json_response(_shown(context, request, context.datastores.default(request.workspace_id)))
+
+
+def set_default(context: Context, request: Request) -> Response:
+    context.datastores.set_default(request.workspace_id, request["name"])
+    return empty()
+
+
+def _shown(context: Context, request: Request, datastore: Datastore) -> JSON:
+    key = context.accounts.ensure(datastore.account)
+    return datastore_json(datastore, request.workspace, context.addresses, key)
+
+
+def _count(request: Request) -> int:
+    text = request.query.get("count") or "0"
+    if not is_number(text):
+        raise Invalid(f"Invalid count {text[:80]!r}: expected an integer ≥ 0.")
+    return min(int(text) or PAGE, PAGE)
+
+
+_BASE = "/datastore/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("GET", f"{_BASE}/datastores", list_datastores),
+    Route("POST", f"{_BASE}/datastores", create_datastore),
+    Route("GET", f"{_BASE}/datastores/{{name}}", get_datastore),
+    Route("PUT", f"{_BASE}/datastores/{{name}}", update_datastore),
+    Route("DELETE", f"{_BASE}/datastores/{{name}}", delete_datastore),
+    Route("GET", f"{_BASE}/default", get_default),
+    Route("PUT", f"{_BASE}/default/{{name}}", set_default),
+)

@@ -1,4 +1,7 @@
-"""Operations on experiments."""
+"""Experiments, a part of run history. Their runs are the history service's.
+
+JSON: ExperimentDto, ModifyExperimentDto and others of azureml/_restclient/models.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,71 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.patches import amend_experiment
 from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.http.messages import Request, Response, json_response, string, string_list, string_map
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.experiment import wire
+from azureml_wrapper.local.store.query import Page, Query
+
+# ViewType of azureml/core/experiment.py → Experiment.archived
+_VIEWS = {"activeonly": False, "archivedonly": True, "all": None}
+
+
+def experiment_json(record: Experiment) -> dict[str, Any]:
+    return {
+        "experimentId": record.experiment_id,
+        "name": record.name,
+        "description": record.description,
+        "createdUtc": offset_time(record.created),
+        "tags": record.tags,
+        "archivedTime": offset_time(record.archived),
+        "latestModifiedRunDateTime": None,
+        "artifactLocation": None,
+    }
+
+
+def page_json(found: Page[Experiment]) -> dict[str, Any]:
+    return {"value": [experiment_json(item) for item in found.items], "continuationToken": found.continuation}
+
+
+def read_query(body: dict[str, Any]) -> Query:
+    return Query(
+        filter=parse_filter(string(body, "filter")),
+        order=parse_order(string(body, "orderby"), Order("createdutc", descending=True)),
+        top=body["top"] if isinstance(body.get("top"), int) else None,
+        after=string(body, "continuationToken"),
+    )
+
+
+def read_view(name: str | None) -> bool | None:
+    """Which experiments to list: False active ones (the default), True archived ones, None both."""
+    view = (name or "ActiveOnly").lower()
+    if view not in _VIEWS:
+        raise Invalid(f"Unknown view type {name!r}: allowed are ActiveOnly, ArchivedOnly and All.")
+    return _VIEWS[view]
 
 
 def get_experiment(context: Context, request: Request) -> Response:
-    return json_response(wire.experiment(context.experiments.get(request.workspace_id, request["experiment"])))
+    return json_response(experiment_json(context.experiments.get(request.workspace_id, request["experiment"])))
 
 
 def get_experiment_by_id(context: Context, request: Request) -> Response:
-    return json_response(wire.experiment(context.experiments.get(request.workspace_id, request["experiment_id"])))
+    return json_response(experiment_json(context.experiments.get(request.workspace_id, request["experiment_id"])))
 
 
 def create_experiment(context: Context, request: Request) -> Response:
-    return json_response(wire.experiment(context.experiments.ensure(request.workspace_id, request["experiment"])))
+    return json_response(experiment_json(context.experiments.ensure(request.workspace_id, request["experiment"])))
 
 
 def query_experiments(context: Context, request: Request) -> Response:
     body = request.json_object()
-    archived = wire.read_view(string(body, "viewType") or request.query.get("viewtype"))
-    found = context.experiments.page(request.workspace_id, wire.read_query(body), archived=archived)
-    return json_response(wire.page(found))
+    archived = read_view(string(body, "viewType") or request.query.get("viewtype"))
+    found = context.experiments.page(request.workspace_id, read_query(body), archived=archived)
+    return json_response(page_json(found))
 
 
 def update_experiment(context: Context, request: Request) -> Response:
@@ -40,7 +82,7 @@ def update_experiment(context: Context, request: Request) -> Response:
     changed = context.experiments.change(
         request.workspace_id, request["experiment_id"], lambda experiment: _updated(experiment, body, now)
     )
-    return json_response(wire.experiment(changed))
+    return json_response(experiment_json(changed))
 
 
 def delete_experiment(context: Context, request: Request) -> Response:

@@ -1,4 +1,7 @@
-"""JSON of models and assets (Model, Asset of azureml/_restclient/models)."""
+"""Registered models, and the assets that name their files.
+
+JSON: Model, Asset of azureml/_restclient/models.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,19 @@ from urllib.parse import quote
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import is_number
-from azureml_wrapper.local.domain.models import JSON
-from azureml_wrapper.local.http.messages import object_list, string_map
+from azureml_wrapper.local.domain.models import JSON, split_model_id
+from azureml_wrapper.local.domain.models import patch_model as patched
+from azureml_wrapper.local.http.messages import (
+    Request,
+    Response,
+    empty,
+    json_response,
+    object_list,
+    string,
+    string_map,
+)
+from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
 from azureml_wrapper.local.store.query import Page
 from azureml_wrapper.local.tokens import TENANT, USER
@@ -36,7 +50,7 @@ _ASSET_FIELDS = ("name", "type", "description", "artifacts", "kvTags", "properti
 ASSET_URL = "aml://asset/"
 
 
-def model(record: Model) -> JSON:
+def model_json(record: Model) -> JSON:
     return {
         **{name: record.body.get(name) for name in _MODEL_FIELDS},
         # The SDK iterates over these three without a check for null.
@@ -52,15 +66,15 @@ def model(record: Model) -> JSON:
     }
 
 
-def page(found: Page[Model], address: str) -> JSON:
+def page_json(found: Page[Model], address: str) -> JSON:
     """The last page has no `nextLink`, of which the SDK reads only `$skipToken`."""
-    answer: JSON = {"value": [model(record) for record in found.items]}
+    answer: JSON = {"value": [model_json(record) for record in found.items]}
     if found.continuation:
         answer["nextLink"] = f"{address}?$skipToken={quote(found.continuation)}"
     return answer
 
 
-def asset(record: Asset) -> JSON:
+def asset_json(record: Asset) -> JSON:
     return {
         **{name: record.body.get(name) for name in _ASSET_FIELDS},
         "id": record.asset_id,
@@ -107,3 +121,66 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if not is_number(text):
         raise Invalid(f"{name} must be an integer ≥ 0, got {text[:80]!r}.")
     return int(text)
+
+
+def register_model(context: Context, request: Request) -> Response:
+    """Register the next version of a model, whose files an asset lists."""
+    body = read_model(request.json_object())
+    url = string(body, "url") or ""
+    if url.startswith(ASSET_URL):
+        context.models.get_asset(request.workspace_id, url.removeprefix(ASSET_URL))
+    return json_response(model_json(context.models.add(request.workspace_id, string(body, "name") or "", body)))
+
+
+def list_models(context: Context, request: Request) -> Response:
+    found = context.models.page(request.workspace_id, read_query(request.query))
+    address = context.addresses.service("/modelmanagement/v1.0", request.workspace) + "/models"
+    return json_response(page_json(found, address))
+
+
+def get_model(context: Context, request: Request) -> Response:
+    return json_response(model_json(context.models.get(request.workspace_id, *split_model_id(request["model_id"]))))
+
+
+def patch_model(context: Context, request: Request) -> Response:
+    operations = object_list(request.json(), "The body")
+    changed = context.models.change(
+        request.workspace_id, *split_model_id(request["model_id"]), lambda body: patched(body, operations)
+    )
+    return json_response(model_json(changed))
+
+
+def delete_model(context: Context, request: Request) -> Response:
+    context.models.delete(request.workspace_id, *split_model_id(request["model_id"]))
+    return empty()
+
+
+def create_asset(context: Context, request: Request) -> Response:
+    body = read_asset(request.json_object())
+    asset_id = context.ids.guid().replace("-", "")
+    return json_response(asset_json(context.models.add_asset(request.workspace_id, asset_id, body)))
+
+
+def get_asset(context: Context, request: Request) -> Response:
+    return json_response(asset_json(context.models.get_asset(request.workspace_id, request["asset_id"])))
+
+
+def list_assets(context: Context, request: Request) -> Response:
+    found = context.models.assets(
+        request.workspace_id, run_id=request.query.get("runid"), name=request.query.get("name")
+    )
+    return json_response({"value": [asset_json(asset) for asset in found]})
+
+
+_ALL = "/modelmanagement/v1.0{workspace_scope}"
+
+ROUTES = (
+    Route("POST", f"{_ALL}/models", register_model),
+    Route("GET", f"{_ALL}/models", list_models),
+    Route("GET", f"{_ALL}/models/{{model_id}}", get_model),
+    Route("PATCH", f"{_ALL}/models/{{model_id}}", patch_model),
+    Route("DELETE", f"{_ALL}/models/{{model_id}}", delete_model),
+    Route("POST", f"{_ALL}/assets", create_asset),
+    Route("GET", f"{_ALL}/assets", list_assets),
+    Route("GET", f"{_ALL}/assets/{{asset_id}}", get_asset),
+)

@@ -1,1 +1,0 @@
-"""Snapshots of script folders (contract: azureml/_restclient/snapshots_client.py)."""

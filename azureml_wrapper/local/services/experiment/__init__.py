@@ -1,1 +1,0 @@
-"""Experiments, a part of run history. Their runs are the history service's."""

@@ -1,1 +1,0 @@
-"""Registered models, and the assets that name their files."""
