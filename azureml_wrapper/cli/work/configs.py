@@ -1,26 +1,33 @@
-"""The example configs that `aml init` writes, and the schemas that `aml schema` prints: files of the package."""
+"""The example configs that `aml init` writes, and the schemas that `aml schema` prints: files of the package.
+
+`python -m azureml_wrapper.cli.work.configs` generates the schemas from the models. Only that imports the models and
+pydantic, so that the commands start fast.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import TypeAdapter
 
 import azureml_wrapper.config
-from azureml_wrapper.config import job_models, models
-from azureml_wrapper.config.loader import SCHEMA_KEY
 from azureml_wrapper.errors import did_you_mean
-from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
-from azureml_wrapper.projects import project_resources
+
+if TYPE_CHECKING:
+    from azureml_wrapper.config.models import Model
 
 _CONFIG = Path(azureml_wrapper.config.__file__).parent
 TEMPLATES, SCHEMAS = _CONFIG / "templates", _CONFIG / "schemas"
 # The files of the package have it, so that nothing takes the scripts among them for its modules.
 _SUFFIX = ".txt"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# A string in place of a number or a boolean takes it from the environment.
+_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+
+Schema = dict[str, Any]
 
 
 def init(kind: str, folder: Path, *, force: bool) -> None:
@@ -64,25 +71,17 @@ def schema_kinds() -> list[str]:
 
 
 def _schema_file(kind: str) -> Path:
-    kinds = schema_kinds()
-    if kind not in kinds:
-        raise click.UsageError(f"Unknown kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
-    return SCHEMAS / f"{kind}.json"
+    known = schema_kinds()
+    if kind not in known:
+        raise click.UsageError(f"Unknown kind {kind!r}.{did_you_mean(kind, known)} Kinds: {', '.join(known)}.")
+    return file_of(kind)
 
 
-FOLDER = Path(__file__).parents[2] / "config" / "schemas"
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# A string in place of a number or a boolean takes it from the environment.
-_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
-
-Schema = dict[str, Any]
-
-
-def _of_model(model: type[models.Model]) -> Schema:
+def _of_model(model: type[Model]) -> Schema:
     return model.model_json_schema()
 
 
-def _of_workspace_model(model: type[models.Model]) -> Schema:
+def _of_workspace_model(model: type[Model]) -> Schema:
     """Azure's own config.json has `workspace_name` for `ws_name`; the loader takes both."""
     schema = _of_model(model)
     schema["properties"]["workspace_name"] = schema["properties"]["ws_name"]
@@ -93,7 +92,9 @@ def _of_workspace_model(model: type[models.Model]) -> Schema:
 
 def _of_pipeline() -> Schema:
     """The steps can also be a list."""
-    schema = _of_workspace_model(models.PipelineConfig)
+    from azureml_wrapper.config.models import PipelineConfig
+
+    schema = _of_workspace_model(PipelineConfig)
     steps = schema["properties"]["steps"]
     listed = {"type": "array", "minItems": 1, "items": steps["additionalProperties"]}
     steps["minProperties"] = 1
@@ -103,6 +104,10 @@ def _of_pipeline() -> Schema:
 
 def _of_steps() -> Schema:
     """A mapping of steps, each of one of the three types."""
+    from pydantic import TypeAdapter
+
+    from azureml_wrapper.pipeline_files.entries import MpiEntry, ParallelRunEntry, PythonScriptEntry
+
     schema = TypeAdapter(PythonScriptEntry | MpiEntry | ParallelRunEntry).json_schema()
     step = {"type": "object", "oneOf": schema["anyOf"]}
     return {
@@ -116,23 +121,34 @@ def _of_steps() -> Schema:
     }
 
 
-_SCHEMAS: dict[str, Callable[[], Schema]] = {
-    "pipeline": _of_pipeline,
-    "steps": _of_steps,
-    "step": lambda: _of_workspace_model(models.StepConfig),
-    "job": lambda: _of_workspace_model(job_models.JobConfig),
-    "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
-    "compute": lambda: _of_model(project_resources.ComputeFile),
-    "compute_target": lambda: _of_model(job_models.ComputeFile),
-    "datastore": lambda: _of_model(job_models.DatastoreFile),
-    "environment": lambda: _of_model(job_models.EnvironmentFile),
-}
-KINDS = tuple(_SCHEMAS)
+def _makers() -> dict[str, Callable[[], Schema]]:
+    """Kind of config -> what makes its schema."""
+    from azureml_wrapper.config import job_models, models
+    from azureml_wrapper.projects import project_resources
+
+    return {
+        "pipeline": _of_pipeline,
+        "steps": _of_steps,
+        "step": lambda: _of_workspace_model(models.StepConfig),
+        "job": lambda: _of_workspace_model(job_models.JobConfig),
+        "workspace": lambda: _of_workspace_model(models.WorkspaceConfig) | {"additionalProperties": True},
+        "compute": lambda: _of_model(project_resources.ComputeFile),
+        "compute_target": lambda: _of_model(job_models.ComputeFile),
+        "datastore": lambda: _of_model(job_models.DatastoreFile),
+        "environment": lambda: _of_model(job_models.EnvironmentFile),
+    }
+
+
+def kinds() -> list[str]:
+    """The kinds of configs for which a schema can be generated."""
+    return sorted(_makers())
 
 
 def generate(kind: str) -> Schema:
-    """The schema of one of KINDS."""
-    schema = _SCHEMAS[kind]()
+    """The schema of one of the `kinds`."""
+    from azureml_wrapper.config.loader import SCHEMA_KEY
+
+    schema = _makers()[kind]()
     schema["properties"][SCHEMA_KEY] = {"type": "string"}
     return {"$schema": DIALECT, **_with_variables(schema)}
 
@@ -144,12 +160,12 @@ def as_text(kind: str) -> str:
 
 def file_of(kind: str) -> Path:
     """The file of the JSON schema of one kind of config."""
-    return FOLDER / f"{kind}.json"
+    return SCHEMAS / f"{kind}.json"
 
 
 def write() -> None:
     """Write all files."""
-    for kind in KINDS:
+    for kind in kinds():
         file_of(kind).write_text(as_text(kind), encoding="utf-8")
 
 
