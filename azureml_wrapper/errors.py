@@ -210,10 +210,10 @@ class RunTimeout(WrapperError, TimeoutError):
     """The run has not ended yet. Wait again, or cancel it."""
 
 
-def near(name: str, names: Iterable[str]) -> list[str]:
+def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
     """Return up to three of `names` that resemble `name`, the best first."""
     known = {each.lower(): each for each in names}
-    return [known[match] for match in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)]
+    return [known[match] for match in difflib.get_close_matches(name.lower(), known, n=3, cutoff=cutoff)]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class PipelineWrapper:
             imported the SDK already, unless the step sets `warm` itself. In Azure it has no effect.
         auth, target, workspace, location: As for WorkspaceWrapper.
 
+    `last_run` is the run that `run` submitted last, a retry included, even if it failed; None before.
+
     Raises:
         BadArgument: An argument has the wrong type (a TypeError).
         BadPipeline: The steps do not fit together (a ValueError).
@@ -87,18 +90,20 @@ class PipelineWrapper:
             compute=compute_name,
             warm=warm,
         )
-        self._start(definition, opened, list(steps))
+        self._start(definition, opened, [step._step for step in steps])
 
-    def _start(self, definition: Definition, workspace: WorkspaceWrapper, steps: list[PipelineStep]) -> None:
-        self.definition, self.workspace, self.steps = definition, workspace, steps
+    def _start(self, definition: Definition, workspace: WorkspaceWrapper, steps: Sequence[Step]) -> None:
+        self.definition, self.workspace = definition, workspace
+        self.steps = [PipelineStep._of(step, workspace, definition) for step in steps]
         self._pipeline: Pipeline | None = None
         self.experiment: Experiment | None = None
+        self.last_run: RunWrapper | None = None
 
     @classmethod
     def _of(cls, loaded: LoadedPipeline, workspace: WorkspaceWrapper) -> PipelineWrapper:
         """The pipeline of a config, which has been checked."""
         made = cls.__new__(cls)
-        made._start(loaded.definition, workspace, [PipelineStep._of(step, workspace) for step in loaded.steps])
+        made._start(loaded.definition, workspace, loaded.steps)
         return made
 
     @classmethod
@@ -236,8 +241,9 @@ class PipelineWrapper:
             regenerate_outputs=regenerate_outputs,
             continue_on_step_failure=continue_on_step_failure,
         )
-        run = RunWrapper(raw)
-        return wait_with_retries(run, waiter(timeout, show_output), self.retries) if wait else run
+        run = self.last_run = RunWrapper(raw)
+        remember = partial(setattr, self, "last_run")
+        return wait_with_retries(run, waiter(timeout, show_output), self.retries, remember) if wait else run
 
     def register(
         self,
@@ -301,8 +307,7 @@ class PipelineWrapper:
             WrapperError: Whatever `build` raises.
         """
         # The parameters of a schedule have the names of its fields.
-        given = dict(locals())
-        asked = Schedule.of(schedule, **{name: value for name, value in given.items() if name in DETAILS})
+        asked = Schedule.of(schedule, **{name: value for name, value in locals().items() if name in DETAILS})
         publication = Publication(
             name=check_pipeline_name(name),
             description=description,
@@ -379,6 +384,8 @@ class PipelineWrapper:
         in_config = {name for step in self.definition.steps for name in step.parameters_in_config}
         values = assign(self.pipeline_parameters, parameters or {}, in_config, self.path_parameters)
         return {name: as_parameter(value) for name, value in values.items()}
+
+    _run = property(lambda self: self.last_run)  # its name in the first version
 
     def __repr__(self) -> str:
         return f"PipelineWrapper([{', '.join(step.name for step in self.steps)}])"

@@ -18,7 +18,7 @@ from azureml_wrapper.runs.failure import Failure, find_traceback
 from azureml_wrapper.workspace import PathLike
 
 if TYPE_CHECKING:
-    from azureml.core import Run
+    from azureml.core import Experiment, Run
 
 COMPLETED, FAILED, CANCELED = "Completed", "Failed", "Canceled"
 ENDS = (COMPLETED, FAILED, CANCELED)
@@ -53,6 +53,11 @@ class RunWrapper:
         if self._is_plain:
             self._raw, self._is_plain = self._raw.experiment.workspace.get_run(self.id), False
         return self._raw
+
+    @property
+    def experiment(self) -> Experiment:
+        """The SDK's Experiment of the run."""
+        return self._raw.experiment
 
     @property
     def id(self) -> str:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from azureml_wrapper.config.loader import Config
     from azureml_wrapper.config.models import PathInput
-    from azureml_wrapper.pipelines.definition import Step
+    from azureml_wrapper.pipelines.definition import Definition, Step
 
 _NOT_IN_CONFIG = ("self", "auth", "target", "workspace", "location")
 
 
 class PipelineStep:
-    """A step of a pipeline. Creating one sends no request; its arguments are checked as a config is.
+    """A step of a pipeline. Its arguments are checked as a config is.
+
+    Creating one does not connect. If this process is connected to the workspace already, datasets are looked up.
 
     Args:
         ws_name: Name of the workspace.
@@ -53,6 +55,7 @@ class PipelineStep:
 
     Raises:
         ConfigError: Arguments are missing or invalid. The message lists all problems.
+        UnregisteredDataset: The workspace is connected and does not have a dataset (a NameError).
     """
 
     def __init__(
@@ -98,6 +101,8 @@ class PipelineStep:
         self.workspace = WorkspaceWrapper(
             ws_name, resource_group, subscription_id, auth=auth, target=target, workspace=workspace, location=location
         )
+        self._definition: Definition | None = None
+        self._check_datasets()
 
     @classmethod
     def from_config(
@@ -118,6 +123,7 @@ class PipelineStep:
 
         Raises:
             ConfigError: With all problems of the config.
+            UnregisteredDataset: The workspace is connected and does not have a dataset (a NameError).
         """
         from azureml_wrapper.config.loader import load
         from azureml_wrapper.config.models import StepConfig
@@ -126,13 +132,19 @@ class PipelineStep:
         found, document = load(StepConfig, config)
         names = (found.ws_name, found.resource_group, found.subscription_id)
         opened = WorkspaceWrapper(*names, auth=auth, target=target, workspace=workspace, location=location)
-        return cls._of(step_of(found, document.folder if document.path else None), opened)
+        made = cls._of(step_of(found, document.folder if document.path else None), opened)
+        made._check_datasets()
+        return made
 
     @classmethod
-    def _of(cls, step: Step, workspace: WorkspaceWrapper) -> PipelineStep:
+    def _of(cls, step: Step, workspace: WorkspaceWrapper, definition: Definition | None = None) -> PipelineStep:
         made = cls.__new__(cls)
-        made._step, made.workspace = step, workspace
+        made._step, made.workspace, made._definition = step, workspace, definition
         return made
+
+    def _check_datasets(self) -> None:
+        if self.input_datasets and (ws := self.workspace._connected()) is not None:
+            Lookup(ws).datasets(self.input_datasets.values())
 
     @property
     def name(self) -> str:
@@ -215,13 +227,16 @@ class PipelineStep:
     def arguments(self) -> list[Any]:
         """The script's arguments for the SDK: `["--config", <JSON>, "--test-data", <named input>, …]`.
 
-        Datasets are looked up in their newest versions. Paths and folders of other steps are not included.
+        Datasets are looked up in their newest versions. Paths and folders of other steps are included if the step is
+        one of a pipeline's `steps`: `--input-folder` and `--output-folder`, for example.
 
         Raises:
             UnregisteredDataset: A NameError that names the datasets that the workspace does not have.
         """
-        from azureml_wrapper.pipelines.sdk_v1 import own_arguments
+        from azureml_wrapper.pipelines.sdk_v1 import own_arguments, pipeline_arguments
 
+        if self._definition is not None:
+            return pipeline_arguments(self.workspace.ws, self._definition, self.name)
         return own_arguments(self._step, Lookup(self.workspace.ws), {})
 
     def __repr__(self) -> str:

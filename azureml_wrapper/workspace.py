@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
-from azureml_wrapper.connection.connections import connect
+from azureml_wrapper.connection.connections import connect, connected
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
 from azureml_wrapper.errors import BadArgument, ConfigNotFound
 
@@ -105,6 +105,10 @@ class WorkspaceWrapper:
         """The SDK's own `azureml.core.Workspace`, connected once per process; `ConnectionFailed` if that fails."""
         return self._workspace if self._workspace is not None else connect(self.scope, **self._connection)
 
+    def _connected(self) -> Workspace | None:
+        """The SDK's Workspace if this process has connected to it already."""
+        return self._workspace if self._workspace is not None else connected(self.scope, **self._connection)
+
     @property
     def is_local(self) -> bool:
         """Whether the local Azure ML answers. Does not connect."""
@@ -171,15 +175,15 @@ class WorkspaceWrapper:
         return datastores.register_blob_datastore(self.ws, name, container_name, storage_name, storage_key)
 
     def unregister_blob_datastore(self, name: str) -> None:
-        """Unregister a datastore; the data in it is kept.
+        """Unregister a datastore; the data in it is kept. Reports if it is not registered.
 
         Args:
             name: Name of the datastore.
 
         Raises:
-            UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
+            UnregisteredDatastore: No datastore has this name, but one has a similar name (a NameError).
         """
-        datastores.get_datastore(self.ws, name).unregister()
+        datastores.unregister_datastore(self.ws, name)
 
     def register_csv(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_datastore_name
-from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean
+from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean, near
 from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
@@ -38,6 +38,17 @@ def find_datastore(ws: Workspace, name: str) -> Any:
         if "Could not find datastore" not in str(error):
             raise
         return None
+
+
+def unregister_datastore(ws: Workspace, name: str) -> None:
+    """Unregister a datastore; one that does not exist is reported, or `UnregisteredDatastore` if it is a typo."""
+    found = find_datastore(ws, name)
+    if found is not None:
+        found.unregister()
+    elif near(name, ws.datastores):
+        get_datastore(ws, name)
+    else:
+        inform(f"Datastore {name!r} is not registered; nothing to unregister.")
 
 
 def register_blob_datastore(ws: Workspace, name: str, container: str, account: str, key: str) -> Any:

@@ -15,6 +15,7 @@ from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
 from azureml_wrapper.config.readers import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
+from azureml_wrapper.config.stray_keys import is_stray, warn_of_stray_keys, without_stray_keys
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
 
 # Where the SDK's `ws.write_config()` and the button in Azure's portal put it; the YAML files are an addition of ours.
@@ -41,6 +42,11 @@ def load(model: type[M], source: Config | Document) -> tuple[M, Document]:
     for step in _steps(data):
         problems += _rename(step)
     config = _validate(model, data, problems)
+    if problems and document.path is None and all(problem.stray for problem in problems):
+        stray, problems = problems, []
+        config = _validate(model, without_stray_keys(data, stray), problems)
+        if config is not None:
+            warn_of_stray_keys(stray)
     if problems or config is None:
         raise as_error(problems, document, what=model.noun)
     return config, document
@@ -197,7 +203,8 @@ def explain(model: type[Model], detail: Any, above: KeyPath = ()) -> Problem:
     if kind == "extra_forbidden":
         noun = "step" if len(path) > 1 else model.noun
         hint = _known(model, str(path[-1])) if above else _hint(model, path)
-        return Problem(BadValue, path, f"{show_path(path)} is not a key of a {noun}'s config.{hint}")
+        stray = not above and is_stray(model, path, _keys(model, path))
+        return Problem(BadValue, path, f"{show_path(path)} is not a key of a {noun}'s config.{hint}", stray)
     if kind.endswith(("_type", "_parsing")) or kind == "type":
         return Problem(WrongType, path, f"{show_path(path)} must be {_expected(kind, detail)}.")
     if kind in ("string_too_short", "too_short"):
@@ -236,12 +243,19 @@ def _expected(kind: str, detail: Any) -> str:
 
 def _hint(model: type[Model], path: KeyPath) -> str:
     name = str(path[-1])
-    in_step = len(path) > 1
-    if name == "steps" and not in_step:
+    if name == "steps" and len(path) == 1:
         return " Load a config with steps by PipelineWrapper.from_config."
-    return _known(StepConfig if in_step else model, name, "workspace_name")
+    return _show_known(name, _keys(model, path))
 
 
-def _known(model: type[Model], name: str, *more: str) -> str:
-    known = [*model.model_fields, *more]
+def _keys(model: type[Model], path: KeyPath) -> list[str]:
+    """The keys that are known where an unknown one is."""
+    return [*(StepConfig if len(path) > 1 else model).model_fields, "workspace_name"]
+
+
+def _known(model: type[Model], name: str) -> str:
+    return _show_known(name, list(model.model_fields))
+
+
+def _show_known(name: str, known: list[str]) -> str:
     return did_you_mean(name, known) or f" Known keys: {', '.join(sorted(known))}."

@@ -156,11 +156,15 @@ def _walk(node: yaml.Node | None, path: KeyPath, seen: set[int]) -> Iterator[tup
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where; `error` is the class to raise if it is the only one."""
+    """One thing that is wrong, and where; `error` is the class to raise if it is the only one.
+
+    A `stray` key is not known, and does not matter in a dict (stray_keys.py).
+    """
 
     error: type[ConfigError]
     path: KeyPath
     message: str
+    stray: bool = False
 
 
 def show_path(path: KeyPath) -> str:

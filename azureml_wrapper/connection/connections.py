@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_new_workspace_name
 from azureml_wrapper.connection.credentials import authenticate, plain_tokens
-from azureml_wrapper.connection.local import MLFLOW_VARIABLE, access_local, connect_local, local_address
+from azureml_wrapper.connection.local import (
+    MLFLOW_VARIABLE,
+    access_local,
+    connect_local,
+    local_address,
+    running_address,
+)
 from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target, is_local_address
 from azureml_wrapper.messages import inform
@@ -36,11 +42,24 @@ def connect(
         LoginFailed: Azure refuses the login, or none was found.
     """
     chosen = choose_target(scope.subscription_id, target)
-    key = (scope, chosen, auth if isinstance(auth, str) else id(auth), *(local_address() if chosen == LOCAL else ()))
+    key = (scope, chosen, _key_of(auth), *(local_address() if chosen == LOCAL else ()))
     with _connecting:
         if key not in _connections:
             _connections[key] = connect_local(scope) if chosen == LOCAL else connect_azure(scope, auth, location)
         return _connections[key]
+
+
+def connected(scope: Scope, *, auth: Any = None, target: str | None = None, **_: Any) -> Workspace | None:
+    """The workspace if this process has connected to it already; sends no request and starts no service."""
+    if not _connections:
+        return None
+    chosen = choose_target(scope.subscription_id, target)
+    running = running_address() if chosen == LOCAL else ()
+    return _connections.get((scope, chosen, _key_of(auth), *running))
+
+
+def _key_of(auth: Any) -> Any:
+    return auth if isinstance(auth, str) else id(auth)
 
 
 def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATION) -> Workspace:

@@ -120,6 +120,16 @@ def local_address() -> tuple[Any, ...]:
     return home.path, _start(home).port
 
 
+def running_address() -> tuple[Any, ...]:
+    """The same if the service runs; it is not started. Imports no SDK."""
+    from azureml_wrapper.local import control
+    from azureml_wrapper.local.home import Home
+
+    home = Home()
+    info = control.find(home)
+    return home.path, info.port if info else None
+
+
 def access_local(scope: Scope) -> Access:
     """The services of a workspace on the local service, which is started if it does not run. Imports no SDK."""
     from azureml_wrapper.local import control

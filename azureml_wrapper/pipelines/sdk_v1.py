@@ -68,6 +68,12 @@ def own_arguments(step: Step, lookup: Lookup, defaults: Mapping[str, Parameter])
     return _rendered(own, _dataset_inputs(step, lookup), defaults)
 
 
+def pipeline_arguments(ws: Workspace, definition: Definition, name: str) -> list[Any]:
+    """All arguments of a step of a pipeline, as its script gets them; nothing is created."""
+    renderer = Renderer(ws, definition, is_local=False, creates=False)
+    return renderer.arguments(definition.producers[name])
+
+
 def _holds(argument: Argument, *kinds: type[Slot]) -> bool:
     return any(isinstance(slot, kinds) for slot in argument.values)
 
@@ -114,9 +120,10 @@ class Resources:
     The cluster and the datastores of a pipeline configuration file are created if they do not exist yet.
     """
 
-    def __init__(self, ws: Workspace, definition: Definition) -> None:
+    def __init__(self, ws: Workspace, definition: Definition, *, creates: bool = True) -> None:
         self._ws = ws
         self._definition = definition
+        self._creates = creates
         self._cluster: Any = None
         self._datastores: dict[str | None, Any] = {}
         self.lookup = Lookup(ws)
@@ -159,16 +166,16 @@ class Resources:
     def _find_datastore(self, name: str | None) -> Any:
         if name is None:
             return self._ws.get_default_datastore()
-        variables = self._definition.variables
+        variables = self._definition.variables if self._creates else None
         return get_datastore(self._ws, name) if variables is None else set_up_datastore(self._ws, name, variables)
 
 
 class Renderer:
     """The SDK's steps of one build, in the order of the definition."""
 
-    def __init__(self, ws: Workspace, definition: Definition, *, is_local: bool) -> None:
+    def __init__(self, ws: Workspace, definition: Definition, *, is_local: bool, creates: bool = True) -> None:
         self._definition = definition
-        self._resources = Resources(ws, definition)
+        self._resources = Resources(ws, definition, creates=creates)
         self._is_local = is_local
         self._parameters: dict[str, Any] = {}
         self._path_parameters: dict[str, Any] = {}
@@ -178,29 +185,47 @@ class Renderer:
 
     def steps(self) -> list[Any]:
         """The SDK's steps, in order."""
-        from azureml.data import OutputFileDatasetConfig
         from azureml.pipeline.core import PipelineParameter
 
         given = self._definition.parameters.items()
         self._parameters = {name: PipelineParameter(name, as_parameter(value)) for name, value in given}
         self._resources.find()
         checks.check_inputs(self._definition)
+        self._make_outputs()
         steps = self._definition.steps
-        self._outputs = {step.name: OutputFileDatasetConfig(step.output.name) for step in steps if step.output}
         # The SDK recommends CommandStep instead of some of these classes.
         with quiet_sdk():
             return [self._parallel(step) if step.is_parallel else self._script(step) for step in steps]
 
+    def arguments(self, step: Step) -> list[Any]:
+        """The arguments of one step's script, without its pipeline being built."""
+        self._make_outputs()
+        return self._plain_arguments(step) if step.is_parallel else self._arguments(step, self._path_inputs(step))
+
+    def _make_outputs(self) -> None:
+        from azureml.data import OutputFileDatasetConfig
+
+        steps = self._definition.steps
+        self._outputs = {step.name: OutputFileDatasetConfig(step.output.name) for step in steps if step.output}
+
+    def _arguments(self, step: Step, paths: Mapping[str, Any]) -> list[Any]:
+        own = own_arguments(step, self._resources.lookup, self._definition.parameters)
+        return [*own, *_flat(paths), *_flat(self._folder_inputs(step)), *self._output_arguments(step)]
+
+    def _plain_arguments(self, step: Step) -> list[Any]:
+        """Those of a ParallelRunStep, which gets paths and datasets as inputs instead."""
+        plain = [argument for argument in step.arguments if not _holds(argument, PathSlot, RegisteredDataset)]
+        return _rendered(plain, {}, self._definition.parameters)
+
     def _script(self, step: Step) -> Any:
         from azureml.pipeline.steps import PythonScriptStep
 
-        paths, folders = self._path_inputs(step), self._folder_inputs(step)
-        own = own_arguments(step, self._resources.lookup, self._definition.parameters)
+        paths = self._path_inputs(step)
         given: dict[str, Any] = {
             "name": step.name,
             "script_name": step.script,
             "source_directory": str(step.directory),
-            "arguments": [*own, *_flat(paths), *_flat(folders), *self._output_arguments(step)],
+            "arguments": self._arguments(step, paths),
             "inputs": list(paths.values()),
             "compute_target": self._resources.compute(step),
             "allow_reuse": step.allow_reuse,
@@ -238,13 +263,12 @@ class Renderer:
             **dataclasses.asdict(step.parallel),
         )
         datasets = _dataset_inputs(step, self._resources.lookup)
-        plain = [argument for argument in step.arguments if not _holds(argument, PathSlot, RegisteredDataset)]
         made = ParallelRunStep(
             name=step.name,
             parallel_run_config=configuration,
             inputs=[*datasets.values(), *self._files(step), *self._folder_inputs(step).values()],
             output=self._outputs.get(step.name),
-            arguments=_rendered(plain, {}, self._definition.parameters),
+            arguments=self._plain_arguments(step),
             allow_reuse=step.allow_reuse,
         )
         # Its base class has parameters, but it does not take any (azureml/pipeline/core/_python_script_step_base.py).

@@ -17,7 +17,10 @@ REASON_LENGTH = 1000
 
 
 def wait_with_retries(
-    run: RunWrapper, wait: Callable[[RunWrapper], object], retries: Mapping[str, int]
+    run: RunWrapper,
+    wait: Callable[[RunWrapper], object],
+    retries: Mapping[str, int],
+    resubmitted: Callable[[RunWrapper], object] = lambda _: None,
 ) -> RunWrapper:
     """Wait until a run has ended, resubmitting it as long as its failed steps have retries left.
 
@@ -28,6 +31,7 @@ def wait_with_retries(
         run: The run to wait for.
         wait: Waits for one run; called again for each retry.
         retries: Retries by name of the step.
+        resubmitted: Called with each run that retries.
 
     Returns:
         The last run.
@@ -49,6 +53,7 @@ def wait_with_retries(
                 raise
             left.update({name: left[name] - 1 for name in failed})
             run = _retry(run, failed[0], error, f"{_number(retries, left, failed[0])}")
+            resubmitted(run)
 
 
 def waiter(timeout: float | None, show_output: bool) -> Callable[[RunWrapper], object]:

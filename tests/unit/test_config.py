@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,47 @@ def test_an_unknown_key_is_an_error_with_what_was_meant():
     with pytest.raises(BadValue, match="'compute_name'"):
         load(PipelineConfig, {**EXAMPLE_5, "computename": "cpu"})
     assert "Did you mean 'step_config'" in problems(PipelineConfig, pipeline(step(step_conf={})))
-    assert "Known keys" in problems(PipelineConfig, {**EXAMPLE_5, "zzz": 1})
+
+
+def test_a_file_has_no_unknown_keys(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**EXAMPLE_5, "zzz": 1}))
+    assert "Known keys" in problems(PipelineConfig, file)
+
+
+class TestOneDictForAllClasses:
+    """Programs pass one dict, which has values of their own, to every class."""
+
+    OWN = {"container": "c", "storage_acc_name": "a", "storage_key": "k"}
+
+    @pytest.mark.parametrize(("model", "config"), [(WorkspaceConfig, WORKSPACE), (PipelineConfig, EXAMPLE_5)])
+    def test_unknown_keys_are_one_warning_that_names_them(self, model, config):
+        with pytest.warns(UserWarning, match="keys of the config: container, storage_acc_name, storage_key") as told:
+            found, _ = load(model, {**config, **self.OWN})
+        assert found == load(model, config)[0]
+        assert (len(told), told[0].filename) == (1, __file__)
+
+    def test_so_are_those_of_a_step(self):
+        with pytest.warns(UserWarning, match=re.escape("Ignored unknown key of the config: steps[0].owner.")):
+            load(PipelineConfig, pipeline(step("a", owner="me")))
+
+    def test_a_typo_is_an_error_and_names_the_others_too(self):
+        told = problems(PipelineConfig, {**EXAMPLE_5, **self.OWN, "computename": "x"})
+        assert "computename is not a key of a pipeline's config. Did you mean 'compute_name'?" in told
+        assert "container is not a key" in told
+
+    def test_keys_of_another_class_are_no_reason_to_warn(self):
+        found, _ = load(StepConfig, {**EXAMPLE_5, "step_name": "s", "script_name": "s.py"})
+        assert found.step_name == "s"
+
+    def test_what_is_wrong_besides_is_found(self):
+        assert "ws_name is empty" in problems(WorkspaceConfig, {**WORKSPACE, **self.OWN, "ws_name": ""})
+        steps = [step("a", node_count=2, owner="me")]
+        assert "node_count is 2" in problems(PipelineConfig, pipeline(*steps))
+
+    def test_below_a_step_unknown_keys_stay_errors(self):
+        path = {"datastore": "d", "path": "p", "owner": "me"}
+        assert "owner is not a key" in problems(PipelineConfig, pipeline(step("a", input_paths={"--p": path})))
 
 
 def test_a_pipelines_config_for_a_step_says_what_to_call():

@@ -96,7 +96,9 @@ def test_a_failed_step_is_tried_again_with_the_reason(reported):
     last = Run("Completed")
     middle, first = Run("Failed"), Run("Failed", None)
     first.again = [middle, last]
-    assert wait_with_retries(first, Run.wait, {"train": 2}) is last
+    seen = []
+    assert wait_with_retries(first, Run.wait, {"train": 2}, seen.append) is last
+    assert seen[-1] is last
     assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
     assert first.notes[REASON] == "Step 'train' failed in run-1"
     assert "Retrying step 'train' (try 2 of 3) in run run-0, because:\nStep 'train' failed" in reported()

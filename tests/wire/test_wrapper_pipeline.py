@@ -144,12 +144,55 @@ class TestArguments:
     def test_an_unregistered_dataset_is_a_name_error_with_near_names(self, workspace, names, tmp_path, unique):
         data = unique("sales")
         register(workspace, tmp_path, data, 1)
-        made = PipelineStep(*names.values(), "a", "a.py", None, {"--a": data + "x", "--b": "nothing like it"})
+        inputs = {"--a": data + "x", "--b": "nothing like it"}
         with pytest.raises(NameError) as caught:
-            _ = made.arguments
+            PipelineStep(*names.values(), "a", "a.py", None, inputs)
         assert isinstance(caught.value, UnregisteredDataset)
         assert f"no dataset '{data}x'. Did you mean '{data}'" in str(caught.value)
         assert "no dataset 'nothing like it'" in str(caught.value)
+
+    def test_without_a_connection_it_is_found_when_the_arguments_are_asked_for(self, names):
+        with pytest.warns(UserWarning, match="owner"):
+            made = PipelineStep.from_config(
+                {
+                    **names,
+                    "ws_name": "never-opened",
+                    **step("a", script_name="a"),
+                    "owner": "me",
+                    "input_datasets": {"--a": "nothing_like_it"},
+                }
+            )
+        with pytest.raises(NameError, match="nothing_like_it"):
+            _ = made.arguments
+
+    def test_a_given_workspace_is_connected(self, ws, names):
+        config = {**names, **step("a", script_name="a"), "input_datasets": {"--a": "nothing_like_it"}}
+        with pytest.raises(NameError, match="nothing_like_it"):
+            PipelineStep.from_config(config, workspace=ws)
+
+    def test_those_of_a_pipeline_s_steps_are_what_their_scripts_get(self, make):
+        place = {"datastore": "workspaceblobstore", "path": "folder"}
+        inputs = {"--left-folder": "left", "--right-folder": "right"}
+        pipeline = make(
+            step("left", step_config={"a": 1}),
+            step("right", input_paths={"--place": place}, input_steps={}),
+            step("join", input_steps=inputs),
+            left=SHOW,
+            right=SHOW,
+            join=SHOW,
+        )
+        left, right, join = (each.arguments for each in pipeline.steps)
+        assert left[:3] == ["--config", '{"a": 1}', "--output-folder"]
+        assert (right[0], right[1].path_on_datastore, right[2]) == ("--place", "folder", "--output-folder")
+        assert join[::2] == ["--left-folder", "--right-folder"]
+        assert pipeline.steps[2].input_steps == inputs
+        assert pipeline.steps[1].input_steps == {}
+
+    def test_the_folders_are_those_of_the_one_pipeline(self, names):
+        steps = [PipelineStep(*names.values(), name, name) for name in "ab"]
+        pipeline = PipelineWrapper(*names.values(), "env", "cpu", steps)
+        assert [each.arguments[0] for each in pipeline.steps] == ["--output-folder", "--input-folder"]
+        assert [each.arguments for each in steps] == [[], []]
 
     def test_two_datasets_that_would_share_a_name_are_refused(self, workspace, names, tmp_path, unique):
         data = unique("d")

@@ -138,9 +138,13 @@ class TestDatastores:
         workspace.unregister_blob_datastore(name)
         assert name not in ws.datastores
 
-    def test_what_is_not_there_cannot_be_unregistered(self, workspace):
+    def test_a_typo_cannot_be_unregistered(self, workspace):
         with pytest.raises(UnregisteredDatastore, match="Did you mean 'workspaceblobstore'"):
             workspace.unregister_blob_datastore("workspaceblobstor")
+
+    def test_a_name_like_no_other_is_reported_as_not_registered(self, workspace, reported):
+        workspace.unregister_blob_datastore("q9_z")
+        assert "Datastore 'q9_z' is not registered; nothing to unregister." in reported()
 
 
 class TestCsv:

@@ -39,6 +39,9 @@ CLOUD_PACKAGES = frozenset(
 )
 # Scripts talk to the service through this package; the other SDK packages come with it.
 SDK_CORE = "azureml-core"
+# This package, which users of its repository install from its address.
+WRAPPER = "azureml-wrapper"
+_WRAPPER_ADDRESS = re.compile(r"git\+\S+/azureml[_-]wrapper(\.git)?/?([@#]\S*)?$")
 _CONDA = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
 
 
@@ -167,6 +170,9 @@ def _check_pip(spec: EnvironmentSpec, installed: Installed, found: _Findings) ->
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
+            if _WRAPPER_ADDRESS.match(line) and installed.version(WRAPPER):
+                found.notes.append(_own_wrapper(line, installed))
+                continue
             found.missing.append(f"{line} has to be installed")
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -178,6 +184,11 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
     version = installed.version(name)
     if name in CLOUD_PACKAGES and version is None and installed.version(SDK_CORE):
         found.notes.append(f"{requirement} is for Azure's machines; it is not needed here.")
+    elif name == WRAPPER and requirement.url and version:
+        found.notes.append(_own_wrapper(str(requirement), installed))
+    elif version is None and requirement.name in sys.stdlib_module_names:
+        # Python finds its own module of that name first, whatever is installed.
+        found.notes.append(f"{requirement} is part of Python itself.")
     elif requirement.url:
         found.missing.append(f"{requirement} has to be installed")
     elif version is None:
@@ -186,6 +197,10 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
         _judge_version(requirement, name, version, found)
     else:
         found.missing.extend(_missing_of_extras(requirement, name, installed))
+
+
+def _own_wrapper(line: str, installed: Installed) -> str:
+    return f"{line} is requested, the service's own azureml_wrapper {installed.version(WRAPPER)} is used."
 
 
 def _judge_version(requirement: Requirement, name: str, version: str, found: _Findings) -> None:

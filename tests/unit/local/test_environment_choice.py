@@ -53,6 +53,28 @@ def test_an_environment_without_packages_gets_the_own_interpreter():
 @pytest.mark.parametrize(
     "line",
     [
+        "git+https://example.com/team/azureml_wrapper.git",
+        "git+ssh://git@example.com/team/azureml-wrapper@main#egg=azureml_wrapper",
+        "azureml_wrapper @ git+https://example.com/fork.git",
+    ],
+)
+def test_the_wrapper_of_an_address_is_the_service_s_own(line):
+    own = Packages(azureml_wrapper="0.1.0", pandas="2.2.0")
+    choice = choose(EnvironmentSpec(pip=(line, "pandas")), own)
+    assert choice.interpreter == Path(sys.executable)
+    assert any("the service's own azureml_wrapper 0.1.0 is used" in reason for reason in choice.reasons)
+    assert pip(line).interpreter is None
+
+
+def test_packages_that_python_s_own_modules_hide_are_not_needed():
+    choice = pip("argparse", "pathlib==1.0.1", "pandas")
+    assert choice.interpreter == Path(sys.executable)
+    assert "argparse is part of Python itself." in choice.reasons
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         "pandas",
         "Pandas>=2",
         "pandas==2.2.0",
