@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import http.client
 import os
 import re
@@ -386,6 +387,14 @@ def test_what_the_store_does_not_keep_is_refused(storage, unique):
     assert storage.send("PUT", name, headers={"x-ms-blob-type": "BlockBlob", "x-ms-lease-id": "1"})[0] == 501
     assert storage.send("PUT", name, query="comp=lease")[0] == 501
     assert storage.send("GET", name, query="snapshot=2020")[0] == 501
+
+
+@pytest.mark.parametrize("operation", ["comp=tags", "restype=container&comp=acl", "comp=page"])
+def test_a_refusal_names_the_operation(storage, unique, operation):
+    path = f"/{storage.container}/{unique()}"
+    answer = requests.put(f"{storage.base}{path}?{operation}", headers={"x-ms-version": "2020-10-02"}, timeout=10)
+    assert answer.status_code == 501
+    assert f"does not support PUT {path}?{operation}. " in html.unescape(answer.text)
 
 
 def test_a_folder_mark_makes_a_folder(storage, unique):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from datetime import datetime
 
 import numpy as np
 import pytest
+from azureml._restclient.experiment_client import ExperimentClient
 from azureml._restclient.models import BatchMetricV2Dto, MetricProperties, MetricV2Dto, MetricV2Value
 from azureml.core import Experiment
 
@@ -229,6 +231,42 @@ def test_a_child_can_log_to_its_parent(run):
     child.parent.log("from_child", 5)
     child.parent.flush()
     assert run.get_metrics() == {"from_child": 5}
+
+
+def of_runs(run, **options):
+    """The metrics of runs as `export_to_tensorboard` of azureml-tensorboard reads them: run, name, cells."""
+    client = ExperimentClient(run.experiment.workspace.service_context, run.experiment.name, run.experiment.id)
+    return [(dto.run_id, dto.name, dto.cells) for dto in client.get_metrics_by_run_ids(**options)]
+
+
+def test_the_metrics_of_several_runs_are_read_at_once(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    child = run.child_run()
+    for value in (0.5, 0.25):
+        run.log("loss", value)
+    run.log_row("row", x=1)
+    run.log_row("row", y=2.5)
+    run.log_image("ROC", path=str(png(tmp_path / "roc.png").name))
+    child.log("loss", 7)
+    child.complete()
+    run.flush()
+    losses = [{"loss": 0.5}, {"loss": 0.25}]
+    rows, image = [{"x": 1}, {"y": 2.5}], [{"ROC": f"aml://artifactId/ExperimentRun/dcid.{run.id}/roc.png"}]
+    assert sorted(of_runs(run, run_ids=[run.id, child.id])) == sorted(
+        [(run.id, "loss", losses), (run.id, "row", rows), (run.id, "ROC", image), (child.id, "loss", [{"loss": 7}])]
+    )
+    assert of_runs(run, run_ids=[run.id], name="loss") == [(run.id, "loss", losses)]
+    assert of_runs(run, run_ids=[run.id], metric_types=["azureml.v1.table"]) == [(run.id, "row", rows)]
+    assert len(of_runs(run, run_ids=[run.id, child.id], page_size=1)) == 4
+    assert of_runs(run, run_ids=[run.id], after_timestamp=datetime(2999, 1, 1)) == []
+
+
+def test_the_older_form_of_get_metrics_returns_the_same(run):
+    run.log("a", 1)
+    run.log("b", 0.5)
+    run.log("b", 1.5)
+    run.flush()
+    assert run._client.metrics.get_all_metrics(run_ids=[run.id]) == {run.id: run.get_metrics()}
 
 
 # What is refused ---------------------------------------------------------------------------------------------------

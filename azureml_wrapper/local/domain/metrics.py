@@ -21,6 +21,8 @@ _NUMPY = re.compile(
 )
 # azureml/core/_metrics.py reads both.
 _PLAIN = frozenset({"azureml.v1.scalar", "azureml.v1.list"})
+# Those of all other kinds are files, whose address is the value.
+INLINE_KINDS = _PLAIN | {"azureml.v1.table"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,15 @@ class Series:
     name: str
     kind: str
     columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSeries:
+    """A metric of one of several runs, with its points."""
+
+    run_id: str
+    series: Series
+    points: list[Point]
 
 
 def merge(before: Series, after: Series) -> Series:

@@ -131,9 +131,10 @@ class Application:
     def _match(self, frontend: Frontend, request: Request) -> Match:
         match = frontend.router.match(request.method, request.raw_path, request.query)
         if match is None:
-            log.warning("unknown route: %s %s", request.method, request.path)
+            operation = _operation(request)
+            log.warning("unknown route: %s", operation)
             raise Unsupported(
-                f"The local service does not support {request.method} {request.path}. "
+                f"The local service does not support {operation}. "
                 "COVERAGE.md lists what it supports; Azure ML may support more."
             )
         return match
@@ -197,6 +198,12 @@ def _head(incoming: Incoming) -> Request:
         query={key.lower(): value for key, value in incoming.query_params.multi_items()},
         headers={key.lower(): value for key, value in incoming.headers.items()},
     )
+
+
+def _operation(request: Request) -> str:
+    """Method and path, with the parameters by which storage distinguishes operations of one path."""
+    chosen = "&".join(f"{name}={request.query[name]}" for name in ("restype", "comp") if request.query.get(name))
+    return f"{request.method} {request.path}{'?' if chosen else ''}{chosen}"
 
 
 def _is_storage(request: Request) -> bool:

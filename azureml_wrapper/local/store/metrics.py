@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from azureml_wrapper.local.domain.errors import NotFound, ServiceFault
-from azureml_wrapper.local.domain.metrics import Point, Series, merge
+from azureml_wrapper.local.domain.metrics import Point, RunSeries, Series, merge
 from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+from azureml_wrapper.local.store.query import Fields, Page, Query, page, select
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS metrics (
@@ -29,6 +30,21 @@ CREATE TABLE IF NOT EXISTS metric_points (
 );
 """
 # Ids are random: with them first, 45 points would go to 45 places of the index instead of one.
+
+# The metrics of runs; a reused step has those of the run that it reuses (domain/runs.py, origin_id).
+_OF_RUNS = """(
+    SELECT metrics.series AS sequence, metrics.name, metrics.kind, metrics.columns,
+        runs.workspace, runs.experiment_id, runs.run_id, metrics.run_id AS origin,
+        (SELECT MAX(created) FROM metric_points WHERE series = metrics.series) AS latest
+    FROM runs JOIN metrics ON metrics.workspace = runs.workspace
+        AND metrics.run_id = CASE runs.run_type WHEN 'azureml.StepRun'
+            THEN COALESCE(json_extract(runs.body, '$.properties."azureml.reusedrunid"'), runs.run_id)
+            ELSE runs.run_id END
+)"""
+_RUN_FIELDS = Fields(
+    columns={"runid": "run_id", "name": "name", "metrictype": "kind", "createdutc": "latest"},
+    times=frozenset({"createdutc"}),
+)
 
 PAGE_SIZE = 10_000
 # Where a page begins: behind this time and, among the points of one time, behind this sequence.
@@ -143,6 +159,16 @@ class MetricStore:
             " AND (created, sequence) > (?, ?) ORDER BY created, sequence LIMIT ?",
             (*series, since, until, *after, limit),
         )
+
+    def query(self, workspace: str, experiment_id: str, query: Query) -> Page[RunSeries]:
+        """Metrics of an experiment's runs, each with all of its points."""
+        condition = "workspace = ? AND experiment_id = ?", [workspace, experiment_id]
+        rows = self._database.all(*select(query, _RUN_FIELDS, _OF_RUNS, [condition]))
+        return page(query, rows, self._run_series)
+
+    def _run_series(self, row: Row) -> RunSeries:
+        points, _ = self.rest(row["workspace"], row["origin"], row["name"])
+        return RunSeries(run_id=row["run_id"], series=_series(row), points=points)
 
     def latest(self, workspace: str, run_id: str) -> list[tuple[str, Point]]:
         """The last point of every series of a run, sorted by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series, with_numbers
+from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.http.messages import JSON, Request, Response, json_response, object_list, string
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -48,6 +49,19 @@ def get_metric(context: Context, request: Request) -> Response:
     return json_response(wire.metric(series, points, run.container_id, more))
 
 
+def query_metrics(context: Context, request: Request) -> Response:
+    """Metrics of several runs of an experiment, with all of their values."""
+    query = wire.read_query(request.json_object())
+    found = context.metrics.query(request.workspace_id, _experiment(context, request).experiment_id, query)
+    return json_response(wire.run_metrics(found))
+
+
+def _experiment(context: Context, request: Request) -> Experiment:
+    if name := request.parameters.get("experiment"):
+        return context.experiments.get_any(request.workspace_id, name)
+    return context.experiments.get(request.workspace_id, request["experiment_id"])
+
+
 def wait(_: Context, _request: Request) -> Response:
     """Return at once: metrics are stored before they are acknowledged."""
     return json_response({})
@@ -78,6 +92,8 @@ ROUTES = (
     Route("POST", f"{_RUN}/batch", log_metrics),
     Route("POST", f"{_RUN}/list", list_metrics, reads=True),
     Route("POST", f"{_RUN}/full", get_metric, reads=True),
+    Route("POST", f"{_HISTORY}/experiments/{{experiment}}/metrics:query", query_metrics, reads=True),
+    Route("POST", f"{_HISTORY}/experimentids/{{experiment_id}}/metrics:query", query_metrics, reads=True),
     Route("GET", f"{_HISTORY}/experiments/{{experiment}}/runs/{{run_id}}/metricsingest/wait", wait),
     Route("GET", f"{_HISTORY}/experimentids/{{experiment_id}}/runs/{{run_id}}/metricsingest/wait", wait),
 )

@@ -10,8 +10,11 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
-from azureml_wrapper.local.domain.metrics import Point, Series
+from azureml_wrapper.local.domain.limits import is_number
+from azureml_wrapper.local.domain.metrics import INLINE_KINDS, Point, RunSeries, Series
+from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.http.messages import JSON, json_object, object_list, string, string_map
+from azureml_wrapper.local.store.query import Page, Query
 
 Place = tuple[str, int]
 _SDK_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -46,6 +49,45 @@ def _point(point: Point, series: Series) -> JSON:
         "step": point.step,
         "data": {name: point.data.get(name) for name in series.columns},
     }
+
+
+def run_metrics(found: Page[RunSeries]) -> JSON:
+    """Metrics as the SDK had them before it sent `MetricV2Dto`: one RunMetricDto for all values of a metric."""
+    return {"value": [_run_metric(item) for item in found.items], "continuationToken": found.continuation}
+
+
+def _run_metric(item: RunSeries) -> JSON:
+    series, points = item.series, item.points
+    # A cell that was not logged is left out: export_to_tensorboard passes every other value on as a number.
+    cells = [{name: cell for name, cell in point.data.items() if cell is not None} for point in points]
+    is_plain = series.kind in INLINE_KINDS
+    return {
+        "runId": item.run_id,
+        "metricId": points[0].point_id if points else None,
+        "metricType": series.kind,
+        "createdUtc": points[-1].created if points else None,
+        "name": series.name,
+        "description": "",
+        "label": None,
+        "numCells": len(cells),
+        "dataLocation": None if is_plain or not cells else cells[0].get(series.name),
+        "cells": cells,
+        "schema": {
+            "numProperties": len(series.columns),
+            "properties": [{"propertyId": name, "name": name, "type": kind} for name, kind in series.columns.items()],
+        },
+    }
+
+
+def read_query(body: JSON) -> Query:
+    """QueryParamsDto."""
+    top = body.get("top")
+    return Query(
+        filter=parse_filter(string(body, "filter")),
+        order=parse_order(string(body, "orderby"), Order("runid", descending=True)),
+        top=int(top) if top is not None and is_number(str(top)) else None,
+        after=string(body, "continuationToken"),
+    )
 
 
 def failure(dto: JSON, fault: ServiceFault) -> JSON:
