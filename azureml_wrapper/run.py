@@ -245,7 +245,7 @@ class RunWrapper:
             return False
         started = time.monotonic()
         if self._end is None:
-            # RFC 7240; answered by local/services/history/waiting.py. The SDK's own run gets the answer as well, as
+            # RFC 7240; answered by local/services/history/handlers.py. The SDK's own run gets the answer as well, as
             # from its get_status, so that its tags and properties are up to date.
             client = self._raw._client
             client.run_dto = client.run.get_run(custom_headers={"Prefer": f"wait={seconds:g}"})

@@ -20,8 +20,7 @@ from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
-from azureml_wrapper.local.http.routing import Route, Router
-from azureml_wrapper.local.http.waiting import Waiting
+from azureml_wrapper.local.http.routing import Route, Router, Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
 from azureml_wrapper.local.services import content, credential, datastore, discovery, experiment, model
 from azureml_wrapper.local.services.arm import handlers as arm
@@ -39,30 +38,28 @@ from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import handlers as mlflow
 from azureml_wrapper.local.services.pipelines import routes as pipelines
-from azureml_wrapper.local.services.pipelines.parameters import Forms as PipelineForms
+from azureml_wrapper.local.services.pipelines.graphwire import Forms as PipelineForms
 from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.services.pipelines.publishedwire import read_schedule
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
 from azureml_wrapper.local.services.runforms import RunHistoryForms
-from azureml_wrapper.local.store.accounts import AccountStore, Signatures
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
-from azureml_wrapper.local.store.datastores import DatastoreStore
+from azureml_wrapper.local.store.datastores import AccountStore, DatastoreStore, Signatures
 from azureml_wrapper.local.store.documents import ComputeStore, Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
-from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.pipelines import PipelineStore, SubmissionStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
-from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore, WorkspaceStore
 from azureml_wrapper.local.studio import handlers as studio
 from azureml_wrapper.local.tokens import Tokens

@@ -26,7 +26,7 @@ import uvicorn
 from azureml_wrapper.local.app import build_application, build_context
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
-from azureml_wrapper.local.http.waiting import Waiting
+from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.migrations import NewerDatabase
 from azureml_wrapper.local.tls import server_context

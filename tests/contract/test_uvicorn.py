@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from azureml_wrapper.local.home import Home
-from azureml_wrapper.local.http.waiting import Waiting
+from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.server import OneServer, listen, settings
 from azureml_wrapper.local.tls import server_context
 from tests.waiting import until

@@ -12,10 +12,9 @@ from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from azureml_wrapper.local.domain.distribution import Distribution
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, Task
+from azureml_wrapper.local.domain.jobs import Distribution, Job, JobInput, JobOutput, Mode, Task
 from azureml_wrapper.local.domain.pipelines import PipelineRun, Values
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.distribution import ADDRESS, MPI_LOG, Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.jobs import ADDRESS, MPI_LOG, Distribution, Launcher
 from azureml_wrapper.local.executor import ranks
 from azureml_wrapper.local.executor.process import ColdStarter, Process
 

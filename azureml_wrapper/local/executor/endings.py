@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.distribution import SINGLE_LOG
+from azureml_wrapper.local.domain.jobs import SINGLE_LOG
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH
 from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
 from azureml_wrapper.local.executor.slots import StopReason

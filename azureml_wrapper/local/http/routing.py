@@ -3,13 +3,18 @@
 A path is written as in Azure's own clients: `/runs/{run_id}`. `{path:rest}` matches the rest with its slashes, and
 `{workspace_scope}` stands for `/subscriptions/…/workspaces/{workspace}`. The fixed parts match ignoring case, because
 rslex writes `resourcegroups` and the Python SDK `resourceGroups`.
+
+A route may wait for an event before its handler runs: such a request takes a future of the event loop, not a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -112,3 +117,55 @@ def _pattern(path: str) -> re.Pattern[str]:
     for name, rest, fixed in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         text += f"(?P<{name}>{'.*' if rest else '[^/]+'})" + re.escape(fixed)
     return re.compile(text, re.IGNORECASE)
+
+
+class Waiting:
+    """The waiting requests by key. Whoever causes the event calls `wake` with its key."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: dict[Hashable, set[asyncio.Future[None]]] = {}
+        self._is_closed = False
+
+    @contextmanager
+    def entry(self, key: Hashable) -> Iterator[asyncio.Future[None]]:
+        """A future that is done at the next `wake` of the key. Use it in the event loop's thread."""
+        future = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._futures.setdefault(key, set()).add(future)
+            if self._is_closed:
+                future.set_result(None)
+        try:
+            yield future
+        finally:
+            self._forget(key, future)
+
+    def wake(self, key: Hashable) -> None:
+        """End the waiting for a key. Any thread may call this."""
+        with self._lock:
+            for future in self._futures.get(key, ()):
+                future.get_loop().call_soon_threadsafe(_finish, future)
+
+    def close(self) -> None:
+        """End all waiting, now and later, because the service is about to stop."""
+        with self._lock:
+            self._is_closed = True
+            keys = list(self._futures)
+        for key in keys:
+            self.wake(key)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(map(len, self._futures.values()))
+
+    def _forget(self, key: Hashable, future: asyncio.Future[None]) -> None:
+        with self._lock:
+            left = self._futures[key]
+            left.discard(future)
+            if not left:
+                del self._futures[key]
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -16,19 +16,17 @@ from datetime import datetime, timedelta
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.jobs import RunForms
-from azureml_wrapper.local.domain.pipelines import PipelineForms, PipelineRun
+from azureml_wrapper.local.domain.pipelines import PipelineForms, PipelineRun, Schedule, Submission, Watch
 from azureml_wrapper.local.domain.plans import PipelineExecutor
-from azureml_wrapper.local.domain.published import Schedule, Submission, Watch
 from azureml_wrapper.local.domain.runs import RunError, RunStatus
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.scheduler import triggers
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datastores import DatastoreStore
-from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.pipelines import PipelineStore, SubmissionStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.runs import RunStore
-from azureml_wrapper.local.store.submissions import SubmissionStore
 
 # How long it takes to notice that the machine slept or its clock was set.
 LONGEST_SLEEP = 30.0

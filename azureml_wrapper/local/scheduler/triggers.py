@@ -9,10 +9,10 @@ from datetime import datetime
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.limits import VALUE_LENGTH
-from azureml_wrapper.local.domain.pipelines import PipelineForms
-from azureml_wrapper.local.domain.published import (
+from azureml_wrapper.local.domain.pipelines import (
     SCHEDULE_FILES,
     SCHEDULE_INSTANT,
+    PipelineForms,
     Schedule,
     Submission,
     Watch,

@@ -6,22 +6,21 @@ from dataclasses import dataclass
 
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
+from azureml_wrapper.local.domain.pipelines import Scheduler
 from azureml_wrapper.local.domain.plans import PipelineExecutor
-from azureml_wrapper.local.domain.published import Scheduler
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
-from azureml_wrapper.local.http.waiting import Waiting
-from azureml_wrapper.local.store.accounts import AccountStore, Signatures
+from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blocks import BlockStore
+from azureml_wrapper.local.store.datastores import AccountStore, Signatures
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
-from azureml_wrapper.local.store.pipelines import PipelineStore
+from azureml_wrapper.local.store.pipelines import PipelineStore, SubmissionStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
-from azureml_wrapper.local.store.submissions import SubmissionStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore
 from azureml_wrapper.local.tokens import Identity
 

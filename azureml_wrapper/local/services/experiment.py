@@ -12,8 +12,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
-from azureml_wrapper.local.domain.patches import amend_experiment
-from azureml_wrapper.local.domain.runs import Experiment
+from azureml_wrapper.local.domain.runs import Experiment, amend_experiment
 from azureml_wrapper.local.http.messages import Request, Response, json_response, string, string_list, string_map
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context

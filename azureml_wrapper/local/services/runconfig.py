@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azureml_wrapper.local.domain.distribution import Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import Mode, Registration
+from azureml_wrapper.local.domain.jobs import Distribution, Launcher, Mode, Registration
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 
 JSON = dict[str, Any]

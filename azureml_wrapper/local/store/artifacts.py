@@ -8,8 +8,8 @@ from pathlib import Path
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Blob, Place
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.store.accounts import Signatures
 from azureml_wrapper.local.store.blobs import BlobStore
+from azureml_wrapper.local.store.datastores import Signatures
 from azureml_wrapper.local.store.query import Page
 
 PAGE_SIZE = 1000

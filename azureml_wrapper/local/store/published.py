@@ -9,8 +9,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.pipelines import Values
-from azureml_wrapper.local.domain.published import ACTIVE, PipelineEndpoint, PublishedPipeline, Schedule
+from azureml_wrapper.local.domain.pipelines import ACTIVE, PipelineEndpoint, PublishedPipeline, Schedule, Values
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 from azureml_wrapper.local.store.documents import Document, Documents
 

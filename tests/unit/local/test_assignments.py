@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.services.pipelines.parameters import read_values
+from azureml_wrapper.local.services.pipelines.graphwire import read_values
 
 
 @pytest.mark.parametrize(

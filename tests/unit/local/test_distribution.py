@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.domain.distribution import Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.jobs import Distribution, Launcher
 from azureml_wrapper.local.executor import distributed
 from azureml_wrapper.local.services.runconfig import distribution, processes_per_node
 

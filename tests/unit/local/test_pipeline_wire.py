@@ -21,8 +21,7 @@ from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.http.messages import error_response
 from azureml_wrapper.local.services.pipelines import wire
-from azureml_wrapper.local.services.pipelines.graphwire import Assignment, read_graph, read_module
-from azureml_wrapper.local.services.pipelines.parameters import Forms
+from azureml_wrapper.local.services.pipelines.graphwire import Assignment, Forms, read_graph, read_module
 from azureml_wrapper.local.services.pipelines.planning import read_outputs
 from azureml_wrapper.local.services.runconfig import read_mode
 from azureml_wrapper.local.store.documents import Document

@@ -6,9 +6,8 @@ from typing import get_args
 
 import pytest
 
-from azureml_wrapper.local.domain.distribution import Launcher
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.jobs import Command, Job, JobOutput, Mode, ParallelRun, Script, Task
+from azureml_wrapper.local.domain.jobs import Command, Job, JobOutput, Launcher, Mode, ParallelRun, Script, Task
 from azureml_wrapper.local.domain.plans import Step
 from azureml_wrapper.local.executor.distributed import STARTERS
 from azureml_wrapper.local.executor.tasks import RUNNERS, runner_of

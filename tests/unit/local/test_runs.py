@@ -9,8 +9,7 @@ import pytest
 from azureml_wrapper.local.domain import limits
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.odata import Order, parse_filter
-from azureml_wrapper.local.domain.patches import RunPatch, amend
-from azureml_wrapper.local.domain.runs import Run, RunStatus
+from azureml_wrapper.local.domain.runs import Run, RunPatch, RunStatus, amend
 from azureml_wrapper.local.store.database import Database, dump
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.query import Query

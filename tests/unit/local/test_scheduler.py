@@ -11,7 +11,7 @@ import pytest
 
 from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.errors import Invalid, NotFound
-from azureml_wrapper.local.domain.published import BATCH_SECONDS, PipelineEndpoint, PublishedPipeline
+from azureml_wrapper.local.domain.pipelines import BATCH_SECONDS, PipelineEndpoint, PublishedPipeline
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.scheduler import triggers

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.domain.distribution import Distribution, Launcher
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
-from azureml_wrapper.local.domain.jobs import Mode
+from azureml_wrapper.local.domain.jobs import Distribution, Launcher, Mode
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import RunStatus
 from tests.unit.local.pipelinebench import Bench, W, edge, node

@@ -9,8 +9,7 @@ from datetime import datetime
 from azureml_wrapper.local.domain.clock import parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH
-from azureml_wrapper.local.domain.patches import SystemManaged
-from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, SystemManaged
 from azureml_wrapper.local.http.messages import (
     Request,
     Response,

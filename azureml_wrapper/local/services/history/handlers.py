@@ -15,8 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
 from azureml_wrapper.local.domain.limits import check_run_id
-from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunPatch, SystemManaged, amend
 from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string, string_list
 from azureml_wrapper.local.services.context import Context

@@ -10,8 +10,7 @@ from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
-from azureml_wrapper.local.domain.patches import RunPatch
-from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunStatus
+from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunPatch, RunStatus
 from azureml_wrapper.local.http.messages import json_object, object_list, string, string_map
 from azureml_wrapper.local.store.query import Page, Query
 from azureml_wrapper.local.tokens import TENANT, USER

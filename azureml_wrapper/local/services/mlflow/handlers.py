@@ -8,8 +8,7 @@ from datetime import datetime, timezone
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.metrics import VALUES_PER_REQUEST, Point, Series, check_series
-from azureml_wrapper.local.domain.patches import RunPatch, SystemManaged, amend, amend_experiment
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunPatch, SystemManaged, amend, amend_experiment
 from azureml_wrapper.local.domain.tracking import (
     DEFAULT_EXPERIMENT,
     DEFAULT_EXPERIMENT_ID,

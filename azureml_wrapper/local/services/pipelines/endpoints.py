@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.limits import is_number
-from azureml_wrapper.local.domain.published import ACTIVE
+from azureml_wrapper.local.domain.pipelines import ACTIVE
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.services.context import Context

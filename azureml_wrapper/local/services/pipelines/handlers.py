@@ -18,8 +18,7 @@ from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import wire
-from azureml_wrapper.local.services.pipelines.graphwire import SentGraph, read_graph, read_module
-from azureml_wrapper.local.services.pipelines.parameters import Forms
+from azureml_wrapper.local.services.pipelines.graphwire import Forms, SentGraph, read_graph, read_module
 from azureml_wrapper.local.services.pipelines.planning import Planner
 
 # What a step prints, on stdout and stderr.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from azureml_wrapper.local.domain.errors import Conflict
-from azureml_wrapper.local.domain.published import ACTIVE, PublishedPipeline, Submission
+from azureml_wrapper.local.domain.pipelines import ACTIVE, PublishedPipeline, Submission
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context

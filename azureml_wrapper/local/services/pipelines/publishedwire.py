@@ -11,7 +11,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.limits import DISPLAY_NAME_LENGTH, VALUE_LENGTH, check_experiment_name
-from azureml_wrapper.local.domain.published import (
+from azureml_wrapper.local.domain.pipelines import (
     ACTIVE,
     BATCH_SECONDS,
     DEFAULT_POLLING_MINUTES,
@@ -29,7 +29,7 @@ from azureml_wrapper.local.domain.published import (
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import check_blob_name
-from azureml_wrapper.local.services.pipelines.parameters import ASSIGNMENTS, check_interface, read_values
+from azureml_wrapper.local.services.pipelines.graphwire import ASSIGNMENTS, check_interface, read_values
 from azureml_wrapper.local.services.pipelines.wire import COMPLETED, entity
 from azureml_wrapper.local.store.documents import Document
 from azureml_wrapper.local.store.published import read_endpoint, read_pipeline

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.domain.pipelines import PipelineRun
-from azureml_wrapper.local.domain.published import ACTIVE, Schedule
+from azureml_wrapper.local.domain.pipelines import ACTIVE, PipelineRun, Schedule
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from azureml_wrapper.local.domain.distribution import Distribution
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import Command, ParallelRun, Script, Task
+from azureml_wrapper.local.domain.jobs import Command, Distribution, ParallelRun, Script, Task
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.domain.pipelines import PipelineRun, Values, word_of
-from azureml_wrapper.local.domain.published import Submission
+from azureml_wrapper.local.domain.pipelines import PipelineRun, Submission, Values, word_of
 from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import Datastore
-from azureml_wrapper.local.services.pipelines.parameters import ASSIGNMENTS, check_interface, read_values
+from azureml_wrapper.local.services.pipelines.graphwire import ASSIGNMENTS, check_interface, read_values
 from azureml_wrapper.local.store.documents import Document
 
 ACTIVE = "Active"

@@ -1,5 +1,5 @@
 """Runs an entry script's `run(mini_batch)` over mini-batches, in many processes."""
 
-from .entry import EntryScript
+from .worker import EntryScript
 
 __all__ = ["EntryScript"]

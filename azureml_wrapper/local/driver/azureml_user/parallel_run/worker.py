@@ -1,7 +1,11 @@
-"""One worker process: `init()` once, then `run()` for each mini-batch that the master sends."""
+"""One worker process: it imports the entry script, then calls `init()` once and `run()` for each mini-batch.
+
+The master sends the mini-batches. EntryScript is what the script itself can use.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -10,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
-from . import entry
 from .batches import Batch
 from .settings import Settings, StepFailed
 
@@ -73,14 +77,14 @@ def lines_of(result: Any) -> tuple[int, str]:
 
 
 def _begin(settings: Settings, name: str) -> Any:
-    own = entry.EntryScript()
+    own = EntryScript()
     own.output_dir = settings.output
     os.environ["AZUREML_BI_OUTPUT_PATH"] = settings.output or ""
     handler = logging.FileHandler(_place("entry_script_log", f"{name}.log.txt"))
     handler.setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
     own.logger.addHandler(handler)
     own.logger.setLevel(settings.logging_level)
-    script = entry.load(settings)
+    script = load_script(settings)
     script.init()
     return script
 
@@ -110,3 +114,36 @@ def _place(kind: str, name: str) -> str:
     path = Path(LOGS, kind, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     return str(path)
+
+
+class EntryScript:
+    """For entry scripts, one for each process: `EntryScript().logger` writes to `logs/user/entry_script_log`."""
+
+    _only: ClassVar[EntryScript | None] = None
+    logger: logging.Logger
+    output_dir: str | None
+    working_dir: str
+
+    def __new__(cls) -> EntryScript:
+        if cls._only is None:
+            cls._only = super().__new__(cls)
+            cls._only.logger = logging.getLogger("azureml_user.parallel_run.EntryScript")
+            cls._only.output_dir, cls._only.working_dir = None, str(Path.cwd())
+        return cls._only
+
+
+def load_script(settings: Settings) -> ModuleType:
+    """Import the entry script. Its own errors are raised; `StepFailed` if it lacks a function."""
+    path = Path(settings.entry_script).absolute()
+    if not path.is_file():
+        raise StepFailed(f"The entry script {settings.entry_script!r} was not found in the source directory.")
+    sys.path[:0] = [str(path.parent), str(Path.cwd())]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise StepFailed(f"The entry script {settings.entry_script!r} is not a Python file.")
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    missing = [name for name in ("init", "run") if not callable(getattr(module, name, None))]
+    if missing:
+        raise StepFailed(f"The entry script {settings.entry_script!r} lacks {'() and '.join(missing)}().")
+    return module
