@@ -173,3 +173,20 @@ def test_a_package_comes_from_the_index_that_pip_is_told_of(bench):
     run = bench.run("import toolz; print(toolz.__name__)", environment=environment("toolz"))
     assert run.status is RunStatus.COMPLETED, message(run)
     assert bench.printed(run.run_id) == ["toolz"]
+
+
+SDK = "import azureml.core, pkg_resources, sys; print(azureml.core.VERSION, '%d.%d' % sys.version_info[:2])"
+
+
+@pytest.mark.online
+@pytest.mark.slow
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize(
+    ("packages", "oldest"),
+    [(["azureml-defaults", "pandas==2.0.3"], "1.61"), (["azureml-defaults==1.56.0", "toolz"], "1.56")],
+)
+def test_the_sdk_is_the_newest_unless_another_is_pinned(bench, packages, oldest):
+    run_id = bench.submit(SDK, environment=environment(*packages))
+    run = bench.wait(run_id, seconds=600)
+    assert run.status is RunStatus.COMPLETED, bench.log(run_id) + message(run)
+    assert bench.printed(run_id)[-1].startswith(oldest)

@@ -1,7 +1,8 @@
 """Builds environments: with uv from pip packages, with conda if only conda has a package.
 
-Each is kept in `<home>/environments/<hash of the request>` and built once, even if many jobs need it at the same
-time. A build that was interrupted leaves no `ready` file, and is repeated.
+What Azure's own builds have besides is added (additions.py). Each environment is kept in
+`<home>/environments/<hash of the request>` and built once, even if many jobs need it at the same time. A build that
+was interrupted leaves no `ready` file, and is repeated.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.executor.additions import Attempt, attempts, with_conda_tools
 from azureml_wrapper.local.executor.environments import Choice
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
 from azureml_wrapper.local.executor.slots import Ticket
 
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
 _READY = "ready"
+# What uv prints if packages exclude each other; other failures would be the same with fewer packages.
+_CONTRADICTION = "No solution found"
 _TAIL_LINES = 15
 _TAIL_BYTES = 4000
 # uv does not read pip's configuration, in which people set their package index.
@@ -41,6 +45,35 @@ class BuildFailed(ServiceFault):
     """An environment could not be built."""
 
     code = "UserError"
+
+
+class _Shell:
+    """Runs the commands of one build, and writes them and their output to its log."""
+
+    def __init__(
+        self, starter: Starter, ticket: Ticket, *, folder: Path, variables: Mapping[str, str], log: Path
+    ) -> None:
+        self._starter, self._ticket, self._folder, self._variables, self._log = (
+            starter,
+            ticket,
+            folder,
+            variables,
+            log,
+        )
+        self.program = ""
+
+    def run(self, command: Sequence[str], note: str = "") -> bool:
+        """Run a command, with the note above it; whether it succeeded."""
+        self.program = command[0]
+        with self._log.open("a") as file:
+            file.writelines(f"{line}\n" for line in (note, f"$ {shlex.join(command)}") if line)
+        return not self._ticket.run(
+            lambda: self._starter.start(command, folder=self._folder, variables=self._variables, log=self._log)
+        )
+
+    def last_lines(self) -> str:
+        """The end of the output."""
+        return _tail(self._log)
 
 
 class EnvironmentBuilder:
@@ -82,27 +115,15 @@ class EnvironmentBuilder:
     def _build(self, choice: Choice, environment: EnvironmentSpec, place: Path, *, log: Path, ticket: Ticket) -> None:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        commands = _conda(environment, place) if choice.conda else self._pip(choice, place)
         variables = {**self._variables, **self._settings(), JOB_KEY_VARIABLE: ticket.job_key}
-        for command in commands:
-            with log.open("a") as file:
-                file.write(f"$ {shlex.join(command)}\n")
-            code = ticket.run(lambda c=command: self._starter.start(c, folder=place, variables=variables, log=log))  # type: ignore[misc]
-            if code:
-                shutil.rmtree(place, ignore_errors=True)
-                raise BuildFailed(
-                    f"The environment could not be built. The last output of {command[0]}:\n{_tail(log)}"
-                )
+        shell = _Shell(self._starter, ticket, folder=place, variables=variables, log=log)
+        built = shell.run(_conda(environment, place)) if choice.conda else _pip(choice, place, shell)
+        if not built:
+            shutil.rmtree(place, ignore_errors=True)
+            raise BuildFailed(
+                f"The environment could not be built. The last output of {shell.program}:\n{shell.last_lines()}"
+            )
         (place / _READY).touch()
-
-    def _pip(self, choice: Choice, place: Path) -> Iterator[list[str]]:
-        requirements = place / "requirements.txt"
-        requirements.write_text("\n".join([*choice.options, *choice.requirements]) + "\n")
-        base = _find_python(choice.python) or sys.executable
-        yield [*uv_command(), "venv", "--no-project", "--python", base, str(place / "env")]
-        if choice.requirements:
-            python = str(place / "env" / "bin" / "python")
-            yield [*uv_command(), "pip", "install", "--python", python, "-r", str(requirements)]
 
     def _settings(self) -> dict[str, str]:
         found = {key: value for key, value in _pip_settings().items() if key not in self._variables}
@@ -123,22 +144,46 @@ def conda_program() -> str | None:
     return next(filter(None, map(shutil.which, CONDA_PROGRAMS)), None)
 
 
-def _conda(environment: EnvironmentSpec, place: Path) -> Iterator[list[str]]:
+def _pip(choice: Choice, place: Path, shell: _Shell) -> bool:
+    """Build with uv; whether it succeeded."""
+    base = _find_python(choice.python) or sys.executable
+    if not shell.run([*uv_command(), "venv", "--no-project", "--python", base, str(place / "env")]):
+        return False
+    for attempt in attempts(choice.requirements, choice.options):
+        if shell.run(_install(attempt, choice, place), attempt.note):
+            return True
+        if _CONTRADICTION not in shell.last_lines():
+            break
+    return not choice.requirements
+
+
+def _install(attempt: Attempt, choice: Choice, place: Path) -> list[str]:
+    requirements, constraints = place / "requirements.txt", place / "constraints.txt"
+    requirements.write_text("\n".join([*choice.options, *attempt.requirements]) + "\n")
+    constraints.write_text("\n".join(attempt.constraints) + "\n")
+    python = str(place / "env" / "bin" / "python")
+    files = ["-r", str(requirements), "-c", str(constraints)]
+    return [*uv_command(), "pip", "install", "--python", python, *files]
+
+
+def _conda(environment: EnvironmentSpec, place: Path) -> list[str]:
     program = conda_program() or CONDA_PROGRAMS[0]
     wanted = place / "environment.yml"
     # JSON is YAML, and the dependencies have the form of conda's file.
-    wanted.write_text(json.dumps(environment.conda_file))
+    wanted.write_text(json.dumps(with_conda_tools(environment.conda_file)))
     verb = ["create", "--yes"] if Path(program).name == "micromamba" else ["env", "create"]
-    yield [program, *verb, "--prefix", str(place / "env"), "--file", str(wanted)]
+    return [program, *verb, "--prefix", str(place / "env"), "--file", str(wanted)]
 
 
 def _fingerprint(choice: Choice, environment: EnvironmentSpec) -> str:
+    added = attempts(choice.requirements, choice.options)
     content = {
-        "requirements": choice.requirements,
+        # Another release of the wrapper may add other things.
+        "requirements": [(attempt.requirements, attempt.constraints) for attempt in added],
         "options": choice.options,
         "python": choice.python,
         "base": [sys.executable, sys.version],
-        "conda": environment.conda_file if choice.conda else None,
+        "conda": with_conda_tools(environment.conda_file) if choice.conda else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 

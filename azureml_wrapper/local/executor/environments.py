@@ -232,7 +232,8 @@ def _check_conda(spec: EnvironmentSpec, installed: Installed, found: _Findings, 
     for package in spec.conda:
         requirement = conda_requirement(package)
         if requirement and _has(requirement, installed):
-            pinned.append(f"{requirement.name}=={installed.version(requirement.name)}")
+            # As asked, not as installed: a package without a version must not get the service's.
+            pinned.append(str(requirement))
         else:
             lacking.append(package)
     if not lacking:

@@ -211,10 +211,10 @@ def test_with_conda_it_is_built_by_conda():
 
 
 def test_conda_packages_come_from_pip_where_an_environment_is_built_for_pips_sake():
-    choice = conda("pandas=2.2", pip=("lightgbm",))
+    choice = conda("pandas=2.2", "scikit-learn", pip=("lightgbm",))
     assert choice.interpreter is None
     assert not choice.conda
-    assert choice.requirements == ("lightgbm", "pandas==2.2.0")
+    assert choice.requirements == ("lightgbm", "pandas==2.2.*", "scikit-learn")
 
 
 @pytest.mark.parametrize(
