@@ -332,6 +332,35 @@ def test_a_script_submits_a_child_run_and_waits_for_it(submit):
     assert child.get_status() == "Completed"
 
 
+def test_a_program_completes_its_run_with_the_target_local(submit):
+    run = submit("", compute_target="local")
+    assert finish(run) == "Completed"
+    run.complete()
+    assert run.get_status() == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "message"),
+    [(lambda run: run.complete(), "Completed", None), (lambda run: run.fail("enough"), "Failed", "enough")],
+)
+def test_a_program_ends_its_run_with_the_target_local_while_it_runs(submit, end, status, message):
+    run = submit("import time\nwhile True: time.sleep(0.1)", compute_target="local")
+    await_running(run)
+    end(run)
+    assert run.get_status() == status
+    error = run.get_details().get("error") or {}
+    assert error.get("error", {}).get("message") == message
+    with pytest.raises(Exception, match=f"is {status} and cannot become"):
+        run._client.run.post_event_start()
+    run.cancel()
+
+
+def test_a_script_fails_its_run_with_the_target_local(submit):
+    run = submit(PREPARE + "run.fail('by itself')", compute_target="local")
+    assert finish(run) == "Failed"
+    assert run.get_details()["error"]["error"]["message"] == "by itself"
+
+
 def test_the_target_local_runs_here_too(ws, unique, tmp_path):
     folder = tmp_path / "src"
     (folder / "lib").mkdir(parents=True)

@@ -35,6 +35,8 @@ class RunStatus(str, Enum):
 
 # Runs whose script the service starts: "client is not permitted to update status for run".
 MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.PipelineRun", "hyperdrive"})
+# The target of a script run that asks for no cluster.
+LOCAL_TARGET = "local"
 # A property of a reused step's run: the run whose results it has.
 REUSED_RUN = "azureml.reusedrunid"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
@@ -126,8 +128,16 @@ class Run:
 
     @property
     def is_managed(self) -> bool:
-        """Whether only the service sets the run's status, because it runs the script itself."""
+        """Whether the service itself runs the script."""
         return self.run_type in MANAGED_TYPES
+
+    @property
+    def is_system_managed(self) -> bool:
+        """Whether only the service sets the run's status.
+
+        The SDK starts the script of a run with the target "local", so Azure accepts `run.complete()` for it.
+        """
+        return self.is_managed and not (self.run_type == "azureml.scriptrun" and self.target == LOCAL_TARGET)
 
     @property
     def origin_id(self) -> str:

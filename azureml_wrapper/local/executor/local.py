@@ -15,7 +15,7 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, OutOfSpace, ServiceFault
 from azureml_wrapper.local.domain.jobs import Job
-from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, LOCAL_TARGET, RunError, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -26,8 +26,6 @@ from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReas
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
 from azureml_wrapper.local.store.jobs import JobRecord
 
-# The target of a script run that asks for no cluster.
-LOCAL_TARGET = "local"
 # Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0

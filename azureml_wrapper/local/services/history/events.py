@@ -67,17 +67,22 @@ def _apply(context: Context, run: Run, event: JSON) -> None:
 
 
 def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
-    if not run.is_managed:
-        context.runs.advance(run.workspace_id, run.run_id, status, at=_instant(data))
-    elif status in (RunStatus.CANCELED, RunStatus.CANCEL_REQUESTED):
+    if run.is_managed and status in (RunStatus.CANCELED, RunStatus.CANCEL_REQUESTED):
         # `run.cancel()` on the run of a step, which has no cancelUri.
         _cancel_job(context, run)
-    else:
+    elif run.is_system_managed:
         raise SystemManaged()
+    else:
+        error = run.requested_failure if status is RunStatus.FAILED else None
+        context.runs.advance(run.workspace_id, run.run_id, status, at=_instant(data), error=error)
 
 
 def _cancel_job(context: Context, run: Run) -> None:
-    if run.status.is_terminal or context.pipeline_executor.cancel(run.workspace_id, run.run_id):
+    if run.status.is_terminal:
+        # `run.complete()` for a run with the target "local" lets its script go on.
+        context.executor.cancel(run.workspace_id, run.run_id)
+        return
+    if context.pipeline_executor.cancel(run.workspace_id, run.run_id):
         return
     if context.sweeps.cancel(run.workspace_id, run.run_id):
         return

@@ -121,7 +121,7 @@ def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run
         return _create(context, request, run_id, patch)
     if patch.parent_id not in (None, found.parent_id):
         raise Invalid(f"Cannot change the parent of run {run_id} from {found.parent_id} to {patch.parent_id}.")
-    if found.is_managed and patch.status not in (None, found.status):
+    if found.is_system_managed and patch.status not in (None, found.status):
         raise SystemManaged()
     changed = context.runs.amend(request.workspace_id, run_id, lambda run: amend(run, patch))
     if patch.definition is not None:
