@@ -48,7 +48,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         TRUST_VARIABLE: str(_trust_bundle(home)),
         "HBI_WORKSPACE_JOB": "true",
         # The SDK caches the cloud's addresses in a file of this folder; those of Azure must stay apart.
-        "AZURE_CONFIG_DIR": str(home.path / "azure"),
+        "AZURE_CONFIG_DIR": str(home.cloud_settings),
         **without_proxy(os.environ),
     }
 

@@ -101,6 +101,14 @@ class Home:
         return self.path / "tls"
 
     @property
+    def cloud_settings(self) -> Path:
+        """Where the SDK caches the cloud's addresses: AZURE_CONFIG_DIR of clients and jobs.
+
+        It has to exist: azureml-core 1.37 to 1.50 write into it without creating it.
+        """
+        return self.path / "azure"
+
+    @property
     def authority(self) -> Path:
         """The certificate that clients must trust."""
         return self.tls / "ca.pem"
@@ -109,7 +117,8 @@ class Home:
         """Create the folder if it is missing; raise `OSError` if it is not writable."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.chmod(0o700)
-        for folder in (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments, self.tls):
+        stores = (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments)
+        for folder in (*stores, self.tls, self.cloud_settings):
             folder.mkdir(exist_ok=True)
 
     def secret(self) -> str:

@@ -148,6 +148,11 @@ def test_exec_makes_the_workspace_that_is_named(shell):
     assert done.stdout.split()[-1] == "other"
 
 
+def test_exec_names_a_folder_for_the_sdks_cache_that_exists(shell):
+    code = "import os; print(os.path.isdir(os.environ['AZURE_CONFIG_DIR']))"
+    assert shell.aml("local", "exec", "--", "python", "-c", code).stdout.strip() == "True"
+
+
 def test_exec_leaves_with_the_programs_own_exit_code(shell):
     assert shell.aml("local", "exec", "python", "-c", "raise SystemExit(7)", check=False).returncode == 7
 

@@ -88,7 +88,7 @@ def service_variables(context: ExecutorContext) -> dict[str, str]:
     return {
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         # The SDK caches the cloud's addresses in this folder; with a separate one, Azure's and ours do not mix.
-        "AZURE_CONFIG_DIR": str(context.home.path / "azure"),
+        "AZURE_CONFIG_DIR": str(context.home.cloud_settings),
         "REQUESTS_CA_BUNDLE": str(trust_bundle(context.home, os.environ)),
         **without_proxy(os.environ),
         # Switches the SDK's telemetry off: nothing leaves the machine.

@@ -18,6 +18,13 @@ def test_clearing_removes_what_a_home_is_made_of(tmp_path):
     assert list(home.path.iterdir()) == []
 
 
+def test_the_folder_of_the_sdks_cache_exists(tmp_path):
+    # azureml-core 1.37 to 1.50 write into AZURE_CONFIG_DIR without creating it.
+    home = Home(tmp_path / "home")
+    home.create()
+    assert home.cloud_settings.is_dir()
+
+
 def test_clearing_leaves_what_is_not_the_services(tmp_path):
     home = Home(tmp_path)
     home.create()
