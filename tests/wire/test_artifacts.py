@@ -156,6 +156,21 @@ def test_a_name_that_leaves_the_run_is_refused(run, name):
 
 
 @pytest.mark.local_only
+@pytest.mark.parametrize("path", ["/tmp/roc.png", "../roc.png", "plots//roc.png"])
+def test_a_refused_name_says_what_is_expected(run, path):
+    with pytest.raises(AzureMLException, match=r"a relative path without '\.\.', got '") as refused:
+        run.upload_file(path, io.BytesIO(b"x"))
+    assert repr(path) in str(refused.value)
+
+
+@pytest.mark.local_only
+def test_an_image_with_an_absolute_path_says_what_is_expected(run, tmp_path):
+    (tmp_path / "roc.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(AzureMLException, match=r"such as outputs/roc\.png"):
+        run.log_image("ROC", path=str(tmp_path / "roc.png"))
+
+
+@pytest.mark.local_only
 def test_a_datastore_of_ones_own_is_refused_and_not_ignored(run):
     with pytest.raises(ServiceException, match="remove datastore_name"):
         run.upload_file("a.txt", io.BytesIO(b"x"), datastore_name="workspaceblobstore")

@@ -194,6 +194,16 @@ def clean_path(path: str) -> str:
     return "/".join(step for step in path.replace("\\", "/").split("/") if step != ".")
 
 
+def check_artifact_path(path: str) -> None:
+    """Raise `Invalid` if a new artifact's path is absolute or leads out of its folder."""
+    if not {"", ".."}.isdisjoint(clean_path(path).split("/")):
+        raise Invalid(
+            f"The name of a run's file must be a relative path without '..', got {path!r}. log_image and similar "
+            "methods use the path of a file as its name: pass a path relative to the working directory, such as "
+            "outputs/roc.png, or use upload_file(name, path)."
+        )
+
+
 def of_run(run_id: str) -> Place:
     """The place of a run's files."""
     return Place(RUN_ORIGIN, f"dcid.{run_id}")

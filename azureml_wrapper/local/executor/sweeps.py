@@ -6,10 +6,11 @@ after the other, as in graph.py.
 
 from __future__ import annotations
 
+import difflib
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -210,9 +211,22 @@ class SweepExecutor:
         self._stop_timer(active)
         status, error = self._ending(active)
         scores = {run: values.best_logged() for run, values in active.history.items()}
-        self._runs.change(*active.key, properties=_last_properties(active.sweep, scores))
+        properties = _last_properties(active.sweep, scores)
+        self._runs.change(*active.key, properties=properties)
+        if not properties and status is RunStatus.COMPLETED:
+            self._warn(active, _no_best_run(active.sweep.metric, self._logged_names(active)))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
         self._runs.advance(*active.key, status, error=error)
+
+    def _logged_names(self, active: _Active) -> set[str]:
+        """The names of all metrics that the sweep's runs have logged."""
+        runs = (f"{active.parent.run_id}_{number}" for number in range(active.started))
+        return {series.name for run_id in runs for series in self._metrics.series(active.key[0], run_id)}
+
+    def _warn(self, active: _Active, text: str) -> None:
+        self._logs.say(active.parent, "CONTROLLER", text)
+        warning = {"source": "SweepWarning", "message": text}
+        self._runs.amend(*active.key, lambda run: replace(run, warnings=[*run.warnings, warning]))
 
     def _ending(self, active: _Active) -> tuple[RunStatus, JSON | None]:
         if active.is_shut_down:
@@ -251,6 +265,20 @@ def _number(value: Any) -> float | None:
         return None if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         return None
+
+
+def _no_best_run(metric: str, logged: set[str]) -> str:
+    """Why a sweep has no best run, and which names its primary metric may have meant."""
+    if metric in logged:
+        return f"There is no best run: no run logged a number as its primary metric {metric!r}."
+    if not logged:
+        return f"There is no best run: no run logged its primary metric {metric!r}, or any other metric."
+    near = difflib.get_close_matches(metric, logged, n=1)
+    question = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"There is no best run: no run logged its primary metric {metric!r}. Logged metrics: "
+        f"{', '.join(map(repr, sorted(logged)))}.{question}"
+    )
 
 
 def _key(run: Run) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Blob, Place
+from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Blob, Place, check_artifact_path
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.datastores import Signatures
@@ -58,7 +58,12 @@ class ArtifactStore:
         return self._blobs.path(workspace.storage_account, CONTAINER, artifact.artifact_id)
 
     def check_free(self, workspace: Workspace, place: Place, path: str) -> None:
-        """Raise `Conflict`, in Azure's words, if the file exists: artifacts are never replaced."""
+        """Raise `Conflict`, in Azure's words, if the file exists: artifacts are never replaced.
+
+        Raises:
+            Invalid: The path is absolute, or leaves the run's files.
+        """
+        check_artifact_path(path)
         self._blobs.ensure_container(workspace.storage_account, CONTAINER)
         self._blobs.path(workspace.storage_account, CONTAINER, place.name(path))
         if self.find(workspace, place, path):
@@ -66,6 +71,7 @@ class ArtifactStore:
 
     def write(self, workspace: Workspace, place: Place, path: str, source: Path, *, append: bool = False) -> Artifact:
         """Move `source` to a new file, or append its bytes to an existing one."""
+        check_artifact_path(path)
         account, name = workspace.storage_account, place.name(path)
         if append:
             self._blobs.ensure_container(account, CONTAINER)

@@ -93,12 +93,11 @@ class Bench:
         )
         self.sweeps.submit(parent, read_sweep(body))
 
-    def log(self, number, value, at=None):
+    def log(self, number, value, at=None, name="loss"):
         at = at or str(self.clock.now())
-        point = Point(point_id=f"{number}-{value}-{at}", created=at, data={"loss": value})
-        self.metrics.add(
-            W, f"{HD}_{number}", Series(name="loss", kind="azureml.v1.scalar", columns={"loss": "double"}), [point]
-        )
+        point = Point(point_id=f"{number}-{value}-{at}", created=at, data={name: value})
+        series = Series(name=name, kind="azureml.v1.scalar", columns={name: "double"})
+        self.metrics.add(W, f"{HD}_{number}", series, [point])
 
     def end(self, number, status=RunStatus.COMPLETED):
         self.executor.end(f"{HD}_{number}", status)
@@ -179,10 +178,35 @@ def test_a_value_is_read_once_while_a_run_logs(bench, monkeypatch):
     assert read == [1] * 10
 
 
-def test_a_sweep_without_the_metric_has_no_best_run(bench):
-    bench.begin(values=(1,))
+@pytest.mark.parametrize(
+    ("logged", "message"),
+    [
+        ({}, "no run logged its primary metric 'loss', or any other metric."),
+        ({"Loss": 1, "acc": 1}, "'loss'. Logged metrics: 'Loss', 'acc'. Did you mean 'Loss'?"),
+        ({"acc": 1}, "'loss'. Logged metrics: 'acc'."),
+        ({"loss": "NaN"}, "no run logged a number as its primary metric 'loss'."),
+        ({"loss": "low"}, "no run logged a number as its primary metric 'loss'."),
+    ],
+)
+def test_a_sweep_without_the_metric_has_no_best_run_and_says_why(bench, logged, message):
+    bench.begin(values=(1, 2))
+    for name, value in logged.items():
+        bench.log(0, value, name=name)
     bench.end(0)
+    bench.end(1)
+    assert bench.parent.status is RunStatus.COMPLETED
     assert "best_child_run_id" not in bench.parent.properties
+    (warning,) = bench.parent.warnings
+    assert warning["message"].startswith("There is no best run: ")
+    assert warning["message"].endswith(message)
+
+
+def test_a_sweep_with_a_best_run_has_no_warning(bench):
+    bench.begin(values=(1, 2))
+    bench.log(1, 0.5)
+    bench.end(0)
+    bench.end(1)
+    assert bench.parent.warnings == []
 
 
 @pytest.mark.parametrize(
