@@ -177,7 +177,7 @@ def read_config(given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if isinstance(given, str) and not given.lstrip().startswith("{"):
-        from azureml_wrapper.config.readers import read
+        from azureml_wrapper.config.parsing import read
 
         config = read(Path(given)).data
     else:

@@ -30,11 +30,11 @@ def local_workspace(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     from azureml_wrapper.connection.connections import connect
     from azureml_wrapper.connection.local import TRUST_VARIABLE, variables_restored
     from azureml_wrapper.connection.target import Scope
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import HOME_VARIABLE
 
     home = tmp_path_factory.mktemp("azureml_wrapper_home")
     monkeypatch.setenv(HOME_VARIABLE, str(home))
-    with variables_restored(), control.running(home):
+    with variables_restored(), service_process.running(home):
         os.environ.pop(TRUST_VARIABLE, None)
         yield connect(Scope("local", "local", f"test-{uuid.uuid4().hex[:12]}"), target="local")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import HOME_VARIABLE, Home, ServiceInfo
 from benchmarks.peers.peer import CLEAN
 from benchmarks.pipelines import Pipeline, script
@@ -39,14 +39,14 @@ class Place:
 
     def start(self) -> ServiceInfo:
         """The running service. It is a child of this user's `aml`, so that it has this user's variables."""
-        found = control.find(self.home)
+        found = service_process.find(self.home)
         if found:
             return found
         self.aml("local", "up")
-        return control.start(self.home)
+        return service_process.start(self.home)
 
     def stop(self) -> None:
-        control.stop(self.home)
+        service_process.stop(self.home)
 
     def aml(self, *words: str, limit: float = SET_UP_SECONDS) -> Finished:
         return run([PYTHON.with_name("aml"), *words], folder=self.folder, variables=self.variables, limit=limit)
@@ -61,7 +61,7 @@ class Place:
     ) -> Finished:
         """Run programs/<name>.py in a fresh process; its memory is that of the service, too."""
         command: Sequence[str | Path] = [PYTHON, PROGRAMS / f"{name}.py", *map(str, words)]
-        service = control.find(self.home) if with_memory else None
+        service = service_process.find(self.home) if with_memory else None
         return run(
             command,
             folder=self.folder,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import ServiceInfo
 from benchmarks.ours import PROGRAMS, PYTHON, Place
 
@@ -30,7 +30,7 @@ class WatchedPlace(Place):
         return {**super().variables, **self._own}
 
     def start(self) -> ServiceInfo:
-        found = control.find(self.home)
+        found = service_process.find(self.home)
         if found:
             return found
         self.home.create()
@@ -62,7 +62,7 @@ class WatchedPlace(Place):
     def _await(self) -> ServiceInfo:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if found := control.find(self.home):
+            if found := service_process.find(self.home):
                 return found
             time.sleep(0.01)
         raise RuntimeError(f"The watched service did not start; see {self.home.log_file}.")

@@ -46,9 +46,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
 
-    control.stop()
+    service_process.stop()
     shutil.rmtree(_ROOT, ignore_errors=True)
 
 

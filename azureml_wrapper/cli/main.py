@@ -15,7 +15,7 @@ from azureml_wrapper.cli.configs import init, schema
 from azureml_wrapper.cli.create import compute, datastore, environment, job
 from azureml_wrapper.cli.execute import execute
 from azureml_wrapper.cli.export import export, lint
-from azureml_wrapper.cli.jobs import abort, logs, results, status
+from azureml_wrapper.cli.job_folders import abort, logs, results, status
 from azureml_wrapper.cli.local import local
 from azureml_wrapper.cli.publishing import pipelines, publish, schedules, trigger
 from azureml_wrapper.cli.runs import cancel, resubmit, run, runs, show

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
-from azureml_wrapper.config.readers import Document, KeyPath, Problem, as_error, show_path
+from azureml_wrapper.config.parsing import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.config.stray_keys import is_stray, warn_of_stray_keys, without_stray_keys
 from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
@@ -101,9 +101,9 @@ def read_document(source: Config | Document) -> Document:
     if isinstance(source, Document):
         return source
     if source is None:
-        return readers.read(find())
+        return parsing.read(find())
     if isinstance(source, (str, os.PathLike)):
-        return readers.read(Path(source).expanduser())
+        return parsing.read(Path(source).expanduser())
     return Document(source)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from azureml_wrapper.config.parameters import check_in_json, render_argument, used, used_as_keys
-from azureml_wrapper.config.readers import KeyPath, Problem, show_path
+from azureml_wrapper.config.parsing import KeyPath, Problem, show_path
 from azureml_wrapper.errors import BadParameter, BadValue, did_you_mean
 
 _WORKSPACE_KEYS = ("ws_name", "resource_group", "subscription_id")

@@ -88,14 +88,14 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
     from azureml._vendor.azure_cli_core.cloud import AZURE_PUBLIC_CLOUD
     from azureml.core.authentication import AbstractAuthentication, TokenAuthentication
 
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
     home = home or Home()
 
     def token(audience: str) -> str:
-        info = control.start(home)
+        info = service_process.start(home)
         return Tokens(info.secret).user(audience, subscription=subscription_id)
 
     class LocalAuthentication(TokenAuthentication):  # type: ignore[misc] # the SDK is not typed
@@ -107,7 +107,7 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
 
     auth = LocalAuthentication(token, cloud="AzureCloud")
     cloud = copy.deepcopy(AZURE_PUBLIC_CLOUD)
-    cloud.endpoints.resource_manager = _addresses(control.start(home)).arm
+    cloud.endpoints.resource_manager = _addresses(service_process.start(home)).arm
     auth._cloud_type = cloud
     return auth
 
@@ -132,13 +132,13 @@ def running_address() -> tuple[Any, ...]:
 
 def access_local(scope: Scope) -> Access:
     """The services of a workspace on the local service, which is started if it does not run. Imports no SDK."""
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import Home
     from azureml_wrapper.local.tokens import Tokens
 
     # `_start` would import the SDK.
     home = Home()
-    info = control.start(home)
+    info = service_process.start(home)
     _trust(home, info)
     token = Tokens(info.secret).user(subscription=scope.subscription_id)
     return Access(_addresses(info).base, lambda: token)
@@ -148,14 +148,14 @@ def _start(home: Home) -> ServiceInfo:
     """The service, started if it does not run. The SDK is imported while its process starts."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
 
     # Switches the SDK's telemetry off; the SDK reads it when it is imported.
     os.environ.setdefault("HBI_WORKSPACE_JOB", "true")
     if "azureml.core" in sys.modules:
-        return control.start(home)
+        return service_process.start(home)
     with ThreadPoolExecutor(1) as pool:
-        info = pool.submit(control.start, home)
+        info = pool.submit(service_process.start, home)
         importlib.import_module("azureml.core")
         return info.result()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.config.job_models import ComputeFile, DatastoreFile, EnvironmentFile
 from azureml_wrapper.config.loader import find, load
 from azureml_wrapper.config.models import WorkspaceConfig
@@ -89,7 +89,7 @@ def _environment(given: str | None) -> EnvironmentFile | Mapping[str, Any]:
     if given and not file:
         return EnvironmentFile(name=given)
     file = file or _required("environment", '{"name": "NAME", "dependencies": ["numpy"]}')
-    data = readers.read(file).data
+    data = parsing.read(file).data
     if isinstance(data, Mapping) and any(isinstance(data.get(key), Mapping) for key in _SDK_KEYS):
         if not data.get("name"):
             raise BadValue(f"{file} defines an environment without a name. Add the key 'name'.")
@@ -108,7 +108,7 @@ def _as_file(given: str | None) -> Path | None:
     if not given:
         return None
     path = Path(given).expanduser()
-    return path if path.suffix.lower() in readers.READERS or path.is_file() else None
+    return path if path.suffix.lower() in parsing.READERS or path.is_file() else None
 
 
 def _required(name: str, example: str) -> Path:
@@ -123,4 +123,4 @@ def _required(name: str, example: str) -> Path:
 
 def _is_written(file: Path, secret: str) -> bool:
     """Whether the file contains the secret itself, however it is escaped, not the name of a variable."""
-    return bool(readers.read(file).data["account_key"] == secret)
+    return bool(parsing.read(file).data["account_key"] == secret)

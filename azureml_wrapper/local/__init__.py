@@ -5,7 +5,7 @@
     ws = local.workspace()          # a real azureml.core.Workspace
 
 The service starts when it is needed, and exits when it has been idle for a while. Nothing in this room imports the
-SDK or the wrapper; the functions above are in `azureml_wrapper/connection/local_service.py`.
+SDK or the wrapper; the functions above are in `azureml_wrapper/connection/local_api.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from azureml_wrapper.connection.local_service import service as service
-    from azureml_wrapper.connection.local_service import start as start
-    from azureml_wrapper.connection.local_service import stop as stop
-    from azureml_wrapper.connection.local_service import workspace as workspace
+    from azureml_wrapper.connection.local_api import service as service
+    from azureml_wrapper.connection.local_api import start as start
+    from azureml_wrapper.connection.local_api import stop as stop
+    from azureml_wrapper.connection.local_api import workspace as workspace
 
 __all__ = ["service", "start", "stop", "workspace"]
 
@@ -26,4 +26,4 @@ def __getattr__(name: str) -> Any:
     # These functions use the wrapper, which nothing in this room imports: the service's process never loads it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("azureml_wrapper.connection.local_service"), name)
+    return getattr(importlib.import_module("azureml_wrapper.connection.local_api"), name)

@@ -166,7 +166,7 @@ def listen(home: Home, port: int | None = None) -> socket.socket:
 def take_lock(home: Home) -> IO[str] | None:
     """Hold the home's lock until the process ends; None if another service holds it.
 
-    Clients that check for a service hold the lock for a few microseconds (control.py), so this tries several times.
+    Clients that check for a service (service_process.py) hold the lock for a few microseconds, so this tries often.
     """
     file = home.lock_file.open("a")
     for _ in range(LOCK_TRIES):

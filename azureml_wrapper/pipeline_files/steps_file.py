@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from azureml_wrapper.config.loader import SCHEMA_KEY, Config, explain, fill_in, read_document
-from azureml_wrapper.config.readers import Document, KeyPath, Problem, as_error, show_path
+from azureml_wrapper.config.parsing import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.errors import BadValue, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.pipeline_files.entries import TYPES, MpiEntry, ParallelRunEntry, PythonScriptEntry, StepEntry
 

@@ -13,7 +13,7 @@ from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.config.loader import Config, check_parameters, load, read_document
 from azureml_wrapper.config.models import PathInput, PipelineConfig, StepFields
 from azureml_wrapper.config.parameters import Parameter
-from azureml_wrapper.config.readers import Document
+from azureml_wrapper.config.parsing import Document
 from azureml_wrapper.config.step_types import PARALLEL, PARALLEL_KEYS
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.pipeline_files.entries import INPUT_ARGUMENT, OUTPUT_ARGUMENT

@@ -12,7 +12,7 @@ from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.config.loader import load
 from azureml_wrapper.config.models import Model
-from azureml_wrapper.config.readers import read
+from azureml_wrapper.config.parsing import read
 from azureml_wrapper.config.values import Text
 from azureml_wrapper.errors import MissingInput, did_you_mean
 from azureml_wrapper.file_paths import DATA, INPUT, RAW, WORKING

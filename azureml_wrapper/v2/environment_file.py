@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from azureml_wrapper.assets.environments import find_environment
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
 from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.v2.references import Reference, reference
@@ -45,7 +45,7 @@ def _conda(place: Place) -> dict[str, Any] | None:
         return None
     try:
         # Conda's files have many suffixes; the content is YAML.
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=readers.CoreLoader)  # noqa: S506 - a safe one
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=parsing.CoreLoader)  # noqa: S506 - a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place.fail(f"{place}: {path} is not YAML: {error}")
         return None

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config import readers
-from azureml_wrapper.config.readers import Problem
+from azureml_wrapper.config import parsing
+from azureml_wrapper.config.parsing import Problem
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import bindings
 from azureml_wrapper.v2.bindings import Binding
@@ -27,7 +27,7 @@ _OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
 def lint(file: Path) -> ConfigError | None:
     """Return all problems of a file as one error; None if it has no problems."""
-    reading = Reading(readers.read(file))
+    reading = Reading(parsing.read(file))
     reading.problems += [
         Problem(BadValue, path, f"Duplicate key {path[-1]}.") for path in reading.document.duplicates
     ]

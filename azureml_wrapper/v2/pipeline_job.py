@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import MissingKey, did_you_mean
 from azureml_wrapper.v2 import command_line
 from azureml_wrapper.v2.bindings import Binding
@@ -122,7 +122,7 @@ def _component(place: Place) -> dict[str, Any] | None:
         path = existing_path(place)
         if path is None or not path.is_file():
             return None
-        other = Reading(readers.read(path))
+        other = Reading(parsing.read(path))
         found = read_keys(other.top, _COMPONENT)
         other.finish("component")
         place.reading.notes.extend(f"{path.name}, {note}" for note in other.notes)

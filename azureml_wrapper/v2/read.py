@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from azureml_wrapper.config import readers
-from azureml_wrapper.config.readers import CoreLoader, Problem
+from azureml_wrapper.config import parsing
+from azureml_wrapper.config.parsing import CoreLoader, Problem
 from azureml_wrapper.errors import BadValue, WrongType
 from azureml_wrapper.v2 import amlcompute, blob_datastore, command_job, environment_file, pipeline_job, sweep_job
 from azureml_wrapper.v2.amlcompute import Compute
@@ -62,7 +62,7 @@ def read_job(file: Path, given: Sequence[str] = ()) -> tuple[Job, list[str]]:
 
 
 def _read(file: Path, given: Sequence[str], noun: str, read: Callable[[Place], Any]) -> tuple[Any, list[str]]:
-    document = readers.read(file)
+    document = parsing.read(file)
     if given:
         document = replace(document, data=_with(document.data, given))
     reading = Reading(document)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import BadValue, ConnectionFailed, WrapperError
 from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
 
@@ -31,7 +31,7 @@ _MESSAGES = 12
 
 def load(file: Path) -> Any:
     """Load a file with azure-ai-ml; `BadValue` has its complaints."""
-    data = readers.read(file).data
+    data = parsing.read(file).data
     if not isinstance(data, dict):
         raise BadValue(f"{file} is not a file of `az ml`: must be a mapping of keys.")
     module, name = _LOADERS[kind_of(data)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.config.readers import Document, KeyPath, Problem, as_error, show_path
+from azureml_wrapper.config.parsing import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 
 _NAMES = {bool: "true or false", str: "a string", dict: "a mapping", list: "a list", int: "an integer"}

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from benchmarks import ours
 from benchmarks.scenario import Entry, Scenario, Setting, Values
@@ -16,7 +16,7 @@ from benchmarks.scenario import Entry, Scenario, Setting, Values
 @contextlib.contextmanager
 def entries(setting: Setting) -> Iterator[list[Entry]]:
     with ours.place(setting.folder / "start") as place:
-        control.start(place.home)
+        service_process.start(place.home)
         place.stop()
         new = (Home(place.folder / f"new{number}") for number in itertools.count())
         yield [
@@ -29,9 +29,9 @@ def entries(setting: Setting) -> Iterator[list[Entry]]:
 
 def service_start(home: Home) -> Values:
     start = time.perf_counter()
-    control.start(home)
+    service_process.start(home)
     took = time.perf_counter() - start
-    control.stop(home)
+    service_process.stop(home)
     return {"seconds": took}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,4 +71,4 @@ def shell(tmp_path):
     folder.mkdir()
     shell = Shell(folder, tmp_path / "home")
     yield shell
-    control.stop(Home(shell.home))
+    service_process.stop(Home(shell.home))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.acceptance.conftest import Shell
 
@@ -45,7 +45,7 @@ def prepared(tmp_path_factory):
     home = root / "home"
     Shell(root, home).run("python", "-c", SET_UP)
     yield home
-    control.stop(Home(home))
+    service_process.stop(Home(home))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 
@@ -48,7 +48,7 @@ def test_an_unknown_command_is_a_usage_error(shell):
 def test_up_starts_status_tells_and_down_stops(shell):
     assert status(shell)["service"] == "does not run"
     up = shell.aml("local", "up").stdout
-    info = control.find(Home(shell.home))
+    info = service_process.find(Home(shell.home))
     assert f"127.0.0.1:{info.port}" in up
     told = status(shell)
     assert told["service"] == f"runs (pid {info.pid})"
@@ -56,13 +56,13 @@ def test_up_starts_status_tells_and_down_stops(shell):
     assert told["home"] == str(shell.home)
     assert told["runs"] == "none"
     assert shell.aml("local", "down").stdout.startswith("Stopped")
-    assert control.find(Home(shell.home)) is None
+    assert service_process.find(Home(shell.home)) is None
     assert "No service runs" in shell.aml("local", "down").stdout
 
 
 def test_the_secret_is_never_printed(shell):
     shell.aml("local", "up")
-    secret = control.find(Home(shell.home)).secret
+    secret = service_process.find(Home(shell.home)).secret
     assert secret not in shell.aml("local", "status").stdout
 
 
@@ -71,7 +71,7 @@ def test_up_on_a_port_uses_it_and_says_so_where_another_one_is_in_use(shell):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shell.aml("local", "up", "--port", str(port))
-    assert control.find(Home(shell.home)).port == port
+    assert service_process.find(Home(shell.home)).port == port
     assert f"already, on port {port}" in shell.fails("local", "up", "--port", str(port % 60000 + 1024), code=1)
 
 
@@ -96,7 +96,7 @@ def test_foreground_stays_until_it_is_interrupted(shell):
         command, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        assert until(lambda: control.find(Home(shell.home))).pid == process.pid
+        assert until(lambda: service_process.find(Home(shell.home))).pid == process.pid
         assert "runs already" in shell.fails("local", "up", "--foreground", code=1)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
@@ -111,14 +111,14 @@ def test_reset_asks_first(shell):
     refused = shell.aml("local", "reset", check=False)
     assert refused.returncode == 1
     assert f"below {shell.home}?" in refused.stdout
-    assert control.find(Home(shell.home))
+    assert service_process.find(Home(shell.home))
 
 
 def test_reset_deletes_what_is_the_services_and_nothing_else(shell):
     shell.aml("local", "up")
     (shell.home / "mine.txt").write_text("not the service's")
     shell.aml("local", "reset", "--yes")
-    assert control.find(Home(shell.home)) is None
+    assert service_process.find(Home(shell.home)) is None
     assert [path.name for path in shell.home.iterdir()] == ["mine.txt"]
 
 

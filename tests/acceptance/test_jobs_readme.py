@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.acceptance.blocks import read
 from tests.acceptance.conftest import ROOT
@@ -27,7 +27,7 @@ def home(tmp_path_factory):
     """The home of a service that all tests of this file share."""
     home = Home(tmp_path_factory.mktemp("jobs") / "home")
     yield home.path
-    control.stop(home)
+    service_process.stop(home)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def loaded(statement: str) -> set[str]:
         "import azureml_wrapper.errors, azureml_wrapper.config, azureml_wrapper.local, azureml_wrapper.connection",
         "from azureml_wrapper import WorkspaceWrapper; WorkspaceWrapper('a', 'b', 'local')",
         # `aml status` of many job folders is not to wait for the SDK.
-        "import azureml_wrapper.cli.work.jobs",
+        "import azureml_wrapper.cli.work.job_folders",
         # `aml init` and `aml schema` only copy files.
         "import azureml_wrapper.cli.work.configs",
     ],

@@ -13,7 +13,7 @@ LOCAL = "azureml_wrapper.local"
 # These start the service and find it: within functions, so that users of Azure do not pay for it.
 STARTING = {
     "azureml_wrapper/connection/local.py",
-    "azureml_wrapper/connection/local_service.py",
+    "azureml_wrapper/connection/local_api.py",
     "azureml_wrapper/testing.py",
 }
 # What `aml local` does.

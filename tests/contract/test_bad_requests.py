@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.app import service_routes
 from azureml_wrapper.local.http.routing import WORKSPACE_SCOPE, Route
 from azureml_wrapper.local.tokens import Tokens
@@ -183,7 +183,7 @@ MUTATIONS_PER_ROUTE = 25
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with control.running(tmp_path_factory.mktemp("home")) as info:
+    with service_process.running(tmp_path_factory.mktemp("home")) as info:
         yield info
 
 

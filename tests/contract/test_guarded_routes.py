@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.app import service_routes
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.http.routing import WORKSPACE_SCOPE, Route
@@ -22,7 +22,7 @@ WRONG = ("", "Bearer", "Bearer x", "Bearer a.b.c", "Basic eDp5", "Bearer \xff.\x
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with control.running(tmp_path_factory.mktemp("home")) as info:
+    with service_process.running(tmp_path_factory.mktemp("home")) as info:
         yield info
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, Script
 from azureml_wrapper.local.tokens import Tokens
@@ -35,7 +35,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def send(place):
-    with control.running(place / "a" / "b" / "c" / "home") as service, requests.Session() as session:
+    with service_process.running(place / "a" / "b" / "c" / "home") as service, requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {Tokens(service.secret).user()}"
 
         def request(method: str, path: str, body=None, **headers) -> requests.Response:

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from azureml_wrapper.connection.local import local_environment
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
 
@@ -14,7 +14,7 @@ from azureml_wrapper.local.tokens import Tokens
 @pytest.fixture(scope="module")
 def addresses():
     """The variables that a program without authentication gets, and the address of the page."""
-    info = control.start(Home())
+    info = service_process.start(Home())
     given = local_environment(Home(), info)
     clouds = requests.get(given["ARM_CLOUD_METADATA_URL"], timeout=30).json()
     return {"msi": given["MSI_ENDPOINT"], "metadata": given["ARM_CLOUD_METADATA_URL"], "page": clouds[0]["portal"]}

@@ -16,20 +16,20 @@ from pathlib import Path
 import pytest
 import requests
 
-from azureml_wrapper.local import control, server
+from azureml_wrapper.local import server, service_process
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.tokens import Tokens
 from tests.waiting import until
 
 SCOPE = "/subscriptions/local/resourceGroups/local/providers/Microsoft.MachineLearningServices/workspaces/local"
-START = "from azureml_wrapper.local import control; print(control.start().pid)"
+START = "from azureml_wrapper.local import service_process; print(service_process.start().pid)"
 
 
 @pytest.fixture
 def home(tmp_path):
     home = Home(tmp_path / "home")
     yield home
-    control.stop(home)
+    service_process.stop(home)
 
 
 def url(info, path):
@@ -41,16 +41,16 @@ def bearer(info):
 
 
 def test_nothing_is_found_where_nothing_runs(home):
-    assert control.find(home) is None
-    assert control.stop(home) is False
+    assert service_process.find(home) is None
+    assert service_process.stop(home) is False
 
 
 def test_a_started_service_is_found_and_stopped(home):
-    info = control.start(home)
-    assert control.find(home) == info
-    assert control.start(home) == info
-    assert control.stop(home) is True
-    assert control.find(home) is None
+    info = service_process.start(home)
+    assert service_process.find(home) == info
+    assert service_process.start(home) == info
+    assert service_process.stop(home) is True
+    assert service_process.find(home) is None
     with pytest.raises(requests.ConnectionError):
         requests.get(url(info, "/subscriptions"), timeout=30)
 
@@ -59,8 +59,8 @@ def test_a_home_of_a_later_version_is_refused_with_what_to_do(home):
     home.create()
     with closing(sqlite3.connect(home.database)) as database:
         database.execute("PRAGMA user_version = 1000")
-    with pytest.raises(control.ServiceError, match="has version 1000, but this azureml_wrapper reads"):
-        control.start(home)
+    with pytest.raises(service_process.ServiceError, match="has version 1000, but this azureml_wrapper reads"):
+        service_process.start(home)
     assert "Traceback" not in home.log_file.read_text()
 
 
@@ -75,23 +75,23 @@ def test_processes_that_start_at_the_same_instant_get_one_service(home):
 
     with ThreadPoolExecutor(4) as pool:
         pids = set(pool.map(start, range(4)))
-    assert pids == {str(control.find(home).pid)}
+    assert pids == {str(service_process.find(home).pid)}
 
 
 def test_it_comes_back_on_the_port_it_had(home):
-    first = control.start(home)
-    control.stop(home)
-    assert control.start(home).port == first.port
+    first = service_process.start(home)
+    service_process.stop(home)
+    assert service_process.start(home).port == first.port
 
 
 def test_it_takes_another_port_where_its_own_is_taken(home):
-    first = control.start(home)
-    control.stop(home)
+    first = service_process.start(home)
+    service_process.stop(home)
     with socket.socket() as blocker:
         blocker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         blocker.bind(("127.0.0.1", first.port))
         blocker.listen()
-        assert control.start(home).port != first.port
+        assert service_process.start(home).port != first.port
 
 
 def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
@@ -99,33 +99,33 @@ def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
         blocker.bind(("127.0.0.1", 0))
         blocker.listen()
         port = blocker.getsockname()[1]
-        with pytest.raises(control.ServiceError, match=f"Cannot listen on port {port} of 127.0.0.1"):
-            control.start(home, port=port)
+        with pytest.raises(service_process.ServiceError, match=f"Cannot listen on port {port} of 127.0.0.1"):
+            service_process.start(home, port=port)
 
 
 def test_a_home_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(control.ServiceError, match=r"(?s)Cannot write to the home folder.*AZUREML_WRAPPER_HOME"):
-        control.start(Home(tmp_path / "file" / "home"))
+    with pytest.raises(service_process.ServiceError, match=r"(?s)Cannot write to the home folder.*_HOME"):
+        service_process.start(Home(tmp_path / "file" / "home"))
 
 
 def test_a_killed_service_is_started_again_with_its_state(home):
-    first = control.start(home)
+    first = service_process.start(home)
     os.kill(first.pid, signal.SIGKILL)
-    until(lambda: control.find(home) is None)
-    second = control.start(home)
+    until(lambda: service_process.find(home) is None)
+    second = service_process.start(home)
     assert second.pid != first.pid
     assert second.secret == first.secret
     assert requests.get(url(second, "/subscriptions"), headers=bearer(first), timeout=30).ok
 
 
 def test_it_leaves_by_itself_when_nobody_needs_it(home):
-    control.start(home, idle=0.3)
-    until(lambda: control.find(home) is None)
+    service_process.start(home, idle=0.3)
+    until(lambda: service_process.find(home) is None)
 
 
 def test_what_is_secret_is_readable_by_its_owner_only(home):
-    control.start(home)
+    service_process.start(home)
     assert home.path.stat().st_mode & 0o777 == 0o700
     for file in (home.service_file, home.path / "secret", home.tls / "server.pem"):
         assert file.stat().st_mode & 0o777 == 0o600, file
@@ -136,7 +136,7 @@ def test_the_secret_is_not_shown():
 
 
 def test_it_listens_on_loopback_only(home):
-    info = control.start(home)
+    info = service_process.start(home)
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     rows = [fields[1] for fields in sockets if fields[3] == "0A"]
     addresses = {row.split(":")[0] for row in rows if int(row.split(":")[1], 16) == info.port}
@@ -144,7 +144,7 @@ def test_it_listens_on_loopback_only(home):
 
 
 def test_http_and_https_share_the_port(home):
-    info = control.start(home)
+    info = service_process.start(home)
     plain = requests.get(url(info, "/subscriptions"), headers=bearer(info), timeout=30)
     secure = requests.get(
         url(info, "/subscriptions").replace("http:", "https:"),
@@ -157,7 +157,7 @@ def test_http_and_https_share_the_port(home):
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense", "Basic abc", "Bearer a.b.c"])
 def test_a_request_without_a_good_token_is_refused(home, header):
-    info = control.start(home)
+    info = service_process.start(home)
     headers = {"Authorization": header} if header else {}
     answer = requests.get(url(info, "/subscriptions"), headers=headers, timeout=30)
     assert answer.status_code == 401
@@ -166,12 +166,12 @@ def test_a_request_without_a_good_token_is_refused(home, header):
 
 @pytest.mark.parametrize("path", ["/discovery/wrong", "/metadata/wrong/endpoints"])
 def test_a_wrong_key_in_an_address_is_refused(home, path):
-    info = control.start(home)
+    info = service_process.start(home)
     assert requests.get(url(info, path), timeout=30).status_code == 401
 
 
 def test_a_foreign_host_name_is_refused(home):
-    info = control.start(home)
+    info = service_process.start(home)
     answer = requests.get(
         url(info, "/subscriptions"), headers={**bearer(info), "Host": "evil.example:80"}, timeout=30
     )
@@ -180,14 +180,14 @@ def test_a_foreign_host_name_is_refused(home):
 
 
 def test_an_unknown_route_is_named(home):
-    info = control.start(home)
+    info = service_process.start(home)
     answer = requests.post(url(info, "/no/such/service"), headers=bearer(info), timeout=30)
     assert answer.status_code == 501
     assert "POST /no/such/service" in answer.json()["error"]["message"]
 
 
 def test_a_body_beyond_the_limit_is_refused(home):
-    info = control.start(home)
+    info = service_process.start(home)
     answer = requests.put(
         url(info, f"{SCOPE}/computes/large"),
         data=(b"x" * 2**20 for _ in range(65)),
@@ -198,7 +198,7 @@ def test_a_body_beyond_the_limit_is_refused(home):
 
 
 def test_the_answer_to_a_fault_has_azures_envelope(home):
-    info = control.start(home)
+    info = service_process.start(home)
     scope = "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearningServices/workspaces/c"
     answer = requests.get(url(info, scope), headers=bearer(info), timeout=30)
     body = answer.json()

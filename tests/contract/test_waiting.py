@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
 
@@ -23,7 +23,7 @@ class Service:
     """Runs of a service of its own, asked without the SDK."""
 
     def __init__(self, home: Home) -> None:
-        self.home, self.info = home, control.start(home)
+        self.home, self.info = home, service_process.start(home)
         self.headers = {"Authorization": f"Bearer {Tokens(self.info.secret).user()}"}
         self.runs = f"http://127.0.0.1:{self.info.port}/history/v1.0{SCOPE}/experiments/e/runs"
 
@@ -46,7 +46,7 @@ class Service:
 def service(tmp_path):
     home = Home(tmp_path / "home")
     yield Service(home)
-    control.stop(home)
+    service_process.stop(home)
 
 
 def test_an_answer_is_held_back_until_the_run_has_ended(service):
@@ -98,6 +98,6 @@ def test_the_service_ends_while_somebody_waits(service):
     thread = service.statuses("r", "wait=60", answers)
     thread.join(0.5)
     assert thread.is_alive()
-    assert control.stop(service.home)
+    assert service_process.stop(service.home)
     thread.join(20)
     assert answers == ["Running"]

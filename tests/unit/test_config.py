@@ -315,7 +315,7 @@ class TestFiles:
 
     def test_yaml_has_json_s_types(self, tmp_path):
         text = "lr: 2e-5\ncountry: no\ntime: 12:30\nday: 2024-01-01\nnone:\nn: 017\nt: true\nf: -.5\n"
-        from azureml_wrapper.config.readers import read
+        from azureml_wrapper.config.parsing import read
 
         assert read(self.write(tmp_path, "b.yaml", text)).data == {
             "lr": 2e-5, "country": "no", "time": "12:30", "day": "2024-01-01", "none": None,
@@ -405,6 +405,6 @@ class TestFiles:
 
     def test_a_nest_of_aliases_does_not_blow_up(self, tmp_path):
         text = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 25))
-        from azureml_wrapper.config.readers import read
+        from azureml_wrapper.config.parsing import read
 
         assert len(read(self.write(tmp_path, "a.yml", text)).lines) < 200

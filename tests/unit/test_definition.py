@@ -8,7 +8,7 @@ import json
 import pytest
 
 from azureml_wrapper import PipelineStep, PipelineWrapper
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import BadPipeline, BadValue
 from azureml_wrapper.pipelines.definition import Argument, JsonConfig, Output, Template, Word
 from azureml_wrapper.pipelines.loading import load_pipeline
@@ -148,7 +148,7 @@ class TestExport:
         choices = more.pop("choices", {})
         (project / "config.json").write_text(json.dumps(config(*steps, **more)))
         PipelineWrapper.from_config("config.json").to_v2("v2", **choices)
-        return readers.read(project / "v2" / "pipeline.yml").data["jobs"]
+        return parsing.read(project / "v2" / "pipeline.yml").data["jobs"]
 
     def test_an_mpi_step(self, project):
         node = self.exported(project, step(type="MpiStep", node_count=2, arguments={"--n": 1}))["a"]

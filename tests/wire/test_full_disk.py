@@ -14,7 +14,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 
 from azureml_wrapper.connection.local import connect_local, variables_restored
 from azureml_wrapper.connection.target import Scope
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import HOME_VARIABLE
 from tests.waiting import until
 
@@ -41,7 +41,7 @@ def disk(tmp_path):
 @pytest.fixture
 def ws(disk, monkeypatch, unique):
     monkeypatch.setenv(HOME_VARIABLE, str(disk / "home"))
-    with variables_restored(), control.running(disk / "home"):
+    with variables_restored(), service_process.running(disk / "home"):
         # A new name: rslex remembers for the life of the process where a workspace's datastores are.
         yield connect_local(Scope("local", "local", unique("w")))
 
@@ -113,8 +113,8 @@ def test_no_acknowledged_record_is_lost(ws, filler):
     filler.free()
     run.tag("after", "kept too")
     run.complete()
-    control.stop()
-    control.start()
+    service_process.stop()
+    service_process.start()
     assert run.get_tags() == {**kept, "after": "kept too"}
     assert run.get_status() == "Completed"
 

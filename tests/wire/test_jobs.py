@@ -14,7 +14,7 @@ import pytest
 from azureml.core import Experiment
 
 from azureml_wrapper import JobFolder, JobWrapper, WorkspaceWrapper
-from azureml_wrapper.cli.work import jobs as work
+from azureml_wrapper.cli.work import job_folders as work
 from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
 from azureml_wrapper.connection.local import local_environment
 from azureml_wrapper.connection.target import LOCAL
@@ -35,7 +35,7 @@ from azureml_wrapper.jobs.preparation import prepare_datastore, prepare_environm
 from azureml_wrapper.jobs.record import JobRecord, read_record
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, client_of, states
 from azureml_wrapper.jobs.submission import kept
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.run import ENDS
 from azureml_wrapper.runs.history_client import BATCH
@@ -376,7 +376,7 @@ def test_states_are_asked_for_with_the_token_of_whoever_is_logged_in(wrapper, un
         "print(states([record])[record.run_id], 'azureml.core' in sys.modules)"
     )
     record.write(Path("output/job"))
-    environment = {**os.environ, **local_environment(Home(), control.start(Home()))}
+    environment = {**os.environ, **local_environment(Home(), service_process.start(Home()))}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=120
     )

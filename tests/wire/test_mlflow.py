@@ -12,7 +12,7 @@ from azureml.core import Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 
 from azureml_wrapper.connection.local import local_environment
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 
@@ -75,7 +75,7 @@ def test_what_a_script_logs_with_mlflow_lands_in_its_run(ws, run_job, tmp_path):
     assert "generator_config.txt" in seen["files"]
     assert "loss function" in page(ws, run)
     home = Home(os.environ["AZUREML_WRAPPER_HOME"])
-    alone = {**os.environ, **local_environment(home, control.find(home))}
+    alone = {**os.environ, **local_environment(home, service_process.find(home))}
     assert program(ws, DOWNLOAD, run.id, connect=WITH_SDK, env=alone) == "Generator Configuration: small"
 
 

@@ -6,7 +6,7 @@ import pytest
 import requests
 from azureml.core import Experiment
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
 
@@ -17,7 +17,7 @@ class Caller:
     """Sends requests as one run."""
 
     def __init__(self, ws, run):
-        info = control.start(Home())
+        info = service_process.start(Home())
         workspace = ws.get_details()["workspaceid"]
         self._scope = (
             f"/subscriptions/{ws.subscription_id}/resourceGroups/{ws.resource_group}"

@@ -11,7 +11,7 @@ import pytest
 from azureml.core import Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 
@@ -65,10 +65,10 @@ def is_alive(pid: int) -> bool:
 
 def test_after_a_kill_everything_is_there_and_the_runs_are_failed(local_workspace, home, running):
     run, waiting, pids = running
-    service = control.find(home)
+    service = service_process.find(home)
     os.kill(service.pid, signal.SIGKILL)
-    until(lambda: control.find(home) is None)
-    assert control.start(home).pid != service.pid
+    until(lambda: service_process.find(home) is None)
+    assert service_process.start(home).pid != service.pid
     for ended in (run, waiting):
         details = ended.get_details()
         assert details["status"] == "Failed"
@@ -81,9 +81,9 @@ def test_after_a_kill_everything_is_there_and_the_runs_are_failed(local_workspac
 
 def test_a_service_that_is_stopped_ends_its_runs_in_order(local_workspace, home, running):
     run, waiting, pids = running
-    control.stop(home)
+    service_process.stop(home)
     assert not any(is_alive(pid) for pid in pids)
-    control.start(home)
+    service_process.start(home)
     for ended in (run, waiting):
         details = ended.get_details()
         assert details["status"] == "Failed"
@@ -91,15 +91,15 @@ def test_a_service_that_is_stopped_ends_its_runs_in_order(local_workspace, home,
 
 
 def test_a_service_does_not_leave_while_a_run_goes_on(local_workspace, home, tmp_path):
-    control.stop(home)
-    control.start(home, idle=1)
+    service_process.stop(home)
+    service_process.start(home, idle=1)
     (tmp_path / "s.py").write_text("import time; time.sleep(4)")
     source = ScriptRunConfig(str(tmp_path), script="s.py", compute_target="local")
     source.run_config.target = ComputeTarget.create(
         local_workspace, "one", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=1)
     ).name
-    service = control.find(home)
+    service = service_process.find(home)
     Experiment(local_workspace, "idle").submit(source)
     time.sleep(3)
-    assert control.find(home) == service
-    until(lambda: control.find(home) is None)
+    assert service_process.find(home) == service
+    until(lambda: service_process.find(home) is None)

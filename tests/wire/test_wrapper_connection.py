@@ -27,7 +27,7 @@ from azureml_wrapper.connection.connections import connect, connect_azure
 from azureml_wrapper.connection.local import connect_local, local_authentication, local_environment
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadName, ConnectionFailed, LoginFailed
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
 
@@ -166,7 +166,7 @@ class TestAsWhom:
 
     def run(self, *, drop=(), **variables):
         home = Home()
-        environment = {**os.environ, **local_environment(home, control.start(home)), **variables}
+        environment = {**os.environ, **local_environment(home, service_process.start(home)), **variables}
         for name in drop:
             environment.pop(name, None)
         return subprocess.run(
@@ -186,7 +186,7 @@ class TestAsWhom:
 
     @pytest.mark.slow
     def test_the_azure_cli_logs_in(self, tmp_path):
-        token = Tokens(control.start(Home()).secret).user("https://management.core.windows.net/")
+        token = Tokens(service_process.start(Home()).secret).user("https://management.core.windows.net/")
         answer = json.dumps({"accessToken": token, "expires_on": time.time() + 3600})
         az = tmp_path / "az"
         az.write_text(f"#!/bin/sh\necho '{answer}'\n")
@@ -218,9 +218,9 @@ class TestLocal:
         before = local.workspace()
         with local.service(tmp_path / "home") as info:
             other = local.workspace()
-            assert control.find(Home(tmp_path / "home")) == info
+            assert service_process.find(Home(tmp_path / "home")) == info
             assert other.get_details()["workspaceid"] != before.get_details()["workspaceid"]
-        assert control.find(Home(tmp_path / "home")) is None
+        assert service_process.find(Home(tmp_path / "home")) is None
         assert local.workspace() is before
 
     def test_after_a_block_the_environment_is_as_it_was(self, tmp_path, unique):

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 
@@ -63,11 +63,11 @@ def pipeline(local_workspace, tmp_path):
 @contextlib.contextmanager
 def service_ahead(home, ahead):
     """The service of a home, with its clock ahead of this machine's."""
-    control.stop(home)
+    service_process.stop(home)
     code = AHEAD.format(seconds=ahead.total_seconds())
     process = subprocess.Popen([sys.executable, "-c", code, "--home", str(home.path)], stderr=subprocess.DEVNULL)
     try:
-        until(lambda: control.find(home))
+        until(lambda: service_process.find(home))
         yield
     finally:
         process.terminate()

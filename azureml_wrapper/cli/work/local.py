@@ -19,9 +19,9 @@ from rich import filesize
 
 from azureml_wrapper.connection.local import connect_local, local_environment
 from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
-from azureml_wrapper.local import control
-from azureml_wrapper.local.control import ServiceError
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import HOME_VARIABLE, Home, ServiceInfo
+from azureml_wrapper.local.service_process import ServiceError
 from azureml_wrapper.local.tokens import Tokens
 
 STAY = 0.0  # never exit for lack of work
@@ -39,7 +39,7 @@ def up(*, foreground: bool, port: int | None) -> None:
     home = Home()
     if foreground:
         _become(home, port)
-    info = control.start(home, port=port, idle=STAY)
+    info = service_process.start(home, port=port, idle=STAY)
     if port and info.port != port:
         raise ServiceError(f"The service runs already, on port {info.port}. `aml local down` stops it.")
     click.echo(f"The local Azure ML runs at http://127.0.0.1:{info.port} (pid {info.pid}, home {home.path}).")
@@ -48,7 +48,7 @@ def up(*, foreground: bool, port: int | None) -> None:
 def down() -> None:
     """Stop the service, and warn that schedules do not run without it."""
     home = Home()
-    stopped = control.stop(home)
+    stopped = service_process.stop(home)
     click.echo(f"Stopped (home {home.path})." if stopped else f"No service runs (home {home.path}).")
     if _enabled_schedules(home.database)[0]:
         click.echo(f"Schedules: {describe_schedules(home.database, runs=False)}.")
@@ -65,7 +65,7 @@ def reset(*, yes: bool) -> None:
     home = Home()
     if not yes:
         click.confirm(f"Delete all workspaces, data and runs below {home.path}?", abort=True)
-    control.stop(home)
+    service_process.stop(home)
     home.clear()
     click.echo(f"Deleted everything below {home.path}.")
 
@@ -74,7 +74,7 @@ def exec_(workspace: str | None, command: Sequence[str]) -> None:
     """Turn this process into the program, whose exit code becomes ours."""
     scope = parse_scope(workspace) if workspace else configured_scope()
     home = Home()
-    info = control.start(home)
+    info = service_process.start(home)
     if scope and not _exists(scope, info):
         connect_local(scope, home)
     environment = {**os.environ, **local_environment(home, info)}
@@ -87,7 +87,7 @@ def exec_(workspace: str | None, command: Sequence[str]) -> None:
 
 def describe(home: Home) -> dict[str, str]:
     """What `aml local status` prints, whether the service runs or not."""
-    info = control.find(home)
+    info = service_process.find(home)
     runs = ", ".join(f"{count} {status}" for status, count in count_runs(home.database).items())
     return {
         "service": f"runs (pid {info.pid})" if info else "does not run",
@@ -145,7 +145,7 @@ def configured_scope(start: Path | None = None) -> Scope | None:
 
 def _become(home: Home, port: int | None) -> None:
     """Turn this process into the service."""
-    running = control.find(home)
+    running = service_process.find(home)
     if running:
         raise ServiceError(f"The service runs already (pid {running.pid}). `aml local down` stops it.")
     print(f"The local Azure ML, home {home.path}. Ctrl-C stops it.", flush=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from azureml_wrapper.cli.options import open_pipeline, open_workspace, parse_values
-from azureml_wrapper.cli.work import jobs
+from azureml_wrapper.cli.work import job_folders
 from azureml_wrapper.cli.work.output import Record, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
@@ -87,7 +87,7 @@ def cancel(words: Sequence[str], *, config: Path | None, locally: bool, timeout:
         click.ClickException: The run ended in another way.
     """
     if names_jobs(words[0]):
-        jobs.abort(words, timeout=timeout, as_json=as_json)
+        job_folders.abort(words, timeout=timeout, as_json=as_json)
         return
     run = _find_run_or_step(open_workspace(config, locally).ws, words)
     if run.status not in ENDS:
@@ -116,7 +116,7 @@ def resubmit(
     values = parse_values(given)
     if names_jobs(words[0]):
         check_folder_options(from_failed=from_failed, no_wait=no_wait)
-        jobs.resubmit(words, values, new_code=new_code, force=force, as_json=as_json)
+        job_folders.resubmit(words, values, new_code=new_code, force=force, as_json=as_json)
         return
     run = _find_run_or_job(open_workspace(config, locally).ws, words)
     if new_code or force:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from azureml_wrapper.assets.environments import SDK_PACKAGE, Packages, _existing, _read_requirements
-from azureml_wrapper.config.readers import CoreLoader
+from azureml_wrapper.config.parsing import CoreLoader
 
 # Not the interpreter's, as for `register_env`: the file would change with the machine that writes it.
 DEFAULT_PYTHON = "3.10"

@@ -10,7 +10,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azureml.exceptions import UserErrorException
 
-from azureml_wrapper.cli.work import jobs as work
+from azureml_wrapper.cli.work import job_folders as work
 from azureml_wrapper.cli.work.runs import check_folder_options
 from azureml_wrapper.cli.work.submit import _entry_script, _inside
 from azureml_wrapper.errors import ScriptNotFound

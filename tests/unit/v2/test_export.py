@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from azureml_wrapper import PipelineWrapper
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import BadArgument, BadPipeline, BadSchedule, FolderTaken
 from azureml_wrapper.v2.export.syntax import BREAK, Command, as_node, node_names, to_yaml
 
@@ -45,7 +45,7 @@ def pipeline(project, *, parameters=None, **more):
 
 def job(project, made, **choices):
     made.to_v2(project / "v2", **choices)
-    return readers.read(project / "v2" / "pipeline.yml").data
+    return parsing.read(project / "v2" / "pipeline.yml").data
 
 
 def words(command, **values):
@@ -95,7 +95,7 @@ def test_texts_that_look_like_numbers_stay_texts_for_yaml_1_1_and_1_2():
     data = {"a": "2e-5", "b": "no", "c": "017", "d": 2e-5, "e": "12:30", "f": "1_000", "g": "0x1f", "h": ""}
     text = to_yaml(data)
     assert yaml.safe_load(text) == data
-    assert yaml.load(text, Loader=readers.CoreLoader) == data  # noqa: S506 - a safe one
+    assert yaml.load(text, Loader=parsing.CoreLoader) == data  # noqa: S506 - a safe one
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_dataset_of_files_is_mounted_and_found_by_run_input_datasets(project):
 
 def test_a_table_is_an_mltable_and_needs_a_hand(project):
     made = pipeline(project, input_datasets={"--data": "sales"}).to_v2(project / "v2")
-    found = readers.read(project / "v2" / "pipeline.yml").data
+    found = parsing.read(project / "v2" / "pipeline.yml").data
     assert found["inputs"]["sales"] == {"type": "mltable", "path": "azureml:sales@latest"}
     assert found["jobs"]["pre_pare_1"]["inputs"]["sales"]["mode"] == "direct"
     assert any("mltable.load(<value of --data>)" in note.text for note in made.by_hand)
@@ -205,7 +205,7 @@ def test_a_schedule_that_is_no_longer_asked_for_is_taken_away(project):
 )
 def test_a_recurrence_becomes_a_trigger(project, wanted, trigger):
     pipeline(project).to_v2(project / "v2", schedule=wanted)
-    found = readers.read(project / "v2" / "schedule.yml").data
+    found = parsing.read(project / "v2" / "schedule.yml").data
     assert found["trigger"] == {"type": "recurrence", **trigger}
     assert found["create_job"] == "./pipeline.yml"
 
@@ -217,7 +217,7 @@ def test_a_schedule_for_blobs_needs_a_choice(project):
         made.to_v2(project / "v2", schedule=watch)
     assert not (project / "v2").exists()
     polled = made.to_v2(project / "v2", schedule=watch, blob_change="poll")
-    trigger = readers.read(project / "v2" / "schedule.yml").data["trigger"]
+    trigger = parsing.read(project / "v2" / "schedule.yml").data["trigger"]
     assert trigger == {"type": "recurrence", "frequency": "minute", "interval": 7}
     assert any("whether or not a blob has changed" in note.text for note in polled.by_hand)
     grid = made.to_v2(project / "v2", schedule=watch, blob_change="event-grid")
@@ -265,17 +265,17 @@ def test_environment_and_compute_are_what_was_given(project):
         environment={"dependencies": ["scikit-learn==1.5"], "docker_image": "mine:1", "python_version": "3.11"},
         compute={"compute_size": "STANDARD_NC6", "compute_max_nodes": 4, "vm_priority": "lowpriority"},
     )
-    environment = readers.read(project / "v2" / "environment.yml").data
+    environment = parsing.read(project / "v2" / "environment.yml").data
     assert environment["image"] == "mine:1"
     pip = ["scikit-learn==1.5", "azureml-defaults"]
     assert environment["conda_file"]["dependencies"] == ["python=3.11", "pip", {"pip": pip}]
-    compute = readers.read(project / "v2" / "compute.yml").data
+    compute = parsing.read(project / "v2" / "compute.yml").data
     assert (compute["size"], compute["tier"], compute["max_instances"]) == ("STANDARD_NC6", "low_priority", 4)
 
 
 def test_without_packages_those_that_the_scripts_import_are_written_and_told_of(project):
     made = pipeline(project).to_v2(project / "v2")
-    dependencies = readers.read(project / "v2" / "environment.yml").data["conda_file"]["dependencies"]
+    dependencies = parsing.read(project / "v2" / "environment.yml").data["conda_file"]["dependencies"]
     assert dependencies[-1] == {"pip": ["azureml-defaults", "pandas"]}
     assert any(note.what == "environment.yml: packages" for note in made.taken)
 
@@ -284,8 +284,8 @@ def test_a_step_with_an_environment_and_a_cluster_of_its_own_gets_files_of_their
     found = job(project, pipeline(project, env_name="gpu-env", compute_name="gpu"))
     assert found["jobs"]["pre_pare_1"]["environment"] == "azureml:gpu-env@latest"
     assert found["jobs"]["pre_pare_1"]["compute"] == "azureml:gpu"
-    assert readers.read(project / "v2" / "environment-gpu-env.yml").data["name"] == "gpu-env"
-    assert readers.read(project / "v2" / "compute-gpu.yml").data["name"] == "gpu"
+    assert parsing.read(project / "v2" / "environment-gpu-env.yml").data["name"] == "gpu-env"
+    assert parsing.read(project / "v2" / "compute-gpu.yml").data["name"] == "gpu"
 
 
 def test_an_unknown_choice_is_told_with_what_there_is(project):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from azureml_wrapper import PipelineWrapper
-from azureml_wrapper.config import readers
+from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import BadArgument, BadPipeline, MissingKey
 
 WORKSPACE = {
@@ -45,7 +45,7 @@ def pipeline(project, *steps):
 
 def exported(project, *steps, **choices):
     pipeline(project, *steps).to_v2(project / "v2", **choices)
-    return readers.read(project / "v2" / "pipeline.yml").data
+    return parsing.read(project / "v2" / "pipeline.yml").data
 
 
 def test_a_step_reads_its_place_of_a_datastore_and_the_next_one_its_output(project):
@@ -76,7 +76,7 @@ def test_a_place_without_datastore_is_that_of_the_step_before_else_the_workspace
 
 def test_an_order_without_data_becomes_an_input_that_no_script_gets(project):
     made = pipeline(project, step("a"), step("b", **RAW, output="made"), step("c", **RAW), step("d")).to_v2("v2")
-    jobs = readers.read(project / "v2" / "pipeline.yml").data["jobs"]
+    jobs = parsing.read(project / "v2" / "pipeline.yml").data["jobs"]
     assert jobs["a"]["outputs"] == {"finished": {"type": "uri_folder", "mode": "rw_mount"}}
     after = {"type": "uri_folder", "path": "${{parent.jobs.a.outputs.finished}}", "mode": "direct"}
     assert jobs["b"]["inputs"]["after_a"] == after
@@ -97,7 +97,7 @@ def test_an_mpi_step_has_its_nodes_and_processes(project):
     node = exported(project, step("t", "MpiStep", node_count=3, processes_per_node=2))["jobs"]["t"]
     assert node["distribution"] == {"type": "mpi", "process_count_per_instance": 2}
     assert node["resources"] == {"instance_count": 3}
-    compute = readers.read(project / "v2" / "compute.yml").data
+    compute = parsing.read(project / "v2" / "compute.yml").data
     assert (compute["size"], compute["min_instances"], compute["max_instances"]) == ("Standard_NC6", 0, 3)
 
 
@@ -133,7 +133,7 @@ def test_a_parallel_run_step_becomes_a_parallel_job(project):
         arguments=["--word", "two words"],
     )
     made = pipeline(project, parallel, step("next")).to_v2("v2")
-    jobs = readers.read(project / "v2" / "pipeline.yml").data["jobs"]
+    jobs = parsing.read(project / "v2" / "pipeline.yml").data["jobs"]
     node = jobs["score"]
     assert (node["mini_batch_size"], node["error_threshold"], node["max_concurrency_per_instance"]) == ("5", 2, 4)
     assert node["resources"] == {"instance_count": 2}
@@ -160,7 +160,7 @@ def test_the_cluster_is_that_of_the_variables_and_the_choices(project, monkeypat
     monkeypatch.setenv("AML_COMPUTE_CLUSTER_SKU", "STANDARD_D2")
     monkeypatch.setenv("AML_COMPUTE_CLUSTER_MAX_NODES", "7")
     exported(project, step("a"), compute={"compute_min_nodes": 1})
-    compute = readers.read(project / "v2" / "compute.yml").data
+    compute = parsing.read(project / "v2" / "compute.yml").data
     assert (compute["size"], compute["min_instances"], compute["max_instances"]) == ("STANDARD_D2", 1, 7)
 
 
@@ -183,7 +183,7 @@ def test_writing_again_changes_nothing(project):
     changes = made.to_v2("v2", schedule={"schedule": "Day", "interval": 1}, experiment_name="e").changes
     assert changes.written == changes.removed == ()
     assert set(changes.unchanged) == {"pipeline.yml", "compute.yml", "schedule.yml", "config.json", "REPORT.md"}
-    assert readers.read(project / "v2" / "config.json").data == WORKSPACE
+    assert parsing.read(project / "v2" / "config.json").data == WORKSPACE
 
 
 @pytest.mark.parametrize("words", [["--password", "hunter2"], ["--password=hunter2"]])

@@ -13,7 +13,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.pipeline.core import Pipeline, PipelineRun
 from azureml.pipeline.steps import PythonScriptStep
 
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 from tests.wire.pipelines.scripts import PASS, SLEEP
@@ -69,13 +69,13 @@ def errors_of(run: PipelineRun) -> dict[str, str]:
 
 
 def test_a_pipeline_of_a_killed_service_is_failed_with_the_reason(home, running):
-    service = control.find(home)
+    service = service_process.find(home)
     (step,) = running.get_steps()
     # A process has its variables a moment after its run is said to run.
     until(lambda: processes_of(step.id))
     os.kill(service.pid, signal.SIGKILL)
-    until(lambda: control.find(home) is None)
-    control.start(home)
+    until(lambda: service_process.find(home) is None)
+    service_process.start(home)
     assert processes_of(step.id) == []
     errors = errors_of(running)
     assert sorted(errors) == ["pipeline", "sleep"]
@@ -84,8 +84,8 @@ def test_a_pipeline_of_a_killed_service_is_failed_with_the_reason(home, running)
 
 
 def test_a_service_that_is_stopped_fails_its_pipelines_and_begins_no_further_step(home, running):
-    control.stop(home)
-    control.start(home)
+    service_process.stop(home)
+    service_process.start(home)
     errors = errors_of(running)
     assert sorted(errors) == ["pipeline", "sleep"]
     assert "The local service was stopped while the pipeline was running" in errors["pipeline"]

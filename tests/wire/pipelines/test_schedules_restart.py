@@ -14,7 +14,7 @@ from azureml.pipeline.core import Pipeline, Schedule, ScheduleRecurrence
 from azureml.pipeline.steps import PythonScriptStep
 
 from azureml_wrapper.cli.work.local import describe
-from azureml_wrapper.local import control
+from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
 from tests.wire.pipelines.scripts import await_runs
@@ -43,9 +43,9 @@ def published(local_workspace, tmp_path):
 
 
 def kill(home):
-    info = control.find(home)
+    info = service_process.find(home)
     os.kill(info.pid, signal.SIGKILL)
-    until(lambda: control.find(home) is None)
+    until(lambda: service_process.find(home) is None)
 
 
 def wait_until(instant):
@@ -59,13 +59,13 @@ def test_a_kill_between_two_firings_neither_loses_nor_doubles_one(local_workspac
     # While it is due nobody is there.
     kill(home)
     wait_until(start + timedelta(seconds=1))
-    control.start(home)
+    service_process.start(home)
     await_runs(schedule, 1)
     # Killed at once after a firing, and again before the next.
     kill(home)
-    control.start(home)
+    service_process.start(home)
     kill(home)
-    control.start(home)
+    service_process.start(home)
     time.sleep(2)
     assert len(schedule.get_pipeline_runs()) == 1
     wait_until(start + timedelta(seconds=60))
@@ -78,14 +78,14 @@ def test_the_service_stays_while_a_schedule_is_enabled(local_workspace, home, pu
     schedule = Schedule.create(
         local_workspace, "s", published.id, "e", ScheduleRecurrence("Day", 1, start_time=datetime(2099, 1, 1))
     )
-    control.stop(home)
+    service_process.stop(home)
     assert "1 enabled, the next fires at 2099-01-01 00:00:00 UTC" in describe(home)["schedules"]
-    control.start(home, idle=1)
+    service_process.start(home, idle=1)
     time.sleep(4)
-    assert control.find(home)
+    assert service_process.find(home)
     schedule.disable()
     assert "none enabled" in describe(home)["schedules"]
-    until(lambda: control.find(home) is None)
+    until(lambda: service_process.find(home) is None)
 
 
 def test_a_kill_after_an_upload_neither_loses_nor_doubles_its_run(local_workspace, home, published, tmp_path):
@@ -97,9 +97,9 @@ def test_a_kill_after_an_upload_neither_loses_nor_doubles_its_run(local_workspac
     store.upload_files([str(tmp_path / "a.txt")], target_path="in", show_progress=False)
     # Most likely before it was seen; a kill after that must not make a second run either.
     kill(home)
-    control.start(home)
+    service_process.start(home)
     await_runs(schedule, 1)
     kill(home)
-    control.start(home)
+    service_process.start(home)
     time.sleep(3)
     assert len(schedule.get_pipeline_runs()) == 1

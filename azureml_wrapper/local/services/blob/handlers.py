@@ -15,7 +15,7 @@ from azureml_wrapper.local.http.application import Frontend
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response
 from azureml_wrapper.local.http.routing import Route, Router
 from azureml_wrapper.local.services.blob import conditions, wire
-from azureml_wrapper.local.services.blob.access import authenticator
+from azureml_wrapper.local.services.blob.authentication import authenticator
 from azureml_wrapper.local.services.context import Context
 
 # Azure's maximum.

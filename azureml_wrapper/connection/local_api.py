@@ -29,18 +29,18 @@ def start(home: Path | str | None = None) -> ServiceInfo:
     Args:
         home: the folder; by default AZUREML_WRAPPER_HOME, or else ~/.azureml_wrapper/local.
     """
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import Home
 
-    return control.start(Home(home))
+    return service_process.start(Home(home))
 
 
 def stop(home: Path | str | None = None) -> bool:
     """Stop the service of a home folder; return False if none was running."""
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import Home
 
-    return control.stop(Home(home))
+    return service_process.stop(Home(home))
 
 
 @contextlib.contextmanager
@@ -50,13 +50,13 @@ def service(home: Path | str) -> Iterator[ServiceInfo]:
     A process that reads datasets from several homes should name its workspaces differently: rslex, the SDK's reader,
     remembers by a workspace's name where its datastores are.
     """
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import HOME_VARIABLE
 
     before = os.environ.get(HOME_VARIABLE)
     os.environ[HOME_VARIABLE] = str(Path(home).expanduser().absolute())
     try:
-        with variables_restored(), control.running(home) as info:
+        with variables_restored(), service_process.running(home) as info:
             yield info
     finally:
         if before is None:

@@ -14,7 +14,7 @@ WORDS = "FOLDER|PREFIX|PATTERN|all..."
 @json_option
 def status(words: tuple[str, ...], *, as_json: bool) -> None:
     """Show the status, duration and last line of the log of jobs."""
-    from azureml_wrapper.cli.work import jobs as work
+    from azureml_wrapper.cli.work import job_folders as work
 
     work.status(words, as_json=as_json)
 
@@ -25,7 +25,7 @@ def status(words: tuple[str, ...], *, as_json: bool) -> None:
 @json_option
 def abort(words: tuple[str, ...], *, timeout: float, as_json: bool) -> None:
     """Cancel jobs, and wait until they have stopped."""
-    from azureml_wrapper.cli.work import jobs as work
+    from azureml_wrapper.cli.work import job_folders as work
 
     work.abort(words, timeout=timeout, as_json=as_json)
 
@@ -39,7 +39,7 @@ def logs(words: tuple[str, ...], *, follow: bool) -> None:
     The exit code is 0 if the logs could be printed, even if a job failed, as with `docker logs -f`. `aml status`
     reports how the jobs ended.
     """
-    from azureml_wrapper.cli.work import jobs as work
+    from azureml_wrapper.cli.work import job_folders as work
 
     work.logs(words, follow=follow)
 
@@ -52,6 +52,6 @@ def results(words: tuple[str, ...], *, as_json: bool) -> None:
 
     These are outputs and logs of the run, and the output folder in the datastore.
     """
-    from azureml_wrapper.cli.work import jobs as work
+    from azureml_wrapper.cli.work import job_folders as work
 
     work.results(words, as_json=as_json)
