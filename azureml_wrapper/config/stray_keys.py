@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from azureml_wrapper.config.models import Model, PipelineConfig, StepConfig, WorkspaceConfig
-from azureml_wrapper.config.readers import KeyPath, Problem, show_path
+from azureml_wrapper.config.parsing import KeyPath, Problem, show_path
 from azureml_wrapper.errors import near
 
 _PACKAGE = __name__.partition(".")[0]

@@ -122,11 +122,11 @@ def local_address() -> tuple[Any, ...]:
 
 def running_address() -> tuple[Any, ...]:
     """The same if the service runs; it is not started. Imports no SDK."""
-    from azureml_wrapper.local import control
+    from azureml_wrapper.local import service_process
     from azureml_wrapper.local.home import Home
 
     home = Home()
-    info = control.find(home)
+    info = service_process.find(home)
     return home.path, info.port if info else None
 
 
