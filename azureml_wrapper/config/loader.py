@@ -249,7 +249,7 @@ def _hint(model: type[Model], path: KeyPath) -> str:
 
 
 def _keys(model: type[Model], path: KeyPath) -> list[str]:
-    """The keys that are known where an unknown one is."""
+    """The known keys beside an unknown one."""
     return [*(StepConfig if len(path) > 1 else model).model_fields, "workspace_name"]
 
 

@@ -27,7 +27,7 @@ def shared_keys() -> set[str]:
 
 
 def is_stray(model: type[Model], path: KeyPath, known: Iterable[str]) -> bool:
-    """Whether an unknown key of a dict or of one of its steps may be left out, because it is no typo of `known`."""
+    """Whether an unknown key of a dict or of one of its steps may be left out: none of `known` resembles it."""
     if model not in _SHARING or len(path) not in (1, 3) or (len(path) == 3 and path[0] != "steps"):
         return False
     return str(path[-1]) in shared_keys() or not near(str(path[-1]), known, _TYPO)

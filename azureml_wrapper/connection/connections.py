@@ -16,7 +16,15 @@ from azureml_wrapper.connection.local import (
     running_address,
 )
 from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
-from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Access, Scope, choose_target, is_local_address
+from azureml_wrapper.connection.target import (
+    DEFAULT_LOCATION,
+    LOCAL,
+    Access,
+    Scope,
+    check_subscription,
+    choose_target,
+    is_local_address,
+)
 from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ def connect(
         location: Azure region of a workspace that has to be created.
 
     Raises:
+        BadValue: The id of the subscription is neither a GUID nor "local" (a ValueError).
         ConnectionFailed: Azure ML does not answer.
         LoginFailed: Azure refuses the login, or none was found.
     """
@@ -64,6 +73,7 @@ def _key_of(auth: Any) -> Any:
 
 def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATION) -> Workspace:
     """The workspace in Azure; created if Azure itself answers that it does not exist."""
+    check_subscription(scope.subscription_id)
     # Left behind by an earlier connection to the local service.
     if is_local_address(os.environ.get(MLFLOW_VARIABLE, "")):
         del os.environ[MLFLOW_VARIABLE]
@@ -96,4 +106,5 @@ def access(scope: Scope, *, target: str | None, address: str) -> Access:
     """
     if choose_target(scope.subscription_id, target) == LOCAL:
         return access_local(scope)
+    check_subscription(scope.subscription_id)
     return Access(address, plain_tokens(address))

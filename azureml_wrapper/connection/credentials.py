@@ -131,7 +131,8 @@ def identify(name: str, environment: Mapping[str, str]) -> Identity:
     if kind is None:
         known = (*CHOICES, *_CLASSES)
         hint = did_you_mean(name, known)
-        raise LoginFailed(f"Unknown authentication {name!r}.{hint} Expected one of {', '.join(known)}.")
+        source = f" in {AUTH_VARIABLE}" if environment.get(AUTH_VARIABLE) == name else ""
+        raise LoginFailed(f"Unknown authentication {name!r}{source}.{hint} Expected one of {', '.join(known)}.")
     if kind == "service principal":
         principal = _principal(environment)
         if principal is None:

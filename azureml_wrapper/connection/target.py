@@ -7,10 +7,13 @@ means the local Azure ML; everything else is Azure. Both give a real `azureml.co
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+
+from azureml_wrapper.errors import BadValue, did_you_mean
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -22,6 +25,8 @@ LOCAL_HOST = "127.0.0.1"
 DEFAULT_LOCATION = "eastus"
 TARGET_VARIABLE = "AZUREML_WRAPPER_TARGET"
 Target = Literal["azure", "local"]
+_TARGETS = ("azure", "local")
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,23 @@ def choose_target(subscription_id: str | None, target: str | None = None) -> Tar
     """Return "local" or "azure": the explicit `target`, else AZUREML_WRAPPER_TARGET, else what the subscription says.
 
     Raises:
-        ValueError: Another target is given.
+        BadValue: Another target is given (a ValueError).
     """
     chosen = target or os.environ.get(TARGET_VARIABLE) or (LOCAL if subscription_id == LOCAL else "azure")
-    if chosen not in ("azure", "local"):
-        raise ValueError(f"target must be 'azure' or 'local'; got {chosen!r}.")
+    if chosen not in _TARGETS:
+        source = "target" if target else f"The environment variable {TARGET_VARIABLE}"
+        hint = did_you_mean(str(chosen), _TARGETS)
+        raise BadValue(f"{source} must be 'azure' or 'local', got {chosen!r}.{hint}")
     return "local" if chosen == "local" else "azure"
+
+
+def check_subscription(subscription_id: str) -> None:
+    """Raise `BadValue` for an id that is not a GUID, as all of Azure are; the local one may play Azure's part."""
+    if subscription_id != LOCAL and not _GUID.fullmatch(subscription_id):
+        raise BadValue(
+            f"subscription_id must be the GUID of a subscription of Azure, or {LOCAL!r} for the local Azure ML; got "
+            f"{subscription_id!r}.{did_you_mean(subscription_id, [LOCAL])}"
+        )
 
 
 def is_local_workspace(workspace: Workspace) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.connection import credentials
-from azureml_wrapper.connection.target import LOCAL, Scope, choose_target
+from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
 from azureml_wrapper.errors import BadArgument, RunFailed
 from azureml_wrapper.v2 import sdk
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
@@ -68,6 +68,7 @@ def open_client(scope: Scope, *, auth: Any = None, credential: Any = None, **opt
     """
     if choose_target(scope.subscription_id) == LOCAL:
         raise BadArgument(_ONLY_V1)
+    check_subscription(scope.subscription_id)
     credential = credential or _credential(auth)
     with sdk.plain_errors("MLClient"):
         return sdk.module_of("azure.ai.ml").MLClient(

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 
 import pytest
@@ -130,8 +131,9 @@ class TestCreating:
         assert created == []
 
     def test_a_subscription_that_is_not_ones_own_is_an_error(self, unique):
-        with pytest.raises(ConnectionFailed, match="elsewhere"):
-            connect_azure(Scope("elsewhere", "rg", unique("ws")), local_authentication("local"))
+        elsewhere = str(uuid.uuid4())
+        with pytest.raises(ConnectionFailed, match=elsewhere):
+            connect_azure(Scope(elsewhere, "rg", unique("ws")), local_authentication("local"))
 
     def test_a_404_that_is_not_azures_own_creates_nothing(self):
         class Answer:
@@ -203,7 +205,7 @@ class TestAsWhom:
     def test_half_a_service_principal_is_an_error(self, monkeypatch):
         monkeypatch.setenv("AZUREML_SERVICE_PRINCIPAL_ID", "me")
         with pytest.raises(LoginFailed, match="AZUREML_SERVICE_PRINCIPAL_PASSWORD are not set"):
-            connect(Scope("1234", "rg", "w"), target="azure")
+            connect(Scope("01234567-89ab-cdef-0123-456789abcdef", "rg", "w"), target="azure")
 
 
 class TestLocal:

@@ -216,7 +216,7 @@ class TestLife:
         run = made.trigger({"word2": 'in an "argument" it may stand'})
         again = partial(run.resubmit, True)
         for begin in (made.trigger, find_registered(ws, name).trigger, again):
-            with pytest.raises(BadParameter, match="word is used in a step_config, where it cannot contain"):
+            with pytest.raises(BadParameter, match="word is used in a step_config and cannot contain"):
                 begin({"word": "C:\\temp"})
         run.wait()
 
