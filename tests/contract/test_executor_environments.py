@@ -12,6 +12,8 @@ import zipfile
 import pytest
 
 from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.executor.builds import machine_pythons
+from azureml_wrapper.local.executor.pythons import older_pythons
 from tests.contract.bench import message
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
@@ -155,6 +157,42 @@ def test_conda_builds_what_only_conda_has(bench, monkeypatch, tmp_path):
     assert run.status is RunStatus.COMPLETED, message(run)
     assert bench.printed(run.run_id)[0].startswith(str(bench.home.environments))
     assert "cudatoolkit=11.3" in bench.log(run.run_id, BUILD_LOG)
+
+
+@pytest.fixture
+def other_python():
+    """Skips the test where this machine has no other Python."""
+    other = next(older_pythons(machine_pythons()), None)
+    if other is None:
+        pytest.skip("this machine has one Python only")
+    return other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spelling", ["python={}", "python=={}.*"])
+def test_the_python_that_is_asked_for_is_used(bench, wheels, other_python, spelling):
+    minor = other_python.version.rpartition(".")[0]
+    definition = environment("--no-index", f"--find-links {wheels}", "tiny", conda=(spelling.format(minor), "pip"))
+    source = "import sys, tiny; print('%d.%d.%d' % sys.version_info[:3])"
+    for _ in range(2):
+        run_id = bench.submit(source, environment=definition)
+        run = bench.wait(run_id, seconds=120)
+        assert run.status is RunStatus.COMPLETED, bench.log(run_id) + message(run)
+        assert bench.printed(run_id)[-1] == other_python.version
+        assert f"because tiny is not installed. {other_python} is used, because" in bench.log(run_id)
+
+
+@pytest.mark.slow
+def test_packages_that_need_an_older_python_get_one_if_none_is_named(bench, wheels, other_python):
+    tag = "cp" + "".join(other_python.version.split(".")[:2])
+    (wheels / "tiny-1.0-py3-none-any.whl").rename(wheels / f"tiny-1.0-{tag}-none-any.whl")
+    run_id = bench.submit(
+        "import sys; print('%d.%d.%d' % sys.version_info[:3])", environment=from_folder(wheels, "tiny")
+    )
+    run = bench.wait(run_id, seconds=120)
+    assert run.status is RunStatus.COMPLETED, bench.log(run_id) + message(run)
+    assert bench.printed(run_id)[-1] == other_python.version
+    assert "because the packages do not install on Python 3." in bench.log(run_id)
 
 
 @pytest.fixture

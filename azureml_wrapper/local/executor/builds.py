@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,12 +25,18 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.additions import Attempt, attempts, with_conda_tools
 from azureml_wrapper.local.executor.environments import Choice
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
+from azureml_wrapper.local.executor.pythons import Python, installed_pythons, older_pythons, own_python
 from azureml_wrapper.local.executor.slots import Ticket
 
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
 _READY = "ready"
 # What uv prints if packages exclude each other; other failures would be the same with fewer packages.
 _CONTRADICTION = "No solution found"
+# Another Python does not help against a misspelt package or version.
+_UNKNOWN_PACKAGE = re.compile(
+    r"(?!azureml-core|pip|setuptools|wheel)\b[\w.-]+ was not found in the "
+    r"|there (is no version|are no versions) of (?!azureml-core|pip|setuptools|wheel)"
+)
 _TAIL_LINES = 15
 _TAIL_BYTES = 4000
 # uv does not read pip's configuration, in which people set their package index.
@@ -84,8 +91,8 @@ class EnvironmentBuilder:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
-    def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Ticket) -> Path:
-        """The interpreter of an environment, which is built if it does not exist yet.
+    def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Ticket) -> tuple[Path, str]:
+        """The interpreter of an environment, which is built if it does not exist yet, and the Python below it.
 
         The build's output is appended to `log`. Blocks while another job builds the same environment.
 
@@ -98,7 +105,7 @@ class EnvironmentBuilder:
             with self._turn(place.name, ticket):
                 if not (place / _READY).exists():
                     self._build(choice, environment, place, log=log, ticket=ticket)
-        return interpreter
+        return interpreter, (place / _READY).read_text()
 
     @contextmanager
     def _turn(self, name: str, ticket: Ticket) -> Iterator[None]:
@@ -117,13 +124,13 @@ class EnvironmentBuilder:
         place.mkdir(parents=True)
         variables = {**self._variables, **self._settings(), JOB_KEY_VARIABLE: ticket.job_key}
         shell = _Shell(self._starter, ticket, folder=place, variables=variables, log=log)
-        built = shell.run(_conda(environment, place)) if choice.conda else _pip(choice, place, shell)
-        if not built:
+        built = _conda(environment, place, shell) if choice.conda else _pip(choice, place, shell)
+        if built is None:
             shutil.rmtree(place, ignore_errors=True)
             raise BuildFailed(
                 f"The environment could not be built. The last output of {shell.program}:\n{shell.last_lines()}"
             )
-        (place / _READY).touch()
+        (place / _READY).write_text(built)
 
     def _settings(self) -> dict[str, str]:
         found = {key: value for key, value in _pip_settings().items() if key not in self._variables}
@@ -139,15 +146,40 @@ def uv_command() -> list[str]:
     return [os.fspath(find_uv_bin())]
 
 
+def machine_pythons() -> list[Python]:
+    """The Pythons of this machine, the service's own first."""
+    return installed_pythons(uv_command(), os.environ)
+
+
 def conda_program() -> str | None:
     """The program that creates conda environments; None if this machine has none."""
     return next(filter(None, map(shutil.which, CONDA_PROGRAMS)), None)
 
 
-def _pip(choice: Choice, place: Path, shell: _Shell) -> bool:
-    """Build with uv; whether it succeeded."""
-    base = _find_python(choice.python) or sys.executable
-    if not shell.run([*uv_command(), "venv", "--no-project", "--python", base, str(place / "env")]):
+def _pip(choice: Choice, place: Path, shell: _Shell) -> str | None:
+    """Build with uv; a description of the Python with which it succeeded."""
+    tried: list[Python] = []
+    for python in _candidates(choice):
+        versions = ", ".join(earlier.version for earlier in tried)
+        if _pip_with(python, choice, place, shell, f"Trying {python}." if tried else ""):
+            return f"{python}, because the packages do not install on Python {versions}" if tried else str(python)
+        if _UNKNOWN_PACKAGE.search(" ".join(shell.last_lines().split())):
+            break
+        tried.append(python)
+    return None
+
+
+def _candidates(choice: Choice) -> Iterator[Python]:
+    """The Python that was chosen; if the environment names none, the service's own and then older ones."""
+    yield choice.python or own_python()
+    if choice.python is None:
+        yield from older_pythons(machine_pythons())
+
+
+def _pip_with(python: Python, choice: Choice, place: Path, shell: _Shell, note: str) -> bool:
+    folder = place / "env"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not shell.run([*uv_command(), "venv", "--no-project", "--python", str(python.path), str(folder)], note):
         return False
     for attempt in attempts(choice.requirements, choice.options):
         if shell.run(_install(attempt, choice, place), attempt.note):
@@ -166,13 +198,14 @@ def _install(attempt: Attempt, choice: Choice, place: Path) -> list[str]:
     return [*uv_command(), "pip", "install", "--python", python, *files]
 
 
-def _conda(environment: EnvironmentSpec, place: Path) -> list[str]:
+def _conda(environment: EnvironmentSpec, place: Path, shell: _Shell) -> str | None:
+    """Build with conda; an empty description if it succeeded, because its log has the Python."""
     program = conda_program() or CONDA_PROGRAMS[0]
     wanted = place / "environment.yml"
     # JSON is YAML, and the dependencies have the form of conda's file.
     wanted.write_text(json.dumps(with_conda_tools(environment.conda_file)))
     verb = ["create", "--yes"] if Path(program).name == "micromamba" else ["env", "create"]
-    return [program, *verb, "--prefix", str(place / "env"), "--file", str(wanted)]
+    return "" if shell.run([program, *verb, "--prefix", str(place / "env"), "--file", str(wanted)]) else None
 
 
 def _fingerprint(choice: Choice, environment: EnvironmentSpec) -> str:
@@ -181,19 +214,11 @@ def _fingerprint(choice: Choice, environment: EnvironmentSpec) -> str:
         # Another release of the wrapper may add other things.
         "requirements": [(attempt.requirements, attempt.constraints) for attempt in added],
         "options": choice.options,
-        "python": choice.python,
+        "python": choice.python and [str(choice.python.path), choice.python.version],
         "base": [sys.executable, sys.version],
         "conda": with_conda_tools(environment.conda_file) if choice.conda else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _find_python(wanted: str | None) -> str | None:
-    """An installed interpreter of that version; None if this machine has none."""
-    if wanted is None:
-        return None
-    found = _output([*uv_command(), "python", "find", "--no-project", "--no-python-downloads", wanted])
-    return found.strip() or None
 
 
 def _pip_settings() -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.executor.pythons import Python, choose_python, is_python, own_python
 
 # Packages without code for scripts, or that only the cloud's machines need.
 CLOUD_PACKAGES = frozenset(
@@ -90,13 +90,14 @@ def _folder_times() -> tuple[int, ...]:
 class Choice:
     """`interpreter`, or if it is None what to build: pip `requirements`, or with `conda` the whole definition.
 
+    `python` is the one to build with; None if the environment names none, so that any will do.
     `reasons` are sentences for the log: why this one, and how it differs from the request.
     """
 
     interpreter: Path | None = None
     requirements: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    python: str | None = None
+    python: Python | None = None
     conda: bool = False
     reasons: tuple[str, ...] = ()
 
@@ -110,8 +111,17 @@ class _Findings:
     pinned: list[str] = field(default_factory=list)  # conda packages that pip can provide, too
 
 
-def choose(spec: EnvironmentSpec, installed: Installed, *, has_conda: bool = False) -> Choice:
-    """Choose an interpreter; `Invalid` if a package can be neither found nor installed."""
+def choose(
+    spec: EnvironmentSpec,
+    installed: Installed,
+    *,
+    has_conda: bool = False,
+    pythons: Callable[[], Sequence[Python]] = lambda: (own_python(),),
+) -> Choice:
+    """Choose an interpreter; `Invalid` if a package can be neither found nor installed.
+
+    `pythons` finds those of the machine, the service's own first. It takes a while, so only builds ask for them.
+    """
     notes = list(_container_notes(spec))
     if spec.user_managed:
         return _user_managed(spec, notes)
@@ -124,26 +134,34 @@ def choose(spec: EnvironmentSpec, installed: Installed, *, has_conda: bool = Fal
     _check_pip(spec, installed, found)
     if spec.conda:
         _check_conda(spec, installed, found, has_conda=has_conda)
-    return _choice(spec, installed, found)
+    return _build(spec, found, pythons) if found.missing else _own(spec, installed, found)
 
 
-def _choice(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choice:
-    if not found.missing:
-        if spec.python and not _is_python(spec.python, installed.python):
-            found.notes.append(f"Python {spec.python} is requested, {installed.python} is used.")
-        asked = len(spec.pip) + len(spec.conda)
-        why = f"it has all {asked} packages of the environment" if asked else "the environment requests no packages"
-        return Choice(
-            interpreter=Path(sys.executable),
-            reasons=(f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.", *found.notes),
-        )
+def _own(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choice:
+    if spec.python and not is_python(spec.python, installed.python):
+        found.notes.append(f"Python {spec.python} is requested, {installed.python} is used.")
+    asked = len(spec.pip) + len(spec.conda)
+    why = f"it has all {asked} packages of the environment" if asked else "the environment requests no packages"
+    return Choice(
+        interpreter=Path(sys.executable),
+        reasons=(f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.", *found.notes),
+    )
+
+
+def _build(spec: EnvironmentSpec, found: _Findings, pythons: Callable[[], Sequence[Python]]) -> Choice:
     conda = bool(spec.conda) and not found.pinned
+    why = f"A separate environment is used, because {'; '.join(found.missing)}."
+    python = None
+    if spec.python and not conda:
+        # Conda installs the Python that it is asked for.
+        python, because = choose_python(spec.python, pythons())
+        why = f"{why} {because}"
     return Choice(
         requirements=(*spec.pip, *found.pinned),
         options=spec.pip_options,
-        python=spec.python,
+        python=python,
         conda=conda,
-        reasons=(f"A separate environment is used, because {'; '.join(found.missing)}.", *found.notes),
+        reasons=(why, *found.notes),
     )
 
 
@@ -183,7 +201,9 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
     name = requirement.name.lower().replace("_", "-")
     version = installed.version(name)
     if name in CLOUD_PACKAGES and version is None and installed.version(SDK_CORE):
-        found.notes.append(f"{requirement} is for Azure's machines; it is not needed here.")
+        core = installed.version(SDK_CORE)
+        pinned = f" Scripts use {SDK_CORE} {core} in place of the requested version." if requirement.specifier else ""
+        found.notes.append(f"{requirement} is for Azure's machines; it is not needed here.{pinned}")
     elif name == WRAPPER and requirement.url and version:
         found.notes.append(_own_wrapper(str(requirement), installed))
     elif version is None and requirement.name in sys.stdlib_module_names:
@@ -263,11 +283,3 @@ def conda_requirement(package: str) -> Requirement | None:
         return Requirement(f"{found['name']}{condition}")
     except InvalidRequirement:
         return None
-
-
-def _is_python(wanted: str, version: str) -> bool:
-    condition = wanted if wanted[0] in "<>!~=" else f"=={wanted.rstrip('.*')}.*"
-    try:
-        return SpecifierSet(condition).contains(version)
-    except InvalidSpecifier:
-        return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
-from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program
+from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program, machine_pythons
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.distributed import RankStarter, free_port, rank_starter
 from azureml_wrapper.local.executor.endings import Ending
@@ -76,14 +76,19 @@ class Session:
         """Open the log, and provide the interpreter. The run is Preparing while one is built."""
         self._log.touch()
         os.link(self._log, self._artifact(DRIVER_LOG))
-        choice = choose(self._job.environment, OwnPackages(), has_conda=conda_program() is not None)
+        choice = choose(
+            self._job.environment,
+            OwnPackages(),
+            has_conda=conda_program() is not None,
+            pythons=machine_pythons,
+        )
         self.say("\n".join(choice.reasons))
         if choice.interpreter is None:
             self._advance(RunStatus.PREPARING)
-            self._interpreter = self._builder.provide(
+            self._interpreter, python = self._builder.provide(
                 choice, self._job.environment, log=self._artifact(BUILD_LOG), ticket=self._ticket
             )
-            self.say(f"Interpreter: {self._interpreter}")
+            self.say(f"Interpreter: {self._interpreter}{python and f', of {python}'}.")
         else:
             self._interpreter = choice.interpreter
         self._log_differences()

@@ -10,6 +10,7 @@ import pytest
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement
+from azureml_wrapper.local.executor.pythons import Python, own_python
 from azureml_wrapper.local.services.environments import read_environment
 
 
@@ -107,12 +108,38 @@ def test_what_is_installed_needs_nothing(line):
     ],
 )
 def test_what_is_missing_is_built_and_said(line, why):
-    choice = pip(line, "scikit-learn", pip_options=("--index-url https://x",), python="3.9")
+    choice = pip(line, "scikit-learn", pip_options=("--index-url https://x",))
     assert choice.interpreter is None
     assert why in choice.reasons[0]
     assert choice.requirements == (line, "scikit-learn")
     assert choice.options == ("--index-url https://x",)
-    assert choice.python == "3.9"
+
+
+OLD = Python(version="3.9.18", path=Path("/pyenv/python"), source="pyenv")
+
+
+def test_what_is_built_has_the_python_that_is_asked_for():
+    spec = EnvironmentSpec(pip=("lightgbm",), python="3.9")
+    choice = choose(spec, INSTALLED, pythons=lambda: [own_python(), OLD])
+    assert choice.python == OLD
+    assert "because lightgbm is not installed. Python 3.9.18 (pyenv: /pyenv/python) is used" in choice.reasons[0]
+
+
+def test_a_python_that_is_not_there_is_said_first():
+    choice = pip("lightgbm", python="3.5")
+    assert choice.python == own_python()
+    assert "although Python 3.5 is requested" in choice.reasons[0]
+
+
+def test_an_environment_that_names_no_python_is_built_with_any():
+    assert pip("lightgbm").python is None
+
+
+def test_a_pinned_sdk_that_is_not_used_is_named_with_the_one_that_is():
+    assert pip("azureml-defaults==1.48.0").reasons[1] == (
+        "azureml-defaults==1.48.0 is for Azure's machines; it is not needed here. "
+        "Scripts use azureml-core 1.61.0.post4 in place of the requested version."
+    )
 
 
 def test_packages_for_azures_machines_are_not_needed_here():
