@@ -1,15 +1,22 @@
-"""Prepares what a job needs in the workspace, and reports early what would make it fail late."""
+"""Prepares a job: what it needs in the workspace, what must not be uploaded, and what would make it fail late.
+
+Account keys and the results of earlier jobs must not be uploaded with the scripts. The SDK uploads everything, `.git`
+and `.azureml` included, if a folder has neither `.amlignore` nor `.gitignore`; if it has both, only `.amlignore`
+counts (azureml/_project/ignore_file.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.datastores import find_datastore, get_datastore, register_blob_datastore
 from azureml_wrapper.assets.environments import Packages, find_environment, register_environment
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
-from azureml_wrapper.errors import BadData, LoginFailed, MissingInput, did_you_mean
+from azureml_wrapper.errors import BadData, BadValue, LoginFailed, MissingInput, did_you_mean
+from azureml_wrapper.jobs.selection import ROOT, job_folders
 from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
 
 # The SDK's defaults take minutes to report that an account name is wrong.
 _QUICKLY = {"retry_total": 1, "connection_timeout": 20}
+AMLIGNORE, GITIGNORE = ".amlignore", ".gitignore"
+AZUREML = ".azureml"
 
 
 def prepare_datastore(ws: Workspace, wanted: DatastoreFile | None) -> str:
@@ -131,3 +140,60 @@ def _of_sdk(ws: Workspace, definition: Mapping[str, Any]) -> str:
     if before is None or before.version != made.version:
         inform(f"Environment {made.name!r}: registered version {made.version}.")
     return str(made.name)
+
+
+def protect(directory: Path, private: Sequence[Path], output: Path) -> str:
+    """Create `.amlignore` in a script folder that has no list of ignored files, and check what would be uploaded.
+
+    Args:
+        directory: The script folder.
+        private: Files with secrets.
+        output: The job folder.
+
+    Returns:
+        Lines that say what was done, and what to consider.
+
+    Raises:
+        BadValue: A file with a secret would be uploaded.
+    """
+    names = [name for name in (AMLIGNORE, GITIGNORE) if (directory / name).is_file()]
+    inner = [_resolve(file).relative_to(directory) for file in private if _resolve(file).is_relative_to(directory)]
+    message = "" if names else _write(directory, [path for path in inner if path.parts[0] != AZUREML], output)
+    name = names[0] if names else AMLIGNORE
+    for path in inner:
+        if is_sent(directory, directory / path):
+            line = AZUREML if path.parts[0] == AZUREML else f"/{path.as_posix()}"
+            raise BadValue(
+                f"{directory / path} has an account key and would be uploaded with the scripts. Add the line "
+                f"{line} to {directory / name}, or write the key as ${{STORAGE_KEY}} and set that variable."
+            )
+    return message or _about_results(directory, name)
+
+
+def is_sent(directory: Path, file: Path) -> bool:
+    """Whether a file of the script folder would be uploaded with it."""
+    from azureml._project.ignore_file import get_project_ignore_file
+
+    return not get_project_ignore_file(str(directory)).is_file_excluded(str(file.absolute()))
+
+
+def _resolve(file: Path) -> Path:
+    """The real folder of a file, and its own name: a link is uploaded as what it points to, under the link's name."""
+    return file.expanduser().parent.resolve() / file.name
+
+
+def _write(directory: Path, private: Sequence[Path], output: Path) -> str:
+    root = output.expanduser().absolute()
+    inner = [root.relative_to(directory).parts[0]] if root.is_relative_to(directory) and root != directory else [ROOT]
+    lines = [".git", AZUREML, "__pycache__", ".venv", ".env", *(f"/{name}/" for name in inner)]
+    lines += [f"/{path.as_posix()}" for path in private]
+    (directory / AMLIGNORE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"Created {AMLIGNORE}, which excludes from the upload: {' '.join(lines)}\n"
+
+
+def _about_results(directory: Path, name: str) -> str:
+    found = [folder for folder in job_folders(directory) if is_sent(directory, folder / "any")]
+    if not found:
+        return ""
+    first = found[0].relative_to(directory).parts[0]
+    return f"The upload includes {len(found)} job folder(s). To exclude them, add the line /{first}/ to {name}.\n"

@@ -28,7 +28,7 @@ from azureml_wrapper.pipelines.definition import (
     Template,
     Word,
 )
-from azureml_wrapper.snapshots.snapshot_upload import send_in_one_request
+from azureml_wrapper.snapshots.script_folder import send_in_one_request
 
 if TYPE_CHECKING:
     from azureml.core import Environment, RunConfiguration, Workspace

@@ -57,9 +57,8 @@ def sync_folder(
         TransferFailed: Not everything could be transferred. Call again to resume.
     """
     from azureml_wrapper.transfer.blob_container import BlobContainer
-    from azureml_wrapper.transfer.checksum_cache import ChecksumCache, cache_file, one_at_a_time
     from azureml_wrapper.transfer.download import download
-    from azureml_wrapper.transfer.plan import Endpoints
+    from azureml_wrapper.transfer.plan import ChecksumCache, Endpoints, cache_file, one_at_a_time
     from azureml_wrapper.transfer.upload import upload
 
     if direction not in ("up", "down"):
@@ -99,8 +98,8 @@ def download_run_files(
     Raises:
         TransferFailed: Not everything could be downloaded. Call again to resume.
     """
-    from azureml_wrapper.transfer.checksum_cache import ChecksumCache, cache_file, one_at_a_time
     from azureml_wrapper.transfer.download import download_run
+    from azureml_wrapper.transfer.plan import ChecksumCache, cache_file, one_at_a_time
 
     target = Path(folder).expanduser()
     file = cache_file(target, f"run {run.id}/{prefix}")

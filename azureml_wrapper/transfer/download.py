@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from azureml_wrapper.errors import TransferFailed
 from azureml_wrapper.transfer.blob_container import Blob
-from azureml_wrapper.transfer.checksum_cache import ChecksumCache
 from azureml_wrapper.transfer.download_file import (
     PIECE,
     Fetched,
@@ -23,11 +22,10 @@ from azureml_wrapper.transfer.download_file import (
     fetch_small,
     missing_bytes,
 )
-from azureml_wrapper.transfer.http_client import HttpClient
+from azureml_wrapper.transfer.http_client import HttpClient, Workers
 from azureml_wrapper.transfer.local_files import PART, Scan, TargetFolder, linked_folder, safe_names, scan
 from azureml_wrapper.transfer.outcome import Outcome, Progress, TransferReport
-from azureml_wrapper.transfer.plan import Endpoints, needs_hash, plan
-from azureml_wrapper.transfer.workers import Workers
+from azureml_wrapper.transfer.plan import ChecksumCache, Endpoints, needs_hash, plan
 
 # The origin of a run's files in the artifact service.
 ORIGIN = "ExperimentRun"

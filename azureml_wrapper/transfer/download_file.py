@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from azureml_wrapper.transfer.blob_container import http_seconds
-from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Response
+from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Response, Workers
 from azureml_wrapper.transfer.local_files import PART, LocalFile, hash_file, md5_text
 from azureml_wrapper.transfer.outcome import CorruptData, Progress
-from azureml_wrapper.transfer.workers import Workers
 
 PIECE = 8 * 1024 * 1024
 # The longest range of which the storage returns the MD5 (Microsoft Learn, "Get Blob").

@@ -1,4 +1,4 @@
-"""HTTP to blob storage and to Azure ML: pooled connections, and retries when one breaks.
+"""HTTP to blob storage and to Azure ML: pooled connections, retries when one breaks, and the threads that use them.
 
 A request is repeated if the connection breaks or the service is busy, after 0.25, 0.5, 1, … seconds, or after the
 time that the service asks for, up to a minute. No body is larger than one block, so nothing large is sent twice.
@@ -11,13 +11,19 @@ import random
 import threading
 import urllib.request
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 WORKERS = 16
 ATTEMPTS = 8
@@ -172,3 +178,45 @@ def _reason(response: Response) -> tuple[str, str]:
         return code, response.body[:200].decode("utf-8", "replace")
     message = (root.findtext("Message") or "").splitlines()
     return code or root.findtext("Code") or "", message[0] if message else ""
+
+
+class Workers:
+    """A pool of threads. The first error, or Ctrl-C, stops all of their work.
+
+    Args:
+        stop: Set when the work stops, so that requests do not wait for a retry.
+        count: The number of threads.
+    """
+
+    def __init__(self, stop: threading.Event, count: int = WORKERS) -> None:
+        self._stop = stop
+        self._count = count
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="transfer")
+
+    def start(self, work: Callable[[], Result]) -> Future[Result]:
+        """Start one piece of work."""
+        return self._threads.submit(work)
+
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
+    ) -> Iterator[Result]:
+        """Yield the results in the order of the items, of which at most `ahead` are in memory at once."""
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._threads.submit(work, item))
+                if len(waiting) >= (ahead or 4 * self._count):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is not None:
+            self._stop.set()
+        self._threads.shutdown(wait=True, cancel_futures=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from azureml_wrapper.transfer.blob_container import Blob, BlobContainer
+from azureml_wrapper.transfer.http_client import Workers
 from azureml_wrapper.transfer.local_files import LocalFile, md5_text, scan
 from azureml_wrapper.transfer.outcome import Progress, TransferReport
 from azureml_wrapper.transfer.plan import Content, Endpoints, needs_hash, plan
-from azureml_wrapper.transfer.workers import Workers
 
 BLOCK = 8 * 1024 * 1024
 # Azure's limit of blocks in a blob (Microsoft Learn, "Put Block List"): larger files have larger blocks.

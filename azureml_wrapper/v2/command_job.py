@@ -10,11 +10,10 @@ from typing import Any
 
 from azureml_wrapper.errors import did_you_mean
 from azureml_wrapper.v2 import command_line, environment_file
-from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.command_line import Script
 from azureml_wrapper.v2.environment_file import EnvironmentFile
 from azureml_wrapper.v2.job_data import Input, Output, read_input, read_output
-from azureml_wrapper.v2.references import Reference, compute_name
+from azureml_wrapper.v2.references import Binding, Reference, compute_name
 from azureml_wrapper.v2.yaml_keys import (
     SCHEMA,
     Key,

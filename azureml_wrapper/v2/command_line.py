@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from azureml_wrapper.v2 import bindings
-from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2 import references
+from azureml_wrapper.v2.references import Binding
 
 # Placeholders for bindings while words are split: private characters, which no command has.
 _BEGIN, _END = "\ue000", "\ue001"
@@ -45,14 +45,14 @@ def split_first(command: str) -> tuple[str, str]:
     """The first word, and the rest as it stands: for CommandStep, which would take quotes away from all of it."""
     line = _one_line(command)
     first, _, rest = line.partition(" ")
-    if set(first) & set("'\"\\") or bindings.whole(first) or "${{" in first:
+    if set(first) & set("'\"\\") or references.whole(first) or "${{" in first:
         return "sh", f"-c {shlex.quote(line)}"
     return first, rest
 
 
 def used(command: str) -> Iterator[Binding]:
     """Every binding of a command."""
-    return bindings.within(command)
+    return references.within(command)
 
 
 def _one_line(command: str) -> str:
@@ -67,7 +67,7 @@ def _marked(command: str) -> tuple[str, list[Binding]]:
         found.append(binding)
         return f"{_BEGIN}{len(found) - 1}{_END}"
 
-    return bindings.fill(command, mark), found
+    return references.fill(command, mark), found
 
 
 def _word(word: str, found: list[Binding]) -> Word:
@@ -95,7 +95,7 @@ def in_single_quotes(command: str) -> Iterator[Binding]:
         found.append(binding)
         return chr(ord(_BEGIN) + len(found) - 1)
 
-    marked = bindings.fill(command, mark)
+    marked = references.fill(command, mark)
     marks = {chr(ord(_BEGIN) + number): binding for number, binding in enumerate(found)}
     return (marks[character] for character, quote in scan(marked) if quote == "'" and character in marks)
 

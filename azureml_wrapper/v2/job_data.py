@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.v2 import bindings
-from azureml_wrapper.v2.bindings import Binding
-from azureml_wrapper.v2.references import Reference, is_reference, reference
+from azureml_wrapper.v2 import references
+from azureml_wrapper.v2.references import Binding, Reference, is_reference, reference
 from azureml_wrapper.v2.yaml_keys import Key, Keys, Place, Refused, one_of, read_keys, text
 
 # SDK v1 sets an environment variable for each name.
@@ -77,7 +76,7 @@ def _source(place: Place) -> Reference | StorePath | Path | str | Binding | None
     value = text(place)
     if value is None:
         return None
-    if binding := bindings.whole(value):
+    if binding := references.whole(value):
         return binding
     if is_reference(value) and not _STORE.fullmatch(value):
         return reference(place)
@@ -181,7 +180,7 @@ def is_output(path: object) -> bool:
 
 
 def _literal(place: Place) -> Literal | Binding | None:
-    if binding := bindings.whole(place.value):
+    if binding := references.whole(place.value):
         return binding
     if place.value is None or isinstance(place.value, list):
         place.fail(f"{place} is empty; give a value, or a mapping with type and path.")
@@ -232,7 +231,7 @@ def read_output(place: Place) -> Output | None:
     _check_name(place)
     if place.value is None:
         return Output()
-    if binding := bindings.whole(place.value):
+    if binding := references.whole(place.value):
         return Output(binding=binding)
     found = read_keys(place, OUTPUT)
     if found["name"] and found["type"] not in (FOLDER, FILE):

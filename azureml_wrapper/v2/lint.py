@@ -13,8 +13,8 @@ from typing import Any
 from azureml_wrapper.config import parsing
 from azureml_wrapper.config.parsing import Problem
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
-from azureml_wrapper.v2 import bindings
-from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2 import references
+from azureml_wrapper.v2.references import Binding
 from azureml_wrapper.v2.yaml_keys import Place, Reading
 
 COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE = "compute", "datastore", "environment", "job", "schedule"
@@ -133,7 +133,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _command(place: Place, declared: Mapping[str, Any]) -> None:
     """Add problems for unknown bindings of a command."""
     command = place.value.get("command")
-    for binding in bindings.within(command) if isinstance(command, str) else ():
+    for binding in references.within(command) if isinstance(command, str) else ():
         at = place.at("command")
         if binding.kind not in declared:
             at.fail(f"{at} uses {binding}; a command can only use ${{{{inputs.NAME}}}} and ${{{{outputs.NAME}}}}.")
@@ -147,7 +147,7 @@ def _sources(node: Place) -> Iterator[tuple[Place, Binding]]:
         if isinstance(node.value.get(key), dict):
             for item in node.at(key).items():
                 at = item.at("path") if isinstance(item.value, dict) and "path" in item.value else item
-                if (binding := bindings.whole(at.value)) is not None:
+                if (binding := references.whole(at.value)) is not None:
                     yield at, binding
 
 

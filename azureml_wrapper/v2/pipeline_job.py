@@ -9,7 +9,6 @@ from typing import Any
 from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import MissingKey, did_you_mean
 from azureml_wrapper.v2 import command_line
-from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.command_job import (
     HEADER,
     PARTS,
@@ -25,7 +24,7 @@ from azureml_wrapper.v2.command_job import (
 )
 from azureml_wrapper.v2.command_line import in_single_quotes
 from azureml_wrapper.v2.job_data import DIRECT, TABLE, DataInput, Input, Literal, Output, read_input, read_output
-from azureml_wrapper.v2.references import compute_name
+from azureml_wrapper.v2.references import Binding, compute_name
 from azureml_wrapper.v2.yaml_keys import (
     Key,
     Keys,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from azureml_wrapper.errors import WrongType
-from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.command_job import HEADER, PARTS, RUNS, Command, Header, check_bindings, command_of, header_of
 from azureml_wrapper.v2.command_line import Script, Word
+from azureml_wrapper.v2.references import Binding
 from azureml_wrapper.v2.yaml_keys import Key, Keys, Place, Refused, one_of, read_keys, text, whole
 
 # A distribution's arguments in SDK v1's order; all but choice have numbers.

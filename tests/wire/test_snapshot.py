@@ -17,7 +17,7 @@ from azureml._restclient.snapshots_client import SnapshotsClient
 from azureml.exceptions import SnapshotException
 
 from azureml_wrapper import PipelineStep, PipelineWrapper, WorkspaceWrapper
-from azureml_wrapper.snapshots.snapshot_upload import _client_class
+from azureml_wrapper.snapshots.script_folder import _client_class
 
 
 @pytest.fixture(params=["the SDK's", "of one request"])

@@ -18,7 +18,7 @@ from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.loader import check
 from azureml_wrapper.errors import FolderTaken, ScriptNotFound, did_you_mean
 from azureml_wrapper.job import JobWrapper
-from azureml_wrapper.jobs import ignore_file, preparation
+from azureml_wrapper.jobs import preparation
 from azureml_wrapper.jobs.folder import JobFolder
 from azureml_wrapper.jobs.occupancy import check_place, refuse_taken
 from azureml_wrapper.jobs.record import RECORD
@@ -134,7 +134,7 @@ def _inside(directory: Path, file: Path) -> str:
 def _check(request: Request, workspace: WorkspaceWrapper, *, as_json: bool) -> None:
     """Report what is wrong with the job and its files before connecting."""
     job = JobWrapper._of(check(JobConfig, {**request.job, "env_name": "not chosen yet"}), workspace)
-    note = ignore_file.protect(job.script_directory, request.settings.private, request.folder)
+    note = preparation.protect(job.script_directory, request.settings.private, request.folder)
     click.echo(note, nl=False, err=as_json)
     job.check()
 

@@ -4,7 +4,7 @@ A path is written as in Azure's own clients: `/runs/{run_id}`. `{path:rest}` mat
 `{workspace_scope}` stands for `/subscriptions/…/workspaces/{workspace}`. The fixed parts match ignoring case, because
 rslex writes `resourcegroups` and the Python SDK `resourceGroups`.
 
-A route may wait for an event before its handler runs: such a request takes a future of the event loop, not a thread.
+A route may wait for an event before its handler runs; that takes a future of the event loop, not a thread.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import yaml
 
 from azureml_wrapper.config.parameters import Parameter, render_argument, render_json
 from azureml_wrapper.config.parsing import CoreLoader
-from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2.references import Binding
 
 # Marks where a line of a command may end, until the YAML is written; no command has this character.
 BREAK = "\ue000"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.environments import new_run_configuration
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.snapshots.script_folder import check_size
-from azureml_wrapper.v2 import bindings
-from azureml_wrapper.v2.bindings import Binding
+from azureml_wrapper.v2 import references
 from azureml_wrapper.v2.command_job import MPI, PYTORCH, Command, Distribution
 from azureml_wrapper.v2.command_line import Script, Word
 from azureml_wrapper.v2.environment_file import provide
 from azureml_wrapper.v2.job_data import DataInput, Literal
+from azureml_wrapper.v2.references import Binding
 from azureml_wrapper.v2.sweep_job import Policy, SweepJob
 from azureml_wrapper.v2.v1_jobs.job_datasets import Data
 
@@ -78,11 +78,11 @@ class Parts:
 
     def line(self, command: str) -> str:
         """The command for a shell, with the words that the service replaces by paths."""
-        return bindings.fill(command, lambda binding: self._text(binding, _INPUT, _OUTPUT))
+        return references.fill(command, lambda binding: self._text(binding, _INPUT, _OUTPUT))
 
     def line_with_variables(self, command: str) -> str:
         """The command for a shell that finds the paths in variables, as steps do."""
-        return bindings.fill(command, lambda binding: self._text(binding, _VARIABLE, _VARIABLE))
+        return references.fill(command, lambda binding: self._text(binding, _VARIABLE, _VARIABLE))
 
     def _argument(self, word: Word) -> Any:
         if len(word) == 1 and isinstance(word[0], Binding):

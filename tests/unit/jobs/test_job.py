@@ -13,8 +13,8 @@ from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.cli.submit import submit
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.errors import BadValue, ConfigError, FolderTaken, ScriptNotFound, SnapshotTooLarge, WrongType
-from azureml_wrapper.jobs.ignore_file import is_sent, protect
 from azureml_wrapper.jobs.occupancy import check_place
+from azureml_wrapper.jobs.preparation import is_sent, protect
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.script_run import output_path
 from azureml_wrapper.jobs.states import _time

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from azureml_wrapper.transfer.checksum_cache import ChecksumCache, cache_file
 from azureml_wrapper.transfer.local_files import LocalFile
+from azureml_wrapper.transfer.plan import ChecksumCache, cache_file
 
 OLD = 1_000_000_000
 

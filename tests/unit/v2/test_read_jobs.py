@@ -6,10 +6,9 @@ import pytest
 
 from azureml_wrapper.errors import BadValue, ConfigError
 from azureml_wrapper.v2 import read
-from azureml_wrapper.v2.bindings import Binding
 from azureml_wrapper.v2.command_job import Distribution
 from azureml_wrapper.v2.job_data import DataInput, Literal, Output, StorePath
-from azureml_wrapper.v2.references import Reference
+from azureml_wrapper.v2.references import Binding, Reference
 
 JOB = """\
 command: >-
