@@ -53,15 +53,14 @@ def cluster(ws):
 def sweep(ws, cluster, tmp_path, unique):
     """`sweep(sampling, source=TRAIN, …)`: a submitted sweep of one script."""
 
-    def submit(sampling, source: str = TRAIN, **settings) -> HyperDriveRun:
+    def submit(sampling, source: str = TRAIN, *, command=None, **settings) -> HyperDriveRun:
         folder = tmp_path / "code"
         folder.mkdir(exist_ok=True)
         (folder / "train.py").write_text(textwrap.dedent(source))
         environment = Environment("none-needed")
         environment.python.user_managed_dependencies = True
-        script = ScriptRunConfig(
-            str(folder), "train.py", ["--base", "kept"], compute_target=cluster, environment=environment
-        )
+        what = {"command": command} if command else {"script": "train.py", "arguments": ["--base", "kept"]}
+        script = ScriptRunConfig(str(folder), compute_target=cluster, environment=environment, **what)
         goal = {
             "primary_metric_name": "loss",
             "primary_metric_goal": PrimaryMetricGoal.MINIMIZE,
@@ -118,6 +117,17 @@ def test_children_are_script_runs_whose_arguments_end_with_their_values(complete
     ordered = run.get_children_sorted_by_primary_metric()
     assert [each["best_primary_metric"] for each in ordered] == pytest.approx([1.0, 1.04])
     assert set(run.get_metrics()) == set(children)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["python", "train.py", "--base", "kept"], "python train.py --base kept"])
+def test_a_command_gets_the_values_at_its_end(complete, command):
+    source = TRAIN.replace("given =", 'parser.add_argument("--name")\ngiven =') + 'run.log("name", given.name)'
+    space = {"lr": choice(0.3, 0.5), "--name": choice("a b; $HOME 'c'")}
+    run = complete(GridParameterSampling(space), source, command=command)
+    assert run.get_status() == "Completed"
+    assert values(run)[run.get_best_run_by_primary_metric().id]["lr"] == 0.3
+    assert [metrics["name"] for metrics in run.get_metrics().values()] == ["a b; $HOME 'c'"] * 2
 
 
 @pytest.mark.slow

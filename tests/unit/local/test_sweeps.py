@@ -90,7 +90,7 @@ def test_values_are_arguments_with_two_dashes():
         ({"max_total_jobs": 0}, Invalid, "max_total_jobs must be an integer from 1 to 1000, got 0"),
         ({"max_concurrent_jobs": 101}, Invalid, "from 1 to 100"),
         ({"primary_metric_config": {"name": "loss", "goal": "up"}}, Invalid, "'up'"),
-        ({"platform_config": {"Definition": {"Overrides": {"command": "ls"}}}}, Unsupported, "needs a script"),
+        ({"platform_config": {"Definition": {"Overrides": {}}}}, Invalid, "a script or a command"),
         ({"policy_config": {"name": "Mine"}}, Unsupported, "'Mine'"),
         ({"policy_config": {"name": "Bandit", "properties": {}}}, Invalid, "slack_factor or slack_amount"),
     ],

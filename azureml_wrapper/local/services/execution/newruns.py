@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Protocol
 
 from azureml_wrapper.local.domain.addresses import Addresses
@@ -77,7 +78,11 @@ class ScriptRuns:
 
     def make(self, parent: Run, run_id: str, sweep: Sweep, values: Values) -> NewJob:
         """The job of a sweep's run with these values; a fault if the local service cannot run it."""
-        config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *arguments_of(values)]}
+        words = arguments_of(values)
+        if sweep.config.get("command"):
+            # A shell reads them at the end of the command.
+            words = [shlex.quote(word) for word in words]
+        config = {**sweep.config, "arguments": [*(sweep.config.get("arguments") or ()), *words]}
         workspace = self._stores.workspaces.by_id(parent.workspace_id)
         submission = wire.read_submission(
             {"configuration": config, "snapshotId": sweep.snapshot_id, "parentRunId": parent.run_id}

@@ -144,9 +144,9 @@ def read_sweep(body: JSON) -> Sweep:
             raise Unsupported(f"{key} of HyperDriveConfig is not supported by the local service; remove it.")
     platform, metric = _part(body, "platform_config"), _part(body, "primary_metric_config")
     definition = _part(platform, "Definition")
-    config = _part(definition, "Overrides")
-    if not config.get("script"):
-        raise Unsupported("A sweep needs a script: commands of ScriptRunConfig are not supported in HyperDrive here.")
+    config = _with_line(_part(definition, "Overrides"))
+    if not (config.get("script") or config.get("command")):
+        raise Invalid("A sweep needs a configuration with a script or a command.")
     if metric.get("goal") not in ("maximize", "minimize"):
         raise Invalid(f"The goal of the primary metric must be maximize or minimize, got {metric.get('goal')!r}.")
     generator = _part(body, "generator_config")
@@ -165,6 +165,12 @@ def read_sweep(body: JSON) -> Sweep:
         snapshot_id=definition.get("SnapshotId"),
         sent=body,
     )
+
+
+def _with_line(config: JSON) -> JSON:
+    """The configuration with its command as one string, as the SDK joins it for single runs (_commands.py)."""
+    command = config.get("command")
+    return {**config, "command": " ".join(map(str, command))} if isinstance(command, list) else config
 
 
 def _generator(config: JSON) -> str:
