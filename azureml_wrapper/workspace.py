@@ -202,14 +202,16 @@ class WorkspaceWrapper:
             dataset_name: Name of the dataset, with or without ".csv".
             source: Local file to upload first, as `<dataset_name>.csv`.
             delimiter: Character between two values.
-            encoding: "utf8", "iso88591", "latin1", "ascii", "utf16", "utf32", "utf8bom" or "windows1252".
+            encoding: "utf8", "utf8bom" (both with or without a byte order mark), "iso88591", "latin1",
+                "windows1252", "ascii" or "utf16" (little-endian): those that datasets can read.
             multi_line: Allow line breaks within quotes; reading takes longer then.
 
         Returns:
             The SDK's TabularDataset; a new version if settings or content have changed.
 
         Raises:
-            BadData: The file is missing or empty, or has another delimiter or encoding (a ValueError).
+            BadData: The file is missing or empty, or has another delimiter or encoding, or lines that end with CR
+                alone; or the encoding is unknown (a ValueError).
             UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
         """
         how = csv_datasets.Csv(delimiter=delimiter, encoding=encoding, multi_line=multi_line)

@@ -6,13 +6,14 @@ import codecs
 import csv
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.datastores import blob_client, get_datastore
-from azureml_wrapper.errors import BadData
+from azureml_wrapper.errors import BadData, did_you_mean
 from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
@@ -24,8 +25,30 @@ CONTENT_TAG = "azureml_wrapper.content"
 SETTINGS_TAG = "azureml_wrapper.settings"
 SAMPLE_BYTES = 64 * 1024
 DELIMITERS = (",", ";", "\t", "|")
-# Python's names of the encodings that the SDK knows (azureml/data/dataset_factory.py).
-_ENCODINGS = {"utf8": "utf-8-sig", "iso88591": "latin-1", "latin1": "latin-1", "utf16": "utf-16"}
+# Encoding -> Python's codec for a sample. The reader of datasets takes the first three for windows-1252 and decodes
+# every byte, as Python's latin-1 does and its cp1252 does not.
+_CODECS = {
+    "iso88591": "latin-1",
+    "latin1": "latin-1",
+    "windows1252": "latin-1",
+    "ascii": "ascii",
+    "utf8": "utf-8-sig",
+    "utf8bom": "utf-8-sig",
+    "utf16": "utf-16-le",
+}
+# What the SDK accepts by name and refuses when it reads: utf32 altogether, utf8bom although utf8 reads the same files
+# (azureml/dataprep/api/engineless_dataflow.py).
+_UNREADABLE = "utf32"
+_SDK_NAMES = {"utf8bom": "utf8"}
+# The longer one first, because it begins with the shorter one.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF8, "utf8"),
+    (codecs.BOM_UTF16_LE, "utf16"),
+    (codecs.BOM_UTF16_BE, "UTF-16 in big-endian order"),
+)
+_CONVERT = "which datasets cannot read. Save it as UTF-8."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +59,52 @@ class Csv:
     encoding: str = "utf8"
     multi_line: bool = False
 
+    def __post_init__(self) -> None:
+        if self.encoding.lower() not in _CODECS:
+            hint = did_you_mean(self.encoding, _CODECS)
+            raise BadData(
+                f"encoding is 'utf32', {_CONVERT}"
+                if self.encoding.lower() == _UNREADABLE
+                else f"Unknown encoding {self.encoding!r}.{hint} Expected one of {', '.join(_CODECS)}."
+            )
+        if len(self.delimiter) != 1:
+            raise BadData(f"delimiter must be one character, got {self.delimiter!r}.")
+
+    @property
+    def sdk_encoding(self) -> str:
+        """The encoding for `Dataset.Tabular.from_delimited_files`."""
+        return _SDK_NAMES.get(self.encoding.lower(), self.encoding)
+
     def check(self, sample: bytes, *, name: str, whole: bool) -> None:
         """Raise `BadData` if the beginning of the file shows that it cannot be read this way."""
-        try:
-            # A sample may end in the middle of a character.
-            decoder = codecs.getincrementaldecoder(_ENCODINGS.get(self.encoding, self.encoding))()
-            text = decoder.decode(sample, final=whole)
-        except UnicodeDecodeError as error:
-            raise BadData(f"{name} is not encoded in {self.encoding} ({error.reason}). Pass encoding=….") from error
-        lines = [line for line in text.splitlines() if line.strip()]
+        text = self._decode(sample, name, whole=whole)
+        if "\r" in text[:-1] and "\n" not in text:
+            raise BadData(f"The lines of {name} end with CR alone, {_CONVERT[:-1]} with other line endings.")
+        lines = [line for line in re.split(r"\r?\n", text) if line.strip()]
         if len(lines) < 2 and whole:
             found = "has a header but no rows" if lines else "is empty"
             raise BadData(f"{name} {found}. A tabular dataset requires a header and at least one row.")
         self._check_delimiter(lines if whole else lines[:-1] or lines, name)
-        if not self.multi_line and _has_line_breaks(text, self.delimiter):
+        if not self.multi_line and _has_line_breaks(text, self.delimiter, whole=whole):
             raise BadData(f"{name} has line breaks within quotes. Pass multi_line=True; reading takes longer then.")
+
+    def _decode(self, sample: bytes, name: str, *, whole: bool) -> str:
+        codec = _CODECS[self.encoding.lower()]
+        marked = next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
+        if marked is not None and _CODECS.get(marked) != codec:
+            if marked not in _CODECS:
+                raise BadData(f"{name} is encoded in {marked}, {_CONVERT}")
+            raise BadData(f"{name} is not encoded in {self.encoding}: it has a mark of {marked}. {_pass(marked)}")
+        if codec == "utf-16-le":
+            _check_utf16(sample, name)
+        try:
+            # A sample may end in the middle of a character.
+            text = codecs.getincrementaldecoder(codec)().decode(sample, final=whole)
+        except UnicodeDecodeError as error:
+            raise BadData(f"{name} is not encoded in {self.encoding} ({error.reason}). Pass encoding=….") from error
+        if "\0" in text:
+            raise BadData(f"{name} is not encoded in {self.encoding}: it contains zero bytes. {_pass('utf16')}")
+        return text.removeprefix("\ufeff")
 
     def _check_delimiter(self, lines: list[str], name: str) -> None:
         if self.delimiter in lines[0]:
@@ -63,10 +117,22 @@ class Csv:
                 )
 
 
-def _has_line_breaks(text: str, delimiter: str) -> bool:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def _check_utf16(sample: bytes, name: str) -> None:
+    """Raise `BadData` for another order of bytes, and for text of one byte per character."""
+    if sample[:1] == b"\0":
+        raise BadData(f"{name} is encoded in UTF-16 in big-endian order, {_CONVERT}")
+    if sample and b"\0" not in sample:
+        raise BadData(f"{name} is not encoded in utf16. {_pass('utf8')}")
+
+
+def _pass(encoding: str) -> str:
+    return f"Pass encoding={encoding!r}."
+
+
+def _has_line_breaks(text: str, delimiter: str, *, whole: bool) -> bool:
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     # The last row of a sample may be cut off within quotes.
-    complete = list(rows)[:-1]
+    complete = rows if whole else rows[:-1]
     return any("\n" in cell or "\r" in cell for row in complete for cell in row)
 
 
@@ -95,7 +161,7 @@ def _register(ws: Workspace, name: str, path: tuple[Any, str], how: Csv, tags: d
     from azureml.core import Dataset
 
     dataset = Dataset.Tabular.from_delimited_files(
-        path=path, separator=how.delimiter, encoding=how.encoding, support_multi_line=how.multi_line
+        path=path, separator=how.delimiter, encoding=how.sdk_encoding, support_multi_line=how.multi_line
     )
     registered = dataset.register(ws, name, tags=tags, create_new_version=True)
     inform(f"Dataset {name!r}: registered version {registered.version}.")

@@ -202,6 +202,25 @@ class TestCsv:
         found = workspace.register_csv("workspaceblobstore", name, source=file, multi_line=True)
         assert len(found.to_pandas_dataframe()) == 2
 
+    @pytest.mark.parametrize(
+        ("encoding", "codec"),
+        [
+            ("utf8", "utf-8-sig"),
+            ("utf8bom", "utf-8-sig"),
+            ("windows1252", "cp1252"),
+            ("utf16", "utf-16"),
+            ("utf16", "utf-16-le"),
+            ("iso88591", "latin-1"),
+            ("latin1", "latin-1"),
+            ("UTF8", "utf-8"),
+        ],
+    )
+    def test_every_encoding_that_is_accepted_is_read(self, workspace, unique, tmp_path, encoding, codec):
+        file = tmp_path / "x.csv"
+        file.write_bytes("né,b\r\n1.5,ô\r\n".encode(codec))
+        made = workspace.register_csv("workspaceblobstore", unique("data"), source=file, encoding=encoding)
+        assert made.to_pandas_dataframe().to_dict("list") == {"né": [1.5], "b": ["ô"]}
+
     @pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("a,b\n", "a header but no rows")])
     def test_an_empty_file_is_an_error_local_or_stored(self, workspace, ws, unique, csv, text, told):
         name = unique("data")
