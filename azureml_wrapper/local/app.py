@@ -131,11 +131,13 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
     """The rest of the stores, and what runs jobs, pipelines and schedules."""
     cascade = CancelCascade(shared.runs)
     executor, pipelines = LocalExecutor(shared, starter=_starter()), PipelineStore(database, shared.clock, shared.ids)
-    pipeline_executor = _pipeline_executor(shared, executor, pipelines, ResultStore(database))
     experiments = ExperimentStore(database, shared.clock, shared.ids)
     metrics, environments = (
         MetricStore(database),
         EnvironmentStore(database, shared.clock, curated=curated(), normalise=normalise),
+    )
+    pipeline_executor = _pipeline_executor(
+        shared, executor, pipelines, results=ResultStore(database), environments=environments
     )
     children = ScriptRuns(shared, environments)
     sweeps = _sweeps(shared, executor, metrics, children)
@@ -218,9 +220,14 @@ def _starter() -> Starter:
 
 
 def _pipeline_executor(
-    shared: ExecutorContext, executor: LocalExecutor, pipelines: PipelineStore, results: ResultStore
+    shared: ExecutorContext,
+    executor: LocalExecutor,
+    pipelines: PipelineStore,
+    *,
+    results: ResultStore,
+    environments: EnvironmentStore,
 ) -> GraphExecutor:
-    step_runs = StepRunRecords(shared.runs, shared.clock, shared.ids)
+    step_runs = StepRunRecords(shared.runs, environments, shared.clock, shared.ids)
     return GraphExecutor(
         executor=executor,
         runs=shared.runs,

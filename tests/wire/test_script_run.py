@@ -117,6 +117,21 @@ def test_a_registered_environment_is_named_by_its_version(ws, submit, unique):
     assert run.get_environment().name == environment.name
 
 
+def test_an_unregistered_environment_can_be_got_from_its_run(ws, submit, unique):
+    environment = Environment(unique("env"))
+    environment.environment_variables = {"A": "b"}
+    run = submit("", environment=environment)
+    found = run.get_environment()
+    assert found.name == environment.name
+    assert found.environment_variables == {"A": "b"}
+    assert found.version == run.get_details()["runDefinition"]["environment"]["version"]
+    assert submit("", environment=environment).get_environment().version == found.version
+    assert environment.name not in Environment.list(ws)
+    assert environment.register(ws).version == "1"
+    environment.version = "7"
+    assert submit("", environment=environment).get_environment().version == "7"
+
+
 def test_what_a_script_logs_in_its_last_line_is_kept(submit):
     run = submit(PREPARE + "run.log('accuracy', 0.5)\nrun.log_list('l', [1, 2])\nrun.log('last', 1)")
     assert finish(run) == "Completed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from azureml_wrapper.local.domain.clock import Clock, offset_time
+from azureml_wrapper.local.domain.clock import Clock, azure_time, offset_time
 from azureml_wrapper.local.domain.environments import Definition, EnvironmentVersion, check_environment_name
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.store.database import Database, Row, dump, load
@@ -23,6 +25,8 @@ CREATE TABLE IF NOT EXISTS environments (
 );
 """
 LATEST = "latest"
+# Versions that a run gives to an environment that is not registered. They are found by name and version only.
+_AUTOSAVE = "Autosave_"
 
 
 class EnvironmentStore:
@@ -69,17 +73,35 @@ class EnvironmentStore:
 
     def find(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion | None:
         """The given version, or the one registered last; None if not found."""
-        if name in self._curated:
+        if name in self._curated and not (version or "").startswith(_AUTOSAVE):
             environment = self._curated[name]
             # Azure has dozens of versions of these, which examples name; here all are the same one.
             known = version is None or version.isdecimal()
             return replace(environment, version=version or environment.version) if known else None
         row = self._database.one(
-            "SELECT * FROM environments WHERE workspace = ? AND name = ? AND (? IS NULL OR version = ?)"
-            " ORDER BY sequence DESC LIMIT 1",
+            "SELECT * FROM environments WHERE workspace = ? AND name = ?"
+            " AND (version = ? OR ? IS NULL AND version NOT GLOB 'Autosave_*') ORDER BY sequence DESC LIMIT 1",
             (workspace, name, version, version),
         )
         return _environment(row) if row else None
+
+    def used(self, workspace: str, sent: Mapping[str, Any]) -> str:
+        """The version under which a run's environment can be found again.
+
+        An environment that is not registered is kept under its own version, or under one in Azure's style
+        (`Autosave_2023-01-10T15:29:14Z_` and 8 hexadecimal digits), which no list of environments shows.
+        """
+        name, version = sent.get("name"), sent.get("version")
+        definition = self._normalise(dict(sent))
+        with self._database.transaction():
+            found = self.find(workspace, name, version) if name else None
+            if found and (version or found.definition == definition):
+                return found.version
+            saved = self._saved(workspace, name, definition) if name and not version else None
+            added = version or saved or self._autosave(definition)
+            if name and not saved:
+                self._insert(workspace, EnvironmentVersion(name=name, version=added, definition=definition))
+        return added
 
     def get(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion:
         """Like `find`, but raise `NotFound`, in Azure's words, if it is missing."""
@@ -113,17 +135,33 @@ class EnvironmentStore:
         if name in self._curated:
             return [self._curated[name]]
         rows = self._database.all(
-            "SELECT * FROM environments WHERE workspace = ? AND name = ? ORDER BY sequence", (workspace, name)
+            "SELECT * FROM environments WHERE workspace = ? AND name = ? AND version NOT GLOB 'Autosave_*'"
+            " ORDER BY sequence",
+            (workspace, name),
         )
         return [_environment(row) for row in rows]
 
     def latest(self, workspace: str) -> list[EnvironmentVersion]:
         """The version registered last of every name; those of users first."""
         rows = self._database.all(
-            "SELECT *, MAX(sequence) FROM environments WHERE workspace = ? GROUP BY name ORDER BY sequence",
+            "SELECT *, MAX(sequence) FROM environments WHERE workspace = ? AND version NOT GLOB 'Autosave_*'"
+            " GROUP BY name ORDER BY sequence",
             (workspace,),
         )
         return [*map(_environment, rows), *self._curated.values()]
+
+    def _saved(self, workspace: str, name: str, definition: Definition) -> str | None:
+        row = self._database.one(
+            "SELECT version FROM environments WHERE workspace = ? AND name = ? AND version GLOB 'Autosave_*'"
+            " AND definition = ?",
+            (workspace, name, dump(definition)),
+        )
+        return row["version"] if row else None
+
+    def _autosave(self, definition: Definition) -> str:
+        moment = (azure_time(self._clock.now()) or "").split(".")[0].rstrip("Z")
+        digest = hashlib.md5(dump(definition).encode(), usedforsecurity=False).hexdigest()
+        return f"{_AUTOSAVE}{moment}Z_{digest[:8]}"
 
     def _next_version(self, workspace: str, name: str) -> str:
         numbers = [int(v.version) for v in self.versions(workspace, name) if v.version.isdecimal()]

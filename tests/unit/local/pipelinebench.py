@@ -10,11 +10,13 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt
+from azureml_wrapper.local.services.environments import normalise
 from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
 from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
+from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -121,6 +123,7 @@ class Bench:
         self.runs = RunStore(self.database, self.clock)
         self.pipelines = PipelineStore(self.database, self.clock, self.ids)
         self.datasets = DatasetStore(self.database, self.clock, self.ids, workspaces)
+        environments = EnvironmentStore(self.database, self.clock, curated=(), normalise=normalise)
         self.inputs = StepInputs(self.datasets, workspaces, RunHistoryForms())
         self.executor = FakeExecutor(self.runs)
         self.graphs = GraphExecutor(
@@ -129,7 +132,7 @@ class Bench:
             pipelines=self.pipelines,
             plans=Planner(self.pipelines),
             inputs=self.inputs,
-            step_runs=StepRunRecords(self.runs, self.clock, self.ids),
+            step_runs=StepRunRecords(self.runs, environments, self.clock, self.ids),
             reuse=NoReuse(),
             reused_runs=None,
             logs=self.logs,

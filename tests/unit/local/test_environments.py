@@ -192,6 +192,35 @@ def test_a_label_moves_from_version_to_version(environments):
         environments.by_label("ws", "e", "nope")
 
 
+def test_an_environment_that_a_run_used_is_found_by_its_version_only(environments):
+    sent = {**definition("a"), "name": "e", "version": None}
+    version = environments.used("ws", sent)
+    assert version.startswith("Autosave_20")
+    assert environments.used("ws", sent) == version
+    assert environments.used("ws", {**definition("b"), "name": "e"}) != version
+    assert environments.get("ws", "e", version).definition == normalise(definition("a"))
+    assert environments.find("ws", "e") is None
+    assert environments.versions("ws", "e") == []
+    assert "e" not in {environment.name for environment in environments.latest("ws")}
+    assert environments.register("ws", "e", definition("a")).version == "1"
+    assert environments.used("ws", sent) == "1"
+
+
+def test_the_version_that_a_run_names_is_kept(environments):
+    assert environments.used("ws", {**definition("a"), "name": "e", "version": "7"}) == "7"
+    assert environments.get("ws", "e").version == "7"
+
+
+def test_a_changed_curated_environment_is_found_by_its_version(environments):
+    sent = {**definition("mine"), "name": "AzureML-Minimal"}
+    version = environments.used("ws", sent)
+    assert environments.get("ws", "AzureML-Minimal", version).definition == normalise(definition("mine"))
+
+
+def test_an_environment_without_a_name_gets_a_version_that_nothing_keeps(environments):
+    assert environments.used("ws", definition("a")).startswith("Autosave_")
+
+
 def test_workspaces_do_not_see_each_others_environments(environments):
     environments.register("ws", "e", definition("a"))
     with pytest.raises(NotFound, match="No definition exists for environment e"):

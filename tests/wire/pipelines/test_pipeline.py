@@ -144,6 +144,9 @@ def test_properties_and_tags_are_those_of_real_runs(complete, make):
     assert properties["azureml.pipelinerunid"] == properties["azureml.pipeline"] == run.id == step.pipeline_run_id
     assert (run.type, step.type) == ("azureml.PipelineRun", "azureml.StepRun")
     assert step.get_details()["runDefinition"]["script"] == "script.py"
+    # Not registered, so the service itself has given it a version.
+    used = step.get_environment()
+    assert used.version == step.get_details()["runDefinition"]["environment"]["version"]
     assert step.parent.id == run.id
 
 

@@ -6,12 +6,11 @@ import shlex
 from typing import Protocol
 
 from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.clock import Clock, Ids, azure_time
+from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.jobs import NewJob
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.sweeps import Sweep, Values, arguments_of
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.services.environments import normalise
 from azureml_wrapper.local.services.execution import wire
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -46,7 +45,7 @@ def new_job(
 ) -> NewJob:
     """The run of a submission, not stored yet, with its definition and its job."""
     workspace_id = workspace.workspace_id
-    version = _environment_version(stores, environments, workspace_id, submission.config)
+    version = environments.used(workspace_id, submission.config.get("environment") or {})
     run = Run(
         workspace_id=workspace_id,
         run_id=run_id,
@@ -102,16 +101,3 @@ def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Sub
     if not submission.snapshot_id:
         return {}
     return dict(stores.snapshots.get(workspace_id, submission.snapshot_id).properties)
-
-
-def _environment_version(stores: Stores, environments: EnvironmentStore, workspace_id: str, config: JSON) -> str:
-    """The version under which the environment is registered; one in Azure's style if it is not."""
-    environment = config.get("environment") or {}
-    if environment.get("version"):
-        return str(environment["version"])
-    name = environment.get("name")
-    found = environments.find(workspace_id, name) if name else None
-    if found and found.definition == normalise(environment):
-        return found.version
-    moment = (azure_time(stores.clock.now()) or "").split(".")[0].rstrip("Z")
-    return f"Autosave_{moment}Z_{stores.ids.short()}"

@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.plans import Facts, Step
 from azureml_wrapper.local.domain.runs import JSON, REUSED_RUN, Run, RunStatus
 from azureml_wrapper.local.services.pipelines.steptypes import SentStep
 from azureml_wrapper.local.services.runconfig import MODE_WORDS
+from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.runs import RunStore
 
 # Parameters and settings that a recipe holds elsewhere.
@@ -29,8 +30,8 @@ _OWN_SETTINGS = frozenset(
 class StepRunRecords:
     """domain/plans.py, StepRuns."""
 
-    def __init__(self, runs: RunStore, clock: Clock, ids: Ids) -> None:
-        self._runs, self._clock, self._ids = runs, clock, ids
+    def __init__(self, runs: RunStore, environments: EnvironmentStore, clock: Clock, ids: Ids) -> None:
+        self._runs, self._environments, self._clock, self._ids = runs, environments, clock, ids
 
     def add(self, pipeline: PipelineRun, step: Step, run_id: str) -> Run:
         """Store the run of a step that is about to be submitted."""
@@ -58,7 +59,11 @@ class StepRunRecords:
 
     def describe(self, run: Run, step: Step, job: Job) -> None:
         """Store the run definition of the step's job."""
-        self._runs.define(run.workspace_id, run.run_id, definition_of(step, job))
+        definition = definition_of(step, job)
+        if sent := definition.get("environment"):
+            # `run.get_environment()` looks for the version that is named here.
+            definition["environment"] = {**sent, "version": self._environments.used(run.workspace_id, sent)}
+        self._runs.define(run.workspace_id, run.run_id, definition)
 
     def facts(self, step: Step) -> Facts:
         """What a later run must have in common with this one to reuse its outputs."""
