@@ -1,27 +1,132 @@
-"""Submit exported jobs through SDK v2's MLClient."""
+"""azure-ai-ml, the SDK v2: loads files with it, and submits exported jobs through its MLClient.
+
+It is imported only here, and only when needed (it takes four seconds).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import json
+import logging
 import os
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azureml_wrapper.config import parsing
 from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
-from azureml_wrapper.errors import BadArgument, RunFailed
-from azureml_wrapper.v2 import sdk
+from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed, WrapperError
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
+from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
 
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
 
+# MLClient writes it, and SDK v1 reads it in the same process.
+CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
+_LOADERS = {
+    COMPUTE: ("azure.ai.ml", "load_compute"),
+    DATASTORE: ("azure.ai.ml", "load_datastore"),
+    ENVIRONMENT: ("azure.ai.ml", "load_environment"),
+    JOB: ("azure.ai.ml", "load_job"),
+    # azure-ai-ml does not export it.
+    SCHEDULE: ("azure.ai.ml.entities._load_functions", "load_schedule"),
+}
+_MESSAGES = 12
 _ONLY_V1 = (
     "The local Azure ML speaks SDK v1. Name a workspace in Azure, without --local and AZUREML_WRAPPER_TARGET=local, "
     "or run this one without --target v2."
 )
+
+
+def load(file: Path) -> Any:
+    """Load a file with azure-ai-ml; `BadValue` has its complaints."""
+    data = parsing.read(file).data
+    if not isinstance(data, dict):
+        raise BadValue(f"{file} is not a file of `az ml`: must be a mapping of keys.")
+    module, name = _LOADERS[kind_of(data)]
+    with plain_errors(str(file)):
+        loaded = getattr(module_of(module), name)(file)
+        _validate(file, loaded)
+    return loaded
+
+
+def module_of(name: str) -> Any:
+    """Import a module of azure-ai-ml; a `WrapperError` says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise WrapperError(
+            f"{name} cannot be imported ({error}). Install SDK v2: pip install 'azureml_wrapper[v2]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Turn SDK v2's errors into ours, restore the variable it sets, and hide its notices of experimental classes."""
+    before = os.environ.get(CLOUD_VARIABLE)
+    experimental = logging.getLogger("azure.ai.ml")
+    level = experimental.level
+    errors = _errors()
+    experimental.setLevel(logging.ERROR)
+    try:
+        yield
+    except errors["invalid"] as error:
+        raise BadValue(f"{what}: {_message(error)}") from error
+    except errors["refused"] as error:
+        raise ConnectionFailed(f"{what}: {_message(error)}") from error
+    finally:
+        experimental.setLevel(level)
+        if before is None:
+            os.environ.pop(CLOUD_VARIABLE, None)
+        else:
+            os.environ[CLOUD_VARIABLE] = before
+
+
+def _errors() -> dict[str, tuple[type[Exception], ...]]:
+    """Two families: marshmallow's, and azure-ai-ml's own, which derives from azure-core's."""
+    invalid, core = module_of("azure.ai.ml.exceptions"), module_of("azure.core.exceptions")
+    schema = module_of("marshmallow.exceptions")
+    return {
+        "invalid": (schema.ValidationError, invalid.ValidationException, invalid.JobException),
+        "refused": (core.AzureError,),
+    }
+
+
+def _validate(file: Path, loaded: Any) -> None:
+    """Validate offline; computes, datastores, environments and sweeps have no validation."""
+    check = getattr(loaded, "_validate", None)
+    result = check() if check else None
+    if result is not None and not result.passed:
+        raise BadValue(f"{file}: " + "; ".join(f"{key}: {text}" for key, text in result.error_messages.items()))
+
+
+def _message(error: Exception) -> str:
+    """Return the readable part of a message: without links, and without JSON inside JSON."""
+    text = str(getattr(error, "message", "") or error)
+    text = re.split(r"\n\s*(?:Details:.*\n)?.*?(?:Visit this link|For more details|If using the CLI)", text)[0]
+    with contextlib.suppress(ValueError):
+        text = "; ".join(_flat(json.loads(text), ""))
+    lines = [
+        line.strip() for line in re.sub(r"\x1b\[\d*m", "", text).replace('\\"', '"').splitlines() if line.strip()
+    ]
+    return "\n  ".join(lines[:_MESSAGES])
+
+
+def _flat(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _flat(item, path)
+    else:
+        yield f"{path}: {value}" if path else str(value)
 
 
 @dataclass(frozen=True)
@@ -43,8 +148,8 @@ class Submitted:
 
     def wait(self) -> None:
         """Show what the job prints until it ends; raises `RunFailed` if it fails."""
-        failure = sdk.module_of("azure.ai.ml.exceptions").JobException
-        with sdk.plain_errors(f"Job {self.name}"):
+        failure = module_of("azure.ai.ml.exceptions").JobException
+        with plain_errors(f"Job {self.name}"):
             try:
                 self.client.jobs.stream(self.name)
             except failure as error:
@@ -70,8 +175,8 @@ def open_client(scope: Scope, *, auth: Any = None, credential: Any = None, **opt
         raise BadArgument(_ONLY_V1)
     check_subscription(scope.subscription_id)
     credential = credential or _credential(auth)
-    with sdk.plain_errors("MLClient"):
-        return sdk.module_of("azure.ai.ml").MLClient(
+    with plain_errors("MLClient"):
+        return module_of("azure.ai.ml").MLClient(
             credential, scope.subscription_id, scope.resource_group, scope.name, **options
         )
 
@@ -81,7 +186,7 @@ def _credential(auth: Any) -> Any:
         raise BadArgument(
             f"auth is a {type(auth).__name__}, which is of SDK v1. Give SDK v2 a ready MLClient: submit(…, client=…)."
         )
-    library = sdk.module_of("azure.identity")
+    library = module_of("azure.identity")
     name = auth or os.environ.get(credentials.AUTH_VARIABLE)
     found = credentials.named(name) if name else credentials.principal()
     if found is None:
@@ -137,8 +242,8 @@ def submit(
             raise BadArgument(_ONLY_V1)
         client = open_client(workspace.scope, auth=workspace._connection["auth"])
     with tempfile.TemporaryDirectory() as folder:
-        job = sdk.load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
-        with sdk.plain_errors(f"Workspace {pipeline.workspace.scope.name}"):
+        job = load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
+        with plain_errors(f"Workspace {pipeline.workspace.scope.name}"):
             return Submitted(client, client.jobs.create_or_update(job))
 
 
@@ -146,4 +251,4 @@ def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[s
     """Load the job with azure-ai-ml; nothing is sent."""
     wanted = choose(experiment_name=experiment_name, parameters=pipeline._assign(parameters))
     with tempfile.TemporaryDirectory() as folder:
-        sdk.load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
+        load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))

@@ -11,7 +11,7 @@ import click
 from azureml_wrapper.cli.options import open_pipeline
 from azureml_wrapper.errors import BadValue
 from azureml_wrapper.publishing.schedule import DEFAULT_POLLING_MINUTES
-from azureml_wrapper.v2 import sdk
+from azureml_wrapper.v2 import client
 from azureml_wrapper.v2.export.content import REPORT
 from azureml_wrapper.v2.lint import lint as find_mistakes
 
@@ -87,5 +87,5 @@ def _lint(files: Sequence[Path]) -> None:
 
 def _validate(files: Sequence[Path]) -> None:
     for file in files:
-        sdk.load(file)
+        client.load(file)
         click.echo(f"{file.name}: azure-ai-ml loads it.")

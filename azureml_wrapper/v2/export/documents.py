@@ -10,9 +10,8 @@ from azureml_wrapper.config.parameters import to_text
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring
 from azureml_wrapper.recurrence import WEEK_DAYS
-from azureml_wrapper.v2.export.context import POLL, Choices, ExportContext
+from azureml_wrapper.v2.export.context import POLL, Choices, ExportContext, content_of_environment
 from azureml_wrapper.v2.export.nodes import FOLDER, TABLE, node_of, path_input
-from azureml_wrapper.v2.export.packages import content_of_environment
 from azureml_wrapper.v2.export.syntax import as_node
 
 PIPELINE, ENVIRONMENT, COMPUTE, SCHEDULE = "pipeline.yml", "environment.yml", "compute.yml", "schedule.yml"

@@ -21,8 +21,7 @@ from azureml_wrapper.pipelines.definition import (
     Step,
     Template,
 )
-from azureml_wrapper.v2.export.context import ExportContext
-from azureml_wrapper.v2.export.packages import content_of_environment
+from azureml_wrapper.v2.export.context import ExportContext, content_of_environment
 from azureml_wrapper.v2.export.syntax import BREAK, Command, free, quote_argument, quote_json
 from azureml_wrapper.v2.references import Binding
 

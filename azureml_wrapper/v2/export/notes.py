@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from azureml_wrapper.pipeline_files.variables import DEFAULT_SKU
 from azureml_wrapper.pipelines.definition import OwnEnvironment, Step
 from azureml_wrapper.publishing.schedule import OnBlobChange, Recurring
-from azureml_wrapper.v2.export.context import EVENT_GRID, POLL, ExportContext
-from azureml_wrapper.v2.export.packages import DEFAULT_IMAGE, DEFAULT_PYTHON
+from azureml_wrapper.v2.export.context import DEFAULT_IMAGE, DEFAULT_PYTHON, EVENT_GRID, POLL, ExportContext
 
 _SHELL = re.compile(r'["`$\\]')
 # The default of ParallelRunConfig (azureml/pipeline/core/_parallel_run_config_base.py).
