@@ -22,15 +22,14 @@ from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
-from azureml_wrapper.local.services import content, credential, datastore, discovery, experiment, model
+from azureml_wrapper.local.services import content, credential, datastore, discovery, environment, experiment, model
 from azureml_wrapper.local.services.arm import handlers as arm
 from azureml_wrapper.local.services.artifact import handlers as artifact
 from azureml_wrapper.local.services.blob import handlers as blob
 from azureml_wrapper.local.services.compute import handlers as compute
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.dataset import handlers as dataset
-from azureml_wrapper.local.services.environment import handlers as environment
-from azureml_wrapper.local.services.environments import curated, normalise
+from azureml_wrapper.local.services.environment_definitions import curated, normalise
 from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.history import routes as history

@@ -28,7 +28,7 @@ from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.store.migrations import NewerDatabase
+from azureml_wrapper.local.store.database import NewerDatabase
 from azureml_wrapper.local.tls import server_context
 
 TLS_HANDSHAKE = 0x16

@@ -9,6 +9,7 @@ import pytest
 from tests.architecture.source import PACKAGE, tree
 
 ROOM = PACKAGE / "local" / "services"
+MOST_LINES = 250
 
 
 def assigns_routes(file):
@@ -36,6 +37,20 @@ def test_the_services_are_found():
 @pytest.mark.parametrize("service", [*LARGE, *SMALL], ids=names)
 def test_a_service_says_what_it_serves(service):
     assert ast.get_docstring(tree(service if service in SMALL else service / "__init__.py"))
+
+
+def lines(*files):
+    return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+@pytest.mark.parametrize("service", LARGE, ids=names)
+def test_a_folder_would_be_too_long_for_a_module(service):
+    assert lines(*service.glob("*.py")) > MOST_LINES
+
+
+@pytest.mark.parametrize("service", SMALL, ids=names)
+def test_a_module_is_not_long(service):
+    assert lines(service) <= MOST_LINES
 
 
 @pytest.mark.parametrize("service", SMALL, ids=names)

@@ -20,7 +20,7 @@ from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.warm import WarmStarter
 from azureml_wrapper.local.home import Home
-from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.environment_definitions import read_environment
 from azureml_wrapper.local.services.runconfig import distribution
 from tests.waiting import SECONDS, until
 

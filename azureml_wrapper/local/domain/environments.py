@@ -1,6 +1,6 @@
 """Environments: what a script needs to run, and the names that they may have.
 
-Definitions are stored and served as the SDK describes them; services/environments.py reads them.
+Definitions are stored and served as the SDK describes them; services/environment_definitions.py reads them.
 """
 
 from __future__ import annotations

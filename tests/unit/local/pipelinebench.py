@@ -10,7 +10,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt
-from azureml_wrapper.local.services.environments import normalise
+from azureml_wrapper.local.services.environment_definitions import normalise
 from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
 from azureml_wrapper.local.services.runforms import RunHistoryForms

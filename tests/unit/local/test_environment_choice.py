@@ -11,7 +11,7 @@ from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement
 from azureml_wrapper.local.executor.pythons import Python, own_python
-from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.environment_definitions import read_environment
 
 
 class Packages:

@@ -7,7 +7,7 @@ import pytest
 from azureml_wrapper.local.domain.clock import SystemClock
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.services.environments import curated, normalise, read_environment
+from azureml_wrapper.local.services.environment_definitions import curated, normalise, read_environment
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.environments import EnvironmentStore
 

@@ -9,8 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from azureml_wrapper.local.store.database import Database
-from azureml_wrapper.local.store.migrations import STEPS, NewerDatabase, Step, migrate, version_of
+from azureml_wrapper.local.store.database import STEPS, Database, NewerDatabase, Step, migrate, version_of
 from tests.homes import ARCHIVES
 
 LATEST = STEPS[-1].version

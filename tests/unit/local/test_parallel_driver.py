@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from azureml_wrapper.local.driver.azureml_user.parallel_run.batches import Batch, make_batches
-from azureml_wrapper.local.driver.azureml_user.parallel_run.outcome import Outcome
+from azureml_wrapper.local.driver.azureml_user.parallel_run.master import Outcome
 from azureml_wrapper.local.driver.azureml_user.parallel_run.settings import (
     Settings,
     Source,

@@ -12,7 +12,7 @@ from azureml_wrapper.local.domain.jobs import Command, Job, JobInput, JobOutput,
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.environment_definitions import read_environment
 from azureml_wrapper.local.services.runconfig import (
     DATASET_PATH,
     DEFAULT_DATASTORE,

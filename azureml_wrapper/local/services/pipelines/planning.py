@@ -24,7 +24,7 @@ from azureml_wrapper.local.domain.plans import (
     StepInput,
 )
 from azureml_wrapper.local.domain.runs import JSON
-from azureml_wrapper.local.services.environments import read_environment
+from azureml_wrapper.local.services.environment_definitions import read_environment
 from azureml_wrapper.local.services.pipelines.graphwire import (
     Module,
     Node,

@@ -1,27 +1,67 @@
-"""Operations on environments."""
+"""Registered environments and their versions. The executor builds them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from azureml_wrapper.local.domain.environments import EnvironmentVersion
-from azureml_wrapper.local.domain.errors import Unsupported
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.environment import wire
+from azureml_wrapper.local.services.environment_definitions import conda_name
+
+
+def environment_json(record: EnvironmentVersion, workspace: Workspace) -> dict[str, Any]:
+    """A definition with its name and version."""
+    place = f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
+    return {
+        "name": record.name,
+        "version": record.version,
+        "assetId": f"{place}/environments/{record.name}/versions/{record.version}",
+        **record.definition,
+    }
+
+
+def image_json(record: EnvironmentVersion) -> dict[str, Any]:
+    """What Azure reports for an environment whose image has not been built."""
+    python = record.definition.get("python") or {}
+    return {
+        "imageExistsInRegistry": False,
+        "ingredients": {"dockerfile": None},
+        "pythonEnvironment": {
+            "interpreterPath": python.get("interpreterPath") or "python",
+            "condaEnvironmentPath": None,
+        },
+        "dockerImage": {
+            "name": f"azureml/{conda_name(python.get('condaDependencies') or {})}",
+            "registry": {"address": None, "username": None, "password": None},
+        },
+        "vulnerabilityFindings": None,
+    }
+
+
+def read_labels(body: object) -> list[str]:
+    """The labels in a request such as `{"Labels": ["stable"]}`."""
+    labels = body.get("Labels", body.get("labels")) if isinstance(body, dict) else None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise Invalid("Labels must be a list of strings.")
+    return labels
 
 
 def list_environments(context: Context, request: Request) -> Response:
     environments = context.environments.latest(request.workspace_id)
-    return json_response({"value": [wire.environment(e, request.workspace) for e in environments]})
+    return json_response({"value": [environment_json(e, request.workspace) for e in environments]})
 
 
 def get_environment(context: Context, request: Request) -> Response:
-    return json_response(wire.environment(_find(context, request), request.workspace))
+    return json_response(environment_json(_find(context, request), request.workspace))
 
 
 def get_labelled(context: Context, request: Request) -> Response:
     found = context.environments.by_label(request.workspace_id, request["environment"], request["label"])
-    return json_response(wire.environment(found, request.workspace))
+    return json_response(environment_json(found, request.workspace))
 
 
 def put_environment(context: Context, request: Request) -> Response:
@@ -31,17 +71,17 @@ def put_environment(context: Context, request: Request) -> Response:
         request.json(),
         version=request.parameters.get("version"),
     )
-    return json_response(wire.environment(registered, request.workspace))
+    return json_response(environment_json(registered, request.workspace))
 
 
 def put_labels(context: Context, request: Request) -> Response:
-    labels = wire.read_labels(request.json())
+    labels = read_labels(request.json())
     context.environments.label(request.workspace_id, request["environment"], request["version"], labels)
     return empty()
 
 
 def get_image(context: Context, request: Request) -> Response:
-    return json_response(wire.image(_find(context, request)))
+    return json_response(image_json(_find(context, request)))
 
 
 def refuse_build(context: Context, request: Request) -> Response:

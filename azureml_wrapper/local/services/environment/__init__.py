@@ -1,1 +1,0 @@
-"""Registered environments and their versions. The executor builds them."""
