@@ -8,7 +8,7 @@
   state.sqlite           everything that has a name or a status
   blobs/                 everything that has bytes: <account>/<container>/<path>
   snapshots/             the files of script folders, each distinct content once
-  incoming/  jobs/  environments/
+  incoming/  jobs/  environments/  programs/
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
@@ -27,7 +27,7 @@ HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 # Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
-    *("blobs", "incoming", "jobs", "snapshots", "environments", "tls", "azure", "transfers"),
+    *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", "tls", "azure", "transfers"),
 )
 
 

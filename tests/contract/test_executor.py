@@ -157,7 +157,7 @@ def test_a_script_has_azures_variables_and_none_of_the_shells_secrets(bench, mon
 
 def test_a_shell_command_runs_the_same_interpreter(bench):
     run = bench.run(
-        command=f'echo "$MINE" && python -c \'import sys; print(sys.prefix == "{sys.prefix}")\' | cat',
+        command=f'echo "$MINE" && python -c \'import sys; print(sys.base_prefix == "{sys.base_prefix}")\' | cat',
         environment_variables={"MINE": "a  b"},
     )
     assert run.status is RunStatus.COMPLETED

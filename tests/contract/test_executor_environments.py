@@ -52,7 +52,7 @@ def from_folder(folder, *packages: str) -> dict:
     return environment("--no-index", f"--find-links {folder}", *packages)
 
 
-USE = "import sys, tiny; print(tiny.ANSWER, sys.prefix)"
+USE = "import os, tiny; print(tiny.ANSWER, os.path.realpath(tiny.__file__))"
 
 
 def test_what_is_missing_is_built_once(bench, wheels):

@@ -19,6 +19,7 @@ from azureml_wrapper.local.executor.distributed import RankStarter, free_port, r
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
+from azureml_wrapper.local.executor.overlay import make_overlay
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
 from azureml_wrapper.local.executor.slots import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.staging import Staged, data_variables, stage
@@ -126,8 +127,9 @@ class Session:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _execute(self, staged: Staged) -> Ending:
-        variables = self._variables(staged)
-        command = self._runner.command(self._job, staged, self._interpreter, variables)
+        python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")
+        variables = self._variables(staged, python)
+        command = self._runner.command(self._job, staged, python, variables)
         starter: Starter = self._ranks or self._starter
         self.say("\n".join(unknown_references(self._job, variables)))
         self._prepend_log(starter.explain(command, folder=staged.working_directory, variables=variables))
@@ -135,7 +137,7 @@ class Session:
             raise Invalid("An argument or an environment variable contains a NUL character, which processes reject.")
         if self._runner.runs_in_interpreter:
             # For the next job of this environment; the first one does not wait.
-            starter.preload(command[0], preload_variables(variables))
+            starter.preload(str(self._interpreter), preload_variables(variables))
         log = self._artifact(self._ranks.log_name if self._ranks else self._job.distribution.log(0))
 
         def start() -> Process:
@@ -184,7 +186,7 @@ class Session:
         self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
         return ending
 
-    def _variables(self, staged: Staged) -> Mapping[str, str]:
+    def _variables(self, staged: Staged, python: Path) -> Mapping[str, str]:
         workspace = self._context.workspaces.by_id(self._job.workspace_id)
         run = self._context.runs.get(self._job.workspace_id, self._job.run_id)
         shell = inherited(os.environ)
@@ -196,7 +198,9 @@ class Session:
         return {
             **given,
             **self._runner.variables(staged, given),
-            **interpreter_variables(self._interpreter, given.get("PATH", os.defpath), self._runner.shims(staged)),
+            **interpreter_variables(
+                self._interpreter, given.get("PATH", os.defpath), self._runner.shims(staged), python
+            ),
             **job_variables(self._context, workspace, run),
             **data_variables(staged),
             **self._rank_variables(),

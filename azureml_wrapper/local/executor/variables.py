@@ -103,14 +103,20 @@ def preload_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if not _OF_ONE_JOB.match(name)}
 
 
-def interpreter_variables(interpreter: Path, path: str, shims: Path | None = None) -> dict[str, str]:
-    """The variables that activating an interpreter's environment sets; `shims` comes first in PATH."""
-    folders: Iterable[str] = filter(None, (str(shims or ""), str(interpreter.parent), path))
+def interpreter_variables(
+    interpreter: Path, path: str, shims: Path | None = None, own: Path | None = None
+) -> dict[str, str]:
+    """The variables that activating an interpreter's environment sets; `shims` comes first in PATH.
+
+    `own` is the interpreter of a job's environment over that one (overlay.py).
+    """
+    job = own.parent.parent if own and own != interpreter else None
+    own_folders = (str(job / "bin"), str(job / "programs")) if job else ()
+    folders: Iterable[str] = filter(None, (str(shims or ""), *own_folders, str(interpreter.parent), path))
     environment = interpreter.parent.parent
-    if (environment / "conda-meta").is_dir():
-        activated = {"CONDA_PREFIX": str(environment)}
-    else:
-        activated = {"VIRTUAL_ENV": str(environment)} if (environment / "pyvenv.cfg").exists() else {}
+    activated = {"CONDA_PREFIX": str(environment)} if (environment / "conda-meta").is_dir() else {}
+    if job or (not activated and (environment / "pyvenv.cfg").exists()):
+        activated["VIRTUAL_ENV"] = str(job or environment)
     return {"PATH": os.pathsep.join(folders), **activated}
 
 

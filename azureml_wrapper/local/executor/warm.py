@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.executor import launcher, zygote
+from azureml_wrapper.local.executor.overlay import base_of
 from azureml_wrapper.local.executor.process import (
     JOB_KEY_VARIABLE,
     ColdStarter,
@@ -40,6 +41,8 @@ READ_AT_IMPORT = re.compile(
 # Set it for a job in its run configuration, for the service in its shell.
 WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
 ORDER_SECONDS = 10.0
+_INSTALLER = re.compile(rb"\b(pip|pip3|ensurepip|easy_install)\b")
+_SOURCES = (".py", ".sh")
 # execve(2) on Linux: 32 pages per word, and a quarter of the usual 8 MB stack in total.
 LONGEST_WORD = 131_072
 LONGEST_COMMAND = 2 * 1024 * 1024
@@ -282,7 +285,7 @@ class WarmStarter:
             return "it is not a script"
         if is_off(variables.get(WARM_VARIABLE, "")):
             return f"its variable {WARM_VARIABLE} is {variables[WARM_VARIABLE]!r}"
-        preloaded = self._preloaded.get(_kind(command[0], variables))
+        preloaded = self._preloaded.get(_kind(base_of(command[0]), variables))
         if preloaded is None or not preloaded.is_alive:
             return "nothing is preloaded for this interpreter and the variables that libraries read at import"
         if not preloaded.is_ready:
@@ -291,6 +294,8 @@ class WarmStarter:
             return "packages were installed after its preloaded process had imported them"
         if _is_too_large(command, variables):
             return "its arguments and variables are larger than a process can take"
+        if installer := _installer(command, folder):
+            return f"it uses {installer}, and has to see what that installs"
         if hidden := _hidden_modules(preloaded.modules or (), folder / Path(command[2]).parent):
             return f"the script's folder has modules of its own called {', '.join(hidden)}"
         return None
@@ -305,7 +310,7 @@ class WarmStarter:
         if self.why_cold(command, folder, variables) is None:
             order = {"command": list(command), "folder": str(folder), "variables": dict(variables), "log": str(log)}
             try:
-                return self._fork(self._preloaded[_kind(command[0], variables)], order)
+                return self._fork(self._preloaded[_kind(base_of(command[0]), variables)], order)
             except ForkError as error:
                 with log.open("a") as file:
                     file.write(f"[local] Started cold after all: {error}.\n")
@@ -346,6 +351,17 @@ def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
 def _kind(interpreter: str, variables: Mapping[str, str]) -> Kind:
     """What must be equal for a fork to be the same as a new process."""
     return interpreter, frozenset(item for item in variables.items() if READ_AT_IMPORT.fullmatch(item[0]))
+
+
+def _installer(command: Sequence[str], folder: Path) -> str | None:
+    """The first name of a package installer in the arguments and sources of a job.
+
+    A fork keeps the modules that it has imported, even if the script then installs others.
+    """
+    sources = (path.read_bytes() for path in folder.rglob("*") if path.suffix in _SOURCES and path.is_file())
+    words = " ".join(command[2:]).encode(errors="surrogateescape")
+    found = next(filter(None, map(_INSTALLER.search, (words, *sources))), None)
+    return found[0].decode() if found else None
 
 
 def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:

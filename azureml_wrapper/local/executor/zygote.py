@@ -122,6 +122,10 @@ def become(order: dict[str, Any], kept: set[int]) -> None:
     os.environ.update({**coerced, **order["variables"]})
     time.tzset()
     sys.argv[:] = order["command"][1:]
+    if order["command"][0] != sys.executable:
+        # A job's own environment is bin/python's.
+        environment = os.path.dirname(os.path.dirname(order["command"][0]))  # noqa: PTH120
+        sys.modules["overlay_site"].adopt(environment)
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = order["command"]
     if "numpy" in sys.modules:
@@ -206,7 +210,9 @@ def main() -> None:
         # If a package is missing, scripts cannot import it either.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    launcher = importlib.import_module("launcher")  # beside this file, which is not in a package here
+    # Beside this file, which is not in a package here.
+    launcher = importlib.import_module("launcher")
+    importlib.import_module("overlay_site")
 
     gc.collect()
     gc.freeze()
