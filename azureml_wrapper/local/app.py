@@ -28,8 +28,9 @@ from azureml_wrapper.local.services.artifact import handlers as artifact
 from azureml_wrapper.local.services.blob import handlers as blob
 from azureml_wrapper.local.services.compute import handlers as compute
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.services.curated import curated
 from azureml_wrapper.local.services.dataset import handlers as dataset
-from azureml_wrapper.local.services.environment_definitions import curated, normalise
+from azureml_wrapper.local.services.environment_definitions import normalise
 from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.history import routes as history

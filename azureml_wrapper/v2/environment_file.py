@@ -13,7 +13,7 @@ from azureml_wrapper.assets.environments import find_environment
 from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
 from azureml_wrapper.messages import quiet_sdk
-from azureml_wrapper.v2.references import Reference, reference
+from azureml_wrapper.v2.references import CURATED, Reference, environment_reference
 from azureml_wrapper.v2.yaml_keys import (
     SCHEMA,
     Key,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # What `az ml` calls an environment that only one job has.
 ANONYMOUS = "CliV2AnonymousEnvironment"
-# Azure's own prefix of curated names.
-CURATED = "AzureML-"
 
 
 def _conda(place: Place) -> dict[str, Any] | None:
@@ -120,7 +118,7 @@ def read(place: Place) -> EnvironmentFile:
 def read_use(place: Place) -> EnvironmentFile | Reference | None:
     """Read the `environment` of a job: a reference or a definition."""
     if not isinstance(place.value, dict):
-        return reference(place)
+        return environment_reference(place)
     found = read_keys(place, INLINE)
     return _of(place, found, found["name"] or ANONYMOUS)
 

@@ -23,6 +23,11 @@ _KINDS = {
     "job output": re.compile(rf"parent\.jobs\.(?P<job>{_NAME})\.outputs\.(?P<name>{_NAME})"),
 }
 _REFERENCE = re.compile(r"azureml:(?!//)(?P<name>[^:@/\s]+)(?::(?P<version>[^:@/\s]+)|@(?P<label>[^:@/\s]+))?")
+# Microsoft's own registry. A workspace has its environments under their name with this prefix.
+_CURATED = re.compile(
+    r"azureml://registries/azureml/environments/(?P<name>[^/@:]+)(/(versions/(?P<version>[^/]+)|labels/latest))?"
+)
+CURATED = "AzureML-"
 _FORMS = "azureml:NAME:VERSION or azureml:NAME@latest"
 
 
@@ -105,6 +110,14 @@ def reference(place: Place) -> Reference | None:
     if found["label"] not in (None, "latest"):
         place.fail(f"{place} is {value!r}; the only label that SDK v1 supports is @latest. Use a version instead.")
     return Reference(found["name"], found["version"])
+
+
+def environment_reference(place: Place) -> Reference | None:
+    """Read a reference to an environment, which may be in Microsoft's registry."""
+    found = _CURATED.fullmatch(place.value) if isinstance(place.value, str) else None
+    if found is None:
+        return reference(place)
+    return Reference(f"{CURATED}{found['name'].removeprefix(CURATED)}", found["version"])
 
 
 def compute_name(place: Place) -> str | None:

@@ -35,7 +35,8 @@ The supported types are `amlcompute` for computes, `azure_blob` for datastores, 
 jobs, and `command` for the jobs of a pipeline; every other type is refused by name. The local Azure ML refuses the
 sampling `bayesian` when the job is submitted.
 
-References are `azureml:NAME:VERSION`, `azureml:NAME@latest` or `azureml:NAME`; registries and other labels are
+References are `azureml:NAME:VERSION`, `azureml:NAME@latest` or `azureml:NAME`; an environment may also be in
+Microsoft's registry (`azureml://registries/azureml/environments/NAME/labels/latest`). Other registries and labels are
 refused. Bindings are `${{inputs.x}}`, `${{outputs.x}}` and, in a trial, `${{search_space.x}}`; in a pipeline's inputs
 and outputs `${{parent.inputs.x}}`, `${{parent.outputs.x}}` and `${{parent.jobs.NAME.outputs.x}}`. Unknown ones
 are refused. `--set path.to.key=VALUE` and `--name` override values of a file; paths are relative to the file.

@@ -110,6 +110,13 @@ def test_a_curated_environment_can_be_got_copied_and_not_replaced(ws, unique):
         curated.register(ws)
 
 
+def test_a_curated_environment_is_found_in_any_case_and_by_near_names(ws):
+    assert Environment.get(ws, "azureml-pytorch-1.6-gpu").name == "AzureML-PyTorch-1.6-GPU"
+    assert Environment.get(ws, "azureml-Minimal", label="latest").name == "AzureML-Minimal"
+    with pytest.raises(Exception, match=r"environment AzureML-sklern-1.5. Did you mean 'AzureML-sklearn"):
+        Environment.get(ws, "AzureML-sklern-1.5")
+
+
 def test_a_missing_environment_is_named(ws, unique):
     name = unique("env")
     with pytest.raises(Exception, match=f"No definition exists for environment {name}"):

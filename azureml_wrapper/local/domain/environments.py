@@ -16,6 +16,11 @@ Definition = dict[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _RESERVED_PREFIXES = ("AzureML", "Microsoft")
+CURATED_PREFIX = "AzureML-"
+_IN_REGISTRY = re.compile(
+    r"azureml://registries/azureml/environments/(?P<name>[^/@:]+)(/(versions/(?P<version>[^/]+)|labels/latest))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,12 @@ class EnvironmentVersion:
     version: str
     definition: Definition
     labels: tuple[str, ...] = ()
+
+
+def in_registry(name: str) -> tuple[str, str | None] | None:
+    """The curated name and version of `azureml://registries/azureml/environments/NAME/(versions/N|labels/latest)`."""
+    found = _IN_REGISTRY.fullmatch(name)
+    return (f"{CURATED_PREFIX}{found['name'].removeprefix(CURATED_PREFIX)}", found["version"]) if found else None
 
 
 def check_environment_name(name: str) -> None:

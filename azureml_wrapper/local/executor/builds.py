@@ -35,7 +35,7 @@ _CONTRADICTION = "No solution found"
 # Another Python does not help against a misspelt package or version.
 _UNKNOWN_PACKAGE = re.compile(
     r"(?!azureml-core|pip|setuptools|wheel)\b[\w.-]+ was not found in the "
-    r"|there (is no version|are no versions) of (?!azureml-core|pip|setuptools|wheel)"
+    r"|there (is|are) no versions? of (?!azureml-core|pip|setuptools|wheel)"
 )
 _TAIL_LINES = 15
 _TAIL_BYTES = 4000

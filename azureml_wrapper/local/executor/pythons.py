@@ -29,7 +29,7 @@ _PLACES: tuple[tuple[str, str, str], ...] = (
     ),
     ("/opt/hostedtoolcache", "/opt/hostedtoolcache", "Python/*/*/bin/python"),
 )
-# Variables that name such a folder in place of the usual one.
+# Variables that name the folder of an installation, in place of the usual one.
 _ROOTS = (
     ("pyenv", "PYENV_ROOT", ("versions/*/bin/python",)),
     ("conda", "MAMBA_ROOT_PREFIX", ("bin/python", "envs/*/bin/python")),

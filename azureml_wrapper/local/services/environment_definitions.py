@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from azureml_wrapper.local.domain.environments import Definition, EnvironmentSpec, EnvironmentVersion
+from azureml_wrapper.local.domain.environments import Definition, EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
 
 # What the SDK writes if the user did not choose a Python: Environment() and CondaDependencies.create() differ
@@ -30,36 +30,6 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _CONDA_NAME = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
 # Lines that name a file or folder of the machine on which the environment was written.
 _FILE_OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)\b")
-
-# Curated names that public examples use, and the packages that people expect in each image.
-_CURATED: Mapping[str, tuple[str | None, tuple[str, ...]]] = {
-    "AzureML-Minimal": (None, ("azureml-defaults",)),
-    "AzureML-Tutorial": (None, ("azureml-defaults", "pandas", "scikit-learn", "matplotlib", "joblib")),
-    "AzureML-sklearn-1.5": (None, ("azureml-defaults", "pandas", "scikit-learn~=1.5.0")),
-    "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu": ("3.8", ("azureml-defaults", "pandas", "scikit-learn~=1.0.0")),
-    "AzureML-lightgbm-3.3": (None, ("azureml-defaults", "pandas", "scikit-learn", "lightgbm~=3.3.0")),
-}
-CURATED_VERSION = "1"
-# Curated images for GPUs and other frameworks, whose packages pip cannot install here: the script runs in the
-# service's own interpreter with the packages of that, and its log says so. Names from Azure's public examples.
-_CURATED_IMAGES = (
-    "AzureML-pytorch-1.7-ubuntu18.04-py37-cuda11-gpu",
-    "AzureML-pytorch-1.8-ubuntu18.04-py37-cuda11-gpu",
-    "AzureML-pytorch-1.9-ubuntu18.04-py37-cuda11-gpu",
-    "AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu",
-    "AzureML-ACPT-pytorch-1.11-py38-cuda11.3-gpu",
-    "AzureML-ACPT-pytorch-1.12-py38-cuda11.6-gpu",
-    "AzureML-ACPT-pytorch-1.13-py38-cuda11.7-gpu",
-    "AzureML-acpt-pytorch-2.2-cuda12.1",
-    "AzureML-tensorflow-2.4-ubuntu18.04-py37-cuda11-gpu",
-    "AzureML-tensorflow-2.5-ubuntu20.04-py38-cuda11-gpu",
-    "AzureML-tensorflow-2.7-ubuntu20.04-py38-cuda11-gpu",
-    "AzureML-tensorflow-2.12-cuda11",
-    "AzureML-tensorflow-2.16-cuda11",
-    "AzureML-sklearn-0.24-ubuntu18.04-py37-cpu",
-    "AzureML-lightgbm-3.2-ubuntu18.04-py37-cpu",
-)
-_CURATED_REGISTRY = "mcr.microsoft.com/azureml/curated"
 
 
 def read_environment(definition: Mapping[str, Any]) -> EnvironmentSpec:
@@ -109,55 +79,6 @@ def conda_name(dependencies: Mapping[str, Any]) -> str:
     content = {key: value for key, value in dependencies.items() if key != "name"}
     digest = hashlib.md5(json.dumps(content, sort_keys=True).encode(), usedforsecurity=False)
     return f"azureml_{digest.hexdigest()}"
-
-
-def curated() -> list[EnvironmentVersion]:
-    """The environments that every workspace has."""
-    return [
-        EnvironmentVersion(
-            name=name, version=CURATED_VERSION, definition=_curated_definition(python, pip), labels=("latest",)
-        )
-        for name, (python, pip) in _CURATED.items()
-    ] + [
-        EnvironmentVersion(name=name, version=CURATED_VERSION, definition=_curated_image(name), labels=("latest",))
-        for name in _CURATED_IMAGES
-    ]
-
-
-def _curated_definition(python: str | None, pip: tuple[str, ...]) -> Definition:
-    interpreter = [f"python={python}"] if python else []
-    return normalise(
-        {
-            "python": {
-                "interpreterPath": "python",
-                "userManagedDependencies": False,
-                "condaDependencies": {"channels": ["conda-forge"], "dependencies": [*interpreter, {"pip": [*pip]}]},
-                "baseCondaEnvironment": None,
-            },
-            "environmentVariables": {"EXAMPLE_ENV_VAR": "EXAMPLE_VALUE"},
-            "docker": {
-                "baseImage": None,
-                "platform": {"os": "Linux", "architecture": "amd64"},
-                "baseDockerfile": None,
-                "baseImageRegistry": {"address": None, "username": None, "password": None},
-                "enabled": False,
-                "arguments": [],
-            },
-            "spark": {"repositories": [], "packages": [], "precachePackages": True},
-            "inferencingStackVersion": None,
-        }
-    )
-
-
-def _curated_image(name: str) -> Definition:
-    """An image that has everything already: nothing is installed into it."""
-    definition = _curated_definition(None, ())
-    image = f"{_CURATED_REGISTRY}/{name.removeprefix('AzureML-').lower()}"
-    return {
-        **definition,
-        "python": {**definition["python"], "userManagedDependencies": True, "condaDependencies": None},
-        "docker": {**definition["docker"], "baseImage": image},
-    }
 
 
 def _conda(dependencies: Mapping[str, Any]) -> dict[str, Any]:

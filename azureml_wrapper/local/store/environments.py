@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock, azure_time, offset_time
-from azureml_wrapper.local.domain.environments import Definition, EnvironmentVersion, check_environment_name
+from azureml_wrapper.local.domain.environments import (
+    CURATED_PREFIX,
+    Definition,
+    EnvironmentVersion,
+    check_environment_name,
+    in_registry,
+)
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
@@ -45,6 +52,7 @@ class EnvironmentStore:
     ) -> None:
         self._database, self._clock, self._normalise = database, clock, normalise
         self._curated = {environment.name: environment for environment in curated}
+        self._of_any_case = {name.lower(): name for name in self._curated}
         database.ensure(SCHEMA)
 
     def register(
@@ -72,7 +80,13 @@ class EnvironmentStore:
         return added
 
     def find(self, workspace: str, name: str, version: str | None = None) -> EnvironmentVersion | None:
-        """The given version, or the one registered last; None if not found."""
+        """The given version, or the one registered last; None if not found.
+
+        A curated environment may be named in any case, and by its address in Microsoft's registry.
+        """
+        name, version = in_registry(name) or (name, version)
+        if name not in self._curated and self._is_unknown(workspace, name):
+            name = self._of_any_case.get(name.lower(), name)
         if name in self._curated and not (version or "").startswith(_AUTOSAVE):
             environment = self._curated[name]
             # Azure has dozens of versions of these, which examples name; here all are the same one.
@@ -107,13 +121,13 @@ class EnvironmentStore:
         """Like `find`, but raise `NotFound`, in Azure's words, if it is missing."""
         found = self.find(workspace, name, version)
         if found is None:
-            raise NotFound(
-                f"No definition exists for environment {name}" + (f" version {version}" if version else "")
-            )
+            which = f"{name} version {version}" if version else name
+            raise NotFound(f"No definition exists for environment {which}{self._near(workspace, name)}")
         return found
 
     def by_label(self, workspace: str, name: str, label: str) -> EnvironmentVersion:
         """The version with a label. Unless a user moved it, `latest` is the version registered last."""
+        name, _ = in_registry(name) or (name, None)
         for environment in reversed(self.versions(workspace, name)):
             if label in environment.labels:
                 return environment
@@ -149,6 +163,20 @@ class EnvironmentStore:
             (workspace,),
         )
         return [*map(_environment, rows), *self._curated.values()]
+
+    def _is_unknown(self, workspace: str, name: str) -> bool:
+        statement = "SELECT 1 FROM environments WHERE workspace = ? AND name = ?"
+        return self._database.one(statement, (workspace, name)) is None
+
+    def _near(self, workspace: str, name: str) -> str:
+        """A suggestion for a name that does not exist."""
+        asked, _ = in_registry(name) or (name, None)
+        known = {environment.name.lower(): environment.name for environment in self.latest(workspace)}
+        if asked in known.values():
+            return ""
+        words = (asked.lower(), f"{CURATED_PREFIX}{asked}".lower())
+        near = dict.fromkeys(word for asked in words for word in difflib.get_close_matches(asked, known, 3, 0.75))
+        return f". Did you mean {' or '.join(repr(known[word]) for word in near)}?" if near else ""
 
     def _saved(self, workspace: str, name: str, definition: Definition) -> str | None:
         row = self._database.one(

@@ -7,7 +7,8 @@ import pytest
 from azureml_wrapper.local.domain.clock import SystemClock
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.services.environment_definitions import curated, normalise, read_environment
+from azureml_wrapper.local.services.curated import curated
+from azureml_wrapper.local.services.environment_definitions import normalise, read_environment
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.environments import EnvironmentStore
 
@@ -234,6 +235,59 @@ def test_curated_environments_are_everywhere_and_reserved(environments):
         environments.get("any", "AzureML-Minimal", "newest")
     with pytest.raises(Invalid, match="can not start with the prefix AzureML"):
         environments.register("any", "AzureML-mine", definition("a"))
+
+
+REGISTRY = "azureml://registries/azureml/environments"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("azureml-minimal", "AzureML-Minimal"),
+        ("AzureML-SKLearn-1.5", "AzureML-sklearn-1.5"),
+        ("AzureML-PyTorch-1.6-GPU", "AzureML-PyTorch-1.6-GPU"),
+        ("AzureML-TensorFlow-2.2-CPU", "AzureML-TensorFlow-2.2-CPU"),
+        ("AzureML-AutoML", "AzureML-AutoML"),
+        ("AzureML-ai-ml-automl", "AzureML-ai-ml-automl"),
+        (f"{REGISTRY}/sklearn-1.5/labels/latest", "AzureML-sklearn-1.5"),
+        (f"{REGISTRY}/sklearn-1.5", "AzureML-sklearn-1.5"),
+        (f"{REGISTRY}/ACPT-pytorch-2.2-cuda12.1/versions/38", "AzureML-acpt-pytorch-2.2-cuda12.1"),
+    ],
+)
+def test_curated_environments_are_found_as_people_write_them(environments, name, found):
+    assert environments.get("any", name).name == found
+    assert environments.by_label("any", name, "latest").name == found
+
+
+def test_a_version_of_the_registry_is_kept(environments):
+    assert environments.get("any", f"{REGISTRY}/sklearn-1.5/versions/38").version == "38"
+
+
+def test_an_environment_of_ones_own_comes_before_a_curated_one_in_another_case(environments):
+    environments.register("ws", "azureml-minimal", definition("mine"))
+    assert environments.get("ws", "azureml-minimal").name == "azureml-minimal"
+    assert environments.get("ws", "AzureML-Minimal").name == "AzureML-Minimal"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("AzureML-sklern-1.5", "'AzureML-sklearn-1.5'"),
+        ("sklearn-1.5", "'AzureML-sklearn-1.5'"),
+        ("AzureML-PyTorch-1.6-GPUs", "'AzureML-PyTorch-1.6-GPU'"),
+        (f"{REGISTRY}/sklearn-1.55/labels/latest", "'AzureML-sklearn-1.5'"),
+        ("my-trainin", "'my-training'"),
+    ],
+)
+def test_a_typo_names_what_is_near(environments, name, near):
+    environments.register("ws", "my-training", definition("a"))
+    with pytest.raises(NotFound, match=f"(?s)No definition exists for environment .*Did you mean .*{near}"):
+        environments.get("ws", name)
+
+
+def test_what_is_near_nothing_has_no_suggestion(environments):
+    with pytest.raises(NotFound, match=r"^No definition exists for environment zzz$"):
+        environments.get("ws", "zzz")
 
 
 @pytest.mark.parametrize("name", ["a/b", "", "a b", "x" * 256, ".." + "/x"])

@@ -204,12 +204,18 @@ def test_a_mistake_in_an_environment_is_told(file, text, message):
         read.read_environment(file(text))
 
 
+REGISTRY = "azureml://registries/azureml/environments"
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
         ("azureml:AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu@latest", None),
         ("azureml:AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu:12", "12"),
         ("azureml:AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu", None),
+        (f"{REGISTRY}/pytorch-1.10-ubuntu18.04-py38-cuda11-gpu/labels/latest", None),
+        (f"{REGISTRY}/pytorch-1.10-ubuntu18.04-py38-cuda11-gpu/versions/12", "12"),
+        (f"{REGISTRY}/AzureML-pytorch-1.10-ubuntu18.04-py38-cuda11-gpu", None),
     ],
 )
 def test_a_curated_environment_is_named_with_a_version_or_without(file, given, wanted):
