@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name, check_pipeline_name
+from azureml_wrapper.assets.names import check_experiment_name, check_pipeline_name, choose_experiment_name
+from azureml_wrapper.config.arguments import check_call
 from azureml_wrapper.config.parameters import Parameter, assign
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.errors import BadArgument, BadPipeline
@@ -227,6 +228,7 @@ class PipelineWrapper:
             BadName: The experiment name is invalid (a ValueError).
             WrapperError: Whatever `build` raises.
         """
+        check_call("Run", locals())
         from azureml.core import Experiment
 
         check_experiment_name(experiment_name)
@@ -306,13 +308,14 @@ class PipelineWrapper:
             UnregisteredDatastore: The workspace does not have the datastore (a NameError).
             WrapperError: Whatever `build` raises.
         """
+        check_call("Register", locals())
         # The parameters of a schedule have the names of its fields.
         asked = Schedule.of(schedule, **{name: value for name, value in locals().items() if name in DETAILS})
         publication = Publication(
             name=check_pipeline_name(name),
             description=description,
             plan=asked.plan(utc_now()) if asked else None,
-            experiment=self._experiment_for(experiment_name, name),
+            experiment=choose_experiment_name(experiment_name, self.experiment, name),
             parameters=self._assign(parameters),
             paths=assign_paths(self.path_parameters, parameters or {}),
             version=version,
@@ -373,11 +376,6 @@ class PipelineWrapper:
     def retries(self) -> dict[str, int]:
         """Step -> how many times `run` retries it."""
         return self.definition.retries
-
-    def _experiment_for(self, given: str | None, name: str) -> str:
-        if given is not None:
-            return check_experiment_name(given)
-        return str(self.experiment.name) if self.experiment else as_experiment_name(name)
 
     def _assign(self, parameters: Mapping[str, Any] | None) -> dict[str, Parameter]:
         """The values in the SDK's types; `BadParameter` lists the parameters."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
+from azureml_wrapper.config.arguments import check_call
 from azureml_wrapper.connection.connections import connect, connected
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
 from azureml_wrapper.errors import BadArgument, ConfigNotFound
@@ -145,6 +146,8 @@ class WorkspaceWrapper:
             BadValue: The requirements file names a file of this machine (a ValueError).
             ConfigNotFound: A file does not exist (a FileNotFoundError).
         """
+        environments.check_is_list(dependencies)
+        check_call("RegisterEnv", locals())
         wanted = environments.packages(
             dependencies,
             requirements=Path(requirements) if requirements else None,
@@ -172,6 +175,7 @@ class WorkspaceWrapper:
             AlreadyRegistered: A datastore of this name has other settings (a ValueError).
             BadName: The name has other characters, which Azure ML refuses (a ValueError).
         """
+        check_call("RegisterBlobDatastore", locals())
         return datastores.register_blob_datastore(self.ws, name, container_name, storage_name, storage_key)
 
     def unregister_blob_datastore(self, name: str) -> None:
@@ -214,6 +218,7 @@ class WorkspaceWrapper:
                 alone; or the encoding is unknown (a ValueError).
             UnregisteredDatastore: The workspace has no datastore of this name (a NameError).
         """
+        check_call("RegisterCsv", locals())
         how = csv_datasets.Csv(delimiter=delimiter, encoding=encoding, multi_line=multi_line)
         return csv_datasets.register_csv(self.ws, datastore_name, dataset_name, Path(source) if source else None, how)
 
@@ -242,8 +247,10 @@ class WorkspaceWrapper:
 
         Raises:
             AlreadyRegistered: A compute target of this name has other settings (a ValueError).
+            ConfigError: An argument is invalid (a ValueError or a TypeError).
             BadName: Azure ML refuses the name (a ValueError).
         """
+        check_call("RegisterCompute", locals())
         wanted = compute_targets.Cluster(
             vm_size=compute_size,
             min_nodes=compute_min_nodes,

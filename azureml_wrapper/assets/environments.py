@@ -64,12 +64,17 @@ class Packages:
         return conda
 
 
-def packages(dependencies: Sequence[str] | None, **others: Any) -> Packages:
-    """Return the packages; `BadArgument` if `dependencies` is a string, which is easily mistaken for a list."""
+def check_is_list(dependencies: Sequence[str] | None) -> None:
+    """Raise `BadArgument` for a string."""
     if isinstance(dependencies, str):
         raise BadArgument(
             f"dependencies must be a list of packages, got the string {dependencies!r}. Use [{dependencies!r}]."
         )
+
+
+def packages(dependencies: Sequence[str] | None, **others: Any) -> Packages:
+    """Return the packages; `BadArgument` if `dependencies` is a string, which is easily mistaken for a list."""
+    check_is_list(dependencies)
     return Packages(dependencies=tuple(dependencies or ()), **others)
 
 

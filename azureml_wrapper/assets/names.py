@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from azureml_wrapper.errors import BadName
+from azureml_wrapper.errors import BadArgument, BadName
 
 # The service refuses "-": recorded error messages of 2023.
 _DATASTORE = re.compile(r"[a-z0-9_]{1,255}")
@@ -17,7 +18,7 @@ _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 
 def check_datastore_name(name: str) -> str:
     """Return the name; `BadName` lists the invalid characters and suggests another name."""
-    if _DATASTORE.fullmatch(name):
+    if _DATASTORE.fullmatch(_string("datastore", name)):
         return name
     wrong = _wrong_characters(name, r"[a-z0-9_]")
     proposal = re.sub(r"[^a-z0-9_]", "_", name.lower())
@@ -29,7 +30,7 @@ def check_datastore_name(name: str) -> str:
 
 def check_experiment_name(name: str) -> str:
     """Return the name; `BadName` lists the invalid characters and suggests another name."""
-    if _EXPERIMENT.fullmatch(name):
+    if _EXPERIMENT.fullmatch(_string("experiment", name)):
         return name
     wrong = _wrong_characters(name, r"[A-Za-z0-9_-]")
     proposal = _experiment_of(name)
@@ -51,6 +52,13 @@ def as_experiment_name(name: str) -> str:
     return _experiment_of(name) or "pipeline"
 
 
+def choose_experiment_name(given: str | None, last: Any, pipeline: str) -> str:
+    """The experiment of a published pipeline: the given one, else that of the last run, else the pipeline's name."""
+    if given is not None:
+        return check_experiment_name(given)
+    return str(last.name) if last else as_experiment_name(pipeline)
+
+
 def _experiment_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:256]
 
@@ -67,7 +75,7 @@ def check_new_workspace_name(name: str) -> str:
 
 def check_compute_name(name: str) -> str:
     """Return the name; `BadName` lists the invalid characters and suggests another name."""
-    if _COMPUTE.fullmatch(name):
+    if _COMPUTE.fullmatch(_string("compute", name)):
         return name
     wrong = _wrong_characters(name, r"[A-Za-z0-9-]")
     proposal = re.sub(r"[^A-Za-z0-9-]+", "-", name).lstrip("-0123456789")[:32].strip("-")
@@ -90,6 +98,12 @@ def input_name(dataset: str) -> str:
 def folder_name(name: str) -> str:
     """A file name for a step or a run; characters that could lead out of a folder become "_"."""
     return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")[:200] or "_"
+
+
+def _string(noun: str, name: Any) -> str:
+    if not isinstance(name, str):
+        raise BadArgument(f"The {noun} name must be a non-empty string, got {name!r}.")
+    return name
 
 
 def _wrong_characters(name: str, allowed: str) -> str:

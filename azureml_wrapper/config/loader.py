@@ -229,6 +229,9 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "path_type": "the path of a folder",
     "list_type": "a list",
+    "tuple_type": "a list",
+    "mapping_type": "a mapping",
+    "float_type": "a number",
     "int_type": "an integer",
     "int_parsing": "an integer",
 }

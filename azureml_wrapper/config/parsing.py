@@ -184,7 +184,9 @@ def as_error(problems: Sequence[Problem], document: Document, *, what: str) -> C
     """One error for all problems, in the order of the file."""
     ordered = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
     lines = [_line(problem, document) for problem in ordered]
-    name = str(document.path) if document.path else f"The config of a {what}"
+    # A call of a method has arguments instead of a config.
+    noun = what if what.endswith("()") else f"The config of a {what}"
+    name = str(document.path) if document.path else noun
     if len(lines) == 1:
         message = f"{name}: {lines[0]}"
     else:
