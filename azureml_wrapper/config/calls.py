@@ -108,8 +108,6 @@ class Register(Model):
     """The arguments of `PipelineWrapper.register` that nothing else checks."""
 
     noun: ClassVar[str] = "register()"
-    description: str
-    version: str | None
     parameters: Mapping[str, Any] | None
     start_now: Flag
     continue_on_step_failure: Flag

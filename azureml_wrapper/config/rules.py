@@ -5,6 +5,7 @@ These rules read the config as written, so that they also report problems if a m
 
 from __future__ import annotations
 
+import graphlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ def pipeline_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     found = [(key, step) for key, step in _items(steps) if isinstance(step, Mapping)]
     yield from _repeated_names(found)
     yield from _unknown_inputs(found)
+    yield from _cycles(found)
     yield from _other_workspaces(found, data)
     yield from parameter_problems(found, data.get("pipeline_parameters") or {})
 
@@ -62,6 +64,53 @@ def _unknown_inputs(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Prob
                 yield Problem(
                     BadValue, path, f"{show_path(path)} is {name!r}, which is not a step of this pipeline.{hint}"
                 )
+
+
+def cycle_of(waits: Mapping[str, Iterable[str]]) -> list[str]:
+    """The names of one cycle, in the order of `waits` (name -> those it waits for); without those that only wait."""
+    try:
+        graphlib.TopologicalSorter({name: [*others] for name, others in waits.items()}).prepare()
+    except graphlib.CycleError as error:
+        cycle = set(error.args[1])
+        return [name for name in waits if name in cycle]
+    return []
+
+
+def _cycles(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Problem]:
+    known = _known(found)
+    cycle = cycle_of(_waits(found, known))
+    for key, step in found:
+        if step.get("step_name") not in cycle:
+            continue
+        for argument, name in _inputs_of(step).items():
+            if known.get(name) in cycle:
+                path: KeyPath = ("steps", key, "input_steps", argument)
+                steps = f"steps {', '.join(map(repr, cycle))} wait for each other in a cycle"
+                steps = steps if len(cycle) > 1 else f"step {cycle[0]!r} waits for itself"
+                yield Problem(BadValue, path, f"{show_path(path)}: {steps}. Change one of their inputs.")
+                return
+
+
+def _waits(found: list[tuple[Any, Mapping[str, Any]]], known: Mapping[str, str]) -> dict[str, list[str]]:
+    """Step -> the steps whose folders it reads; without input_steps, that of the step before it."""
+    waits: dict[str, list[str]] = {}
+    before: list[str] = []
+    for _, step in found:
+        name = step.get("step_name")
+        if not isinstance(name, str):
+            continue
+        given = step.get("input_steps")
+        waits[name] = (
+            before if given is None else [known[each] for each in _inputs_of(step).values() if each in known]
+        )
+        before = [name]
+    return waits
+
+
+def _inputs_of(step: Mapping[str, Any]) -> dict[str, str]:
+    inputs = step.get("input_steps")
+    found = inputs.items() if isinstance(inputs, Mapping) else ()
+    return {argument: name for argument, name in found if isinstance(name, str)}
 
 
 def _other_workspaces(found: list[tuple[Any, Mapping[str, Any]]], data: Mapping[str, Any]) -> Iterator[Problem]:

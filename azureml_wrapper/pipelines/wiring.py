@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from azureml_wrapper.config.rules import cycle_of
 from azureml_wrapper.errors import BadPipeline, did_you_mean
 
 INPUT_ARGUMENT, OUTPUT_ARGUMENT = "--input-folder", "--output-folder"
@@ -56,12 +56,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_cycles(inputs: Mapping[str, Mapping[str, str]]) -> None:
-    sorter = graphlib.TopologicalSorter({name: each.values() for name, each in inputs.items()})
-    try:
-        sorter.prepare()
-    except graphlib.CycleError as error:
-        cycle = set(error.args[1])
+    if cycle := cycle_of({name: each.values() for name, each in inputs.items()}):
         raise BadPipeline(
-            f"Steps {', '.join(name for name in inputs if name in cycle)} wait for each other in a cycle. Change the "
-            "input_steps of one of them."
-        ) from error
+            f"Steps {', '.join(cycle)} wait for each other in a cycle. Change the input_steps of one of them."
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.datastores import get_datastore
 from azureml_wrapper.assets.names import as_experiment_name, check_experiment_name
 from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
-from azureml_wrapper.errors import BadArgument, BadSchedule, UnregisteredPipeline, did_you_mean
+from azureml_wrapper.errors import BadArgument, BadSchedule, ConnectionFailed, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import inform
 from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
 from azureml_wrapper.publishing.schedule import (
@@ -107,10 +107,18 @@ class RegisteredPipeline:
         return next_times(made, count, now) if made else []
 
     def disable(self) -> None:
-        """Disable the schedule and the endpoint. Runs that have started continue."""
+        """Disable all schedules of the pipeline, and its endpoint. Runs that have started continue.
+
+        Raises:
+            ConnectionFailed: A schedule could not be disabled. All others are; the endpoint is not.
+        """
+        from azureml.pipeline.core import Schedule
+
+        listed = Schedule.list(self.ws, pipeline_id=self.pipeline.id)
+        own = [] if self.schedule is None else [self.schedule]
+        others = [each for each in listed if each.status == ACTIVE and each.id not in {one.id for one in own}]
         # In this order: Azure refuses to disable a pipeline that has an active schedule.
-        if self.schedule is not None:
-            self.schedule.disable()
+        disable_all([*own, *others])
         self.pipeline.disable()
 
     def enable(self) -> None:
@@ -213,13 +221,30 @@ def _schedules_of(ws: Workspace, pipeline: Pipeline, name: str, versions: Collec
     return [each for each in listed if each.name == name and each.pipeline_id in versions]
 
 
+def disable_all(schedules: Iterable[SdkSchedule]) -> None:
+    """Disable every schedule, whatever becomes of the others; raises `ConnectionFailed` for those that failed."""
+    from azure.core.exceptions import AzureError
+    from azureml.exceptions import AzureMLException
+    from msrest.exceptions import ClientException
+    from requests import RequestException
+
+    failed: list[str] = []
+    for schedule in schedules:
+        try:
+            schedule.disable()
+        except (AzureMLException, AzureError, ClientException, RequestException) as error:
+            reason = str(getattr(error, "message", None) or error).strip().partition("\n")[0]
+            failed.append(f"schedule {schedule.name!r} ({schedule.id}): {reason}")
+    if failed:
+        raise ConnectionFailed(f"Still active, disable it again: {'; '.join(failed)}")
+
+
 def _replace_schedule(
     ws: Workspace, published: PublishedPipeline, publication: Publication, before: Sequence[SdkSchedule]
 ) -> SdkSchedule | None:
     """Create the new schedule, then disable those of earlier versions, so that no run is missed in between."""
     made = _create(ws, published, publication) if publication.plan else None
-    for schedule in before:
-        schedule.disable()
+    disable_all(before)
     if before and made is None:
         inform(f"Disabled the previous schedule of {publication.name}, because none was given.")
     return made

@@ -12,6 +12,7 @@ from typing import Any
 
 from azureml_wrapper.config import parsing
 from azureml_wrapper.config.parsing import Problem
+from azureml_wrapper.config.rules import cycle_of
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import references
 from azureml_wrapper.v2.references import Binding
@@ -182,18 +183,12 @@ def _job_output(at: Place, binding: Binding, jobs: Mapping[str, Any], node: Plac
 
 
 def _check_cycles(jobs: Place, nodes: Iterable[Place]) -> None:
-    """Add a problem if jobs wait for each other: what is left when all that can run have been taken away."""
+    """Add a problem if jobs wait for each other."""
     waiting = {
         node.key: {binding.job for _, binding in _sources(node) if binding.kind == "job output"} for node in nodes
     }
-    while waiting:
-        free = [name for name, others in waiting.items() if not others & waiting.keys()]
-        if not free:
-            first = next(iter(waiting))
-            jobs.at(first).fail(f"The jobs {', '.join(waiting)} wait for each other in a cycle.")
-            return
-        for name in free:
-            del waiting[name]
+    if cycle := cycle_of(waiting):
+        jobs.at(cycle[0]).fail(f"The jobs {', '.join(cycle)} wait for each other in a cycle.")
 
 
 def _missing(place: Place, key: str, why: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from azureml_wrapper.config import parsing
+from azureml_wrapper.config.rules import cycle_of
 from azureml_wrapper.errors import MissingKey, did_you_mean
 from azureml_wrapper.v2 import command_line
 from azureml_wrapper.v2.command_job import (
@@ -316,7 +317,8 @@ def _ordered(place: Place, nodes: Mapping[str, Node]) -> Iterator[Node]:
     while waiting:
         free = [name for name, node in waiting.items() if not node.sources & waiting.keys()]
         if not free:
-            place.at("jobs").fail(f"The jobs {', '.join(waiting)} wait for each other in a cycle.")
+            cycle = cycle_of({name: node.sources & waiting.keys() for name, node in waiting.items()})
+            place.at("jobs").at(cycle[0]).fail(f"The jobs {', '.join(cycle)} wait for each other in a cycle.")
             return
         for name in free:
             yield waiting.pop(name)

@@ -83,8 +83,7 @@ def test_of_a_workspace(workspace, call, error, told):
         (lambda made: made.run("e", wait="no"), TypeError, "wait must be true or false"),
         (lambda made: made.run("e", parameters="lr=1"), TypeError, "parameters must be a mapping, got str"),
         (lambda made: made.register(None, ""), ValueError, "must be a non-empty string, got None"),
-        (lambda made: made.register("p", None), TypeError, "description must be a string"),
-        (lambda made: made.register("p", "", version=2), TypeError, "version must be a string, got int"),
+        (lambda made: made.register("p", "", start_now=1), TypeError, "register(): start_now must be true or false"),
         (lambda made: made.register("p", "", experiment_name=5), TypeError, "experiment name must be a non-empty"),
     ],
 )

@@ -141,6 +141,23 @@ def test_a_pipeline_without_steps_is_refused(steps):
         load(PipelineConfig, {**EXAMPLE_5, "steps": steps})
 
 
+def test_a_cycle_of_steps_is_found_with_the_config_at_its_line(tmp_path):
+    steps = [
+        step("a", input_steps={"--x": "b"}),
+        step("b", input_steps={"--x": "c"}),
+        step("c"),
+        step("d", input_steps={"--x": "c"}),
+    ]
+    told = problems(PipelineConfig, pipeline(*steps, zzzz=1))
+    assert "steps[1].input_steps['--x']: steps 'b', 'c' wait for each other in a cycle" in told
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(pipeline(step("a", input_steps={"--x": "a"})), indent=1))
+    assert re.search(
+        r"a.json: line \d+: steps\[0\].input_steps\['--x'\]: step 'a' waits for itself",
+        problems(PipelineConfig, file),
+    )
+
+
 def test_an_unknown_key_is_an_error_with_what_was_meant():
     with pytest.raises(BadValue, match="'compute_name'"):
         load(PipelineConfig, {**EXAMPLE_5, "computename": "cpu"})

@@ -16,6 +16,11 @@ def test_a_chain_passes_folders_on():
     ]
 
 
+def test_a_cycle_does_not_blame_the_steps_that_only_wait_for_it():
+    with pytest.raises(BadPipeline, match="Steps b, c wait for each other"):
+        wire([("a", {"--x": "b"}), ("b", {"--x": "c"}), ("c", {"--x": "b"}), ("d", None)])
+
+
 def test_a_single_step_has_no_folders():
     assert wire([("a", None)]) == [Wires({}, has_output=False)]
 

@@ -12,7 +12,13 @@ from azureml_wrapper.cli.options import open_pipeline, parse_values
 from azureml_wrapper.cli.work.output import Record, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
-from azureml_wrapper.publishing.publication import ACTIVE, RegisteredPipeline, find_registered, list_registered
+from azureml_wrapper.publishing.publication import (
+    ACTIVE,
+    RegisteredPipeline,
+    disable_all,
+    find_registered,
+    list_registered,
+)
 from azureml_wrapper.publishing.schedule import describe, next_times, recurrence_of, show_time, utc_now
 
 if TYPE_CHECKING:
@@ -67,8 +73,7 @@ def schedules(ws: Workspace, *, count: int, everything: bool, as_json: bool) -> 
 def disable(ws: Workspace, name: str, *, as_json: bool) -> None:
     """Disable the active schedules with that name; raise `UnregisteredSchedule` if none is found."""
     found = _named(ws, name, active_only=True)
-    for schedule in found:
-        schedule.disable()
+    disable_all(found)
     _show_states(found, f"The schedule {name} is disabled.", as_json=as_json)
 
 

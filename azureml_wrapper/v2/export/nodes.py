@@ -228,11 +228,11 @@ class _Node:
         `env` rather than `export … &&`: the line stays one program's call, which other programs can be put before.
         """
         choices, names = self.context.choices, self.step.dataset_inputs()
-        shown = [names[name] for name in data if name in choices.file_datasets]
+        shown = {names[name]: binding for name, binding in data.items() if name in choices.file_datasets}
         if not shown or not choices.shim:
             return ""
         variables = [f"AZUREML_DATASET_ENVIRONMENT_VARS={','.join(f'{name}:mount' for name in shown)}"]
-        variables += [f'{name}="{Binding("input", name)}"' for name in shown]
+        variables += [f'{name}="{binding}"' for name, binding in shown.items()]
         return f"env {' '.join(variables)}{BREAK}"
 
 

@@ -295,6 +295,29 @@ def test_an_unknown_choice_is_told_with_what_there_is(project):
         pipeline(project).to_v2(project / "v2", file_datasets=["nope"])
 
 
+def test_datasets_whose_names_differ_only_in_case_have_an_input_each(project):
+    config = {
+        "ws_name": "w",
+        "resource_group": "g",
+        "subscription_id": "local",
+        "env_name": "e",
+        "compute_name": "c",
+        "steps": [
+            {
+                "step_name": "a",
+                "script_name": "x",
+                "script_directory": str(project),
+                "input_datasets": {"--x": "Train", "--y": "train"},
+            }
+        ],
+    }
+    (project / "x.py").write_text("import sys\n")
+    PipelineWrapper.from_config(config).to_v2(project / "v2", file_datasets=["Train", "train"])
+    text = (project / "v2" / "pipeline.yml").read_text()
+    assert 'Train="${{inputs.Train}}" train="${{inputs.train_}}"' in text
+    assert "${{inputs.train}}" not in text
+
+
 def test_exporting_imports_no_sdk(project):
     pipeline(project)
     program = (

@@ -74,6 +74,14 @@ def test_a_pipeline_s_mistake_is_found_on_its_line(tmp_path, right, wrong, messa
     assert re.search(message, found(tmp_path, PIPELINE.replace(right, wrong, 1)))
 
 
+def test_a_cycle_does_not_blame_the_jobs_that_only_wait_for_it(tmp_path):
+    waits = "\n  {}:\n    command: echo ${{{{inputs.x}}}}\n    inputs:\n      x: ${{{{parent.jobs.{}.outputs.y}}}}"
+    jobs = "".join(waits.format(*pair) for pair in (("a", "b"), ("b", "c"), ("c", "b"), ("d", "c")))
+    outputs = jobs.replace("    inputs:", "    outputs:\n      y: {type: uri_folder}\n    inputs:")
+    told = found(tmp_path, f"type: pipeline\njobs:{outputs}\n")
+    assert "line 9: The jobs b, c wait for each other in a cycle." in told
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
