@@ -21,6 +21,8 @@ MODE_WORDS = {Mode.DIRECT: "Direct", Mode.MOUNT: "Mount", Mode.DOWNLOAD: "Downlo
 _MODES = {"0": "mount", "none": "mount", "1": "mount", "2": "download", "3": "upload"}
 # The SDK's communicators, and what starts their processes.
 _LAUNCHERS = {
+    # That of the estimators' `Mpi()` (azureml/train/_distributed_training.py).
+    "mpi": Launcher.MPI,
     "openmpi": Launcher.MPI,
     "intelmpi": Launcher.MPI,
     "nccl": Launcher.PYTORCH,
@@ -83,10 +85,14 @@ def processes_per_node(communicator: str | None, nodes: int, config: JSON) -> in
 def unused_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Sentences for the log: settings of a RunConfiguration that have no effect here, with their values."""
     docker = config.get("docker") or {}
+    store = config.get("sourceDirectoryDataStore")
     given = ", ".join(f"{name} {_shown(docker[name])}" for name in _DOCKER if docker.get(name))
     asked = {
         "The job's priority is ignored: jobs start in the order in which they are submitted.": config.get("priority"),
         f"The docker settings of the run are ignored ({given}): it runs without a container.": given,
+        # Estimators name one if they use several nodes (azureml/train/_estimator_helper.py).
+        f"The script folder comes from the run's snapshot, not from the datastore {store} "
+        "(source_directory_data_store).": store,
         "The submitter's identity is not passed on: the job uses its run's token.": config.get(
             "credentialPassthrough"
         ),

@@ -232,7 +232,7 @@ def test_the_archive_is_what_the_sdk_starts():
         ({"Configuration": {"script": "a.py", "history": {"directoriesToWatch": ["../../x"]}}}, Invalid),
         ({"Configuration": {"script": "a.py", "history": {"directoriesToWatch": ["/etc"]}}}, Invalid),
         ({"Configuration": {"script": "a.py", "framework": "PySpark"}}, Unsupported),
-        ({"Configuration": {"script": "a.py", "sourceDirectoryDataStore": "x"}}, Unsupported),
+        ({"Configuration": {"script": "a.py", "sourceDirectoryDataStore": 5}}, Invalid),
     ],
 )
 def test_what_cannot_be_run_is_refused(body, error):

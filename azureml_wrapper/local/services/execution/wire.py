@@ -47,6 +47,7 @@ _SUBMISSION = {
     "parentRunId": str,
     "configuration": {
         **dict.fromkeys(("script", "command", "target", "framework", "communicator"), str),
+        "sourceDirectoryDataStore": str,
         **dict.fromkeys(("nodeCount", "maxRunDurationSeconds"), int),
         "arguments": list,
         "environment": {"name": str, "python": dict, "docker": dict, "environmentVariables": dict},
@@ -84,8 +85,6 @@ def read_submission(body: Mapping[str, Any]) -> Submission:
     _check_texts(config)
     if not (config.get("script") or config.get("command")):
         raise Invalid("A run needs a configuration with a script or a command.")
-    if config.get("sourceDirectoryDataStore"):
-        raise Unsupported("A script folder on a datastore (source_directory_data_store) is not supported.")
     if str(config.get("framework") or "Python").lower() == "pyspark":
         raise Unsupported("Spark is not supported: the local service runs Python scripts and shell commands.")
     return Submission(config=config, snapshot_id=body.get("snapshotId"), parent_id=body.get("parentRunId"))
