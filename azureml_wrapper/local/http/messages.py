@@ -22,14 +22,15 @@ from azureml_wrapper.local.tokens import Identity
 CHUNK = 1024 * 1024
 # The pipeline service uses PascalCase in errors, too; otherwise the SDK shows only the status code.
 CAPITALIZED = ("pipelines",)
-# Status codes → MLflow's error codes (mlflow/protos/databricks.proto).
+# Status codes → MLflow's error codes (mlflow/protos/databricks.proto): only those that mlflow 1.30 knows, because its
+# `log_model` raises for any other one instead of warning.
 _MLFLOW_CODES = {
     400: "INVALID_PARAMETER_VALUE",
-    401: "UNAUTHENTICATED",
+    401: "CUSTOMER_UNAUTHORIZED",
     403: "PERMISSION_DENIED",
     404: "RESOURCE_DOES_NOT_EXIST",
     409: "RESOURCE_ALREADY_EXISTS",
-    501: "NOT_IMPLEMENTED",
+    501: "ENDPOINT_NOT_FOUND",
 }
 
 __all__ = ["Request", "Response", "empty", "file_response", "json_response"]

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
+from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault, Unsupported
 from azureml_wrapper.local.domain.jobs import Mode
 from azureml_wrapper.local.domain.pipelines import (
     PIPELINE_RUN_TYPE,
@@ -206,6 +206,17 @@ def test_registration_is_told_in_the_words_of_single_runs():
     assert (found["name"], found["description"], found["tags"]) == ("n", "d", {"k": "v"})
     with pytest.raises(Unsupported, match="create_new_version"):
         registered(Name="n", CreateNewVersion=False)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500, 501, 507])
+def test_mlflow_gets_only_error_codes_that_all_its_versions_know(status):
+    fault = ServiceFault("no")
+    fault.status = status
+    known = (
+        "INTERNAL_ERROR ENDPOINT_NOT_FOUND CUSTOMER_UNAUTHORIZED PERMISSION_DENIED INVALID_PARAMETER_VALUE "
+        "RESOURCE_DOES_NOT_EXIST RESOURCE_ALREADY_EXISTS"
+    )  # of mlflow 1.30
+    assert json.loads(error_response(fault, NOW, "mlflow").body)["error_code"] in known.split()
 
 
 def test_faults_of_pipelines_are_in_pascal_case():
