@@ -97,6 +97,24 @@ def test_a_nested_run_of_a_job_is_its_child_and_a_started_one_is_the_job_itself(
 
 
 @pytest.mark.slow
+def test_every_further_run_that_a_job_starts_is_its_child(run_job, tmp_path):
+    run = run_job(
+        "import mlflow\n"
+        "for i in range(3):\n"
+        "    with mlflow.start_run():\n"
+        "        mlflow.log_metric('k', i)\n"
+        "from azureml.core import Experiment, Run\n"
+        "own = Run.get_context()\n"
+        "with Experiment(own.experiment.workspace, own.experiment.name).start_logging() as more:\n"
+        "    more.log('k', 3)\n"
+    )
+    assert run.get_status() == "Completed", log(run, tmp_path)
+    assert run.get_metrics() == {"k": 0.0}
+    children = [(child.get_status(), child.get_metrics()["k"]) for child in run.get_children()]
+    assert sorted(children) == [("Completed", 1.0), ("Completed", 2.0), ("Completed", 3)]
+
+
+@pytest.mark.slow
 def test_a_job_does_not_write_to_the_run_of_another(ws, run_job, unique, tmp_path):
     other = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None)
     run = run_job(f"import mlflow\nmlflow.MlflowClient().log_metric({other.id!r}, 'x', 1)")

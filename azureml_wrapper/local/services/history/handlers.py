@@ -131,10 +131,12 @@ def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run
 
 def _create(context: Context, request: Request, run_id: str, patch: RunPatch) -> Run:
     check_run_id(run_id)
-    if patch.parent_id:
-        context.guard_run(request.identity, request.workspace_id, patch.parent_id)
-        context.runs.get(request.workspace_id, patch.parent_id)
-    run = _blank(context, request, run_id, patch.parent_id)
+    # Without one, a job could create a run that its token may not write to.
+    parent_id = patch.parent_id or request.identity.run_id
+    if parent_id:
+        context.guard_run(request.identity, request.workspace_id, parent_id)
+        context.runs.get(request.workspace_id, parent_id)
+    run = _blank(context, request, run_id, parent_id)
     return _advanced(context, context.runs.add(amend(run, patch), patch.definition), patch)
 
 

@@ -33,7 +33,8 @@ def create_run(context: Context, request: Request) -> Response:
     experiment = find_experiment(context, request, string(body, "experiment_id") or "0")
     tags, run_id = wire.pairs(body, "tags"), context.ids.guid()
     name = string(body, "run_name") or tags.get("mlflow.runName") or run_id
-    parent = tags.get("mlflow.parentRunId")
+    # A job's token may write only to the family of its run.
+    parent = tags.get("mlflow.parentRunId") or request.identity.run_id
     if parent:
         context.guard_run(request.identity, request.workspace_id, parent)
         context.runs.get(request.workspace_id, parent)
