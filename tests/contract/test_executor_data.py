@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import functools
+import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+import yaml
+
+from azureml_wrapper.local.domain.datasets import DatasetKind
 from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import RunStatus
 from tests.contract.bench import message
@@ -90,6 +97,50 @@ def test_a_data_reference_is_no_dataset(bench, data):
     )
     assert bench.printed(run.run_id) == [f"{[str(data), f'{data}/sub', '5']} ''"]
     assert run.input_datasets == []
+
+
+# Data of the web ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A web server with two files: its address."""
+    folder = tmp_path / "web"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a b.csv").write_text("1")
+    (folder / "sub" / "b.csv").write_text("2")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def web_input(bench, mode: Mode, *addresses: str) -> dict:
+    dataflow = yaml.safe_dump({"type": "mltable", "paths": [{"file": address} for address in addresses]})
+    definition = json.dumps({"blocks": [], "meta": {"RsDataflow": dataflow}})
+    saved = bench.context.datasets.save(bench.workspace.workspace_id, DatasetKind.FILE, definition)
+    item = JobInput(name="in", mode=mode, variable="x", dataset_id=saved.saved_id)
+    return {"inputs": (item,), "arguments": ("DatasetConsumptionConfig:in",)}
+
+
+@pytest.mark.parametrize("mode", [Mode.MOUNT, Mode.DOWNLOAD])
+def test_files_of_web_addresses_are_fetched(bench, web, mode):
+    several = bench.run(READ, **web_input(bench, mode, f"{web}/a%20b.csv", f"{web}/sub/b.csv?sig=x"))
+    assert bench.printed(several.run_id)[0] == "True ['a b.csv', 'sub/b.csv']"
+    one = bench.run(READ, **web_input(bench, mode, f"{web}/sub/../a b.csv"))
+    assert bench.printed(one.run_id)[0] == "True 1"
+
+
+def test_a_web_address_that_cannot_be_fetched_fails_the_run_with_the_reason(bench, web):
+    run = bench.run(READ, **web_input(bench, Mode.MOUNT, f"{web}/missing.csv?sig=secret"))
+    assert run.status is RunStatus.FAILED
+    assert f"Input in: {web}/missing.csv could not be fetched: " in message(run)
+    assert "secret" not in message(run)
+    nowhere = bench.run(READ, **web_input(bench, Mode.DOWNLOAD, "http://127.0.0.1:1/a.csv"))
+    assert "could not be fetched: [Errno 111] Connection refused. The local service fetches" in message(nowhere)
+    other = bench.run(READ, **web_input(bench, Mode.DOWNLOAD, "ftp://somewhere/a.csv"))
+    assert "ftp://somewhere/a.csv, which is neither in a datastore nor a web address" in message(other)
 
 
 # Data out ----------------------------------------------------------------------------------------------------------

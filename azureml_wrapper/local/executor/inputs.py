@@ -26,6 +26,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode, RunForms
 from azureml_wrapper.local.domain.plans import Data, DataPath, FolderData, SavedData, StepInput
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.executor import webfiles
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -70,11 +71,10 @@ class InputStager:
     def _resolve(self, job_input: JobInput) -> Iterator[_Files]:
         for source in self._sources(job_input):
             if source.datastore is None:
-                raise Unsupported(
-                    f"Input {job_input.name} reads {source.path}, which is not in a datastore. The local service "
-                    f"passes such data to a script in direct mode only, not as a {job_input.mode.value}."
-                )
-            yield self._find(job_input, source.datastore, source.path)
+                folder = self._folder.with_name("web") / job_input.name
+                yield _Files(webfiles.fetch(job_input.name, source.path, folder))
+            else:
+                yield self._find(job_input, source.datastore, source.path)
 
     def _sources(self, job_input: JobInput) -> list[Source]:
         if job_input.dataset_id is None:
