@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import re
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-from azureml.core import Environment, Experiment, Run, ScriptRunConfig
+from azureml.core import Dataset, Environment, Experiment, Run, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.core.runconfig import DockerConfiguration
 from azureml.exceptions import ActivityFailedException
@@ -96,6 +99,20 @@ def test_a_script_in_a_subfolder_imports_from_the_root(submit, tmp_path, how):
     run = submit(files={"util/__init__.py": "X = 1", "sub/main.py": "from util import X\nprint(X)"}, **how)
     assert finish(run) == "Completed"
     assert printed(run, tmp_path) == ["1"]
+
+
+def test_a_file_of_a_web_address_is_downloaded_for_a_script(submit, tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "a.csv").write_text("x")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a.csv"
+        data = Dataset.File.from_files(address, validate=False).as_named_input("in").as_download()
+        run = submit("import sys; print(open(sys.argv[1]).read())", arguments=[data])
+        assert finish(run) == "Completed"
+        server.shutdown()
+    assert printed(run, tmp_path) == ["x"]
 
 
 def test_the_run_definition_is_as_azures(submit):
