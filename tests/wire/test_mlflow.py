@@ -169,6 +169,7 @@ print(json.dumps({
     "all": found(order_by=["metrics.rmse ASC"]),
     "good": found(filter_string="metrics.rmse < 0.5 and params.lr = '0.1'"),
     "failed": len(mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")),
+    "chosen": found(filter_string=f"attributes.run_id IN ('{run.info.run_id}', 'x') and status IN ('FINISHED')"),
     "named": found(filter_string="attributes.run_name LIKE 'by %'"),
     "experiments": [each.name for each in mlflow.search_experiments()],
 }))
@@ -223,6 +224,7 @@ def test_a_program_tracks_its_own_runs_and_searches_them(ws, unique):
     seen = program(ws, OWN, name)
     assert seen["all"][:2] == ["0.1", "0.2"]
     assert (seen["good"], seen["named"], seen["failed"]) == (["0.1"], ["0.1"], 1)
+    assert seen["chosen"] == ["0.1"]
     assert name in seen["experiments"]
     run = ws.get_run(seen["id"])
     assert (run.display_name, run.get_status(), run.get_metrics()) == ("by hand", "Completed", {"rmse": 0.25})

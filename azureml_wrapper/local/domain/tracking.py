@@ -34,9 +34,13 @@ _TO_MLFLOW = {
 # `metrics.rmse < 0.5`; a key with other characters is quoted or in backticks.
 _COMPARISON = re.compile(
     r"""\s*(?:(?P<kind>\w+)\.)?(?P<key>[\w.]+|"[^"]+"|`[^`]+`)\s*"""
-    r"""(?P<operator>!=|<=|>=|=|<|>|\bI?LIKE\b)\s*(?P<value>'[^']*'|"[^"]*"|[-+.\w]+)\s*""",
+    r"""(?P<operator>!=|<=|>=|=|<|>|\bI?LIKE\b|\b(?:NOT\s+)?IN\b)\s*"""
+    r"""(?P<value>'[^']*'|"[^"]*"|[-+.\w]+|\((?:'[^']*'|"[^"]*"|[^()'"])*\))\s*""",
     re.IGNORECASE,
 )
+# `('a', 'b')`, the value of IN.
+_LIST = re.compile(r"""\(\s*(?:'[^']*'|"[^"]*")(?:\s*,\s*(?:'[^']*'|"[^"]*"))*\s*,?\s*\)""")
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _AND = re.compile(r"and\b", re.IGNORECASE)
 _KINDS = {
     "metric": "metrics",
@@ -62,6 +66,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda left, right: left >= right,
     "like": lambda left, right: _like(left, right, 0),
     "ilike": lambda left, right: _like(left, right, re.IGNORECASE),
+    "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
 }
 
 
@@ -136,11 +142,16 @@ def sort_key(clause: str) -> tuple[Callable[[Facts], Any], bool]:
 
 def _condition(found: re.Match[str]) -> Condition:
     read = _reader(found["kind"] or "", found["key"])
-    wanted, compare = _value(found["value"]), _OPERATORS[found["operator"].lower()]
+    operator = " ".join(found["operator"].lower().split())
+    is_list = operator.endswith("in")
+    if is_list and _KINDS.get((found["kind"] or "").lower()) == "metrics":
+        raise Invalid(f"IN compares strings, but metrics.{found['key']} is a number; compare it with = or <.")
+    wanted = _values(found["value"]) if is_list else _value(found["value"])
+    is_text, compare = is_list or isinstance(wanted, str), _OPERATORS[operator]
 
     def holds(facts: Facts) -> bool:
         present = read(facts)
-        if present is None or isinstance(present, str) != isinstance(wanted, str):
+        if present is None or isinstance(present, str) != is_text:
             return False
         return compare(present, wanted)
 
@@ -157,6 +168,13 @@ def _reader(kind: str, key: str) -> Callable[[Facts], Any]:
             f"Unknown attribute {name!r} of runs; expected one of {', '.join(ATTRIBUTES)}, or metrics.{name}."
         )
     return lambda facts: getattr(facts, group).get(name)
+
+
+def _values(text: str) -> tuple[str, ...]:
+    """The strings of `('a', 'b')`."""
+    if not _LIST.fullmatch(text):
+        raise Invalid(f"IN takes a list of quoted strings such as ('a', 'b'), got {text}.")
+    return tuple(single or double for single, double in _QUOTED.findall(text))
 
 
 def _value(text: str) -> str | float:

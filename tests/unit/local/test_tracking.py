@@ -52,6 +52,12 @@ RUN = Run(
         ("start_time > 99", True),
         ("metrics.unknown < 1", False),
         ("params.lr > 0.05", False),
+        ("status IN ('FAILED', 'FINISHED')", True),
+        ("attributes.status in ('FAILED')", False),
+        ("status NOT  IN ('FAILED', \"KILLED\") and tags.team IN ('a', 'vision')", True),
+        ("attributes.run_name IN ('by hand')", True),
+        ("run_id IN ('a')", False),
+        ("start_time IN ('100')", False),
     ],
 )
 def test_a_filter_lets_through_what_it_says(text, holds):
@@ -60,7 +66,9 @@ def test_a_filter_lets_through_what_it_says(text, holds):
 
 @pytest.mark.parametrize(
     "text",
-    ["metrics.rmse", "metrics.rmse < 1 or params.x = 'a'", "cells.x = 1", "metrics.rmse < abc", "and", "a = 'b'c"],
+    ["metrics.rmse", "metrics.rmse < 1 or params.x = 'a'", "cells.x = 1", "metrics.rmse < abc", "and", "a = 'b'c"]
+    + [f"status {end}" for end in ("IN ()", "IN ('a' 'b')", "IN 'a'", "IN (a)", "IN ('a'", "= ('a')", "INTO ('a')")]
+    + ["metrics.rmse IN ('1')"],
 )
 def test_a_filter_that_is_none_is_refused(text):
     with pytest.raises(Invalid):
