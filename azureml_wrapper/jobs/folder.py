@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import NoSuchJob
 from azureml_wrapper.jobs.occupancy import HeldJob, locked
-from azureml_wrapper.jobs.record import RECORD, JobRecord, known_last_line, remember_last_line
-from azureml_wrapper.jobs.selection import find
+from azureml_wrapper.jobs.record import RECORD, JobRecord, find, known_last_line, remember_last_line
 from azureml_wrapper.jobs.states import JobState, client_of, states
 from azureml_wrapper.runs.logs import LogReader
 from azureml_wrapper.workspace import PathLike

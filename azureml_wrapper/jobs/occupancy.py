@@ -10,8 +10,7 @@ from pathlib import Path
 
 from azureml_wrapper.errors import ConnectionFailed, FolderBusy, FolderClosed, FolderTaken, RunFailed, UnregisteredRun
 from azureml_wrapper.file_lock import FileLock
-from azureml_wrapper.jobs.record import RECORD, JobRecord, read_record
-from azureml_wrapper.jobs.selection import job_folders
+from azureml_wrapper.jobs.record import RECORD, JobRecord, job_folders, read_record
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, JobState, states
 from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import RunWrapper

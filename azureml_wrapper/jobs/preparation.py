@@ -16,7 +16,7 @@ from azureml_wrapper.assets.environments import Packages, find_environment, regi
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import DatastoreFile, EnvironmentFile
 from azureml_wrapper.errors import BadData, BadValue, LoginFailed, MissingInput, did_you_mean
-from azureml_wrapper.jobs.selection import ROOT, job_folders
+from azureml_wrapper.jobs.record import ROOT, job_folders
 from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:

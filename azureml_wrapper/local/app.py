@@ -33,7 +33,7 @@ from azureml_wrapper.local.services.dataset import handlers as dataset
 from azureml_wrapper.local.services.environment_definitions import normalise
 from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
-from azureml_wrapper.local.services.history import routes as history
+from azureml_wrapper.local.services.history import handlers as history
 from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import handlers as mlflow

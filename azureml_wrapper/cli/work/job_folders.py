@@ -16,7 +16,7 @@ from azureml_wrapper.cli.options import parse_overrides
 from azureml_wrapper.cli.work.output import Record, message, show_json, show_records
 from azureml_wrapper.errors import BadRecord, ConnectionFailed, WrapperError
 from azureml_wrapper.jobs.folder import PAUSE, JobFolder, states_of
-from azureml_wrapper.jobs.selection import names_jobs, select
+from azureml_wrapper.jobs.record import names_jobs, select
 from azureml_wrapper.jobs.states import JobState, client_of
 from azureml_wrapper.runs.logs import LogReader
 

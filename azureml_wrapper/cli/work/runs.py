@@ -17,7 +17,7 @@ from azureml_wrapper.cli.work import job_folders
 from azureml_wrapper.cli.work.output import Record, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
-from azureml_wrapper.jobs.selection import names_jobs, near_folders
+from azureml_wrapper.jobs.record import names_jobs, near_folders
 from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM

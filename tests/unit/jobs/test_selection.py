@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azureml_wrapper.errors import NoSuchJob
-from azureml_wrapper.jobs.record import RECORD
-from azureml_wrapper.jobs.selection import ALL, find, names_jobs, select
+from azureml_wrapper.jobs.record import ALL, RECORD, find, names_jobs, select
 
 JOBS = (
     "output/20190802_test",

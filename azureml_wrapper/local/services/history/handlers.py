@@ -2,6 +2,9 @@
 
 The request for a run can wait for its end: with `Prefer: wait=20` (RFC 7240) the response comes when the run has
 ended, or after that many seconds with the run as it then is. Without it, as from the SDK, the response comes at once.
+
+Events are what clients report of a run: started, ended, warning (azureml/_restclient/contracts/events.py). Each route
+exists with the experiment's name, as clients use it, and with its id, as jobs do.
 """
 
 from __future__ import annotations
@@ -9,15 +12,28 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
 
+from azureml_wrapper.local.domain.clock import parse_time
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault
-from azureml_wrapper.local.domain.limits import check_run_id
-from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunPatch, SystemManaged, amend
+from azureml_wrapper.local.domain.limits import ERROR_LENGTH, WARNING_LENGTH, check_run_id
+from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunPatch, RunStatus, SystemManaged, amend
 from azureml_wrapper.local.domain.storage import of_run
-from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string, string_list
+from azureml_wrapper.local.http.messages import (
+    Request,
+    Response,
+    empty,
+    json_object,
+    json_response,
+    object_list,
+    string,
+    string_list,
+)
+from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
 from azureml_wrapper.local.tokens import RUN_LIFETIME
@@ -29,6 +45,17 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([^,;]*)", re.IGNORECASE)
 BATCH_LIMIT = 100
 # The SDK adds those of `user_logs` and `system_logs` itself (azureml/core/run.py, get_details).
 LOG_FOLDERS = ("azureml-logs", "logs")
+Apply = Callable[[Context, Run, JSON], None]
+
+_PREFIX = "Microsoft.MachineLearning.Run."
+_STATUSES = {
+    "Start": RunStatus.RUNNING,
+    "Queued": RunStatus.QUEUED,
+    "Completed": RunStatus.COMPLETED,
+    "Failed": RunStatus.FAILED,
+    "Canceled": RunStatus.CANCELED,
+    "CancelRequested": RunStatus.CANCEL_REQUESTED,
+}
 
 
 def get_run(context: Context, request: Request) -> Response:
@@ -203,3 +230,118 @@ def read_wait(header: str) -> float:
     except ValueError as error:
         raise Invalid(f"Invalid Prefer: wait={found[1]}: expected a number of seconds.") from error
     return min(seconds, LONGEST_SECONDS) if math.isfinite(seconds) else LONGEST_SECONDS
+
+
+def post_event(context: Context, request: Request) -> Response:
+    _apply(context, find_run(context, request), request.json_object())
+    return empty()
+
+
+def post_events(context: Context, request: Request) -> Response:
+    """Like `post_event` for several runs. The response lists the events that failed."""
+    errors = []
+    for event in object_list(request.json_object().get("events"), "events", BATCH_LIMIT):
+        run_id = string(json_object(event, "data"), "RunId") or ""
+        try:
+            context.guard_run(request.identity, request.workspace_id, run_id)
+            _apply(context, context.runs.get(request.workspace_id, run_id), event)
+        except ServiceFault as fault:
+            errors.append({"key": event, "value": wire.fault(fault)})
+    return json_response({"errors": errors})
+
+
+def _apply(context: Context, run: Run, event: JSON) -> None:
+    name = str(event.get("name") or "").removeprefix(_PREFIX)
+    data = json_object(event, "data")
+    if name in _STATUSES:
+        _advance(context, run, _STATUSES[name], data)
+    elif name in _OTHERS:
+        _OTHERS[name](context, run, data)
+    else:
+        known = ", ".join(_PREFIX + name for name in (*_STATUSES, *_OTHERS))
+        raise Invalid(f"Unknown event {event.get('name')!r}: allowed are {known}.")
+
+
+def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
+    if run.is_managed and status in (RunStatus.CANCELED, RunStatus.CANCEL_REQUESTED):
+        # `run.cancel()` on the run of a step, which has no cancelUri.
+        _cancel_job(context, run)
+    elif run.is_system_managed:
+        raise SystemManaged()
+    else:
+        error = run.requested_failure if status is RunStatus.FAILED else None
+        context.runs.advance(run.workspace_id, run.run_id, status, at=_instant(data), error=error)
+
+
+def _cancel_job(context: Context, run: Run) -> None:
+    if run.status.is_terminal:
+        # `run.complete()` for a run with the target "local" lets its script go on.
+        context.executor.cancel(run.workspace_id, run.run_id)
+        return
+    if context.pipeline_executor.cancel(run.workspace_id, run.run_id):
+        return
+    if context.sweeps.cancel(run.workspace_id, run.run_id):
+        return
+    if not context.executor.cancel(run.workspace_id, run.run_id):
+        raise SystemManaged()
+
+
+def _note_error(context: Context, run: Run, data: JSON) -> None:
+    error = wire.read_error(json_object(data, "ErrorResponse"), ERROR_LENGTH)
+    if not run.is_managed:
+        context.runs.change(run.workspace_id, run.run_id, error=error)
+    elif not run.status.is_terminal:
+        # `run.fail()` in a job posts only its error; the run fails with it when the script ends.
+        context.runs.change(run.workspace_id, run.run_id, requested_failure=error)
+
+
+def _note_warning(context: Context, run: Run, data: JSON) -> None:
+    warning = {"source": data.get("Source"), "message": str(data.get("Message") or "")[:WARNING_LENGTH]}
+    context.runs.amend(
+        run.workspace_id, run.run_id, lambda current: replace(current, warnings=[*current.warnings, warning])
+    )
+
+
+def _ignore(_context: Context, _run: Run, _data: JSON) -> None:
+    """For heartbeats: the service watches the processes themselves."""
+
+
+_OTHERS: dict[str, Apply] = {"Error": _note_error, "Warning": _note_warning, "Heartbeat": _ignore}
+
+
+def _instant(data: JSON) -> datetime | None:
+    given = string(data, "StartTime") or string(data, "EndTime")
+    try:
+        return parse_time(given)
+    except ValueError as error:
+        raise Invalid(f"Invalid time {given!r}: expected ISO 8601, such as 2026-01-31T08:00:00Z.") from error
+
+
+_HISTORY = "/history/v1.0{workspace_scope}"
+
+
+def _of_experiment(parent: str) -> tuple[Route, ...]:
+    runs = f"{_HISTORY}/{parent}"
+    run = f"{runs}/runs/{{run_id}}"
+    return (
+        Route("POST", f"{runs}/runs:query", query_runs, reads=True),
+        Route("GET", f"{runs}/runcounts", count_runs),
+        Route("PATCH", f"{runs}/batch/runs", patch_runs),
+        Route("POST", f"{runs}/batch/events", post_events),
+        Route("GET", run, get_run, awaits=await_end),
+        Route("PATCH", run, patch_run),
+        Route("GET", f"{run}/details", get_details),
+        Route("GET", f"{run}/children", list_children),
+        Route("GET", f"{run}/token", get_token),
+        Route("DELETE", f"{run}/tags", delete_tags),
+        Route("POST", f"{run}/events", post_event),
+    )
+
+
+ROUTES = (
+    *_of_experiment("experiments/{experiment}"),
+    *_of_experiment("experimentids/{experiment_id}"),
+    Route("GET", f"{_HISTORY}/runs/{{run_id}}", get_workspace_run, awaits=await_end),
+    Route("GET", f"{_HISTORY}/runs/{{run_id}}/details", get_workspace_details),
+    Route("GET", f"{_HISTORY}/computes/{{compute}}/runs", list_by_compute),
+)
