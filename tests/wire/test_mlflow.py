@@ -171,6 +171,7 @@ print(json.dumps({
     "failed": len(mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")),
     "chosen": found(filter_string=f"attributes.run_id IN ('{run.info.run_id}', 'x') and status IN ('FINISHED')"),
     "named": found(filter_string="attributes.run_name LIKE 'by %'"),
+    "one": [each.name for each in mlflow.search_experiments(filter_string=f"name = '{names[0]}'")],
     "experiments": [each.name for each in mlflow.search_experiments()],
 }))
 """
@@ -224,6 +225,7 @@ def test_a_program_tracks_its_own_runs_and_searches_them(ws, unique):
     seen = program(ws, OWN, name)
     assert seen["all"][:2] == ["0.1", "0.2"]
     assert (seen["good"], seen["named"], seen["failed"]) == (["0.1"], ["0.1"], 1)
+    assert seen["one"] == [name]
     assert seen["chosen"] == ["0.1"]
     assert name in seen["experiments"]
     run = ws.get_run(seen["id"])

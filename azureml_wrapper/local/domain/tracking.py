@@ -57,6 +57,7 @@ _KINDS = {
     "run": "attributes",
 }
 ATTRIBUTES = ("run_id", "run_name", "status", "start_time", "end_time", "created", "user_id")
+EXPERIMENT_ATTRIBUTES = ("name", "experiment_id", "creation_time", "last_update_time")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
     "!=": lambda left, right: left != right,
@@ -112,15 +113,15 @@ class Facts:
 Condition = Callable[[Facts], bool]
 
 
-def parse_filter(text: str | None) -> Condition:
-    """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`, or `Invalid`."""
+def parse_filter(text: str | None, attributes: tuple[str, ...] = ATTRIBUTES) -> Condition:
+    """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`, or `Invalid`; by default of runs."""
     conditions, place = [], 0
     rest = (text or "").strip()
     while place < len(rest):
         found = _COMPARISON.match(rest, place)
         if found is None:
             raise _unreadable(rest, place)
-        conditions.append(_condition(found))
+        conditions.append(_condition(found, attributes))
         place = found.end()
         if place < len(rest):
             joined = _AND.match(rest, place)
@@ -140,8 +141,8 @@ def sort_key(clause: str) -> tuple[Callable[[Facts], Any], bool]:
     return read, descending
 
 
-def _condition(found: re.Match[str]) -> Condition:
-    read = _reader(found["kind"] or "", found["key"])
+def _condition(found: re.Match[str], attributes: tuple[str, ...]) -> Condition:
+    read = _reader(found["kind"] or "", found["key"], attributes)
     operator = " ".join(found["operator"].lower().split())
     is_list = operator.endswith("in")
     if is_list and _KINDS.get((found["kind"] or "").lower()) == "metrics":
@@ -158,14 +159,18 @@ def _condition(found: re.Match[str]) -> Condition:
     return holds
 
 
-def _reader(kind: str, key: str) -> Callable[[Facts], Any]:
+def _reader(kind: str, key: str, attributes: tuple[str, ...] = ATTRIBUTES) -> Callable[[Facts], Any]:
     group = _KINDS.get(kind.lower() or "attributes")
     if group is None:
         raise Invalid(f"A filter takes metrics, params, tags or attributes, got {kind!r}.")
     name = key.strip('"`')
-    if group == "attributes" and name not in ATTRIBUTES:
+    is_known = group == "tags" or (group == "attributes" and name in attributes)
+    if attributes is EXPERIMENT_ATTRIBUTES and not is_known:
+        field = f"{kind}.{name}" if kind else name
+        raise Invalid(f"A filter of experiments takes {', '.join(attributes)} and tags, got {field!r}.")
+    if group == "attributes" and name not in attributes:
         raise Invalid(
-            f"Unknown attribute {name!r} of runs; expected one of {', '.join(ATTRIBUTES)}, or metrics.{name}."
+            f"Unknown attribute {name!r} of runs; expected one of {', '.join(attributes)}, or metrics.{name}."
         )
     return lambda facts: getattr(facts, group).get(name)
 

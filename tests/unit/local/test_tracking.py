@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.tracking import (
+    EXPERIMENT_ATTRIBUTES,
     Facts,
     check_batch,
     parse_filter,
@@ -88,6 +90,21 @@ def test_a_filter_that_is_none_is_refused(text):
 def test_an_order_names_a_field_and_a_direction(clause, value, descending):
     read, is_descending = sort_key(clause)
     assert (read(FACTS), is_descending) == (value, descending)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("name LIKE 'a%'", True), ("attributes.creation_time > 200", False), ("tags.team = 'vision'", True)],
+)
+def test_experiments_are_filtered_by_their_own_attributes(text, holds):
+    facts = replace(FACTS, attributes={"name": "abc", "creation_time": 100.0})
+    assert parse_filter(text, EXPERIMENT_ATTRIBUTES)(facts) is holds
+
+
+@pytest.mark.parametrize(("text", "field"), [("status = 'x'", "status"), ("metrics.rmse < 1", "metrics.rmse")])
+def test_what_experiments_do_not_have_is_refused(text, field):
+    with pytest.raises(Invalid, match=f"takes name, .* and tags, got '{field}'"):
+        parse_filter(text, EXPERIMENT_ATTRIBUTES)
 
 
 def test_an_attribute_that_runs_do_not_have_is_refused_with_those_that_there_are():

@@ -12,6 +12,7 @@ from azureml_wrapper.local.domain.runs import JSON, Experiment, Run, RunPatch, S
 from azureml_wrapper.local.domain.tracking import (
     DEFAULT_EXPERIMENT,
     DEFAULT_EXPERIMENT_ID,
+    EXPERIMENT_ATTRIBUTES,
     Facts,
     check_batch,
     parse_filter,
@@ -226,15 +227,14 @@ def get_experiment_by_name(context: Context, request: Request) -> Response:
 
 
 def search_experiments(context: Context, request: Request) -> Response:
-    """All experiments on one page, newest first; filters are refused."""
+    """The experiments that match a filter, on one page, newest first."""
     body = request.json_object()
-    if string(body, "filter"):
-        raise Invalid("The local service does not filter experiments; remove filter_string.")
+    condition = parse_filter(string(body, "filter"), EXPERIMENT_ATTRIBUTES)
     archived = wire.read_view(string(body, "view_type"))
     found = [
         each
         for each in context.experiments.all(request.workspace_id)
-        if archived is None or bool(each.archived) is archived
+        if (archived is None or bool(each.archived) is archived) and condition(wire.experiment_facts(each))
     ]
     listed = [wire.experiment(each, context.addresses.port, request.workspace) for each in found]
     return json_response({"experiments": listed})

@@ -88,6 +88,20 @@ def facts(record: Run, latest: Latest) -> Facts:
     )
 
 
+def experiment_facts(record: Experiment) -> Facts:
+    return Facts(
+        metrics={},
+        params={},
+        tags=record.tags,
+        attributes={
+            "name": record.name,
+            "experiment_id": record.experiment_id,
+            "creation_time": float(_milliseconds(record.created)),
+            "last_update_time": float(_milliseconds(record.archived or record.created)),
+        },
+    )
+
+
 def needed(body: JSON, name: str) -> str:
     value = string(body, name)
     if not value:
