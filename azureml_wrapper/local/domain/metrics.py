@@ -80,7 +80,7 @@ def check_series(series: Series, points: int) -> None:
 def with_numbers(series: Series, points: list[Point]) -> tuple[Series, list[Point]]:
     """The series with every cell as it is stored, and its columns with the types that follow.
 
-    The SDK sends what it does not know as text (`np.int64(3)`), and integers of any length.
+    The SDK sends what it does not know as a string (`np.int64(3)`), and integers of any length.
 
     Raises:
         Invalid: A number is too large for a double.
@@ -94,7 +94,7 @@ def with_numbers(series: Series, points: list[Point]) -> tuple[Series, list[Poin
 
 
 def _number(metric: str, cell: Any) -> Any:
-    """The number of a text that numpy has written, and the double of an integer of more than 64 bits."""
+    """The number in a string that numpy has written, and the double of an integer of more than 64 bits."""
     if isinstance(cell, str) and (found := _NUMPY.fullmatch(cell)):
         cell = _read_number(found[1])
     if isinstance(cell, int) and not -(2**63) <= cell < 2**63:

@@ -270,13 +270,13 @@ def _number(value: Any) -> float | None:
 def _no_best_run(metric: str, logged: set[str]) -> str:
     """Why a sweep has no best run, and which names its primary metric may have meant."""
     if metric in logged:
-        return f"There is no best run: no run logged a number as its primary metric {metric!r}."
+        return f"The sweep has no best run, because no run logged a number as its primary metric {metric!r}."
     if not logged:
-        return f"There is no best run: no run logged its primary metric {metric!r}, or any other metric."
+        return f"The sweep has no best run, because no run logged its primary metric {metric!r}, or any other metric."
     near = difflib.get_close_matches(metric, logged, n=1)
     question = f" Did you mean {near[0]!r}?" if near else ""
     return (
-        f"There is no best run: no run logged its primary metric {metric!r}. Logged metrics: "
+        f"The sweep has no best run, because no run logged its primary metric {metric!r}. Logged metrics: "
         f"{', '.join(map(repr, sorted(logged)))}.{question}"
     )
 

@@ -197,7 +197,7 @@ def test_a_sweep_without_the_metric_has_no_best_run_and_says_why(bench, logged, 
     assert bench.parent.status is RunStatus.COMPLETED
     assert "best_child_run_id" not in bench.parent.properties
     (warning,) = bench.parent.warnings
-    assert warning["message"].startswith("There is no best run: ")
+    assert warning["message"].startswith("The sweep has no best run, because no run ")
     assert warning["message"].endswith(message)
 
 

@@ -275,7 +275,7 @@ def _advance(context: Context, run: Run, status: RunStatus, data: JSON) -> None:
 
 def _cancel_job(context: Context, run: Run) -> None:
     if run.status.is_terminal:
-        # `run.complete()` for a run with the target "local" lets its script go on.
+        # `run.complete()` for a run with the target "local" leaves its script running.
         context.executor.cancel(run.workspace_id, run.run_id)
         return
     if context.pipeline_executor.cancel(run.workspace_id, run.run_id):

@@ -15,7 +15,7 @@ from azureml_wrapper.local.services.metric import wire
 def log_metrics(context: Context, request: Request) -> Response:
     """Store a batch. Invalid metrics are reported, all others are stored."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    # The SDK sends NaN and Infinity, as Python writes them. One value that cannot be stored must not cost the others.
+    # The SDK sends NaN and Infinity, as Python writes them. An invalid value must not cost the others.
     body = request.json_object(finite=False, bounded=False)
     dtos = object_list(body.get("values"), "values")
     faults = _log(context, run.workspace_id, run.run_id, dtos)

@@ -101,7 +101,7 @@ def failure(dto: JSON, fault: ServiceFault) -> JSON:
 
 
 def check_text(dto: JSON) -> None:
-    """Raise `Invalid` if a text of a metric is not Unicode."""
+    """Raise `Invalid` if a string of a metric is not Unicode."""
     try:
         json.dumps(dto, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
