@@ -160,8 +160,16 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _is_name(word: str) -> bool:
-    """Return whether a word is the name of an argument: `--name` and `-n`, but not `-1`."""
-    return word.startswith("--") or (word[:1] == "-" and word[1:2].isalpha())
+    """Return whether a word is the name of an argument: `--name` and `-n`, but not `-1` and `-inf`."""
+    return word.startswith("--") or (word[:1] == "-" and word[1:2].isalpha() and not _is_number(word))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _keep(arguments: Arguments, name: str, values: list[str]) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 success; 1 the run failed, or something could not be done; 2 the c
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: The command line without the program's name; by default that of this process.
     """
     _show_messages_of_the_library()
+    _print_any_character()
     try:
         sys.exit(aml.main(args=arguments, prog_name="aml", standalone_mode=False))
     except click.ClickException as error:
@@ -87,6 +89,13 @@ def _show_messages_of_the_library() -> None:
     LOGGER.handlers[:] = [StandardError()]
     LOGGER.setLevel("INFO")
     LOGGER.propagate = False
+
+
+def _print_any_character() -> None:
+    """Escape what the output's encoding lacks, such as an arrow in cp1252, instead of losing all of the output."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show(error: Exception) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from azureml_wrapper.errors import near
+
 if TYPE_CHECKING:
     from azureml_wrapper import PipelineWrapper, WorkspaceWrapper
 
@@ -101,6 +103,15 @@ def scope_options(command: F) -> F:
     for option in _SCOPE:
         command = option(command)
     return workspace_options(command)
+
+
+def refuse_misspelt_options(words: Iterable[str]) -> None:
+    """Raise `NoSuchOption` for a word that must be a typo of an option, in a command that takes any words."""
+    known = [option for each in click.get_current_context().command.params for option in each.opts]
+    for word in words:
+        name = word.partition("=")[0]
+        if name.startswith("--") and (possible := near(name, known, 0.8)):
+            raise click.NoSuchOption(name, possibilities=possible)
 
 
 def open_scope(

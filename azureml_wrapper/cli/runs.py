@@ -17,6 +17,7 @@ from azureml_wrapper.cli.options import (
     local_option,
     no_wait_option,
     open_workspace,
+    refuse_misspelt_options,
     set_option,
     workspace_options,
     ws_config_option,
@@ -119,4 +120,5 @@ def resubmit(words: tuple[str, ...], **how: Any) -> None:
     """
     from azureml_wrapper.cli.work import runs as work
 
+    refuse_misspelt_options(words)
     work.resubmit(words, **how)

@@ -151,7 +151,8 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 def without_login(address: str | None) -> str | None:
     """Remove the user and the token that may be part of a repository's address."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address) if address else None
+    # Up to the last "@" of the host's part: a password may contain others.
+    return re.sub(r"(?<=://)[^/]*@", "", address) if address else None
 
 
 def _git(folder: Path, *words: str) -> str | None:

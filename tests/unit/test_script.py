@@ -44,6 +44,12 @@ def test_a_config_that_is_no_json_is_an_error():
         ScriptWrapper(["--config", "{'lr': 1}"])
 
 
+@pytest.mark.parametrize("number", ["-inf", "-Infinity", "-nan", "-1e5", "-.5"])
+def test_a_negative_number_is_a_value(number):
+    args = parse(["--x", number, "-i", "7"])
+    assert (args.x, args.i, args.rest) == (number, "7", [])
+
+
 def test_unknown_arguments_are_kept():
     args = parse(["x", "--test-data", "id", "--flag", "--n=-1", "--many", "1", "-2", "-q", "7", "--config", "{}"])
     assert (args.test_data, args.flag, args.n, args.many, args.q, args.rest) == (

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +26,26 @@ def test_what_the_user_can_correct_ends_with_2(kind):
 @pytest.mark.parametrize("error", [errors.RunFailed("failed"), errors.LoginFailed("nobody"), OSError("disk")])
 def test_what_went_wrong_otherwise_ends_with_1(error):
     assert exit_code(error) == 1
+
+
+def test_what_the_encoding_of_the_output_lacks_is_escaped(tmp_path):
+    code = "from azureml_wrapper.cli.main import _print_any_character as f; f(); print('a \\u2192 b', '\\xe9')"
+    variables = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=variables, check=True)
+    assert done.stdout.decode("cp1252").strip() == "a \\u2192 b é"
+
+
+@pytest.mark.parametrize("word", ["--new-cod", "--from-faild", "--forc=1"])
+def test_a_misspelt_option_of_a_command_with_free_words_is_refused(word, capsys):
+    with pytest.raises(SystemExit):
+        main(["resubmit", "folder", word])
+    assert "Did you mean" in capsys.readouterr().err
+
+
+def test_so_is_one_of_submit(capsys):
+    with pytest.raises(SystemExit):
+        main(["submit", "--entry-scrpt", "a.py"])
+    assert "Did you mean" in capsys.readouterr().err
 
 
 def test_a_message_is_what_the_error_says():

@@ -48,6 +48,8 @@ def test_without_git_there_is_nothing(repository, monkeypatch):
     ("address", "shown"),
     [
         ("https://token@example.com/x", "https://example.com/x"),
+        ("https://user:p@ss@example.com/x", "https://example.com/x"),
+        ("https://example.com/x@y", "https://example.com/x@y"),
         ("git@example.com:org/x.git", "git@example.com:org/x.git"),
         (None, None),
     ],
