@@ -154,9 +154,11 @@ mlflow.set_experiment(names[0])
 with mlflow.start_run(run_name="by hand") as run:
     mlflow.log_params({"lr": 0.1, "layers": 3})
     mlflow.log_metric("rmse", 0.25)
-with mlflow.start_run():
-    mlflow.log_param("lr", 0.2)
-    mlflow.log_metric("rmse", 0.75)
+with mlflow.start_run() as second:
+    mlflow.log_param("lr", 0.2, synchronous=False).wait()
+    mlflow.log_metric("rmse", 0.75, synchronous=False).wait()
+    mlflow.log_metrics({"mae": 0.5}, synchronous=False).wait()
+    mlflow.set_tag("team", "vision", synchronous=False).wait()
 try:
     with mlflow.start_run():
         raise ValueError("broken")
@@ -171,6 +173,7 @@ print(json.dumps({
     "failed": len(mlflow.search_runs(filter_string="attributes.status = 'FAILED'", output_format="list")),
     "chosen": found(filter_string=f"attributes.run_id IN ('{run.info.run_id}', 'x') and status IN ('FINISHED')"),
     "named": found(filter_string="attributes.run_name LIKE 'by %'"),
+    "later": [second.info.run_id, client.get_run(second.info.run_id).data.tags["team"]],
     "one": [each.name for each in mlflow.search_experiments(filter_string=f"name = '{names[0]}'")],
     "experiments": [each.name for each in mlflow.search_experiments()],
 }))
@@ -225,6 +228,8 @@ def test_a_program_tracks_its_own_runs_and_searches_them(ws, unique):
     seen = program(ws, OWN, name)
     assert seen["all"][:2] == ["0.1", "0.2"]
     assert (seen["good"], seen["named"], seen["failed"]) == (["0.1"], ["0.1"], 1)
+    later, team = seen["later"]
+    assert (ws.get_run(later).get_metrics(), team) == ({"rmse": 0.75, "mae": 0.5}, "vision")
     assert seen["one"] == [name]
     assert seen["chosen"] == ["0.1"]
     assert name in seen["experiments"]

@@ -118,6 +118,12 @@ def log_batch(context: Context, request: Request) -> Response:
     return json_response({})
 
 
+def log_batch_async(context: Context, request: Request) -> Response:
+    """Like `log_batch`: all is stored when the client gets the response, so there is nothing to track."""
+    log_batch(context, request)
+    return json_response({"batch_tracking_id": ""})
+
+
 def set_run_tag(context: Context, request: Request) -> Response:
     body = request.json_object()
     run = _writable(context, request, body)
@@ -281,7 +287,8 @@ def _set_archived(context: Context, request: Request, *, archived: bool) -> Resp
 
 
 def _of_version(version: str) -> tuple[Route, ...]:
-    api = f"/mlflow/{version}{{workspace_scope}}/api/2.0/mlflow"
+    root = f"/mlflow/{version}{{workspace_scope}}/api/2.0"
+    api = f"{root}/mlflow"
     return (
         Route("POST", f"{api}/experiments/create", create_experiment),
         Route("GET", f"{api}/experiments/get", get_experiment),
@@ -297,6 +304,8 @@ def _of_version(version: str) -> tuple[Route, ...]:
         Route("POST", f"{api}/runs/log-metric", log_metric),
         Route("POST", f"{api}/runs/log-parameter", log_parameter),
         Route("POST", f"{api}/runs/log-batch", log_batch),
+        # Azure's own addition to MLflow (azureml/mlflow/_protos/aml_service_pb2.py).
+        Route("POST", f"{root}/preview/mlflow/runs/log-batch-async", log_batch_async),
         Route("POST", f"{api}/runs/set-tag", set_run_tag),
         Route("POST", f"{api}/runs/delete-tag", delete_run_tag),
         Route("GET", f"{api}/metrics/get-history", get_metric_history),
