@@ -90,12 +90,28 @@ def check_size(directory: Path) -> None:
         )
 
 
+def _may_include(ignore_file: str | None) -> bool:
+    """Whether a line of an ignore file ("!name") includes something below an excluded folder again."""
+    file = Path(ignore_file) if ignore_file else None
+    return file is not None and file.is_file() and "!" in file.read_text(encoding="utf-8", errors="replace")
+
+
+def _is_excluded(folder: Path, excluded: Callable[[str], bool]) -> bool:
+    """Whether any file below a folder is excluded: two names that only a pattern for all names matches."""
+    return all(excluded(str(folder / name)) for name in ("a", ".b.c"))
+
+
 def _files(directory: Path) -> Iterator[tuple[Path, int]]:
     """The files that would be uploaded, with their sizes in bytes."""
     from azureml._project.ignore_file import get_project_ignore_file
 
-    excluded = get_project_ignore_file(str(directory)).is_file_excluded
-    for folder, _, names in os.walk(directory):
+    ignored = get_project_ignore_file(str(directory))
+    excluded = ignored.is_file_excluded
+    may_include = _may_include(ignored.get_path())
+    for folder, folders, names in os.walk(directory):
+        if not may_include:
+            # Whole folders, which may have thousands of files, are not looked into.
+            folders[:] = [each for each in folders if not _is_excluded(Path(folder, each), excluded)]
         for name in names:
             file = Path(folder, name)
             if file.exists() and not excluded(os.path.normpath(file)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from azureml_wrapper.errors import ScriptNotFound, SnapshotTooLarge
@@ -81,3 +83,28 @@ def test_amlignore_goes_before_gitignore(folder):
 def test_a_link_that_leads_nowhere_weighs_nothing(folder):
     (folder / "link").symlink_to(folder / "nowhere")
     check_size(folder)
+
+
+@pytest.mark.parametrize("pattern", ["data/", "data", "data/*", "/data/**"])
+def test_the_files_of_an_ignored_folder_are_not_looked_at(folder, pattern, monkeypatch):
+    for number in range(5):
+        sparse(folder / "data" / "deep" / f"{number}.bin", 100 * MEGABYTE)
+    (folder / ".amlignore").write_text(f"{pattern}\n")
+    seen = []
+    monkeypatch.setattr(Path, "exists", lambda self, **_: seen.append(self) or True)
+    check_size(folder)
+    assert not [each for each in seen if each.suffix == ".bin"]
+
+
+def test_a_line_that_includes_a_file_again_counts(folder):
+    sparse(folder / "data" / "kept.bin", 310 * MEGABYTE)
+    (folder / ".amlignore").write_text("data/*\n!data/kept.bin\n")
+    with pytest.raises(SnapshotTooLarge):
+        check_size(folder)
+
+
+def test_a_folder_whose_files_are_ignored_only_in_part_counts(folder):
+    sparse(folder / "data" / "a.bin", 310 * MEGABYTE)
+    (folder / ".amlignore").write_text("data/.*\ndata/*.csv\n")
+    with pytest.raises(SnapshotTooLarge):
+        check_size(folder)
