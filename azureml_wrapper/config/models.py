@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from azureml_wrapper.config import values
-from azureml_wrapper.config.step_types import PARALLEL, PARALLEL_KEYS, PYTHON
+from azureml_wrapper.config.steps import PARALLEL, PARALLEL_KEYS, PYTHON
 from azureml_wrapper.config.values import (
     Count,
     DatasetArgument,

@@ -5,13 +5,13 @@ These rules read the config as written, so that they also report problems if a m
 
 from __future__ import annotations
 
-import graphlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from azureml_wrapper.config.parameters import check_in_json, render_argument, used, used_as_keys
 from azureml_wrapper.config.parsing import KeyPath, Problem, show_path
+from azureml_wrapper.config.steps import cycle_of
 from azureml_wrapper.errors import BadParameter, BadValue, did_you_mean
 
 _WORKSPACE_KEYS = ("ws_name", "resource_group", "subscription_id")
@@ -64,16 +64,6 @@ def _unknown_inputs(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Prob
                 yield Problem(
                     BadValue, path, f"{show_path(path)} is {name!r}, which is not a step of this pipeline.{hint}"
                 )
-
-
-def cycle_of(waits: Mapping[str, Iterable[str]]) -> list[str]:
-    """The names of one cycle, in the order of `waits` (name -> those it waits for); without those that only wait."""
-    try:
-        graphlib.TopologicalSorter({name: [*others] for name, others in waits.items()}).prepare()
-    except graphlib.CycleError as error:
-        cycle = set(error.args[1])
-        return [name for name in waits if name in cycle]
-    return []
 
 
 def _cycles(found: list[tuple[Any, Mapping[str, Any]]]) -> Iterator[Problem]:

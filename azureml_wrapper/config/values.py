@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from azureml_wrapper.config.parameters import NAME
-from azureml_wrapper.config.step_types import PARALLEL_RESERVED
+from azureml_wrapper.config.steps import PARALLEL_RESERVED
 
 # The arguments that a step gets from the wrapper itself.
 RESERVED = ("--config", "--input-folder", "--output-folder")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.config.parameters import Parameter, used
-from azureml_wrapper.config.step_types import PARALLEL, PYTHON
+from azureml_wrapper.config.steps import PARALLEL, PYTHON
 from azureml_wrapper.errors import BadPipeline
 from azureml_wrapper.pipelines.datastore_paths import DatastorePath, path_parameters
 from azureml_wrapper.pipelines.wiring import OUTPUT_ARGUMENT, wire

@@ -14,7 +14,7 @@ from azureml_wrapper.config.loader import Config, check_parameters, load, read_d
 from azureml_wrapper.config.models import PathInput, PipelineConfig, StepFields
 from azureml_wrapper.config.parameters import Parameter
 from azureml_wrapper.config.parsing import Document
-from azureml_wrapper.config.step_types import PARALLEL, PARALLEL_KEYS
+from azureml_wrapper.config.steps import PARALLEL, PARALLEL_KEYS
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.pipeline_files.entries import INPUT_ARGUMENT, OUTPUT_ARGUMENT
 from azureml_wrapper.pipeline_files.steps_file import FileStep, StepsFile, is_steps_file, load_steps

@@ -11,7 +11,7 @@ from azureml_wrapper.assets.datastores import get_datastore
 from azureml_wrapper.assets.environments import step_configuration
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.parameters import Parameter, render_argument, render_json, to_text
-from azureml_wrapper.config.step_types import MPI
+from azureml_wrapper.config.steps import MPI
 from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.pipeline_files.variables import set_up_compute, set_up_datastore
 from azureml_wrapper.pipelines import checks

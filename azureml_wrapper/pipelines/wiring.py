@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from azureml_wrapper.config.rules import cycle_of
+from azureml_wrapper.config.steps import cycle_of
 from azureml_wrapper.errors import BadPipeline, did_you_mean
 
 INPUT_ARGUMENT, OUTPUT_ARGUMENT = "--input-folder", "--output-folder"

@@ -12,7 +12,7 @@ from typing import Any
 
 from azureml_wrapper.config import parsing
 from azureml_wrapper.config.parsing import Problem
-from azureml_wrapper.config.rules import cycle_of
+from azureml_wrapper.config.steps import cycle_of
 from azureml_wrapper.errors import BadValue, ConfigError, MissingKey, WrongType, did_you_mean
 from azureml_wrapper.v2 import references
 from azureml_wrapper.v2.references import Binding

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from azureml_wrapper.config import parsing
-from azureml_wrapper.config.rules import cycle_of
+from azureml_wrapper.config.steps import cycle_of
 from azureml_wrapper.errors import MissingKey, did_you_mean
 from azureml_wrapper.v2 import command_line
 from azureml_wrapper.v2.command_job import (

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from azureml_wrapper.config.parameters import Parameter
-from azureml_wrapper.config.step_types import MPI
+from azureml_wrapper.config.steps import MPI
 from azureml_wrapper.pipelines.definition import (
     Argument,
     JsonConfig,

@@ -1,6 +1,9 @@
-"""The types of steps, for both kinds of pipeline config."""
+"""Steps in both kinds of pipeline config: their types, and cycles among them."""
 
 from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable, Mapping
 
 PYTHON, MPI, PARALLEL = "PythonScriptStep", "MpiStep", "ParallelRunStep"
 # The keys that only a ParallelRunStep has.
@@ -20,3 +23,13 @@ PARALLEL_RESERVED = frozenset(
     partition_keys
     """.split()  # noqa: SIM905 - a list of 14 names would be 14 lines
 )
+
+
+def cycle_of(waits: Mapping[str, Iterable[str]]) -> list[str]:
+    """The names of one cycle, in the order of `waits` (name -> those it waits for); without those that only wait."""
+    try:
+        graphlib.TopologicalSorter({name: [*others] for name, others in waits.items()}).prepare()
+    except graphlib.CycleError as error:
+        cycle = set(error.args[1])
+        return [name for name in waits if name in cycle]
+    return []
