@@ -119,7 +119,7 @@ def log_batch(context: Context, request: Request) -> Response:
 
 
 def log_batch_async(context: Context, request: Request) -> Response:
-    """Like `log_batch`: all is stored when the client gets the response, so there is nothing to track."""
+    """Like `log_batch`. An empty id tells the client that everything is stored already."""
     log_batch(context, request)
     return json_response({"batch_tracking_id": ""})
 
