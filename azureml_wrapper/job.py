@@ -22,7 +22,7 @@ class JobWrapper:
     """One script as one job. The constructor checks its arguments; it does not connect to Azure ML.
 
     The script gets `--config_file`, `--input_dir` and `--output_dir` (mounted folders of the datastore) and
-    `--num_gpus`, then `arguments`, then `overrides` as `KEY VALUE`. With an `output_dir`, that folder remembers the
+    `--num_gpus`, then `arguments`, then `parameters` as `KEY VALUE`. With an `output_dir`, that folder remembers the
     job, and JobFolder works with it.
 
     Args:
@@ -34,7 +34,7 @@ class JobWrapper:
         compute_name: The compute target to run on. Required.
         script_directory: The folder to upload; the current one by default.
         config_file: A file of that folder, which the script gets as `--config_file`.
-        overrides: KEY -> value, which the script gets after its other arguments.
+        parameters: KEY -> value, which the script gets after its other arguments.
         arguments: `--name` -> value, which the script gets besides.
         datastore_name: The datastore of `input_dir` and `output_path`; the workspace's default one by default.
         input_dir: A folder of the datastore, which the script gets as `--input_dir`; the whole datastore by default.
@@ -62,7 +62,7 @@ class JobWrapper:
         compute_name: str | None = None,
         script_directory: PathLike | None = None,
         config_file: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
         datastore_name: str | None = None,
         input_dir: str | None = None,

@@ -59,7 +59,7 @@ class JobConfig(WorkspaceConfig):
     The script gets `config_file`, a file of the script folder, as `--config_file`; `input_dir`, a folder of the
     datastore (by default its root), mounted, as `--input_dir`; `output_path`, a folder of the datastore (by default
     named after the job folder), mounted, as `--output_dir`; `num_gpus`, the number of processes that it starts; and
-    `overrides` after everything else, as `KEY VALUE`. `output_dir` is the job folder on this machine.
+    `parameters` after everything else, as `KEY VALUE`. `output_dir` is the job folder on this machine.
     `max_run_seconds` is when the run is canceled; Azure ML's own limit is 30 days.
     """
 
@@ -69,7 +69,7 @@ class JobConfig(WorkspaceConfig):
     compute_name: Text
     script_directory: Path | None = None
     config_file: Text | None = None
-    overrides: dict[Annotated[str, AfterValidator(_check_key)], Value] | None = None
+    parameters: dict[Annotated[str, AfterValidator(_check_key)], Value] | None = None
     arguments: dict[Annotated[str, AfterValidator(_check_job_argument)], Value] | None = None
     datastore_name: Text | None = None
     input_dir: DatastoreFolder = ""

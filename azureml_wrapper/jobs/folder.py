@@ -127,12 +127,12 @@ class JobFolder:
         return fetch(self._held, show_progress=show_progress)
 
     def resubmit(
-        self, overrides: Mapping[str, Any] | None = None, *, new_code: bool = False, force: bool = False
+        self, parameters: Mapping[str, Any] | None = None, *, new_code: bool = False, force: bool = False
     ) -> RunWrapper:
         """Submit the job again, and return the new run at once. It has `original_run_id` as tag and property.
 
         Args:
-            overrides: KEY -> value, which replace those of the job.
+            parameters: KEY -> value, which replace those of the job.
             new_code: Use the scripts as they are now; by default those of the run that is repeated.
             force: Abort the job first if it has not ended.
 
@@ -143,7 +143,7 @@ class JobFolder:
         from azureml_wrapper.jobs.submission import resubmit
 
         with locked(self.path):
-            return resubmit(self._held, overrides or {}, new_code=new_code, force=force)
+            return resubmit(self._held, parameters or {}, new_code=new_code, force=force)
 
     def __repr__(self) -> str:
         return f"JobFolder({str(self.path)!r})"

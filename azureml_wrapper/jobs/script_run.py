@@ -42,7 +42,7 @@ def output_path(config: JobConfig) -> str | None:
 
 
 def arguments(config: JobConfig) -> list[str]:
-    """Return the script's arguments: the four that every job has, those of the config, and last the overrides."""
+    """Return the script's arguments: the four that every job has, those of the config, and last the parameters."""
     given: dict[str, Any] = {
         "--config_file": config.config_file,
         "--input_dir": f"$AZUREML_DATAREFERENCE_{INPUT}",
@@ -50,7 +50,7 @@ def arguments(config: JobConfig) -> list[str]:
         "--num_gpus": config.num_gpus,
         **(config.arguments or {}),
     }
-    pairs = {name: value for name, value in given.items() if value is not None} | (config.overrides or {})
+    pairs = {name: value for name, value in given.items() if value is not None} | (config.parameters or {})
     return [part for name, value in pairs.items() for part in (name, to_text(value))]
 
 

@@ -170,11 +170,11 @@ def _was_sent(workspace: WorkspaceWrapper, run_id: str) -> bool:
     return True
 
 
-def resubmit(held: HeldJob, overrides: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
+def resubmit(held: HeldJob, parameters: Mapping[str, Any], *, new_code: bool, force: bool) -> RunWrapper:
     """Submit the job again into its folder, which the caller has locked, and return the new run.
 
     Args:
-        overrides: KEY -> value, which replace those of the job.
+        parameters: KEY -> value, which replace those of the job.
         new_code: Use the scripts as they are now, not those of the run that is repeated.
         force: Abort the job first if it has not ended.
 
@@ -193,7 +193,7 @@ def resubmit(held: HeldJob, overrides: Mapping[str, Any], *, new_code: bool, for
             f"The job of {held.path} is {state.status}: run {held.record.run_id}. Wait until it ends, abort it "
             f"(`aml abort {held.path}`), or use --force (in Python, force=True) to do both at once."
         )
-    config = asked(held, overrides).model_copy(update={"environment_variables": _variables(held, state)})
+    config = asked(held, parameters).model_copy(update={"environment_variables": _variables(held, state)})
     if new_code:
         check_files(config)
     submission = Submission(config, held.workspace, held.record.experiment, {}, again=held.record, new_code=new_code)
@@ -203,11 +203,12 @@ def resubmit(held: HeldJob, overrides: Mapping[str, Any], *, new_code: bool, for
     return submission.submit_into(held.path, held.record)
 
 
-def asked(held: HeldJob, overrides: Mapping[str, Any]) -> JobConfig:
+def asked(held: HeldJob, parameters: Mapping[str, Any]) -> JobConfig:
     """Return the config of a folder's job, with other values for some KEYs."""
-    given = held.record.asked
-    before = given.get("overrides") or {}
-    return check(JobConfig, {**given, "overrides": {**before, **overrides} or None, "output_dir": str(held.path)})
+    given = dict(held.record.asked)
+    # Records of earlier versions call them overrides.
+    before = given.pop("overrides", None) or given.get("parameters") or {}
+    return check(JobConfig, {**given, "parameters": {**before, **parameters} or None, "output_dir": str(held.path)})
 
 
 def _variables(held: HeldJob, state: JobState) -> dict[str, str] | None:

@@ -192,7 +192,7 @@ def test_a_run_that_is_gone_and_a_record_that_is_damaged_do_not_hide_the_others(
     again = json.loads(project.aml("resubmit", "output/a", "--new-code", "--set", "SECONDS=0.1", "--json").stdout)
     assert again[0]["resubmitted_from"].startswith("no_")
     asked = json.loads((project.folder / "output" / "a" / "aml_job.json").read_text())["asked"]
-    assert asked["overrides"] == {"SECONDS": "0.1"}
+    assert asked["parameters"] == {"SECONDS": "0.1"}
 
 
 def at_a_terminal(shell, command, answer):

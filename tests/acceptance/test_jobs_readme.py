@@ -111,7 +111,7 @@ def test_what_the_page_of_jobs_shows_runs(project):
     found = states(project, "all")["output/20190802_test"]
     assert found["status"] in ("Completed", "Canceled")
     record = json.loads((project.folder / "output" / "20190802_test" / "aml_job.json").read_text())
-    assert record["asked"]["overrides"] == {"SOLVER.IMS_PER_BATCH": "8", "SOLVER.BASE_LR": "0.1"}
+    assert record["asked"]["parameters"] == {"SOLVER.IMS_PER_BATCH": "8", "SOLVER.BASE_LR": "0.1"}
 
 
 def test_the_record_has_what_was_asked_and_the_state_of_the_repository(project):
@@ -122,7 +122,7 @@ def test_the_record_has_what_was_asked_and_the_state_of_the_repository(project):
     submit(project, "a", "--tag", "who=me", "DATA.FOLDS", "2")
     text = (project.folder / "output" / "a" / "aml_job.json").read_text()
     record = json.loads(text)
-    assert record["asked"]["overrides"] == {"DATA.FOLDS": "2"}
+    assert record["asked"]["parameters"] == {"DATA.FOLDS": "2"}
     assert record["asked"]["config_file"] == "configs/penguins.yaml"
     assert (record["git"]["dirty"], len(record["git"]["commit"])) == (True, 40)
     assert (record["tags"], record["experiment"]) == ({"who": "me"}, "you")

@@ -93,7 +93,7 @@ POSITIONS = {
     ("JobWrapper", "from_config"): ["config"],
     ("JobWrapper", "submit"): ["experiment_name"],
     ("JobFolder", "__init__"): ["path"],
-    ("JobFolder", "resubmit"): ["overrides"],
+    ("JobFolder", "resubmit"): ["parameters"],
     ("RunWrapper", "wait"): ["timeout", "show_output"],
     ("RunWrapper", "logs"): ["step"],
     ("RunWrapper", "download"): ["folder"],

@@ -89,7 +89,7 @@ def lines(folder):
 @pytest.mark.slow
 def test_a_job_runs_and_its_folder_tells_of_it(job, unique):
     experiment = unique("exp")
-    run = job(overrides={"LR": 0.1, "TEXT": "é 🐧"}, tags={"who": "me"}).submit(experiment)
+    run = job(parameters={"LR": 0.1, "TEXT": "é 🐧"}, tags={"who": "me"}).submit(experiment)
     assert run.wait().status == "Completed"
     folder = JobFolder("output/job")
     assert lines(folder) == ["given LR 0.1 TEXT é 🐧", "code VERSION"]
@@ -132,7 +132,7 @@ def test_a_job_that_left_nothing_says_so(job, unique):
 
 @pytest.mark.slow
 def test_a_job_is_submitted_again_with_the_scripts_of_then_or_of_now(job, unique):
-    first = job(overrides={"LR": 0.1, "KEEP": "x"}).submit(unique("exp"))
+    first = job(parameters={"LR": 0.1, "KEEP": "x"}).submit(unique("exp"))
     first.wait()
     job(SCRIPT.replace("VERSION", "CHANGED"))
     folder = JobFolder("output/job")

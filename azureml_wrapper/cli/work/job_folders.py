@@ -50,14 +50,14 @@ def abort(words: Sequence[str], *, timeout: float, as_json: bool) -> None:
 def resubmit(words: Sequence[str], values: Mapping[str, str], *, new_code: bool, force: bool, as_json: bool) -> None:
     """Submit jobs again. The words after the folders are KEYs and VALUEs, in addition to `values`."""
     folders = list(itertools.takewhile(names_jobs, words)) or list(words[:1])
-    overrides = {**parse_overrides(words[len(folders) :]), **values}
+    parameters = {**parse_overrides(words[len(folders) :]), **values}
     # Submitting new scripts redirects standard output to silence the SDK, which threads must not do side by side.
     workers = 1 if new_code else PARALLEL
     columns = ("job", "run", "resubmitted_from")
 
     def again(folder: JobFolder) -> Record:
         before = folder.record.run_id
-        run = folder.resubmit(overrides, new_code=new_code, force=force)
+        run = folder.resubmit(parameters, new_code=new_code, force=force)
         return {"job": str(folder.path), "run": run.id, "page": run.portal_url, "resubmitted_from": before}
 
     _on_each(folders, again, columns, as_json=as_json, workers=workers)

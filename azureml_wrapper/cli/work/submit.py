@@ -96,7 +96,7 @@ def _read(
         "script_directory": directory,
         "compute_name": settings.compute,
         "config_file": _inside(directory, config_file) if config_file else None,
-        "overrides": pairs or None,
+        "parameters": pairs or None,
         "tags": parse_values(tags, "--tag") or None,
         **options,
     }

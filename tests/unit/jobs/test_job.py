@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -18,6 +19,7 @@ from azureml_wrapper.jobs.preparation import is_sent, protect
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.script_run import output_path
 from azureml_wrapper.jobs.states import _time
+from azureml_wrapper.jobs.submission import asked
 from azureml_wrapper.snapshots.script_folder import describe_size
 
 FIELDS = {
@@ -38,7 +40,7 @@ class TestArguments:
     def test_come_in_one_order_and_the_overrides_last(self):
         made = job(
             config_file="my file #1.yaml",
-            overrides={"SOLVER.LR": 0.1, "NAME": "é b", "ON": True},
+            parameters={"SOLVER.LR": 0.1, "NAME": "é b", "ON": True},
             arguments={"--tag": "x"},
             num_gpus=2,
             output_dir="output/a",
@@ -57,8 +59,8 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("given", "told"),
         [
-            ({"overrides": {"A": "costs $x"}}, r"\$ before a name"),
-            ({"overrides": {"--lr": 1}}, "is not a key"),
+            ({"parameters": {"A": "costs $x"}}, r"\$ before a name"),
+            ({"parameters": {"--lr": 1}}, "is not a key"),
             ({"arguments": {"--output_dir": "x"}}, "is set by another key"),
             ({"input_dir": "../other"}, "below the datastore's root"),
             ({"num_gpus": -1}, "num_gpus"),
@@ -227,3 +229,11 @@ def test_a_config_file_says_everything_and_its_folder_is_sent(tmp_path):
     assert (made.script_directory, made.output_dir, made.workspace.scope.name) == (tmp_path, None, "w")
     made.check()
     assert WorkspaceWrapper.from_config(config).scope == made.workspace.scope
+
+
+def test_the_parameters_of_a_record_are_kept_also_if_an_earlier_version_called_them_overrides(tmp_path):
+    for name in ("parameters", "overrides"):
+        held = SimpleNamespace(
+            path=tmp_path, record=SimpleNamespace(asked={**FIELDS, name: {"LR": 0.1, "KEEP": "x"}})
+        )
+        assert asked(held, {"LR": 0.2}).parameters == {"LR": 0.2, "KEEP": "x"}
