@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from azureml_wrapper.connection.connections import access
-from azureml_wrapper.errors import ConnectionFailed
+from azureml_wrapper.errors import BadValue, ConnectionFailed
 from azureml_wrapper.jobs.record import JobRecord
 from azureml_wrapper.run import ENDS
 from azureml_wrapper.runs.history_client import BATCH, PARALLEL, HistoryClient
@@ -83,7 +83,7 @@ def states(
     for here in of_workspace.values():
         try:
             found |= _of_workspace(client_of(here[0]), here, known or {}, lines=lines)
-        except ConnectionFailed as error:
+        except (ConnectionFailed, BadValue) as error:
             found |= {record.run_id: JobState(status=UNKNOWN, problem=str(error)) for record in here}
     return found
 

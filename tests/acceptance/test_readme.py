@@ -230,7 +230,7 @@ def test_the_tutorial_and_the_pages_that_continue_it_run(shell):
     assert "3 files: nothing found." in exported
 
     [commands] = play(shell, DOCS / "cli.md")
-    assert "--penguins penguins\n" in commands
+    assert "--penguins penguins --output-folder output_folder\n" in commands
     assert "nothing was run" in commands
 
 

@@ -56,6 +56,9 @@ print("code VERSION", flush=True)
 """
 SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(120)\n"
 
+# Of a workspace in Azure, into which nobody is logged in here.
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+
 
 @pytest.fixture(scope="module")
 def wrapper(ws):
@@ -327,7 +330,7 @@ def test_a_run_that_is_gone_is_told_by_all_that_need_it(wrapper, unique):
 
 def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, unique):
     real = Experiment(wrapper.ws, unique("exp")).start_logging(snapshot_directory=None)
-    elsewhere = {"target": "azure", "subscription_id": "1234", "address": "https://127.0.0.1:9"}
+    elsewhere = {"target": "azure", "subscription_id": SUBSCRIPTION, "address": "https://127.0.0.1:9"}
     wanted = [
         record_of(wrapper, real.experiment.name, real.id),
         record_of(wrapper, "exp", "other", **elsewhere),
@@ -335,6 +338,8 @@ def test_who_does_not_answer_makes_its_jobs_unknown_and_no_others(wrapper, uniqu
     found = states(wanted)
     assert (found[real.id].status, found["other"].status) == ("Running", UNKNOWN)
     assert "az login --use-device-code" in found["other"].problem
+    [nowhere] = states([record_of(wrapper, "exp", "other", **{**elsewhere, "subscription_id": "1234"})]).values()
+    assert (nowhere.status, "must be the GUID" in nowhere.problem) == (UNKNOWN, True)
     real.complete()
 
 
@@ -344,7 +349,7 @@ def test_a_workspace_that_does_not_answer_hides_no_job_of_another(job, unique, c
     run = job("print('hello')", output_dir="output/b").submit(unique("exp"))
     run.wait()
     held = read_record(Path("output/b"))
-    held.evolve(target="azure", subscription_id="1234", address="https://127.0.0.1:9").write(Path("output/a"))
+    held.evolve(target="azure", subscription_id=SUBSCRIPTION, address="https://127.0.0.1:9").write(Path("output/a"))
     for act in (
         lambda: work.results(["all"], as_json=False),
         lambda: work.logs(["all"], follow=True),
