@@ -18,7 +18,7 @@ from packaging.version import Version
 
 SETUPTOOLS = "setuptools<81"
 TOOLS = ("pip", SETUPTOOLS, "wheel")
-# The last releases of azureml-core, by Python (PyPI, https://pypi.org/project/azureml-core/#history).
+# The last releases of azureml-core, by Python (the release history of azureml-core on PyPI).
 _NEWEST_CORE = 61
 _NEWEST_CORE_OF_37 = 55
 _NEWEST_RELEASE = 62
