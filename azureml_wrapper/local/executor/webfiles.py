@@ -26,10 +26,11 @@ def fetch(input_name: str, address: str, folder: Path) -> Path:
         Unsupported: The address is not one of the web.
     """
     parts = urlsplit(address)
-    # Neither a login nor the signature of an address belongs into an error.
+    # Neither a login nor the signature of an address belongs in an error.
     host = parts.netloc.rpartition("@")[2]
     shown = f"{parts.scheme}://{host}{parts.path}"
-    if parts.scheme.lower() not in _SCHEMES:
+    # The host names a folder: one of dots alone would be another folder than the input's own.
+    if parts.scheme.lower() not in _SCHEMES or not host.strip("."):
         raise Unsupported(
             f"Input {input_name} reads {shown}, which is neither in a datastore nor a web address. The local service "
             "passes such data to a script in direct mode only."
