@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.assets.names import folder_name
+from azureml_wrapper.assets.names import distinct_names, folder_name
 from azureml_wrapper.connection.target import is_local_address
 from azureml_wrapper.errors import MissingInput, RunCanceled, RunFailed, RunTimeout, did_you_mean
 from azureml_wrapper.runs.failure import Failure, find_traceback
@@ -92,10 +92,16 @@ class RunWrapper:
 
     @property
     def steps(self) -> dict[str, RunWrapper]:
-        """The steps that have started, by name, in the order in which they started."""
+        """The steps that have started, by name, in the order in which they started.
+
+        Of steps with the same name, the one that was created first has it; the others are "train (2)", "train (3)", ….
+        """
         children = list(self._raw.get_children(_rehydrate_runs=False))
-        # The service lists the newest first.
-        return {child.name: child for child in map(RunWrapper._of_child, reversed(children))}
+        # The service lists the newest first, and numbers must not change when a queued step starts.
+        started = [RunWrapper._of_child(child) for child in reversed(children)]
+        created = sorted(started, key=RunWrapper._created)
+        names = dict(zip(map(id, created), distinct_names([step.name for step in created]), strict=True))
+        return {names[id(step)]: step for step in started}
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -117,10 +123,10 @@ class RunWrapper:
 
         A string with the attributes `step`, `exit_code` and `traceback`.
         """
-        failed = [step for step in self.steps.values() if step.status == FAILED]
+        failed = {name: step for name, step in self.steps.items() if step.status == FAILED}
         if failed:
-            first = min(failed, key=lambda step: step._ended_at())
-            return first._own_failure(first.name)
+            first = min(failed, key=lambda name: failed[name]._ended_at())
+            return failed[first]._own_failure(first)
         return self._own_failure(None) if self.status == FAILED else None
 
     def wait(self, timeout: float | None = None, show_output: bool = False) -> RunWrapper:
@@ -151,17 +157,18 @@ class RunWrapper:
         """Return what the script has printed; of a pipeline, what each step has printed, under its name.
 
         Args:
-            step: Return the log of this step only.
+            step: Return the log of this step only: its name in `steps`, or its id.
 
         Raises:
             MissingInput: The run has no such step, or it has not started (a KeyError).
         """
         steps = self.steps
-        if step is not None and step not in steps:
-            hint = did_you_mean(step, steps) or f" Steps that have started: {', '.join(steps) or 'none yet'}."
-            raise MissingInput(f"Run {self.id} has no step {step!r}.{hint}")
         if step is not None:
-            return steps[step].logs()
+            found = steps.get(step) or next((each for each in steps.values() if each.id == step), None)
+            if found is None:
+                hint = did_you_mean(step, steps) or f" Steps that have started: {', '.join(steps) or 'none yet'}."
+                raise MissingInput(f"Run {self.id} has no step {step!r}.{hint}")
+            return found.logs()
         if steps:
             return "\n".join(f"==> {name} <==\n{each.logs()}" for name, each in steps.items())
         return "".join(map(self._read, self._script_logs()))
@@ -178,8 +185,11 @@ class RunWrapper:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         self._download_own(target)
-        for name, step in self.steps.items():
-            step._download_own(target / folder_name(name))
+        steps = self.steps
+        # Some file systems take "Train" and "train" for the same folder.
+        folders = distinct_names(list(map(folder_name, steps)), str.casefold)
+        for name, step in zip(folders, steps.values(), strict=True):
+            step._download_own(target / name)
         return target
 
     def cancel(self) -> None:
@@ -284,6 +294,9 @@ class RunWrapper:
         message = str(error.error.message) if error and error.error else ""
         traceback = find_traceback(message) or find_traceback(self.logs() if step else "")
         return Failure.of(step, message, traceback)
+
+    def _created(self) -> str:
+        return str(self._raw._run_dto.get("created_utc") or "")
 
     def _ended_at(self) -> float:
         end = self._raw._client.get_runstatus().end_time_utc

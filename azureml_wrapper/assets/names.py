@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azureml_wrapper.errors import BadArgument, BadName
@@ -98,6 +99,28 @@ def input_name(dataset: str) -> str:
 def folder_name(name: str) -> str:
     """A file name for a step or a run; characters that could lead out of a folder become "_"."""
     return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")[:200] or "_"
+
+
+def distinct_names(names: Sequence[str], same: Callable[[str], str] = str) -> list[str]:
+    """Number the names that occur repeatedly, and leave the others: "train", "train (2)", "test".
+
+    Args:
+        names: Names in the order in which they are numbered.
+        same: What two names share that count as equal, for example `str.casefold`; by default the name itself.
+    """
+    taken, seen = set(map(same, names)), set()
+    numbers: dict[str, int] = {}
+    found = []
+    for name in names:
+        chosen, key = name, same(name)
+        if key in seen:
+            while same(chosen) in taken:
+                numbers[key] = numbers.get(key, 1) + 1
+                chosen = f"{name} ({numbers[key]})"
+        seen.add(key)
+        taken.add(same(chosen))
+        found.append(chosen)
+    return found
 
 
 def _string(noun: str, name: Any) -> str:

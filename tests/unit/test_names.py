@@ -9,6 +9,7 @@ from azureml_wrapper.assets.names import (
     check_datastore_name,
     check_experiment_name,
     check_new_workspace_name,
+    distinct_names,
     folder_name,
     input_name,
 )
@@ -112,3 +113,22 @@ def test_a_good_workspace_name_is_taken(name):
 def test_a_workspace_name_that_azure_refuses_is_refused(name):
     with pytest.raises(BadName, match="its name is invalid for a new one"):
         check_new_workspace_name(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "distinct"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["a", "a", "b", "a"], ["a", "a (2)", "b", "a (3)"]),
+        # A name that a step really has is left alone, wherever it stands.
+        (["a", "a", "a (2)"], ["a", "a (3)", "a (2)"]),
+        (["a (2)", "a", "a", "a (2)"], ["a (2)", "a", "a (3)", "a (2) (2)"]),
+        ([], []),
+    ],
+)
+def test_equal_names_are_numbered(names, distinct):
+    assert distinct_names(names) == distinct
+
+
+def test_names_that_differ_in_case_are_numbered_where_that_is_the_same_folder():
+    assert distinct_names(["Train", "train", "TRAIN"], str.casefold) == ["Train", "train (2)", "TRAIN (3)"]

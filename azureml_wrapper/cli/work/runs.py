@@ -207,12 +207,21 @@ def _find_run_or_step(ws: Workspace, words: Sequence[str]) -> RunWrapper:
     if len(words) != 2:
         return _find_run_or_job(ws, words)
     run = _find_run_or_job(ws, words[:1])
+    return _find_step(run, words[1])
+
+
+def _find_step(run: RunWrapper, word: str) -> RunWrapper:
+    """The step with that id or name; a usage error lists the steps that share the name."""
     steps = run.steps
+    named = {name: step for name, step in steps.items() if step.name == word}
+    if len(named) > 1:
+        listed = "".join(f"\n  {step.id}  {name}, {step.status}" for name, step in named.items())
+        raise click.UsageError(f"Run {run.id} has {len(named)} steps named {word!r}. Use the id of one:{listed}")
     for name, step in steps.items():
-        if words[1] in (name, step.id):
+        if word in (name, step.id):
             return step
-    known = did_you_mean(words[1], steps) or f" Steps: {', '.join(map(repr, steps)) or 'none yet'}."
-    raise UnregisteredRun(f"Run {run.id} has no step {words[1]!r}.{known}")
+    known = did_you_mean(word, steps) or f" Steps: {', '.join(map(repr, steps)) or 'none yet'}."
+    raise UnregisteredRun(f"Run {run.id} has no step {word!r}.{known}")
 
 
 def _description(run: RunWrapper) -> dict[str, Any]:
