@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from azureml.core import Experiment
+from azureml.core import Environment, Experiment, ScriptRunConfig
+from azureml.core.compute import AmlCompute, ComputeTarget
+from azureml.core.conda_dependencies import CondaDependencies
 
 pytestmark = pytest.mark.local_only
 
@@ -82,6 +84,23 @@ def test_a_page_of_a_finished_run_stands_still_and_one_of_a_running_run_reloads(
     running.complete()
     assert 'http-equiv="refresh"' not in get(running.get_portal_url()).text
     assert 'http-equiv="refresh"' not in page.text
+
+
+def test_the_page_of_a_job_names_a_python_that_it_did_not_get(ws, tmp_path):
+    """Python 3.5 is requested; no machine of ours has it."""
+    name = "studio-cpu"
+    if name not in ws.compute_targets:
+        ComputeTarget.create(ws, name, AmlCompute.provisioning_configuration("Standard_D2_v2", max_nodes=1))
+    (tmp_path / "main.py").write_text("print(1)")
+    environment = Environment("old")
+    environment.python.conda_dependencies = CondaDependencies.create(
+        python_version="3.5", pin_sdk_version=False, pip_packages=[]
+    )
+    config = ScriptRunConfig(str(tmp_path), "main.py", compute_target=name, environment=environment)
+    run = Experiment(ws, "studio-test").submit(config)
+    run.wait_for_completion(show_output=False)
+    shown = get(run.get_portal_url()).text.partition("Differences from Azure")[2].partition("</section>")[0]
+    assert "Python 3.5 is requested, 3." in unescape(shown)
 
 
 def test_children_are_shown_with_links_to_their_pages(ws):

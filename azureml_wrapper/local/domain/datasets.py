@@ -156,6 +156,12 @@ def with_transformations(definition: str, steps: Iterable[Mapping[str, Any]]) ->
     return _definition(content)
 
 
+def kind_after(steps: Iterable[Mapping[str, Any]]) -> DatasetKind:
+    """What transformations make of files: a table if one of them reads the files, else files."""
+    is_read = any(name.startswith("read_") for step in steps for name in step)
+    return DatasetKind.TABULAR if is_read else DatasetKind.FILE
+
+
 def _definition(content: Mapping[str, Any]) -> str:
     dataflow = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False)
     return json.dumps({"blocks": [], "meta": {_DATAFLOW: dataflow}})

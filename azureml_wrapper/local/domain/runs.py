@@ -39,6 +39,8 @@ MANAGED_TYPES = frozenset({"azureml.scriptrun", "azureml.StepRun", "azureml.Pipe
 LOCAL_TARGET = "local"
 # A property of a reused step's run: the run whose results it has.
 REUSED_RUN = "azureml.reusedrunid"
+# The property that says which Python a job got instead of the requested one.
+OTHER_PYTHON = "azureml_wrapper.python"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
 
 _TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})

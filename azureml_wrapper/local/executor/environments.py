@@ -91,7 +91,8 @@ class Choice:
     """`interpreter`, or if it is None what to build: pip `requirements`, or with `conda` the whole definition.
 
     `python` is the one to build with; None if the environment names none, so that any will do.
-    `reasons` are sentences for the log: why this one, and how it differs from the request.
+    `reasons` are sentences for the log: why this one, and how it differs from the request. `other_python` says for
+    the run's page which Python is used instead of the requested one; empty if it is that one.
     """
 
     interpreter: Path | None = None
@@ -100,6 +101,7 @@ class Choice:
     python: Python | None = None
     conda: bool = False
     reasons: tuple[str, ...] = ()
+    other_python: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,30 +140,35 @@ def choose(
 
 
 def _own(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choice:
+    other = ""
     if spec.python and not is_python(spec.python, installed.python):
-        found.notes.append(f"Python {spec.python} is requested, {installed.python} is used.")
+        other = f"Python {spec.python} is requested, {installed.python} is used."
+        found.notes.append(other)
     asked = len(spec.pip) + len(spec.conda)
     why = f"it has all {asked} packages of the environment" if asked else "the environment requests no packages"
     return Choice(
         interpreter=Path(sys.executable),
         reasons=(f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.", *found.notes),
+        other_python=other,
     )
 
 
 def _build(spec: EnvironmentSpec, found: _Findings, pythons: Callable[[], Sequence[Python]]) -> Choice:
     conda = bool(spec.conda) and not found.pinned
     why = f"A separate environment is used, because {'; '.join(found.missing)}."
-    python = None
+    python, other = None, ""
     if spec.python and not conda:
         # Conda installs the Python that it is asked for.
         python, because = choose_python(spec.python, pythons())
         why = f"{why} {because}"
+        other = "" if is_python(spec.python, python.version) else because
     return Choice(
         requirements=(*spec.pip, *found.pinned),
         options=spec.pip_options,
         python=python,
         conda=conda,
         reasons=(why, *found.notes),
+        other_python=other,
     )
 
 

@@ -16,16 +16,16 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from azureml_wrapper.local.domain.datasets import (
-    DatasetKind,
     SavedDataset,
     Source,
     folder_definition,
+    kind_after,
     with_transformations,
 )
 from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode, RunForms
 from azureml_wrapper.local.domain.plans import Data, DataPath, FolderData, SavedData, StepInput
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.executor import webfiles
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.store.datasets import DatasetStore
@@ -193,7 +193,10 @@ class StepInputs:
         """An input that reads an output of a step whose run has completed."""
         workspace_id, path = producer.workspace_id, output.path_of(producer.run_id)
         if settings.table:
-            return _dataset_input(name, settings, self._table(workspace_id, output.datastore, path, settings))
+            # After those that make the output's own dataset: the SDK sends only what an input adds to them.
+            own = output.register_as.table if output.register_as else ()
+            table = (*own, *settings.table)
+            return _dataset_input(name, settings, self._table(workspace_id, output.datastore, path, table))
         if output.is_dataset:
             saved_id = self._forms.saved_output(producer, output.name)
             if saved_id is None:
@@ -214,10 +217,10 @@ class StepInputs:
             return self._datasets.by_dataset_id(workspace_id, data.dataset_id, data.version).saved.saved_id
         return self._datasets.by_name(workspace_id, data.name, data.version).saved.saved_id
 
-    def _table(self, workspace_id: str, datastore: str, path: str, settings: StepInput) -> str:
+    def _table(self, workspace_id: str, datastore: str, path: str, table: tuple[JSON, ...]) -> str:
         folder = folder_definition(self._workspaces.by_id(workspace_id), datastore, path)
-        definition = with_transformations(folder, settings.table)
-        return self._datasets.save(workspace_id, DatasetKind.TABULAR, definition).saved_id
+        definition = with_transformations(folder, table)
+        return self._datasets.save(workspace_id, kind_after(table), definition).saved_id
 
 
 def _dataset_input(name: str, settings: StepInput, saved_id: str) -> JobInput:

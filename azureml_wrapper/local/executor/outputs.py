@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.datasets import DatasetKind, SavedDataset, folder_definition, with_transformations
+from azureml_wrapper.local.domain.datasets import SavedDataset, folder_definition, kind_after, with_transformations
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import JSON
@@ -88,11 +88,10 @@ class OutputStager:
         definition = folder_definition(
             self._context.workspaces.by_id(workspace_id), staged.job_output.datastore, staged.path
         )
-        kind = DatasetKind.FILE
         if registration.table:
-            definition, kind = with_transformations(definition, registration.table), DatasetKind.TABULAR
+            definition = with_transformations(definition, registration.table)
         # Each run saves a new dataset to register, so that it makes a new version.
-        return datasets.save(workspace_id, kind, definition, fresh=bool(registration.name))
+        return datasets.save(workspace_id, kind_after(registration.table), definition, fresh=bool(registration.name))
 
     def _store_folder(self, output: JobOutput, path: str) -> Path:
         return self._context.datastore_folder(self._job.workspace_id, output.datastore, path)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
-from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.domain.runs import OTHER_PYTHON, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program, machine_pythons
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -84,6 +84,9 @@ class Session:
             pythons=machine_pythons,
         )
         self.say("\n".join(choice.reasons))
+        if choice.other_python:
+            key = self._job.workspace_id, self._job.run_id
+            self._context.runs.change(*key, properties={OTHER_PYTHON: choice.other_python})
         if choice.interpreter is None:
             self._advance(RunStatus.PREPARING)
             self._interpreter, python = self._builder.provide(

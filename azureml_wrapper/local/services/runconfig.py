@@ -145,11 +145,71 @@ def _columns(verb: str) -> Callable[[Mapping[str, Any]], JSON]:
     return lambda arguments: {verb: arguments["columns"]["details"]["selectedColumns"]}
 
 
+def _of_each_row(expression: Any) -> str:
+    """An expression over `row` as the present engine wants it (azureml/dataprep, EnginelessDataflow.filter)."""
+    return json.dumps({"r": ["Function", [[], {"r": []}, {"r": ["Function", [["row"], {"r": []}, expression]]}]]})
+
+
+def _filter(arguments: Mapping[str, Any]) -> JSON:
+    return {"filter": {"language": "native", "function_source": _of_each_row(arguments["expression"])}}
+
+
+def _added_column(arguments: Mapping[str, Any]) -> JSON:
+    source = _of_each_row(arguments["expression"])
+    column = {"new_column": arguments["newColumnName"], "prior_column": None, "function_source": source}
+    return {"add_columns": {"language": "native", "expressions": [column]}}
+
+
+def _partition_columns(arguments: Mapping[str, Any]) -> JSON:
+    return {
+        "extract_columns_from_partition_format": {
+            "path_column": arguments["column"]["details"]["selectedColumn"],
+            "partition_format": arguments["partitionFormat"],
+            "ignore_errors": arguments["ignoreError"],
+        }
+    }
+
+
+def _sample(arguments: Mapping[str, Any]) -> JSON:
+    chosen = {
+        "probability": arguments["probability"],
+        "probability_lower_bound": arguments["probabilityLowerBound"],
+        "seed": arguments["seed"],
+    }
+    return {"sample": {"sampler": "random_percent", "sampler_arguments": chosen}}
+
+
+# The values of FieldType (azureml/dataprep/api/engineapi/typedefinitions.py); 4 is a date.
+_TYPES = {0: "string", 1: "boolean", 2: "int", 3: "float"}
+
+
+def _types(arguments: Mapping[str, Any]) -> JSON:
+    return {"convert_column_types": [_type(item) for item in arguments["columnConversion"]]}
+
+
+def _type(item: Mapping[str, Any]) -> JSON:
+    column, number = item["column"]["details"]["selectedColumn"], item["typeProperty"]
+    more = item.get("typeArguments") or {}
+    if number == 4:
+        return {"columns": column, "column_type": {"datetime": {"formats": more["dateTimeFormats"]}}}
+    if number not in _TYPES or more.get("decimalMark") not in (None, 0, "."):
+        raise Unsupported(
+            f"The column {column!r} of an output cannot get this type in the local service. It converts to strings, "
+            "booleans, integers, dates and floats with a decimal point; convert the column in a script."
+        )
+    return {"columns": column, "column_type": _TYPES[number]}
+
+
 _BLOCKS: dict[str, Callable[[Mapping[str, Any]], JSON]] = {
     "Microsoft.DPrep.ParseDelimitedBlock": _delimited,
     "Microsoft.DPrep.ReadParquetFileBlock": lambda _: {"read_parquet": {"include_path_column": True}},
     "Microsoft.DPrep.DropColumnsBlock": _columns("drop_columns"),
     "Microsoft.DPrep.KeepColumnsBlock": _columns("keep_columns"),
+    "Microsoft.DPrep.ExpressionFilterBlock": _filter,
+    "Microsoft.DPrep.ExpressionAddColumnBlock": _added_column,
+    "Microsoft.DPrep.AddColumnsFromPartitionFormatBlock": _partition_columns,
+    "Microsoft.DPrep.TakeSampleBlock": _sample,
+    "Microsoft.DPrep.SetColumnTypesBlock": _types,
 }
 
 
@@ -158,11 +218,20 @@ def read_transformations(text: str | None) -> tuple[JSON, ...]:
     blocks = read_blocks(text) if text else []
     unknown = sorted({block["type"].rpartition(".")[2] for block in blocks if block["type"] not in _BLOCKS})
     if unknown:
+        known = ", ".join(sorted(name.rpartition(".")[2] for name in _BLOCKS))
         raise Unsupported(
-            f"The output is registered after the transformations {', '.join(unknown)}, which the local service does "
-            "not apply to outputs. Register the output as files, and make the table from them."
+            f"The transformations {', '.join(unknown)} of an output are not supported by the local service, which "
+            f"applies {known}. Pass the output on as files, and make the table in the script that reads them."
         )
-    return tuple(_BLOCKS[block["type"]](block["arguments"]) for block in blocks)
+    return tuple(_transformation(block) for block in blocks)
+
+
+def _transformation(block: JSON) -> JSON:
+    try:
+        return _BLOCKS[block["type"]](block["arguments"])
+    except (KeyError, TypeError, IndexError) as error:
+        kind = block["type"].rpartition(".")[2]
+        raise Invalid(f"The arguments of the transformation {kind} of an output are incomplete: {error}.") from error
 
 
 def read_blocks(text: str) -> list[JSON]:

@@ -91,7 +91,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
         metrics=views.metrics(context.metrics, run),
         files=found,
         log=views.log(context.artifacts, workspace, run, found),
-        differences=compute.differences if compute else (),
+        differences=views.differences(run, compute),
         links=views.Links(context.addresses, workspace),
         refresh=None if run.status.is_terminal else views.REFRESH_SECONDS,
     )

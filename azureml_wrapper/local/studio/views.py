@@ -16,9 +16,10 @@ from urllib.parse import quote
 from starlette.responses import HTMLResponse, Response
 
 from azureml_wrapper.local.domain.addresses import Addresses
+from azureml_wrapper.local.domain.computes import Compute
 from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.metrics import Series
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.runs import OTHER_PYTHON, Run
 from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.artifacts import ArtifactStore
@@ -128,6 +129,12 @@ def timeline(runs: list[Run], now: datetime) -> list[Row]:
         bar = (round(left, 1), round(max(width, 2.0), 1)) if run.started else None
         made.append(Row(run=run, duration=duration(run, now), started=moment(start), bar=bar))
     return made
+
+
+def differences(run: Run, compute: Compute | None) -> list[str]:
+    """How the run differs from one in Azure: its Python, and what its compute does not have here."""
+    of_job = [run.properties[OTHER_PYTHON]] if OTHER_PYTHON in run.properties else []
+    return [*of_job, *(compute.differences if compute else ())]
 
 
 def metrics(store: MetricStore, run: Run) -> list[Metric]:

@@ -123,12 +123,21 @@ def test_what_is_built_has_the_python_that_is_asked_for():
     choice = choose(spec, INSTALLED, pythons=lambda: [own_python(), OLD])
     assert choice.python == OLD
     assert "because lightgbm is not installed. Python 3.9.18 (pyenv: /pyenv/python) is used" in choice.reasons[0]
+    assert choice.other_python == ""
 
 
 def test_a_python_that_is_not_there_is_said_first():
     choice = pip("lightgbm", python="3.5")
     assert choice.python == own_python()
     assert "although Python 3.5 is requested" in choice.reasons[0]
+    assert choice.reasons[0].endswith(choice.other_python)
+    assert choice.other_python
+
+
+def test_the_nearest_patch_is_said_for_the_runs_page_too():
+    spec = EnvironmentSpec(pip=("lightgbm",), python="3.9.2")
+    choice = choose(spec, INSTALLED, pythons=lambda: [own_python(), OLD])
+    assert choice.other_python.startswith("Python 3.9.18 (pyenv: /pyenv/python) is used: Python 3.9.2 is requested")
 
 
 def test_an_environment_that_names_no_python_is_built_with_any():
@@ -179,8 +188,9 @@ def test_a_package_of_the_sdk_that_is_missing_is_built():
     ],
 )
 def test_another_python_is_said(wanted, is_said):
-    reasons = pip(python=wanted).reasons
-    assert (f"Python {wanted} is requested, 3.11.4 is used." in reasons) is is_said
+    choice, text = pip(python=wanted), f"Python {wanted} is requested, 3.11.4 is used."
+    assert (text in choice.reasons) is is_said
+    assert choice.other_python == (text if is_said else "")
 
 
 def test_images_are_said():

@@ -23,7 +23,7 @@ from azureml_wrapper.local.http.messages import error_response
 from azureml_wrapper.local.services.pipelines import wire
 from azureml_wrapper.local.services.pipelines.graphwire import Assignment, Forms, read_graph, read_module
 from azureml_wrapper.local.services.pipelines.planning import read_outputs
-from azureml_wrapper.local.services.runconfig import read_mode
+from azureml_wrapper.local.services.runconfig import read_mode, read_transformations
 from azureml_wrapper.local.store.documents import Document
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -282,6 +282,34 @@ def test_databases_are_no_sources_of_data():
         wire.read_data_source({"Name": "n", "DataStoreName": "sql", "SqlQuery": "select 1"})
     with pytest.raises(Invalid, match="DataStoreName is missing"):
         wire.read_data_source({"Name": "n"})
+
+
+def block(kind, **arguments):
+    return json.dumps({"blocks": [{"type": f"Microsoft.DPrep.{kind}", "arguments": arguments}]})
+
+
+def column(name, number, **more):
+    return {"column": {"type": 2, "details": {"selectedColumn": name}}, "typeProperty": number, **more}
+
+
+def test_types_of_columns_are_read_as_older_clients_send_them():
+    """The unmodified SDK 1.61 cannot send them: its stub expects converters that azureml-dataprep 5 has renamed."""
+    dates = column("d", 4, typeArguments={"dateTimeFormats": ["%Y"]})
+    sent = block("SetColumnTypesBlock", columnConversion=[column("a", 2), dates])
+    types = [
+        {"columns": "a", "column_type": "int"},
+        {"columns": "d", "column_type": {"datetime": {"formats": ["%Y"]}}},
+    ]
+    assert read_transformations(sent) == ({"convert_column_types": types},)
+    with pytest.raises(Unsupported, match=r"column 's' .* decimal point"):
+        read_transformations(block("SetColumnTypesBlock", columnConversion=[column("s", 10)]))
+
+
+def test_unknown_transformations_are_named_with_the_known_ones():
+    with pytest.raises(Unsupported, match=r"The transformations SortBlock .* which applies .*ExpressionFilterBlock"):
+        read_transformations(block("SortBlock"))
+    with pytest.raises(Invalid, match=r"ExpressionFilterBlock of an output are incomplete: 'expression'"):
+        read_transformations(block("ExpressionFilterBlock"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"blocks": 1}', '{"blocks": [{}]}'])

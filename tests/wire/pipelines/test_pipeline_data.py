@@ -9,7 +9,6 @@ from azureml.data.data_reference import DataReference
 from azureml.data.datapath import DataPath, DataPathComputeBinding
 from azureml.data.dataset_consumption_config import DatasetConsumptionConfig
 from azureml.pipeline.core import PipelineData, PipelineParameter
-from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
 
 from tests.wire.pipelines.scripts import APPEND, LIST, PASS, WRITE, said, step_of
 
@@ -215,8 +214,66 @@ def test_a_dataset_that_is_gone_fails_the_step_with_its_name(ws, submit, make):
     assert "gone" in step_of(run, "read").get_details()["error"]["error"]["message"]
 
 
-def test_a_table_made_in_a_way_that_is_not_known_is_refused(ws, submit, make):
-    output = OutputFileDatasetConfig("tables")
-    table = output.read_delimited_files(partition_format="/{kind}/a.csv").as_input("table")
-    with pytest.raises(ErrorResponseException, match="AddColumnsFromPartitionFormatBlock"):
-        submit([make(CSV, "write", [output]), make(PASS, "read", [table])])
+TABLES = """
+    import pathlib, sys
+    import pandas as pd
+    folder = pathlib.Path(sys.argv[1])
+    for kind, number in (("red", 1), ("blue", 3)):
+        (folder / kind).mkdir(parents=True)
+        frame = pd.DataFrame({"x": [number], "y": [number + 1]})
+        frame.to_csv(folder / kind / "a.csv", index=False)
+        frame.to_parquet(folder / kind / "a.parquet")
+    (folder / "note.txt").write_text("no table")
+"""
+COUNT = """
+    from azureml.core import Run
+    inputs = Run.get_context().input_datasets
+    found = {name: sorted(map(str, data.to_pandas_dataframe().to_numpy().tolist())) for name, data in inputs.items()}
+    import json
+    print("TABLES", json.dumps(found))
+"""
+
+
+def test_pipeline_data_can_be_parsed_into_tables(ws, complete, make, unique):
+    """The SDK's own defaults: only files that end in .csv or .parquet are read."""
+    name = unique("parsed")
+    files = PipelineData("files", ws.get_default_datastore()).as_dataset()
+    registered = files.parse_delimited_files().register(name)
+    half = files.parse_delimited_files().random_split(0.5, seed=1)
+    inputs = [
+        files.parse_delimited_files().as_named_input("delimited"),
+        files.parse_parquet_files().keep_columns(["y"]).as_named_input("parquet"),
+        files.parse_delimited_files(partition_format="/{kind}/a.csv").as_named_input("kinds"),
+        half[0].as_named_input("first"),
+        half[1].as_named_input("second"),
+    ]
+    first = make(TABLES, "first", [registered], outputs=[registered])
+    run = complete([first, make(COUNT, "second", inputs=inputs)])
+    found = said(run, "second", "TABLES")
+    assert found["delimited"] == ["['1', '2']", "['3', '4']"]
+    assert found["parquet"] == ["[2]", "[4]"]
+    assert found["kinds"] == ["['1', '2', 'red']", "['3', '4', 'blue']"]
+    assert sorted(found["first"] + found["second"]) == found["delimited"]
+    # "It has no effect on the output even if it is passed to the output" (the SDK's docstring).
+    assert len(Dataset.get_by_name(ws, name).to_path()) == 5
+
+
+def test_outputs_can_be_filtered_and_partitioned(ws, complete, make, unique):
+    plain, whole = unique("plain"), unique("whole")
+    files = OutputFileDatasetConfig("files", partition_format="/{kind}/a.{extension}").register_on_complete(plain)
+    table = OutputFileDatasetConfig("table").read_delimited_files(
+        path_glob="[.]csv$", partition_format="/{kind}/a.csv"
+    )
+    inputs = [
+        files.read_parquet_files(path_glob="[.]parquet$").drop_columns("extension").as_input("parquet"),
+        table.drop_columns("y").as_input("dropped"),
+    ]
+    steps = [
+        make(TABLES, "first", [files]),
+        make(TABLES, "other", [table.register_on_complete(whole)]),
+        make(COUNT, "second", inputs=inputs),
+    ]
+    found = said(complete(steps), "second", "TABLES")
+    assert found == {"parquet": ["[1, 2, 'red']", "[3, 4, 'blue']"], "dropped": ["['1', 'red']", "['3', 'blue']"]}
+    assert type(Dataset.get_by_name(ws, plain)).__name__ == "FileDataset"
+    assert sorted(Dataset.get_by_name(ws, whole).to_pandas_dataframe()["kind"]) == ["blue", "red"]
