@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 import requests
+from azureml._file_utils import get_block_blob_service_credentials
 from azureml.core import Experiment, Run
 from azureml.exceptions import AzureMLAggregatedException, AzureMLException, ServiceException, UserErrorException
 
@@ -189,6 +193,46 @@ def test_details_show_logs_of_both_runtimes_with_addresses_that_can_be_read(run)
     assert f"/azureml/ExperimentRun/dcid.{run.id}/user_logs/std_log.txt?" in address
     assert requests.get(address, timeout=10).text == "user_logs/std_log.txt"
     assert run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"] == "user_logs/std_log.txt"
+
+
+def open_with_urllib(address):
+    """What azureml-widgets does with the log that it shows (azureml/widgets/_userrun/_run_details.py)."""
+    with urllib.request.urlopen(address) as response:
+        return response.read().decode()
+
+
+OPENERS = {
+    "urllib": open_with_urllib,
+    "pandas": lambda address: pd.read_csv(address).to_csv(index=False),
+    "requests": lambda address: requests.get(address, timeout=10).text,
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS)
+@pytest.mark.parametrize("name", ["user_logs/std_log.txt", "user_logs/é 100%.txt"])
+def test_any_program_opens_the_addresses_of_a_file(run, opener, name):
+    run.upload_file(name, io.BytesIO(b"a\n1\n"))
+    client, prefix = run._client.artifacts, f"ExperimentRun/{run._container}/user_logs"
+    addresses = [
+        run.get_details()["logFiles"][name],
+        client.get_file_uri("ExperimentRun", run._container, name),
+        *dict(client.get_files_by_artifact_prefix_id(prefix)).values(),
+    ]
+    assert [opener(address) for address in addresses] == ["a\n1\n"] * 3
+
+
+@pytest.mark.local_only
+def test_the_sdk_gets_the_address_that_it_takes_apart_for_uploads_only(run):
+    client = run._client.artifacts
+    announced = client.create_empty_artifacts("ExperimentRun", run._container, "logs/a.txt")
+    given = announced.artifact_content_information["logs/a.txt"].content_uri
+    again = client.get_writeable_artifact_sas_uri("ExperimentRun", run._container, "logs/a.txt")
+    for address in (given, again):
+        _, account, endpoint, container, name = get_block_blob_service_credentials(address)
+        assert (container, name) == ("azureml", f"ExperimentRun/{run._container}/logs/a.txt")
+        assert (account[:5], endpoint) == ("local", f"core.windows.net@{urlsplit(address).netloc.rpartition('@')[2]}")
+    run.upload_file("logs/b.txt", io.BytesIO(b"b"))
+    assert client.get_file_uri("ExperimentRun", run._container, "logs/b.txt").startswith("http://127.0.0.1:")
 
 
 def test_a_log_grows_by_what_is_appended(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def run(ws, unique):
 def test_versions_count_up(register, unique):
     name = unique("model")
     assert [register(name).version for _ in range(3)] == [1, 2, 3]
+
+
+def test_the_addresses_of_a_models_files_open_without_the_sdk(register, unique):
+    (address,) = register(unique("model")).get_sas_urls().values()
+    with urllib.request.urlopen(address) as response:
+        assert response.read() == b"weights"
 
 
 def test_a_deleted_version_is_not_given_out_again(ws, register, unique):

@@ -85,7 +85,14 @@ class Addresses:
         """
         return f"core.windows.net@{self.host}"
 
-    def blob(self, account: str, container: str, name: str, query: str = "") -> str:
+    def blob(self, container: str, name: str, query: str) -> str:
+        """The address of a blob that any program can open: `query` says by which account's key it is signed.
+
+        urllib, and so pandas, accepts neither user information nor the service's own certificate.
+        """
+        return f"{self.base}/{container}/{quote(name)}?{query}"
+
+    def sdk_blob(self, account: str, container: str, name: str, query: str = "") -> str:
         """The address of a blob, in the form that the SDK splits and joins again.
 
         Spaces and non-ASCII letters are not encoded: the SDK uploads to the name in the address without decoding it

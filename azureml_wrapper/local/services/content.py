@@ -137,7 +137,7 @@ def get_upload_addresses(context: Context, request: Request) -> Response:
     account, container, folder = _account(request), _container(request), context.ids.guid()
     context.blobs.ensure_container(account, container)
     addresses = [
-        context.signatures.url(account, container, upload_name(folder, number), permissions="rcw")
+        context.signatures.url(account, container, upload_name(folder, number), permissions="rcw", for_sdk=True)
         for number in range(len(names))
     ]
     return json_response(upload_addresses(names, addresses))
@@ -152,7 +152,7 @@ def take_archive(context: Context, request: Request) -> Response:
     with open_archive(request.body_file) as archive:
         names = [str(number) for number in range(len(archive.namelist()))]
         kept = [context.snapshots.keep(read_member(archive, name)) for name in names]
-    addresses = [context.addresses.blob(account, container, kept_name(file)) for file in kept]
+    addresses = [context.addresses.sdk_blob(account, container, kept_name(file)) for file in kept]
     return json_response(upload_addresses(names, addresses))
 
 

@@ -83,9 +83,12 @@ class ArtifactStore:
         if not self._blobs.delete(workspace.storage_account, CONTAINER, place.name(path)):
             raise NotFound(f"ArtifactId {place.name(path)} was not found.")
 
-    def url(self, workspace: Workspace, place: Place, path: str, *, permissions: str = "r") -> str:
-        """The file's address for some hours: to read it, or with "rcw" also to write it."""
-        return self._signatures.url(workspace.storage_account, CONTAINER, place.name(path), permissions=permissions)
+    def url(
+        self, workspace: Workspace, place: Place, path: str, *, permissions: str = "r", for_sdk: bool = False
+    ) -> str:
+        """The file's address for some hours: to read it, or with "rcw" also to write it (see `Signatures.url`)."""
+        account, name = workspace.storage_account, place.name(path)
+        return self._signatures.url(account, CONTAINER, name, permissions=permissions, for_sdk=for_sdk)
 
 
 def _artifact(place: Place, blob: Blob) -> Artifact:

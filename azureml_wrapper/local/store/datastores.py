@@ -100,9 +100,12 @@ class Signatures:
         name: str,
         *,
         permissions: str = "r",
-        lifetime: timedelta = LIFETIME,
+        for_sdk: bool = False,
     ) -> str:
-        """The blob's address. Until it expires, "r" in `permissions` lets its holder read the blob, "cw" write it."""
+        """The blob's address. Until it expires, "r" in `permissions` lets its holder read the blob, "cw" write it.
+
+        With `for_sdk`, in the form that the SDK takes apart.
+        """
         now = self._clock.now()
         access = SharedAccess(
             account=account,
@@ -110,9 +113,12 @@ class Signatures:
             name=name,
             permissions="".join(letter for letter in "racwdl" if letter in permissions),
             start=now - EARLIER,
-            expiry=now + lifetime,
+            expiry=now + LIFETIME,
         )
-        return self._addresses.blob(account, container, name, access.query(self._accounts.ensure(account)))
+        query = access.query(self._accounts.ensure(account))
+        if for_sdk:
+            return self._addresses.sdk_blob(account, container, name, query)
+        return self._addresses.blob(container, name, query)
 
 
 class DatastoreStore:

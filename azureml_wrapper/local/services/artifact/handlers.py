@@ -51,7 +51,7 @@ def get_write_address(context: Context, request: Request) -> Response:
     # A GET, but with this address the file can be changed.
     context.guard_run(request.identity, request.workspace_id, place.container.removeprefix("dcid."))
     context.blobs.ensure_container(request.workspace.storage_account, CONTAINER)
-    address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
+    address = context.artifacts.url(request.workspace, place, path, permissions=WRITE, for_sdk=True)
     return json_response(wire.content(place, path, address))
 
 
@@ -100,7 +100,7 @@ def _announce(context: Context, request: Request, place: Place) -> Response:
     for path in paths:
         try:
             context.artifacts.check_free(request.workspace, place, path)
-            address = context.artifacts.url(request.workspace, place, path, permissions=WRITE)
+            address = context.artifacts.url(request.workspace, place, path, permissions=WRITE, for_sdk=True)
         except ServiceFault as fault:
             answer["errors"][path] = wire.fault(fault)
             continue
@@ -111,7 +111,10 @@ def _announce(context: Context, request: Request, place: Place) -> Response:
 
 
 def _content(context: Context, request: Request, artifact: Artifact) -> wire.JSON:
-    address = context.artifacts.url(request.workspace, artifact.place, artifact.path)
+    # azureml-mlflow, the only client with the path in the query, downloads from no other address
+    # (azureml/mlflow/_client/artifact/_utils/blob_artifact_util.py).
+    for_sdk = "path" in request.query
+    address = context.artifacts.url(request.workspace, artifact.place, artifact.path, for_sdk=for_sdk)
     return wire.content(artifact.place, artifact.path, address)
 
 

@@ -235,7 +235,7 @@ def list_blobs(context: Context, request: Request) -> Response:
         limit=limit + 1,
     )
     more = wire.marker_of(items[limit - 1].name) if len(items) > limit else ""
-    endpoint = context.addresses.blob(account, "", "").rstrip("/") + "/"
+    endpoint = context.addresses.sdk_blob(account, "", "").rstrip("/") + "/"
     return wire.xml(wire.listing(request, items[:limit], endpoint=endpoint, limit=limit, next_marker=more))
 
 
@@ -262,7 +262,7 @@ def list_containers(context: Context, request: Request) -> Response:
     account, prefix = request.identity.account, request.query.get("prefix", "")
     names = [name for name in context.blobs.containers(account) if name.startswith(prefix)]
     found = [(name, *context.blobs.container_version(account, name)) for name in names]
-    return wire.xml(wire.containers(found, context.addresses.blob(account, "", "").rstrip("/") + "/"))
+    return wire.xml(wire.containers(found, context.addresses.sdk_blob(account, "", "").rstrip("/") + "/"))
 
 
 def service_properties(_: Context, __: Request) -> Response:
