@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -23,6 +24,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
+# Hexadecimal digits: 256 bits.
+LEAST_SECRET = 64
+
+log = logging.getLogger("azureml_wrapper.local")
 
 # Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
@@ -114,21 +119,38 @@ class Home:
         return self.tls / "ca.pem"
 
     def create(self) -> None:
-        """Create the folder if it is missing; raise `OSError` if it is not writable."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path.chmod(0o700)
+        """Create the folder if it is missing, for its owner only; raise `OSError` if it is not writable.
+
+        A folder that exists keeps its mode, because it may contain other things. What the service stores in it has
+        modes of its own.
+        """
+        if not self.path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Not with the mode of mkdir, which the umask changes.
+            self.path.chmod(0o700)
         stores = (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments)
         for folder in (*stores, self.tls, self.cloud_settings):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True, mode=0o700)
 
     def secret(self) -> str:
-        """The service's secret, created by the first call."""
-        return self._once("secret", secrets.token_hex(32))
+        """The service's secret, created by the first call.
+
+        A damaged one is replaced: whoever can guess the secret can sign tokens.
+        """
+        file = self.path / "secret"
+        found = read_text(file).strip()
+        if len(found) < LEAST_SECRET:
+            if file.exists():
+                log.warning("%s is damaged; creating a new secret: earlier tokens and secrets are lost", file)
+            found = secrets.token_hex(LEAST_SECRET // 2)
+            write_private(file, found)
+        return found
 
     def last_port(self) -> int | None:
         """The port of the last start. The service prefers it, because the SDK caches addresses."""
-        file = self.path / "port"
-        return int(file.read_text()) if file.exists() else None
+        text = read_text(self.path / "port").strip()
+        is_port = text.isascii() and text.isdigit() and 0 < int(text) < 65536
+        return int(text) if is_port else None
 
     def write_port(self, port: int) -> None:
         write_private(self.path / "port", str(port))
@@ -146,10 +168,12 @@ class Home:
         write_private(self.service_file, json.dumps(asdict(info)))
 
     def read_service(self) -> ServiceInfo | None:
-        """What a running service wrote; None if not found. Does not check that it is still alive."""
+        """What a running service wrote; None if not found or damaged. Does not check that it is still alive."""
         try:
-            return ServiceInfo(**json.loads(self.service_file.read_text()))
-        except FileNotFoundError:
+            found = json.loads(read_text(self.service_file))
+            # A later version may have written more.
+            return ServiceInfo(pid=int(found["pid"]), port=int(found["port"]), secret=str(found["secret"]))
+        except (ValueError, KeyError, TypeError):
             return None
 
     def clear(self) -> None:
@@ -163,11 +187,13 @@ class Home:
             else:
                 entry.unlink()
 
-    def _once(self, name: str, value: str) -> str:
-        file = self.path / name
-        if not file.exists():
-            write_private(file, value)
-        return file.read_text()
+
+def read_text(path: Path) -> str:
+    """The text of a small file; empty if it is missing or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
 
 
 def write_private(path: Path, text: str) -> None:

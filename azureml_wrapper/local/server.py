@@ -18,12 +18,15 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO, Any
 
 import uvicorn
 
 from azureml_wrapper.local.app import build_application, build_context
+from azureml_wrapper.local.background import every
+from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
@@ -36,6 +39,9 @@ FIRST_BYTE_TIMEOUT = 30.0
 IDLE_SECONDS = 900.0
 LOCK_TRIES = 20
 IDLE_CHECK_SECONDS = 5.0
+# After a connection could not be accepted: until then, another one may have been closed.
+ACCEPT_PAUSE = 0.1
+SERVICE_FILE_SECONDS = 2.0
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -53,6 +59,7 @@ class OneServer(uvicorn.Server):
         super().__init__(config)
         self._listener, self._tls, self._waiting = listener, tls, waiting
         self._acceptor: asyncio.Task[None] | None = None
+        self._complaint = ""
         self._connecting: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
@@ -69,6 +76,7 @@ class OneServer(uvicorn.Server):
         await self.lifespan.startup()
         self.servers: list[asyncio.Server] = []
         self._acceptor = asyncio.create_task(self._accept())
+        self._acceptor.add_done_callback(self._acceptor_ended)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -83,14 +91,33 @@ class OneServer(uvicorn.Server):
                 connection.transport.abort()
         await super().shutdown(sockets)
 
+    def _acceptor_ended(self, task: asyncio.Task[None]) -> None:
+        """A service that accepts no connections must not hold the home's lock."""
+        if not task.cancelled() and not self.should_exit:
+            log.critical("no more connections are accepted: stopping", exc_info=task.exception())
+            self.should_exit = True
+
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(self._listener)
+            try:
+                connection, _ = await loop.sock_accept(self._listener)
+            except OSError as error:
+                # Too many open files, no memory, or a client that has gone away: none of them lasts.
+                self._complain(error)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            self._complaint = ""
             connection.setblocking(False)
             task = asyncio.create_task(self._connect(connection))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+
+    def _complain(self, error: OSError) -> None:
+        """Log an error once, however often it repeats."""
+        if str(error) != self._complaint:
+            log.error("cannot accept a connection: %s; trying again", error)
+        self._complaint = str(error)
 
     async def _connect(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -186,6 +213,8 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
     if lock is None:
         return False
     with lock:
+        # A killed service has left it; until the new one is written, clients must wait for this service.
+        home.service_file.unlink(missing_ok=True)
         listener = listen(home, port)
         number: int = listener.getsockname()[1]
         home.write_port(number)
@@ -213,16 +242,22 @@ async def _run(
 ) -> None:
     server = OneServer(settings(application), listener, server_context(context.home), context.waiting)
     context.home.write_service(info)
-    if ready:
-        ready.write("ready\n")
-        ready.close()
+    tell(ready, "ready")
     context.executor.preload()
     await asyncio.to_thread(context.scheduler.start)
-    watcher = asyncio.create_task(_leave_when_idle(server, application, context, idle))
+    tasks = [
+        asyncio.create_task(
+            every(SERVICE_FILE_SECONDS, "the check of service.json", partial(keep_service_file, context.home, info))
+        )
+    ]
+    if idle > 0:
+        check = idle_check(server, application, context, idle)
+        tasks.append(asyncio.create_task(every(min(IDLE_CHECK_SECONDS, idle), "the check for idleness", check)))
     try:
         await server.serve()
     finally:
-        watcher.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(context.scheduler.close)
         # Pipelines first, so that the end of a step does not start the next one.
         context.pipeline_executor.close()
@@ -231,16 +266,34 @@ async def _run(
         context.home.service_file.unlink(missing_ok=True)
 
 
-async def _leave_when_idle(server: OneServer, application: Application, context: Context, idle: float) -> None:
+def idle_check(server: OneServer, application: Application, context: Context, idle: float) -> Callable[[], None]:
+    """A check that stops the server after `idle` seconds without requests, jobs and schedules."""
     busy = time.monotonic()
-    while idle > 0:
-        await asyncio.sleep(min(IDLE_CHECK_SECONDS, idle))
+
+    def check() -> None:
+        nonlocal busy
         # The scheduler comes last, because it queries the database.
         if context.executor.is_busy() or context.scheduler.is_busy():
             busy = time.monotonic()
         if time.monotonic() - max(application.last_request, busy) > idle:
             log.info("idle for %.0f s: stopping", idle)
             server.should_exit = True
+
+    return check
+
+
+def keep_service_file(home: Home, info: ServiceInfo) -> None:
+    """Write service.json again if it was damaged or deleted: without it, no client finds the service."""
+    if home.read_service() != info:
+        log.warning("%s was damaged or deleted; writing it again", home.service_file)
+        home.write_service(info)
+
+
+def tell(ready: IO[str] | None, word: str) -> None:
+    """Tell the process that started the service; it may have ended in the meantime."""
+    if ready:
+        with contextlib.suppress(BrokenPipeError), ready:
+            ready.write(f"{word}\n")
 
 
 def main() -> None:
@@ -253,12 +306,12 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, help="file descriptor to write to when the service listens")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    become_service()
     home = Home(options.home)
     home.create()
     ready = os.fdopen(options.ready_fd, "w") if options.ready_fd is not None else None
-    if not serve(home, port=options.port, idle=options.idle, ready=ready) and ready:
-        ready.write("busy\n")
-        ready.close()
+    if not serve(home, port=options.port, idle=options.idle, ready=ready):
+        tell(ready, "busy")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def find(home: Home | None = None) -> ServiceInfo | None:
     home = home or Home()
     if not _is_locked(home):
         return None
-    return home.read_service()
+    found = home.read_service()
+    # A service that is about to start holds the lock, while service.json is that of a killed one.
+    return found if found and _exists(found.pid) else None
 
 
 def start(home: Home | None = None, *, port: int | None = None, idle: float | None = None) -> ServiceInfo:
@@ -101,6 +103,17 @@ def running(home: Path | str) -> Iterator[ServiceInfo]:
         stop(folder)
 
 
+def _exists(pid: int) -> bool:
+    """Whether a process has this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _check_namespace(home: Home, info: ServiceInfo) -> None:
     """Each network namespace has its own 127.0.0.1: connections to a service in another one would be refused."""
     try:
@@ -117,7 +130,7 @@ def _check_namespace(home: Home, info: ServiceInfo) -> None:
 def _prepare(home: Home) -> None:
     try:
         home.create()
-        home.log_file.touch()
+        home.log_file.touch(mode=0o600)
     except OSError as error:
         raise ServiceError(
             f"Cannot write to the home folder {home.path}: {error.strerror}. "

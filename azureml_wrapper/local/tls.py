@@ -6,11 +6,12 @@ The authority's key is discarded after signing, so no second certificate that cl
 from __future__ import annotations
 
 import ipaddress
+import logging
 import ssl
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from azureml_wrapper.local.home import Home, write_private
+from azureml_wrapper.local.home import Home, read_text, write_private
 
 if TYPE_CHECKING:
     from cryptography.x509 import CertificateBuilder, KeyUsage, Name
@@ -18,20 +19,61 @@ if TYPE_CHECKING:
 LIFETIME = timedelta(days=825)
 RENEW_BEFORE = timedelta(days=30)
 
+log = logging.getLogger("azureml_wrapper.local")
+
 
 def server_context(home: Home, now: datetime | None = None) -> ssl.SSLContext:
-    """The service's TLS context. Creates the certificate at the first start, and a new one before it expires."""
+    """The service's TLS context.
+
+    Creates the certificate at the first start, and a new one before it expires or if one of its files is damaged.
+    """
     moment = now or datetime.now(timezone.utc)
-    pem = home.tls / "server.pem"
-    if not pem.exists() or _expires(home) - moment < RENEW_BEFORE:
+    if _expires(home) - moment < RENEW_BEFORE:
         _make(home, moment)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
+    try:
+        return _load(home)
+    except (OSError, ValueError) as error:
+        log.warning("the certificate in %s is damaged (%s); creating a new one", home.tls, error)
+        _make(home, moment)
+        return _load(home)
+
+
+def _load(home: Home) -> ssl.SSLContext:
+    """Read the certificate as the server does, and check that clients which trust the authority accept it.
+
+    Raises:
+        OSError: A file is missing or not a certificate (`ssl.SSLError`).
+        ValueError: The authority did not sign the certificate.
+    """
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(home.tls / "server.pem")
+    client.load_verify_locations(home.authority)
+    fits(server, client)
+    return server
+
+
+def fits(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    """Let both shake hands in memory; raise `ssl.SSLError` if the client does not accept the server."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    while ends:
+        for end in list(ends):
+            try:
+                end.do_handshake()
+                ends.remove(end)
+            except ssl.SSLWantReadError:
+                continue
 
 
 def _expires(home: Home) -> datetime:
-    return datetime.fromisoformat((home.tls / "expires").read_text())
+    try:
+        found = datetime.fromisoformat(read_text(home.tls / "expires").strip())
+    except ValueError:
+        found = datetime.min
+    return found if found.tzinfo else datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _make(home: Home, now: datetime) -> None:

@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from azureml_wrapper.local.home import LEAST_SECRET
+
 TENANT = "00000000-0000-0000-0000-0000000000aa"
 USER = "00000000-0000-0000-0000-0000000000bb"
 USER_LIFETIME = 24 * 3600
@@ -41,9 +43,11 @@ class Identity:
 
 
 class Tokens:
-    """Creates and checks tokens with the secret of one service."""
+    """Creates and checks tokens with the secret of one service; `ValueError` if the secret is too short."""
 
     def __init__(self, secret: str) -> None:
+        if len(secret) < LEAST_SECRET:
+            raise ValueError(f"The service's secret is too short: at least {LEAST_SECRET} characters are needed.")
         self._secret = secret.encode()
 
     def user(self, audience: str = "azureml", *, subscription: str | None = None, now: float | None = None) -> str:

@@ -22,6 +22,7 @@ PROMISED = {
 # Where any error is caught and kept: the outermost handlers of the command line, of the service, of a user's script.
 CATCH_ALL = {
     "azureml_wrapper/cli/main.py",
+    "azureml_wrapper/local/background.py",
     "azureml_wrapper/local/executor/zygote.py",
     "azureml_wrapper/local/http/application.py",
     "azureml_wrapper/local/driver/azureml_user/parallel_run/master.py",

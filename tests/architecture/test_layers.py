@@ -27,7 +27,7 @@ LOCAL_LAYERS = (
     ("http",),
     ("store",),
     ("tokens",),
-    ("domain", "home"),
+    ("background", "domain", "home"),
 )
 # The same for the wrapper. What stands side by side may import each other, but no two modules do.
 WRAPPER_FLOORS = (

@@ -151,7 +151,7 @@ def test_a_script_has_azures_variables_and_none_of_the_shells_secrets(bench, mon
         "2 True",
         "True False",
     ]
-    assert "look like secrets: " in bench.log(run.run_id)
+    assert "Not passed on from the shell: " in bench.log(run.run_id)
     assert "SECRET_THING" in bench.log(run.run_id)
 
 

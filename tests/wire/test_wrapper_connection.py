@@ -125,7 +125,7 @@ class TestCreating:
         created = []
         monkeypatch.setattr(Workspace, "create", lambda *args, **kwargs: created.append(kwargs))
         stranger = local_authentication("local")
-        stranger._get_token_for_audience = lambda audience: Tokens("another secret").user(audience)
+        stranger._get_token_for_audience = lambda audience: Tokens("b" * 64).user(audience)
         with pytest.raises(ConnectionFailed):
             connect_azure(Scope("local", "rg", unique("ws")), stranger)
         assert created == []

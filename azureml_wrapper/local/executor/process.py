@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -23,6 +24,8 @@ JOB_KEY_VARIABLE = "AZUREML_WRAPPER_JOB"
 GRACE_SECONDS = 2.0
 # How long SIGKILL may take: a process in a system call ends after the call.
 KILL_SECONDS = 2.5
+# What a service with thousands of connections and logs needs, if the machine allows it.
+MOST_DESCRIPTORS = 65_536
 _POLL_SECONDS = 0.02
 _PROC = "/proc"
 _PROC_CHUNK = 64 * 1024
@@ -34,6 +37,40 @@ class ProcessId:
 
     pid: int
     ticks: int
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a job inherits besides its variables. The service has other values (`become_service`)."""
+
+    umask: int = -1
+    descriptors: int | None = None
+
+    def limit(self, pid: int) -> None:
+        """Give a process that was just started the shell's limit of open files."""
+        # Only Linux changes the limits of another process; elsewhere a job has the service's.
+        if self.descriptors is not None and hasattr(resource, "prlimit"):
+            with contextlib.suppress(ProcessLookupError):
+                _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (self.descriptors, hard))
+
+
+_shell = Shell()
+
+
+def become_service() -> None:
+    """Make what this process creates private, and allow it more open files; jobs keep what the shell has."""
+    global _shell
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MOST_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    _shell = Shell(umask=os.umask(0o077), descriptors=soft)
+
+
+def shell() -> Shell:
+    """What the processes that this one starts for jobs inherit."""
+    return _shell
 
 
 class Process(Protocol):
@@ -88,7 +125,9 @@ class ColdStarter:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=shell().umask,
             )
+        shell().limit(process.pid)
         return ChildProcess(process, variables.get(JOB_KEY_VARIABLE, ""))
 
 

@@ -222,7 +222,7 @@ class Session:
         for difference in compute.differences if compute else ():
             self.say(difference)
         if hidden := withheld(os.environ):
-            self.say(f"Not passed on from the shell, because they look like secrets: {', '.join(hidden)}.")
+            self.say(hidden)
 
     def _artifact(self, path: str) -> Path:
         return self._context.artifact(self._job.workspace_id, self._job.run_id, path)

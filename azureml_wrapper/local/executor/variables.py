@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +33,75 @@ _REPLACED = re.compile(
 _OF_ONE_JOB = re.compile(r"MLFLOW_|AZUREML_(?!CURRENT_CLOUD$|(DEFAULT|DPREP|LOG|OTEL|RUN_POLLING))")
 
 
+# They describe the machine, its network, its accelerators, and where libraries cache; none is a user's own. A name
+# that ends in "*" stands for all that begin so.
+INHERITED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LANGUAGE", "LC_*", "TZ", "HOSTNAME"),
+    *("TMPDIR", "TEMP", "TMP", "XDG_*"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY"),
+    *(
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "GIT_SSL_CAINFO",
+        "NODE_EXTRA_CA_CERTS",
+    ),
+    *(
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "DYLD_*",
+        "CUDA*",
+        "NVIDIA_*",
+        "NCCL_*",
+        "CUDNN_*",
+        "ROCM_*",
+        "HIP_*",
+        "ROCR_*",
+    ),
+    *("OMP_*", "MKL_*", "KMP_*", "OPENBLAS_*", "BLIS_*", "NUMEXPR_*", "VECLIB_*", "GOTO_*", "MALLOC_*", "TBB_*"),
+    *("JAVA_HOME", "SPARK_HOME", "HADOOP_HOME", "R_HOME", "DOTNET_*", "MPI_*", "OPAL_*", "I_MPI_*", "FI_*", "UCX_*"),
+    *("HF_HOME", "HF_DATASETS_CACHE", "TRANSFORMERS_CACHE", "TORCH_HOME", "KERAS_HOME", "TFHUB_CACHE_DIR"),
+    *("SCIKIT_LEARN_DATA", "NLTK_DATA", "MPLBACKEND", "MPLCONFIGDIR", "NUMBA_*"),
+)
+# Further ones that a user passes on: names in the shell in which the service starts, separated by commas.
+PASS_VARIABLE = "AZUREML_WRAPPER_PASS"  # noqa: S105 - a name
+_NAMES_SHOWN = 5
+
+
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a job inherits from the environment in which the service was started.
 
-    PATH, HOME, LANG and the like. HOME stays the user's, so that libraries find the models and data that they have
-    cached; what the SDK keeps there (`~/.azureml`) is named by workspace. Azure's own variables are replaced.
-    Variables that look like secrets are not passed on, as Azure does not have them either: use
-    `environment_variables` for them.
+    Those in `INHERITED`, and those that AZUREML_WRAPPER_PASS names. HOME stays the user's, so that libraries find the
+    models and data that they have cached; what the SDK keeps there (`~/.azureml`) is named by workspace. In Azure a
+    job gets none of the shell's variables, and any other may be a secret: use `environment_variables` for them.
     """
-    return {
-        name: value
-        for name, value in environment.items()
-        if not _REPLACED.fullmatch(name.upper()) and not is_secret_name(name)
-    }
+    return {name: value for name, value in environment.items() if _is_passed_on(name, environment)}
 
 
-def withheld(environment: Mapping[str, str]) -> list[str]:
-    """The names of variables that are not passed on because they look like secrets."""
-    return sorted(name for name in environment if is_secret_name(name) and not _REPLACED.fullmatch(name.upper()))
+def withheld(environment: Mapping[str, str]) -> str:
+    """What a job's log says of the variables that it does not inherit: those that look like secrets come first."""
+    names = sorted(name for name in environment if not _is_ours(name) and not _is_passed_on(name, environment))
+    names.sort(key=lambda name: not is_secret_name(name))
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMES_SHOWN} others" if len(names) > _NAMES_SHOWN else ""
+    return (
+        f"Not passed on from the shell: {', '.join(names[:_NAMES_SHOWN])}{more}. "
+        f"Pass what the job needs as environment_variables, or name it in {PASS_VARIABLE}."
+    )
+
+
+def _is_passed_on(name: str, environment: Mapping[str, str]) -> bool:
+    named = [each.strip() for each in environment.get(PASS_VARIABLE, "").split(",") if each.strip()]
+    return any(fnmatchcase(name, each) for each in named) or (
+        not _is_ours(name) and any(fnmatchcase(name.upper(), each) for each in INHERITED)
+    )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether the service sets or removes a variable in every job, as Azure does."""
+    return bool(_REPLACED.fullmatch(name.upper()))
 
 
 def job_variables(context: ExecutorContext, workspace: Workspace, run: Run) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from azureml_wrapper.local.executor.process import (
     Process,
     ProcessId,
     end_family,
+    shell,
     start_ticks,
 )
 
@@ -49,6 +51,8 @@ LONGEST_COMMAND = 2 * 1024 * 1024
 # Each takes about 200 MB.
 MOST_PRELOADED = 4
 IDLE_SECONDS = 600.0
+
+log = logging.getLogger("azureml_wrapper.local")
 
 Kind = tuple[str, frozenset[tuple[str, str]]]
 
@@ -105,7 +109,9 @@ class Preloaded:
                 env=dict(variables),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                umask=shell().umask,
             )
+        shell().limit(self._process.pid)
         threading.Thread(target=self._listen, name=f"preloaded {interpreter}", daemon=True).start()
 
     @property
@@ -170,23 +176,29 @@ class Preloaded:
 
     def _listen(self) -> None:
         """Handle the zygote's messages until it is gone or has been idle for too long."""
-        waiting = b""
         self._connection.settimeout(self._idle)
+        try:
+            self._read()
+        except OSError:
+            log.info("the preloaded process %s is gone", self._process.pid)
+        finally:
+            # Whatever happened: jobs wait for their children.
+            self._end()
+
+    def _read(self) -> None:
+        waiting = b""
         while True:
             try:
                 data = self._connection.recv(65536)
             except TimeoutError:
                 if self._is_in_use():
                     continue
-                break
-            except OSError:
-                break
+                return
             if not data:
-                break
+                return
             *lines, waiting = (waiting + data).split(b"\n")
             for line in lines:
                 self._note(json.loads(line))
-        self._end()
 
     def _is_in_use(self) -> bool:
         """Whether the zygote is needed. If not, it accepts no orders any more: their results would be lost."""
@@ -208,7 +220,8 @@ class Preloaded:
     def _discard_late_child(self, child: _Child, message: Mapping[str, Any]) -> None:
         """End a child that came too late: its job has been started cold in the meantime."""
         if child.pid and "pid" in message:
-            os.kill(child.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
         elif "ended" in message:
             # If the zygote is gone, too, the next access will notice.
             with contextlib.suppress(ForkError):

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.jobs import RunForms
@@ -74,6 +75,7 @@ class SchedulerLoop:
         self._complaints: dict[Key, str] = {}
         self._wake = threading.Event()
         self._is_closed = self._is_behind = False
+        self._pause = LONGEST_SLEEP
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -144,14 +146,15 @@ class SchedulerLoop:
         return max(0.0, min(waits))
 
     def _run(self) -> None:
+        attempts = Attempts("the scheduler")
         while not self._is_closed:
             self._wake.clear()
-            try:
-                seconds = self.tick()
-            except FAULTS:
-                log.exception("cannot read the schedules")
-                seconds = LONGEST_SLEEP
-            self._wake.wait(seconds)
+            self._pause = LONGEST_SLEEP
+            attempts.attempt(self._tick)
+            self._wake.wait(self._pause)
+
+    def _tick(self) -> None:
+        self._pause = self.tick()
 
     def _attend(self, schedule: Schedule) -> float:
         if self._is_closed:

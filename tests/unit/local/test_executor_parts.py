@@ -60,12 +60,35 @@ SHELL = {
 }
 
 
-def test_a_job_inherits_what_is_no_secret_and_not_azures():
+def test_a_job_inherits_the_machine_and_nothing_of_the_users_own():
     assert inherited(SHELL) == {"PATH": "/bin", "HOME": "/home/me", "LANG": "C", "HF_HOME": "/models"}
 
 
-def test_withheld_secrets_are_named_but_for_those_that_are_replaced_anyway():
-    assert withheld(SHELL) == ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OPENAI_API_KEY", "my_password"]
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "LC_ALL", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"])
+def test_variables_of_network_and_hardware_are_inherited(name):
+    assert inherited({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "GITHUB_PAT", "HF_TOKEN", "KUBECONFIG", "PGPASSFILE", "COMPANY"])
+def test_every_other_variable_may_be_a_secret(name):
+    assert inherited({name: "x"}) == {}
+
+
+def test_a_user_can_name_variables_that_are_passed_on():
+    shell = {
+        "AZUREML_WRAPPER_PASS": "DATABASE_URL, SALES_*",
+        "DATABASE_URL": "a",
+        "SALES_YEAR": "b",
+        "GITHUB_PAT": "c",
+    }
+    assert inherited(shell) == {"DATABASE_URL": "a", "SALES_YEAR": "b"}
+
+
+def test_the_log_names_what_is_not_passed_on_secrets_first_and_never_a_value():
+    said = withheld({**SHELL, "ZONE": "s3cr3t", "AGE": "s3cr3t"})
+    assert "AWS_SECRET_ACCESS_KEY, GITHUB_TOKEN, OPENAI_API_KEY, my_password, AGE and 1 others" in said
+    assert "s3cr3t" not in said
+    assert withheld({"PATH": "/bin", "AZUREML_RUN_ID": "x"}) == ""
 
 
 # ComputeSlots

@@ -6,7 +6,7 @@ import pytest
 
 from azureml_wrapper.local.tokens import RUN_LIFETIME, USER_LIFETIME, BadToken, Tokens
 
-TOKENS = Tokens("a secret")
+TOKENS = Tokens("a" * 64)
 
 
 def test_a_user_token_names_no_run():
@@ -21,7 +21,7 @@ def test_a_run_token_names_its_run_and_workspace():
 
 def test_a_token_of_another_secret_is_refused():
     with pytest.raises(BadToken, match="does not come from this service"):
-        TOKENS.identify(Tokens("another secret").user())
+        TOKENS.identify(Tokens("b" * 64).user())
 
 
 @pytest.mark.parametrize("token", ["", ".", "a.b.c", "no token at all", "é.é.é"])
@@ -32,7 +32,7 @@ def test_a_string_that_is_no_token_is_refused(token):
 
 def test_a_changed_claim_breaks_the_signature():
     header, _, signature = TOKENS.run("workspace", "run-1").split(".")
-    _, foreign, _ = Tokens("x").run("workspace", "run-2").split(".")
+    _, foreign, _ = Tokens("x" * 64).run("workspace", "run-2").split(".")
     with pytest.raises(BadToken):
         TOKENS.identify(f"{header}.{foreign}.{signature}")
 
@@ -49,6 +49,6 @@ def test_a_token_is_good_until_its_time_is_over(mint, lifetime):
 
 
 def test_keys_differ_by_purpose_and_secret():
-    keys = {TOKENS.key("a"), TOKENS.key("b"), Tokens("another").key("a")}
+    keys = {TOKENS.key("a"), TOKENS.key("b"), Tokens("b" * 64).key("a")}
     assert len(keys) == 3
-    assert TOKENS.key("a") == Tokens("a secret").key("a")
+    assert TOKENS.key("a") == Tokens("a" * 64).key("a")

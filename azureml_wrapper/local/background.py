@@ -1,0 +1,41 @@
+"""Work in the background. An error in it is logged, and ends neither the thread nor the next attempt.
+
+A thread or task that ends unheard takes its part of the service with it: no schedule fires, no idle service stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+log = logging.getLogger("azureml_wrapper.local")
+
+
+class Attempts:
+    """One piece of work that is tried again and again. `name` is what service.log calls it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._complaint = ""
+
+    def attempt(self, work: Callable[[], None]) -> Exception | None:
+        """Do the work. Returns its error; the same error several times in a row is logged once."""
+        try:
+            work()
+        except Exception as error:  # a full disk, a locked database, a defect: the next attempt may succeed
+            complaint = f"{type(error).__name__}: {error}"
+            if complaint != self._complaint:
+                log.exception("%s failed, and is tried again", self._name)
+            self._complaint = complaint
+            return error
+        self._complaint = ""
+        return None
+
+
+async def every(seconds: float, name: str, work: Callable[[], None]) -> None:
+    """Do work in a thread again and again, with a pause before each time, until the task is cancelled."""
+    attempts = Attempts(name)
+    while True:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(attempts.attempt, work)
