@@ -22,6 +22,8 @@ SDK = [
 ]
 WRAPPER = [
     "click>=8.1,<9",
+    # pip's own rules for requirements files, as a library.
+    "pip-requirements-parser>=32.0.1,<33",
     "pydantic>=2.12,<3",
     "pydantic-core>=2.41,<3",
     "python-dotenv>=1.0,<2",

@@ -143,7 +143,7 @@ class WorkspaceWrapper:
 
         Raises:
             BadArgument: `dependencies` is a string instead of a list (a TypeError).
-            BadValue: The requirements file names a file of this machine (a ValueError).
+            BadValue: With file and line: pip does not take it, or it names a file of this machine (a ValueError).
             ConfigNotFound: A file does not exist (a FileNotFoundError).
         """
         environments.check_is_list(dependencies)

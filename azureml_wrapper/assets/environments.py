@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import re
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import BadArgument, BadValue, ConfigNotFound
+from azureml_wrapper.errors import BadArgument, ConfigError
 from azureml_wrapper.messages import inform, quiet_sdk
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # Scripts need it to log metrics and to read datasets (azureml/core/conda_dependencies.py adds it by default, too).
 SDK_PACKAGE = "azureml-defaults"
-# Lines of a requirements file for which pip reads another file.
-_ELSEWHERE = re.compile(r"-[rc]|--(requirement|constraint)\b|(-e|--editable)(?![ =]*\w+\+)|file:|\.{0,2}/|\.{1,2}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +38,75 @@ class Packages:
         environment = Environment(name)
         if self.docker_image:
             environment.docker.base_image = self.docker_image
-        if self.docker_image and not (self.dependencies or self.requirements or self.conda_file):
+        if self.is_image:
             # Nothing is installed into the image.
             environment.python.user_managed_dependencies = True
         else:
             environment.python.conda_dependencies = self._conda()
         return environment
 
+    @property
+    def is_image(self) -> bool:
+        """Whether nothing is installed into the image."""
+        return bool(self.docker_image) and not (self.dependencies or self.requirements or self.conda_file)
+
+    def pip(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The content of the conda file, if there is one, and all pip lines, its own first.
+
+        Raises:
+            BadValue: With file and line: pip or conda do not take it, or an environment cannot carry it.
+        """
+        # Here, because it brings YAML, which importing the wrapper does not.
+        from azureml_wrapper.assets import requirements
+
+        conda = None if self.conda_file is None else requirements.read_conda(self.conda_file)
+        lines = [
+            *requirements.pip_of(conda or {}),
+            *requirements.read_requirements(self.requirements, self.dependencies),
+        ]
+        hashed = requirements.check_hashes(lines)
+        if conda is None and not any(name.startswith("azureml") for name in requirements.names_of(lines)):
+            if hashed:
+                inform(
+                    f"{SDK_PACKAGE} is not added to packages with hashes. Scripts in Azure need it for metrics and "
+                    "datasets: add it with its hashes."
+                )
+            else:
+                lines.append(SDK_PACKAGE)
+        return conda, lines
+
     def _conda(self) -> Any:
         from azureml.core.conda_dependencies import CondaDependencies
 
-        packages = [*_read_requirements(self.requirements), *self.dependencies]
-        if self.conda_file is None:
-            if not any(package.lower().startswith("azureml") for package in packages):
-                packages.append(SDK_PACKAGE)
-            version = self.python_version or f"{sys.version_info.major}.{sys.version_info.minor}"
-            return CondaDependencies.create(pip_packages=packages, python_version=version)
-        conda = CondaDependencies(conda_dependencies_file_path=str(_existing(self.conda_file)))
-        for package in packages:
-            conda.add_pip_package(package)
-        if self.python_version:
-            conda.set_python_version(self.python_version)
+        from azureml_wrapper.assets.requirements import names_an_index, with_pip
+
+        content, lines = self.pip()
+        if content is not None:
+            conda = conda_dependencies(with_pip(content, lines))
+            if self.python_version:
+                conda.set_python_version(self.python_version)
+            return conda
+        version = self.python_version or f"{sys.version_info.major}.{sys.version_info.minor}"
+        conda = CondaDependencies.create(pip_packages=[], python_version=version)
+        # Two options that name PyPI, which the SDK drops, too, if it reads a requirements file.
+        own = [] if names_an_index(lines) else list(conda.pip_options)
+        # `add_pip_package` keeps one line a package, `set_pip_option` one of each option.
+        conda.set_pip_requirements([*own, *lines])
         return conda
+
+
+def conda_dependencies(content: Mapping[str, Any]) -> Any:
+    """The content of a conda file as the SDK's object."""
+    import yaml
+    from azureml.core.conda_dependencies import CondaDependencies
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "conda.yml"
+        file.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+        try:
+            return CondaDependencies(conda_dependencies_file_path=str(file))
+        except ValueError as error:
+            raise ConfigError(f"Invalid conda file: {error}") from error
 
 
 def check_is_list(dependencies: Sequence[str] | None) -> None:
@@ -118,29 +163,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else str(value)
-
-
-def _read_requirements(file: Path | None) -> list[str]:
-    """The lines of a requirements file, without comments; `BadValue` if one names a file of this machine."""
-    if file is None:
-        return []
-    found = []
-    for number, line in enumerate(_existing(file).read_text(encoding="utf-8-sig").splitlines(), 1):
-        package = line.split(" #")[0].strip()
-        if _ELSEWHERE.match(package):
-            raise BadValue(
-                f"{file}, line {number}: {package!r} names a file or folder of this machine, which Azure ML does not "
-                "get. List the packages instead."
-            )
-        if package and not package.startswith("#"):
-            found.append(package)
-    return found
-
-
-def _existing(file: Path) -> Path:
-    if not file.is_file():
-        raise ConfigNotFound(f"{file} does not exist. Pass a file that lists the packages of an environment.")
-    return file
 
 
 def step_configuration(environment: Environment) -> RunConfiguration:

@@ -93,7 +93,8 @@ def _read_json(path: Path, text: str) -> Document:
     return Document(data, path, *_index(_json_nodes(text)))
 
 
-def _read_yaml(path: Path, text: str) -> Document:
+def read_yaml(path: Path, text: str | bytes) -> Document:
+    """Read YAML: a string, or bytes in UTF-8 or UTF-16; raises `ConfigSyntax`."""
     loader = CoreLoader(text)
     try:
         root = loader.get_single_node()
@@ -113,8 +114,8 @@ def _read_yaml(path: Path, text: str) -> Document:
 
 READERS: dict[str, Callable[[Path, str], Document]] = {
     ".json": _read_json,
-    ".yml": _read_yaml,
-    ".yaml": _read_yaml,
+    ".yml": read_yaml,
+    ".yaml": read_yaml,
 }
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from azureml_wrapper.assets.environments import find_environment
+from azureml_wrapper.assets.environments import conda_dependencies, find_environment
+from azureml_wrapper.assets.requirements import conda_content, read_conda
 from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import AlreadyRegistered, ConfigError, UnregisteredEnvironment, did_you_mean
 from azureml_wrapper.messages import quiet_sdk
@@ -36,21 +33,15 @@ ANONYMOUS = "CliV2AnonymousEnvironment"
 
 def _conda(place: Place) -> dict[str, Any] | None:
     """The content of a conda file, given as a path or as it is."""
-    if isinstance(place.value, dict):
-        return dict(place.value)
-    path = existing_path(place)
-    if path is None or not path.is_file():
-        return None
     try:
+        if isinstance(place.value, dict):
+            return conda_content(parsing.Document(place.value), str(place))
         # Conda's files have many suffixes; the content is YAML.
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=parsing.CoreLoader)  # noqa: S506 - a safe one
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place.fail(f"{place}: {path} is not YAML: {error}")
+        path = existing_path(place)
+        return read_conda(path) if path is not None and path.is_file() else None
+    except ConfigError as error:
+        place.fail(f"{place}: {error}" if isinstance(place.value, str) else str(error))
         return None
-    if not isinstance(content, dict):
-        place.fail(f"{place}: {path} is not a conda file: must be a mapping.")
-        return None
-    return content
 
 
 _BUILD = Refused("an image built from a Dockerfile; build and push it, and name it as `image`")
@@ -101,7 +92,7 @@ class EnvironmentFile:
             # The image has everything; the SDK installs nothing.
             environment.python.user_managed_dependencies = True
         else:
-            environment.python.conda_dependencies = _dependencies(self.conda)
+            environment.python.conda_dependencies = conda_dependencies(self.conda)
         if self.version:
             environment.version = self.version
         return environment
@@ -174,15 +165,3 @@ def find_version(ws: Workspace, used: Reference) -> Any:
         if "Code: 404" not in str(error):
             raise
         return None
-
-
-def _dependencies(content: dict[str, Any]) -> Any:
-    from azureml.core.conda_dependencies import CondaDependencies
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "conda.yml"
-        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        try:
-            return CondaDependencies(conda_dependencies_file_path=str(file))
-        except ValueError as error:
-            raise ConfigError(f"Invalid conda file: {error}") from error

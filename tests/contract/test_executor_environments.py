@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -24,16 +25,22 @@ def wheels(tmp_path):
     """A folder with the distribution tiny 1.0, whose module says 42."""
     folder = tmp_path / "wheels"
     folder.mkdir()
-    files = {
-        "tiny.py": "ANSWER = 42\n",
-        "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
-        "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{name},,\n" for name in (*files, "tiny-1.0.dist-info/RECORD"))
-    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
-        for name, text in {**files, "tiny-1.0.dist-info/RECORD": record}.items():
-            wheel.writestr(name, text)
+    add_wheel(folder, "1.0", "42")
     return folder
+
+
+def add_wheel(folder, version: str, answer: str):
+    files = {
+        "tiny.py": f"ANSWER = {answer}\n",
+        f"tiny-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
+        f"tiny-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"tiny-{version}.dist-info/RECORD"))
+    file = folder / f"tiny-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as wheel:
+        for name, text in {**files, f"tiny-{version}.dist-info/RECORD": record}.items():
+            wheel.writestr(name, text)
+    return file
 
 
 def environment(*pip: str, conda: tuple[str, ...] = (), **python) -> dict:
@@ -83,6 +90,25 @@ def test_a_built_environment_has_nothing_else(bench, wheels):
     assert bench.printed(run.run_id) == ["alone"]
 
 
+def test_a_build_obeys_the_options_of_the_list(bench, wheels):
+    add_wheel(wheels, "2.0rc1", "43")
+    options = ["--prefer-binary", "--only-binary tiny,other --trusted-host example.org"]
+    for more, answer in (([], "42"), (["--pre"], "43")):
+        run = bench.run(USE, environment=from_folder(wheels, *options, *more, "tiny"))
+        assert run.status is RunStatus.COMPLETED, message(run)
+        assert bench.printed(run.run_id)[0].startswith(answer)
+    assert "--prefer-binary is not used" in bench.log(run.run_id)
+
+
+def test_a_build_installs_the_files_of_the_hashes_only(bench, wheels):
+    digest = hashlib.sha256((wheels / "tiny-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    right = bench.run(USE, environment=from_folder(wheels, "tiny==1.0 \\", f"  --hash=sha256:{digest}"))
+    assert right.status is RunStatus.COMPLETED, message(right)
+    wrong = bench.run(USE, environment=from_folder(wheels, f"tiny==1.0 --hash=sha256:{digest[::-1]}"))
+    assert wrong.status is RunStatus.FAILED
+    assert "Hash mismatch" in message(wrong)
+
+
 def test_a_failed_build_fails_the_run_with_the_builders_last_lines(bench, wheels):
     run = bench.run(USE, environment=from_folder(wheels, "tiny==2.0"))
     assert run.status is RunStatus.FAILED
@@ -97,10 +123,11 @@ def test_a_failed_build_fails_the_run_with_the_builders_last_lines(bench, wheels
 def test_without_a_network_the_build_says_so(bench):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        index = f"--index-url http://127.0.0.1:{closed.getsockname()[1]}/simple"
+        index = f"--index-url http://me:secret@127.0.0.1:{closed.getsockname()[1]}/simple"
         run = bench.run(USE, environment=environment(index, "tiny"))
     assert run.status is RunStatus.FAILED
     assert "127.0.0.1" in message(run)
+    assert "secret" not in message(run) + bench.log(run.run_id) + bench.log(run.run_id, BUILD_LOG)
 
 
 def test_a_build_can_be_cancelled_and_the_next_job_builds(bench, wheels):

@@ -68,6 +68,15 @@ class TestEnvironments:
         assert (packages[0], packages[-1]) == ("pandas>=2", "numpy")
         assert not any(package.startswith("azureml-defaults") for package in packages)
 
+    def test_its_options_and_hashes_reach_the_workspace_and_no_output(self, workspace, unique, tmp_path, reported):
+        (tmp_path / "base.txt").write_text("six==1.17.0 \\\n  --hash=sha256:00\n")
+        file = tmp_path / "requirements.txt"
+        file.write_text("-i https://me:pass-3Fz9@example.org/simple\n-r base.txt\n", encoding="utf-16")
+        conda = workspace.register_env(unique("env"), requirements=file).python.conda_dependencies
+        assert list(conda.pip_packages) == ["six==1.17.0 --hash=sha256:00"]
+        assert list(conda.pip_options) == ["-i https://me:pass-3Fz9@example.org/simple"]
+        assert "pass-3Fz9" not in reported()
+
     def test_it_may_come_from_a_conda_file(self, workspace, unique, tmp_path):
         file = tmp_path / "conda.yml"
         file.write_text("dependencies:\n- python=3.9\n- pip:\n  - pandas\n")

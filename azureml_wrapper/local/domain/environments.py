@@ -28,9 +28,9 @@ class EnvironmentSpec:
     """What a definition asks for.
 
     Args:
-        pip: Requirements as pip reads them.
-        pip_options: Options for the whole list (`--index-url …`).
-        unreadable: Lines that name files which are not part of the definition (`-r …`).
+        pip: Requirements as pip reads them, with their hashes.
+        pip_options: Options for the whole list (`--index-url …`), one each.
+        unreadable: A sentence for each invalid line, without passwords.
         conda: Conda's own specifications, without python and pip.
         python: A version or a condition on it, None if the user did not choose.
         image: None for Azure's bare base images.

@@ -1,4 +1,4 @@
-"""What the environments that Azure builds have beside the packages that they name.
+"""What uv gets for an environment's packages: pip's options, and what Azure's own builds have beside the packages.
 
 The newest SDK: pip, with which Azure builds, tries the newest release of each package first. uv's order differs:
 given `azureml-defaults`, whose requirement of azureml-core has no lower bound, and an older pandas, it chooses an SDK
@@ -24,6 +24,10 @@ _NEWEST_CORE_OF_37 = 55
 _NEWEST_RELEASE = 62
 # Packages whose releases do not go along with those of azureml-core.
 _INDEPENDENT = re.compile(r"azureml-(mlflow|dataprep|inference|metrics|evaluate|fsspec|model-management)")
+# uv has these as arguments only.
+_FLAGS = {"--pre": ("--prerelease", "allow"), "--trusted-host": ("--allow-insecure-host", "{value}")}
+# They choose between files of one version, or are about pip itself.
+UNKNOWN_TO_UV = ("--prefer-binary", "--use-feature")
 _NAME = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -48,6 +52,24 @@ def attempts(requirements: Sequence[str], options: Iterable[str]) -> Iterator[At
         yield Attempt(requirements=(*asked, *tools), note=note)
     if tools:
         yield Attempt(requirements=asked, note=f"The packages contradict {', '.join(tools)}: they are left out.")
+
+
+def uv_options(options: Iterable[str]) -> tuple[list[str], list[str]]:
+    """uv's arguments for pip's options, and the options that uv reads from a file, too.
+
+    uv warns about the others, and does without them.
+    """
+    flags, others = [], []
+    for option in options:
+        name, _, value = option.partition(" ")
+        if name in _FLAGS:
+            flags += [word.format(value=value) for word in _FLAGS[name]]
+        elif name not in UNKNOWN_TO_UV:
+            others.append(option)
+    if any(option.startswith("--extra-index-url ") for option in others):
+        # As pip: the best version of all indexes.
+        flags += ["--index-strategy", "unsafe-best-match"]
+    return flags, others
 
 
 def missing_tools(requirements: Iterable[str]) -> tuple[str, ...]:

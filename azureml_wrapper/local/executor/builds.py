@@ -18,12 +18,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.executor.additions import Attempt, attempts, with_conda_tools
-from azureml_wrapper.local.executor.environments import Choice
+from azureml_wrapper.local.executor.additions import Attempt, attempts, missing_tools, uv_options, with_conda_tools
+from azureml_wrapper.local.executor.environments import Choice, is_hashed
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
 from azureml_wrapper.local.executor.pythons import Python, installed_pythons, older_pythons, own_python
 from azureml_wrapper.local.executor.slots import Ticket
@@ -181,6 +182,8 @@ def _pip_with(python: Python, choice: Choice, place: Path, shell: _Shell, note: 
     shutil.rmtree(folder, ignore_errors=True)
     if not shell.run([*uv_command(), "venv", "--no-project", "--python", str(python.path), str(folder)], note):
         return False
+    if is_hashed(choice.requirements, choice.options):
+        return _hashed(choice, place, shell)
     for attempt in attempts(choice.requirements, choice.options):
         if shell.run(_install(attempt, choice, place), attempt.note):
             return True
@@ -189,13 +192,28 @@ def _pip_with(python: Python, choice: Choice, place: Path, shell: _Shell, note: 
     return not choice.requirements
 
 
+def _hashed(choice: Choice, place: Path, shell: _Shell) -> bool:
+    """Install packages of which each has a hash, and before them what has none: conda has installed it in Azure."""
+    hashed = tuple(text for text in choice.requirements if is_hashed((text,), ()))
+    others = tuple(text for text in choice.requirements if text not in hashed)
+    tools = replace(choice, options=tuple(option for option in choice.options if option != "--require-hashes"))
+    needed = (*others, *(() if "--no-index" in choice.options else missing_tools(choice.requirements)))
+    if needed and not shell.run(_install(Attempt(requirements=needed), tools, place)):
+        return False
+    return shell.run([*_install(Attempt(requirements=hashed), choice, place), "--require-hashes"])
+
+
 def _install(attempt: Attempt, choice: Choice, place: Path) -> list[str]:
     requirements, constraints = place / "requirements.txt", place / "constraints.txt"
-    requirements.write_text("\n".join([*choice.options, *attempt.requirements]) + "\n")
+    flags, options = uv_options(choice.options)
+    lines = [text.removeprefix("-e ") for text in attempt.requirements]
+    # Addresses may have passwords, which uv does not print.
+    requirements.touch(mode=0o600)
+    requirements.write_text("\n".join([*options, *lines]) + "\n")
     constraints.write_text("\n".join(attempt.constraints) + "\n")
     python = str(place / "env" / "bin" / "python")
     files = ["-r", str(requirements), "-c", str(constraints)]
-    return [*uv_command(), "pip", "install", "--python", python, *files]
+    return [*uv_command(), "pip", "install", "--python", python, *flags, *files]
 
 
 def _conda(environment: EnvironmentSpec, place: Path, shell: _Shell) -> str | None:

@@ -10,8 +10,8 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.executor.additions import UNKNOWN_TO_UV
 from azureml_wrapper.local.executor.pythons import Python, choose_python, is_python, own_python
+from azureml_wrapper.pip_lines import masked, parse
 
 # Packages without code for scripts, or that only the cloud's machines need.
 CLOUD_PACKAGES = frozenset(
@@ -42,6 +44,7 @@ SDK_CORE = "azureml-core"
 # This package, which users of its repository install from its address.
 WRAPPER = "azureml-wrapper"
 _WRAPPER_ADDRESS = re.compile(r"git\+\S+/azureml[_-]wrapper(\.git)?/?([@#]\S*)?$")
+_PACKAGE_OPTION = re.compile(r"(?<=\s)--(global-option|install-option)\b")
 _CONDA = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
 
 
@@ -128,15 +131,14 @@ def choose(
     if spec.user_managed:
         return _user_managed(spec, notes)
     if spec.unreadable:
-        raise Invalid(
-            f"The environment's pip line {spec.unreadable[0]!r} refers to a file that is not part of the "
-            "environment. Include the requirements themselves: Environment.from_pip_requirements(name, file)."
-        )
+        raise Invalid(f"The environment's pip line {spec.unreadable[0]}")
     found = _Findings(notes=notes)
+    _check_hashes(spec)
     _check_pip(spec, installed, found)
     if spec.conda:
         _check_conda(spec, installed, found, has_conda=has_conda)
-    return _build(spec, found, pythons) if found.missing else _own(spec, installed, found)
+    choice = _build(spec, found, pythons) if found.missing else _own(spec, installed, found)
+    return replace(choice, reasons=tuple(map(masked, choice.reasons)))
 
 
 def _own(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choice:
@@ -155,6 +157,8 @@ def _own(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choic
 
 def _build(spec: EnvironmentSpec, found: _Findings, pythons: Callable[[], Sequence[Python]]) -> Choice:
     conda = bool(spec.conda) and not found.pinned
+    if not conda:
+        found.notes.extend(_not_of_uv(spec))
     why = f"A separate environment is used, because {'; '.join(found.missing)}."
     python, other = None, ""
     if spec.python and not conda:
@@ -170,6 +174,18 @@ def _build(spec: EnvironmentSpec, found: _Findings, pythons: Callable[[], Sequen
         reasons=(why, *found.notes),
         other_python=other,
     )
+
+
+def _not_of_uv(spec: EnvironmentSpec) -> Iterator[str]:
+    """Notes on the options that uv does without; `Invalid` for those of a package, which change how it is built."""
+    if ignored := [option for option in spec.pip_options if option.split()[0] in UNKNOWN_TO_UV]:
+        yield f"{', '.join(ignored)} is not used: environments are built with uv, which has no such option."
+    for text in spec.pip:
+        if found := _PACKAGE_OPTION.search(text):
+            raise Invalid(
+                f"The environment's pip line {masked(text)!r} has {found[0]}: environments are built with uv, which "
+                "has no such option. Install the package in an environment of your own (user_managed_dependencies)."
+            )
 
 
 def _user_managed(spec: EnvironmentSpec, notes: list[str]) -> Choice:
@@ -190,18 +206,39 @@ def _container_notes(spec: EnvironmentSpec) -> Iterator[str]:
         yield "The environment's dockerfile is not built: the local service runs scripts without containers."
 
 
+def is_hashed(requirements: Iterable[str], options: Iterable[str]) -> bool:
+    """Whether pip compares each package with a hash: it does for all if one has one."""
+    return "--require-hashes" in options or any(line.hashed for text in requirements for line in parse(text))
+
+
+def _check_hashes(spec: EnvironmentSpec) -> None:
+    if not is_hashed(spec.pip, spec.pip_options):
+        return
+    for text in spec.pip:
+        if not all(line.hashed for line in parse(text)):
+            raise Invalid(
+                f"The environment's pip line {masked(text)!r} has no --hash, but others have: pip needs all."
+            )
+
+
 def _check_pip(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> None:
-    for line in spec.pip:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            if _WRAPPER_ADDRESS.match(line) and installed.version(WRAPPER):
-                found.notes.append(_own_wrapper(line, installed))
+    for text in spec.pip:
+        [line] = parse(text)
+        requirement = line.parsed
+        if requirement is None:
+            if _WRAPPER_ADDRESS.match(line.requirement) and installed.version(WRAPPER):
+                found.notes.append(_own_wrapper(line.requirement, installed))
                 continue
-            found.missing.append(f"{line} has to be installed")
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            _check_requirement(requirement, installed, found)
+            found.missing.append(f"{text} has to be installed")
+            if line.editable:
+                found.notes.append(
+                    f"{line.requirement} is not editable: uv, which builds here, has no such packages."
+                )
+        elif requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            if line.hashed:
+                found.missing.append(f"{requirement} has to be the file of a hash")
+            else:
+                _check_requirement(requirement, installed, found)
 
 
 def _check_requirement(requirement: Requirement, installed: Installed, found: _Findings) -> None:

@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from azureml_wrapper import pip_lines
 from azureml_wrapper.local.domain.environments import Definition, EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.pip_lines import PipLine
 
 # What the SDK writes if the user did not choose a Python: Environment() and CondaDependencies.create() differ
 # (azureml/_project/base_project_files/conda_dependencies.yml, azureml/core/conda_dependencies.py).
@@ -26,10 +28,7 @@ _SDK_PIP_OPTIONS = (
 )
 # What registering a definition adds to it.
 _NAMES = ("name", "version", "assetId")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 _CONDA_NAME = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
-# Lines that name a file or folder of the machine on which the environment was written.
-_FILE_OPTION = re.compile(r"(-r|-c|-e|--requirement|--constraint|--editable)\b")
 
 
 def read_environment(definition: Mapping[str, Any]) -> EnvironmentSpec:
@@ -91,11 +90,13 @@ def _conda(dependencies: Mapping[str, Any]) -> dict[str, Any]:
         else:
             conda.append(str(entry).strip())
     python, others = _split_python(conda)
-    lines = list(_pip_lines(pip))
+    # A build writes the entries into one file (conda/env/installers/pip.py), so one may continue another.
+    lines = pip_lines.parse("\n".join(map(str, pip)))
+    options = [option for line in lines for option in (*line.options, *_addresses(line))]
     return {
-        "pip": tuple(line for line in lines if not line.startswith("-")),
-        "pip_options": tuple(line for line in lines if line.startswith("-") and not _FILE_OPTION.match(line)),
-        "unreadable": tuple(line for line in lines if _FILE_OPTION.match(line)),
+        "pip": tuple(_requirement(line) for line in lines if line.requirement and not _problem(line)),
+        "pip_options": tuple(option for option in options if option not in _SDK_PIP_OPTIONS),
+        "unreadable": tuple(pip_lines.masked(problem) for problem in map(_problem, lines) if problem),
         "conda": tuple(others),
         "channels": tuple(str(channel) for channel in _list(dependencies, "channels")),
         "python": python,
@@ -115,13 +116,26 @@ def _split_python(conda: Iterable[str]) -> tuple[str | None, list[str]]:
     return (None if python in SDK_DEFAULT_PYTHONS else python), others
 
 
-def _pip_lines(entries: Iterable[object]) -> Iterator[str]:
-    """The lines of a pip list, without comments and the SDK's own options."""
-    for entry in entries:
-        for line in str(entry).splitlines():
-            text = _COMMENT.sub("", line).strip()
-            if text and text not in _SDK_PIP_OPTIONS:
-                yield text
+def _requirement(line: PipLine) -> str:
+    return f"-e {line.requirement}" if line.editable else line.text
+
+
+def _addresses(line: PipLine) -> Iterator[str]:
+    """The lists of packages on the web that a line includes."""
+    return (f"{option} {name}" for option, name in line.files if _is_address(name))
+
+
+def _problem(line: PipLine) -> str:
+    """Why a line cannot be used, empty if it can; a folder of packages of this machine can."""
+    if line.problem:
+        return f"{line.text!r} is not a line that pip takes: {line.problem}."
+    if any(not _is_address(name) for _, name in line.files) or (line.editable and line.local):
+        return f"{line.text!r} names a file, which is not part of the environment. List its packages."
+    return ""
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
 
 
 def _get(mapping: Mapping[str, Any], key: str) -> Any:

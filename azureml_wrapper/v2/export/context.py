@@ -9,16 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from azureml_wrapper.assets import environments
 from azureml_wrapper.assets.compute_targets import Cluster
-from azureml_wrapper.assets.environments import SDK_PACKAGE, Packages, _existing, _read_requirements
+from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.assets.names import check_compute_name, input_name
+from azureml_wrapper.assets.requirements import with_pip
 from azureml_wrapper.config.parameters import Parameter
-from azureml_wrapper.config.parsing import CoreLoader
 from azureml_wrapper.connection.target import Scope
-from azureml_wrapper.errors import BadArgument, BadSchedule, did_you_mean
+from azureml_wrapper.errors import BadArgument, BadPipeline, BadSchedule, did_you_mean
+from azureml_wrapper.pip_lines import masked
 from azureml_wrapper.pipeline_files.variables import new_cluster
 from azureml_wrapper.pipelines.definition import Definition, Step
 from azureml_wrapper.publishing.schedule import DETAILS, OnBlobChange, Recurring, Schedule
@@ -164,24 +163,17 @@ class ExportContext:
 def content_of_environment(packages: Packages) -> dict[str, Any]:
     """The image and its packages; an image without packages is complete."""
     image = packages.docker_image or DEFAULT_IMAGE
-    if packages.docker_image and not (packages.dependencies or packages.requirements or packages.conda_file):
-        return {"image": image}
-    return {"image": image, "conda_file": _conda(packages)}
+    return {"image": image} if packages.is_image else {"image": image, "conda_file": _conda(packages)}
 
 
 def _conda(packages: Packages) -> dict[str, Any]:
-    pip = [*_read_requirements(packages.requirements), *packages.dependencies]
-    if packages.conda_file is not None:
-        text = _existing(packages.conda_file).read_text(encoding="utf-8-sig")
-        found = yaml.load(text, Loader=CoreLoader)  # noqa: S506 - a safe one
-        content: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {}
-        others = [each for each in content.get("dependencies", []) if not isinstance(each, dict)]
-        pip = [
-            *(item for each in content.get("dependencies", []) if isinstance(each, dict) for item in each["pip"]),
-            *pip,
-        ]
-        return {**content, "dependencies": [*others, {"pip": pip}] if pip else others}
-    if not any(package.lower().startswith("azureml") for package in pip):
-        pip.append(SDK_PACKAGE)
+    content, pip = packages.pip()
+    if secret := next((line for line in pip if masked(line) != line), None):
+        raise BadPipeline(
+            f"The package line {masked(secret)!r} has a login or a token in its address. Exported files are meant to "
+            "be committed, so nothing was written. Take it out, and store it as a connection of the workspace."
+        )
+    if content is not None:
+        return with_pip(content, pip)
     version = packages.python_version or DEFAULT_PYTHON
     return {"channels": ["conda-forge"], "dependencies": [f"python={version}", "pip", {"pip": pip}]}

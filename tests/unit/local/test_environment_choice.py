@@ -115,6 +115,31 @@ def test_what_is_missing_is_built_and_said(line, why):
     assert choice.options == ("--index-url https://x",)
 
 
+def test_a_hash_is_checked_so_the_package_is_installed():
+    choice = pip("pandas==2.2.0 --hash=sha256:8abb", pip_options=("--prefer-binary",))
+    assert "pandas==2.2.0 has to be the file of a hash" in choice.reasons[0]
+    assert "--prefer-binary is not used: environments are built with uv" in choice.reasons[1]
+
+
+def test_hashes_are_for_all_packages():
+    with pytest.raises(Invalid, match="'scikit-learn' has no --hash, but others have"):
+        pip("pandas==2.2.0 --hash=sha256:8abb", "scikit-learn")
+    with pytest.raises(Invalid, match="'pandas' has no --hash"):
+        pip("pandas", pip_options=("--require-hashes",))
+
+
+def test_an_option_of_a_package_that_uv_lacks_is_refused():
+    with pytest.raises(Invalid, match="has --global-option: environments are built with uv"):
+        pip("lightgbm --global-option=--gpu")
+
+
+def test_an_editable_package_of_a_repository_is_installed_as_it_is():
+    choice = pip("-e git+https://me:secret@example.com/x.git#egg=x")
+    assert choice.requirements == ("-e git+https://me:secret@example.com/x.git#egg=x",)
+    assert "is not editable" in choice.reasons[1]
+    assert "secret" not in " ".join(choice.reasons)
+
+
 OLD = Python(version="3.9.18", path=Path("/pyenv/python"), source="pyenv")
 
 
@@ -217,7 +242,7 @@ def test_a_user_managed_interpreter_that_is_not_there_is_refused():
 
 def test_lines_that_name_files_are_refused():
     with pytest.raises(Invalid, match=r"-r more\.txt"):
-        pip("pandas", unreadable=("-r more.txt",))
+        pip("pandas", unreadable=("'-r more.txt' names a file.",))
 
 
 # Conda

@@ -77,10 +77,35 @@ def test_the_options_that_the_sdk_always_adds_are_left_out():
     assert read_environment(definition({"pip": [*added, "numpy"]})).pip_options == ()
 
 
+def test_each_option_stands_alone_as_uv_reads_it():
+    pip = ["--only-binary numpy,scipy", "-ihttps://a.example --trusted-host a.example", "-r https://a.example/r.txt"]
+    assert read_environment(definition({"pip": pip})).pip_options == (
+        "--only-binary numpy",
+        "--only-binary scipy",
+        "--index-url https://a.example",
+        "--trusted-host a.example",
+        "-r https://a.example/r.txt",
+    )
+
+
+def test_an_entry_may_continue_the_one_before_it():
+    spec = read_environment(
+        definition({"pip": ["six==1.16.0 \\", "    --hash=sha256:8abb", "--editable=git+https://a#egg=a"]})
+    )
+    assert spec.pip == ("six==1.16.0 --hash=sha256:8abb", "-e git+https://a#egg=a")
+
+
+def test_what_pip_does_not_take_is_unreadable_and_shows_no_password():
+    [sentence] = read_environment(definition({"pip": ["a @ https://me:secret@example.org/a ; nonsense"]})).unreadable
+    assert "****@example.org" in sentence
+    assert "secret" not in sentence
+
+
 @pytest.mark.parametrize("line", ["-r requirements.txt", "--requirement more.txt", "-e ./package", "-c limits.txt"])
 def test_lines_that_name_local_files_are_unreadable(line):
     spec = read_environment(definition({"pip": [line, "numpy"]}))
-    assert spec.unreadable == (line,)
+    [sentence] = spec.unreadable
+    assert sentence.startswith(f"{line!r} names a file")
     assert spec.pip == ("numpy",)
     assert spec.pip_options == ()
 

@@ -273,6 +273,13 @@ def test_environment_and_compute_are_what_was_given(project):
     assert (compute["size"], compute["tier"], compute["max_instances"]) == ("STANDARD_NC6", "low_priority", 4)
 
 
+def test_a_login_in_the_address_of_a_package_is_not_exported(project):
+    line = "six @ https://me:pass-3Fz9@example.org/six-1.16.0-py3-none-any.whl"
+    with pytest.raises(BadPipeline, match="has a login or a token in its address") as caught:
+        pipeline(project).to_v2(project / "v2", environment={"dependencies": [line]})
+    assert "pass-3Fz9" not in str(caught.value)
+
+
 def test_without_packages_those_that_the_scripts_import_are_written_and_told_of(project):
     made = pipeline(project).to_v2(project / "v2")
     dependencies = parsing.read(project / "v2" / "environment.yml").data["conda_file"]["dependencies"]
