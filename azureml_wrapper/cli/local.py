@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from azureml_wrapper.cli.options import json_option
+
 
 @click.group()
 def local() -> None:
@@ -29,11 +31,15 @@ def down() -> None:
 
 
 @local.command()
-def status() -> None:
-    """Show whether the service runs, and what it keeps."""
+@json_option
+def status(as_json: bool) -> None:
+    """Show whether the service runs, and what it keeps.
+
+    With --json also the connection strings of its storage, for other tools; they contain its keys.
+    """
     from azureml_wrapper.cli.work import local as work
 
-    work.status()
+    work.status(as_json=as_json)
 
 
 @local.command()

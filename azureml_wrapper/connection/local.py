@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import json
 import logging
 import os
 import sys
 import threading
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +144,32 @@ def access_local(scope: Scope) -> Access:
     _trust(home, info)
     token = Tokens(info.secret).user(subscription=scope.subscription_id)
     return Access(_addresses(info).base, lambda: token)
+
+
+def connection_strings(info: ServiceInfo) -> dict[str, str]:
+    """Storage account -> how other tools open it, with the account's key. Imports no SDK.
+
+    Clients on aiohttp refuse the addresses that the SDK makes of a datastore's endpoint (domain/addresses.py).
+    """
+    return {
+        account["name"]: f"BlobEndpoint={_addresses(info).base};AccountName={account['name']};"
+        f"AccountKey={account['key']}"
+        for account in ask(info, "/datastore/v1.0/accounts")["value"]
+    }
+
+
+def ask(info: ServiceInfo, path: str) -> Any:
+    """The JSON with which the service answers a GET of the user. Imports no SDK.
+
+    Raises:
+        urllib.error.HTTPError: The service answered with an error.
+    """
+    from azureml_wrapper.local.tokens import Tokens
+
+    request = urllib.request.Request(f"{_addresses(info).base}{path}")  # noqa: S310 - always http
+    request.add_header("Authorization", f"Bearer {Tokens(info.secret).user()}")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 def _start(home: Home) -> ServiceInfo:

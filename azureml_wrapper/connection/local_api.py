@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azureml_wrapper.connection.connections import connect
-from azureml_wrapper.connection.local import variables_restored
+from azureml_wrapper.connection.local import connection_strings, variables_restored
 from azureml_wrapper.connection.target import LOCAL, Scope
+from azureml_wrapper.errors import NotRegistered, did_you_mean
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -21,6 +22,27 @@ if TYPE_CHECKING:
 def workspace(name: str = "local") -> Workspace:
     """Return the workspace of that name on the service of the home folder; both are created if missing."""
     return connect(Scope(LOCAL, LOCAL, name), target=LOCAL)
+
+
+def connection_string(account: str) -> str:
+    """Return how tools other than the SDK open a storage account: `BlobEndpoint=…;AccountName=…;AccountKey=…`.
+
+    The string contains the account's key. It names the service's port, which stays the same unless another program
+    takes it while no service runs; the service is started if it does not run.
+
+    Args:
+        account: the name of the account, such as `ws.get_default_datastore().account_name`.
+
+    Raises:
+        NotRegistered: The service has no such account.
+    """
+    found = connection_strings(start())
+    if account not in found:
+        raise NotRegistered(
+            f"The local Azure ML has no storage account {account!r}.{did_you_mean(account, found)} It has: "
+            f"{', '.join(sorted(found))}."
+        )
+    return found[account]
 
 
 def start(home: Path | str | None = None) -> ServiceInfo:

@@ -14,12 +14,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from azureml_wrapper.connection.local_api import connection_string as connection_string
     from azureml_wrapper.connection.local_api import service as service
     from azureml_wrapper.connection.local_api import start as start
     from azureml_wrapper.connection.local_api import stop as stop
     from azureml_wrapper.connection.local_api import workspace as workspace
 
-__all__ = ["service", "start", "stop", "workspace"]
+__all__ = ["connection_string", "service", "start", "stop", "workspace"]
 
 
 def __getattr__(name: str) -> Any:

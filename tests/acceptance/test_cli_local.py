@@ -60,10 +60,16 @@ def test_up_starts_status_tells_and_down_stops(shell):
     assert "No service runs" in shell.aml("local", "down").stdout
 
 
-def test_the_secret_is_never_printed(shell):
+def test_neither_the_secret_nor_a_storage_key_is_printed_for_people(shell):
     shell.aml("local", "up")
-    secret = service_process.find(Home(shell.home)).secret
-    assert secret not in shell.aml("local", "status").stdout
+    info = service_process.find(Home(shell.home))
+    given = json.loads(shell.aml("local", "status", "--json").stdout)
+    assert (given["address"], given["home"]) == (f"http://127.0.0.1:{info.port}", str(shell.home))
+    [(account, connection)] = given["storage"].items()
+    assert connection.startswith(f"BlobEndpoint={given['address']};AccountName={account};AccountKey=")
+    shown = shell.aml("local", "status").stdout
+    assert [secret for secret in (info.secret, connection.partition("AccountKey=")[2]) if secret in shown] == []
+    assert info.secret not in str(given)
 
 
 def test_up_on_a_port_uses_it_and_says_so_where_another_one_is_in_use(shell):

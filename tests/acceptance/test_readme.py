@@ -240,6 +240,11 @@ def test_programs_for_the_sdk_run(shell):
 
 
 @pytest.mark.slow
+def test_other_tools_open_the_storage(shell):
+    assert play(shell, DOCS / "storage.md") == ["5100\n", "['mass.csv', 'notes.txt']\n", "b'weighed in June'\n"]
+
+
+@pytest.mark.slow
 def test_the_example_of_a_test_passes(shell):
     assert "1 passed" in play(shell, DOCS / "testing.md")[0]
 
@@ -258,7 +263,7 @@ def test_pipeline_configuration_files_run(shell):
 
 def test_no_page_with_blocks_that_run_is_forgotten():
     played = {"README.md", "docs/tutorial.md", *(f"docs/{name}.md" for name in CONTINUED)}
-    played |= {f"docs/{name}.md" for name in ("sdk-programs", "testing", "az-ml", "pipeline-files")}
+    played |= {f"docs/{name}.md" for name in ("sdk-programs", "storage", "testing", "az-ml", "pipeline-files")}
     english = [README, *DOCS.glob("*.md")]
     assert {name_of(page) for page in english if any(map(is_played, read(page)))} == played
 

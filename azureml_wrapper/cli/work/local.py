@@ -9,7 +9,6 @@ import sqlite3
 import sys
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from typing import Any
 import click
 from rich import filesize
 
-from azureml_wrapper.connection.local import connect_local, local_environment
+from azureml_wrapper.cli.work.output import show_json
+from azureml_wrapper.connection.local import ask, connect_local, connection_strings, local_environment
 from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import HOME_VARIABLE, Home, ServiceInfo
 from azureml_wrapper.local.service_process import ServiceError
-from azureml_wrapper.local.tokens import Tokens
 
 STAY = 0.0  # never exit for lack of work
 # In the order in which `Workspace.from_config` looks (azureml/core/workspace.py): kind by kind, upwards from here.
@@ -54,8 +53,11 @@ def down() -> None:
         click.echo(f"Schedules: {describe_schedules(home.database, runs=False)}.")
 
 
-def status() -> None:
-    """Print the description of the service, line by line."""
+def status(*, as_json: bool) -> None:
+    """Print the description of the service: line by line, or as JSON with the keys of its storage."""
+    if as_json:
+        show_json(report(Home()))
+        return
     for name, value in describe(Home()).items():
         click.echo(f"{name:<10}{value}")
 
@@ -96,6 +98,22 @@ def describe(home: Home) -> dict[str, str]:
         "size": filesize.decimal(size(home.path)),
         "runs": runs or "none",
         "schedules": describe_schedules(home.database, runs=info is not None),
+    }
+
+
+def report(home: Home) -> dict[str, Any]:
+    """What `aml local status --json` prints."""
+    info = service_process.find(home)
+    enabled, following = _enabled_schedules(home.database)
+    return {
+        "running": info is not None,
+        "pid": info.pid if info else None,
+        "address": f"http://127.0.0.1:{info.port}" if info else None,
+        "home": str(home.path),
+        "bytes": size(home.path),
+        "runs": count_runs(home.database),
+        "schedules": {"enabled": enabled, "next": following},
+        "storage": connection_strings(info) if info else {},
     }
 
 
@@ -185,12 +203,10 @@ def _exists(scope: Scope, info: ServiceInfo) -> bool:
         f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
         f"/providers/Microsoft.MachineLearningServices/workspaces/{scope.name}"
     )
-    request = urllib.request.Request(f"http://127.0.0.1:{info.port}{urllib.parse.quote(path)}")
-    request.add_header("Authorization", f"Bearer {Tokens(info.secret).user()}")
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
-            return True
+        ask(info, urllib.parse.quote(path))
     except urllib.error.HTTPError as error:
         if error.code != 404:
             raise
         return False
+    return True

@@ -160,6 +160,15 @@ def set_default(context: Context, request: Request) -> Response:
     return empty()
 
 
+def list_accounts(context: Context, _: Request) -> Response:
+    """The storage accounts with their keys, for tools that open the storage themselves; not an operation of Azure."""
+    for workspace in context.workspaces.all():
+        # Makes the workspace's own account and its containers, if it was never used.
+        context.datastores.default(workspace.workspace_id)
+    accounts = [{"name": name, "key": context.accounts.ensure(name)} for name in context.accounts.names()]
+    return json_response({"value": accounts})
+
+
 def _shown(context: Context, request: Request, datastore: Datastore) -> JSON:
     key = context.accounts.ensure(datastore.account)
     return datastore_json(datastore, request.workspace, context.addresses, key)
@@ -175,6 +184,7 @@ def _count(request: Request) -> int:
 _BASE = "/datastore/v1.0{workspace_scope}"
 
 ROUTES = (
+    Route("GET", "/datastore/v1.0/accounts", list_accounts, for_users=True),
     Route("GET", f"{_BASE}/datastores", list_datastores),
     Route("POST", f"{_BASE}/datastores", create_datastore),
     Route("GET", f"{_BASE}/datastores/{{name}}", get_datastore),

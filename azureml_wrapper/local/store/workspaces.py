@@ -163,6 +163,9 @@ class WorkspaceStore:
         )
         return [_workspace(row) for row in rows]
 
+    def all(self) -> list[Workspace]:
+        return [_workspace(row) for row in self._database.all("SELECT * FROM workspaces ORDER BY created")]
+
     def subscriptions(self) -> list[str]:
         rows = self._database.all("SELECT DISTINCT subscription FROM workspaces ORDER BY subscription")
         return [row["subscription"] for row in rows]

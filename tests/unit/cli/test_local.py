@@ -15,6 +15,7 @@ from azureml_wrapper.cli.work.local import (
     describe,
     describe_schedules,
     parse_scope,
+    report,
     size,
 )
 from azureml_wrapper.connection.target import Scope
@@ -39,6 +40,8 @@ def test_looking_at_a_home_does_not_make_it(tmp_path):
     told = describe(home)
     assert told["service"] == "does not run"
     assert told["runs"] == "none"
+    given = report(home)
+    assert (given["running"], given["address"], given["runs"], given["storage"]) == (False, None, {}, {})
     assert not home.path.exists()
 
 

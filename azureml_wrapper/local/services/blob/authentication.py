@@ -94,6 +94,7 @@ def _signature(context: Context, request: Request, match: Match) -> Identity:
     if account is None:
         raise _refused("the signature matches no account's key for this address")
     _check_times(request.query, context.clock.now())
+    _check_kind(request.query, match)
     given = request.query.get("sp", "")
     wanted = needed_permissions(request.method, request.query, is_blob="name" in match.parameters)
     creates = "c" in given and wanted == "w" and not _exists(context, account, match)
@@ -113,16 +114,30 @@ def _signer(context: Context, request: Request, match: Match) -> str | None:
     """The account whose key made the signature, or for which a user registered this very SAS token."""
     container, name = match.parameters.get("container", ""), match.parameters.get("name", "")
     query, signature = request.query, request.query["sig"]
-    if not container:
+    is_of_account = "ss" in query
+    if not container and not is_of_account:
         return None
     # As in Azure, whoever has an account's key learns that a container does not exist.
-    for account in context.blobs.accounts(container) or context.accounts.names():
-        text = account_sas_text(query, account) if "ss" in query else sas_text(query, account, container, name)
+    for account in (container and context.blobs.accounts(container)) or context.accounts.names():
+        text = account_sas_text(query, account) if is_of_account else sas_text(query, account, container, name)
         if _same(sign(context.accounts.ensure(account), text), signature):
             return account
     return next(
         (account for account, token in context.datastores.tokens(container) if _same_token(token, query)), None
     )
+
+
+def _check_kind(query: Mapping[str, str], match: Match) -> None:
+    """Raise if the SAS of an account is not for blobs, or not for what the request names (Microsoft Learn)."""
+    if "ss" not in query:
+        return
+    kind = "o" if "name" in match.parameters else "c" if "container" in match.parameters else "s"
+    if "b" not in query["ss"] or kind not in query.get("srt", ""):
+        raise Forbidden(
+            f"The request requires the service 'b' and the resource type {kind!r}; the signature has "
+            f"{query['ss']!r} and {query.get('srt', '')!r}.",
+            code="AuthorizationResourceTypeMismatch",
+        )
 
 
 def _same_token(token: str, query: Mapping[str, str]) -> bool:
@@ -145,12 +160,13 @@ def _check_times(query: Mapping[str, str], now: datetime) -> None:
 
 
 def needed_permissions(method: str, query: Mapping[str, str], *, is_blob: bool) -> str:
-    """Permissions of which a signature must have one (Microsoft Learn, "Create a service SAS")."""
+    """Permissions of which a signature must have one (Microsoft Learn, "Create a service SAS", "Account SAS")."""
     comp = query.get("comp", "").lower()
     if method in ("GET", "HEAD"):
         return "r" if is_blob else "l" if comp == "list" else "rl"
     if not is_blob:
-        return ""
+        # Only the SAS of an account may create and delete containers.
+        return "" if "ss" not in query else "d" if method == "DELETE" else "cw"
     return "d" if method == "DELETE" else "aw" if comp == "appendblock" else "w"
 
 
