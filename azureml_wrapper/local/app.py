@@ -36,7 +36,7 @@ from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.history import handlers as history
 from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
-from azureml_wrapper.local.services.mlflow import handlers as mlflow
+from azureml_wrapper.local.services.mlflow import routes as mlflow
 from azureml_wrapper.local.services.pipelines import routes as pipelines
 from azureml_wrapper.local.services.pipelines.graphwire import Forms as PipelineForms
 from azureml_wrapper.local.services.pipelines.planning import Planner
@@ -280,7 +280,9 @@ def build_application(context: Context) -> Application:
     """The application with both of its frontends."""
     storage = blob.frontend(context)
     services = Frontend(
-        router=Router(service_routes()),
+        router=Router(
+            service_routes(), [refusal for service in SERVICES for refusal in getattr(service, "REFUSED", ())]
+        ),
         authenticate=bearer(context.tokens),
         answer_fault=json_faults(context.clock),
     )

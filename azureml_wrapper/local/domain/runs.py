@@ -66,9 +66,9 @@ TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
 TRANSITIONS[RunStatus.FINALIZING] = _TERMINAL | {RunStatus.CANCEL_REQUESTED}
 
 
-def check_transition(run_id: str, before: RunStatus, after: RunStatus) -> None:
-    """Raise `Conflict` if a run cannot go from `before` to `after`."""
-    if after not in TRANSITIONS[before]:
+def check_transition(run_id: str, before: RunStatus, after: RunStatus, *, again: bool = False) -> None:
+    """Raise `Conflict` if a run cannot go from `before` to `after`; with `again`, an ended run may change."""
+    if after not in TRANSITIONS[before] and not (again and before.is_terminal):
         raise Conflict(f"Run {run_id} is {before.value} and cannot become {after.value}.")
 
 
@@ -91,8 +91,8 @@ class Run:
     `error` and the items of `warnings` have run history's own form.
     Its definition is kept apart (`RunStore.definition`). `requested_failure` is the error with which the
     script of a managed run called `run.fail()`: that run ends Failed with it, regardless of its exit code. `extra`
-    holds fields that clients write and read, and the service ignores (`EXTRA_FIELDS`). `params` are the
-    parameters that MLflow has logged.
+    holds fields that clients write and read, and the service ignores (`EXTRA_FIELDS`). `params` and `datasets` are
+    the parameters and the input datasets that MLflow has logged. The SDK's lists leave out `hidden` runs.
     """
 
     workspace_id: str
@@ -127,6 +127,7 @@ class Run:
     output_datasets: list[JSON] = field(default_factory=list)
     extra: JSON = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
+    datasets: list[JSON] = field(default_factory=list)
 
     @property
     def is_managed(self) -> bool:

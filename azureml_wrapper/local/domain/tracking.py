@@ -1,20 +1,26 @@
-"""Runs as MLflow sees them: its words for a status, immutable parameters, and its filters."""
+"""Runs as MLflow sees them: its words for a status, immutable parameters, datasets, models, and its filters."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import check_length, check_size
-from azureml_wrapper.local.domain.runs import Run, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
 
 # MLflow's own limits (mlflow/utils/validation.py), which Azure ML shares in its documentation.
 KEY_LENGTH, PARAMETER_LENGTH, BATCH_SIZE = 250, 6000, 1000
 # The experiment that MLflow uses by default, with the id "0".
 DEFAULT_EXPERIMENT, DEFAULT_EXPERIMENT_ID = "Default", "0"
+# The tags with a run's name, and with the list of its models in MLflow's own server (mlflow/utils/mlflow_tags.py).
+RUN_NAME = "mlflow.runName"
+MODELS_TAG = "mlflow.log-model.history"
+
+T = TypeVar("T")
 
 _FROM_MLFLOW = {
     "RUNNING": RunStatus.RUNNING,
@@ -55,8 +61,11 @@ _KINDS = {
     "attributes": "attributes",
     "attr": "attributes",
     "run": "attributes",
+    "dataset": "datasets",
+    "datasets": "datasets",
 }
 ATTRIBUTES = ("run_id", "run_name", "status", "start_time", "end_time", "created", "user_id")
+DATASET_ATTRIBUTES = ("name", "digest", "context")
 EXPERIMENT_ATTRIBUTES = ("name", "experiment_id", "creation_time", "last_update_time")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
@@ -95,6 +104,23 @@ def with_parameters(run: Run, given: Mapping[str, str]) -> Run:
     return replace(run, params={**run.params, **given})
 
 
+def with_datasets(run: Run, given: Sequence[JSON]) -> Run:
+    """The run with more datasets. Name and digest identify one, and the first stays, as in MLflow's own server."""
+    datasets = {(each["name"], each["digest"]): each for each in run.datasets}
+    for each in given:
+        datasets.setdefault((each["name"], each["digest"]), each)
+    return replace(run, datasets=list(datasets.values()))
+
+
+def with_model(run: Run, model: JSON) -> Run:
+    """The run with one more model in the tag that lists them."""
+    try:
+        before = [*json.loads(run.tags.get(MODELS_TAG) or "[]")]
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"The tag {MODELS_TAG} of run {run.run_id} is not a JSON list: {error}. Delete it.") from error
+    return replace(run, tags={**run.tags, MODELS_TAG: json.dumps([*before, model])})
+
+
 def check_batch(*parts: list[Any]) -> None:
     """MLflow sends at most 1000 metrics, parameters and tags at once."""
     check_size("LogBatch/Count", sum(map(len, parts)), BATCH_SIZE)
@@ -107,6 +133,7 @@ class Facts:
     metrics: Mapping[str, float]
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    datasets: Sequence[Mapping[str, str]]
     attributes: Mapping[str, Any]
 
 
@@ -131,14 +158,27 @@ def parse_filter(text: str | None, attributes: tuple[str, ...] = ATTRIBUTES) -> 
     return lambda facts: all(condition(facts) for condition in conditions)
 
 
-def sort_key(clause: str) -> tuple[Callable[[Facts], Any], bool]:
-    """The sort key for `metrics.rmse DESC`, and whether the largest comes first."""
+def sort(
+    found: list[tuple[T, Facts]], clauses: Sequence[str], attributes: tuple[str, ...] = ATTRIBUTES
+) -> list[tuple[T, Facts]]:
+    """Sort by clauses such as `metrics.rmse DESC`. What has no value comes last in both directions."""
+    for clause in reversed(clauses):
+        read, descending = _sort_key(clause, attributes)
+        having = [item for item in found if read(item[1]) is not None]
+        without = [item for item in found if read(item[1]) is None]
+        found = sorted(having, key=lambda item: read(item[1]), reverse=descending) + without
+    return found
+
+
+def _sort_key(clause: str, attributes: tuple[str, ...]) -> tuple[Callable[[Facts], Any], bool]:
+    """The value to sort by, and whether the largest comes first."""
     words = clause.rsplit(maxsplit=1)
-    descending = len(words) == 2 and words[1].upper() == "DESC"
-    field = words[0] if len(words) == 2 and words[1].upper() in ("ASC", "DESC") else clause
-    kind, _, key = field.strip().rpartition(".")
-    read = _reader(kind, key)
-    return read, descending
+    has_order = len(words) == 2 and words[1].upper() in ("ASC", "DESC")
+    field = words[0] if has_order else clause
+    kind, _, key = field.strip().partition(".") if "." in field else ("", "", field.strip())
+    if _KINDS.get(kind.lower()) == "datasets":
+        raise Invalid(f"Cannot sort by {field.strip()}: a run may have several datasets.")
+    return _reader(kind, key, attributes), has_order and words[1].upper() == "DESC"
 
 
 def _condition(found: re.Match[str], attributes: tuple[str, ...]) -> Condition:
@@ -152,6 +192,8 @@ def _condition(found: re.Match[str], attributes: tuple[str, ...]) -> Condition:
 
     def holds(facts: Facts) -> bool:
         present = read(facts)
+        if isinstance(present, tuple):
+            return is_text and any(compare(each, wanted) for each in present)
         if present is None or isinstance(present, str) != is_text:
             return False
         return compare(present, wanted)
@@ -162,7 +204,7 @@ def _condition(found: re.Match[str], attributes: tuple[str, ...]) -> Condition:
 def _reader(kind: str, key: str, attributes: tuple[str, ...] = ATTRIBUTES) -> Callable[[Facts], Any]:
     group = _KINDS.get(kind.lower() or "attributes")
     if group is None:
-        raise Invalid(f"A filter takes metrics, params, tags or attributes, got {kind!r}.")
+        raise Invalid(f"A filter takes metrics, params, tags, datasets or attributes, got {kind!r}.")
     name = key.strip('"`')
     is_known = group == "tags" or (group == "attributes" and name in attributes)
     if attributes is EXPERIMENT_ATTRIBUTES and not is_known:
@@ -172,6 +214,10 @@ def _reader(kind: str, key: str, attributes: tuple[str, ...] = ATTRIBUTES) -> Ca
         raise Invalid(
             f"Unknown attribute {name!r} of runs; expected one of {', '.join(attributes)}, or metrics.{name}."
         )
+    if group == "datasets":
+        if name not in DATASET_ATTRIBUTES:
+            raise Invalid(f"Unknown attribute {name!r} of datasets; expected one of {', '.join(DATASET_ATTRIBUTES)}.")
+        return lambda facts: tuple(dataset[name] for dataset in facts.datasets)
     return lambda facts: getattr(facts, group).get(name)
 
 

@@ -134,7 +134,8 @@ class Application:
             operation = _operation(request)
             log.warning("unknown route: %s", operation)
             raise Unsupported(
-                f"The local service does not support {operation}. "
+                frontend.router.refusal(request.raw_path)
+                or f"The local service does not support {operation}. "
                 "COVERAGE.md lists what it supports; Azure ML may support more."
             )
         return match

@@ -62,6 +62,14 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A feature that is not served: the path of its requests, which stands for all below it, and what users read."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Match:
     """A route, and the values of its path's named parts."""
 
@@ -81,12 +89,12 @@ class _Entry:
 
 
 class Router:
-    """Finds the route of a request. Routes are tried in the order of their tables."""
+    """Finds the route of a request. Routes are tried in the order of their tables; refusals after all of them."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], refusals: Iterable[Refusal] = ()) -> None:
         self._groups: dict[str, list[_Entry]] = defaultdict(list)
         self._open: list[_Entry] = []
-        self.routes = tuple(routes)
+        self.routes, self._refusals = tuple(routes), tuple(refusals)
         for route in self.routes:
             path = route.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
             group = path.split("/")[1].lower()
@@ -104,6 +112,15 @@ class Router:
                 continue
             if found := entry.pattern.fullmatch(raw_path):
                 return Match(route, {name: unquote(value) for name, value in found.groupdict().items()})
+        return None
+
+    def refusal(self, raw_path: str) -> str | None:
+        """Why a request without a route is refused, if it belongs to a feature that is known."""
+        raw_path = "/" + raw_path.lstrip("/")
+        for refusal in self._refusals:
+            path = refusal.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
+            if _pattern(path).fullmatch(raw_path) or _pattern(path + "/{below:rest}").fullmatch(raw_path):
+                return refusal.message
         return None
 
 

@@ -172,8 +172,9 @@ class RunStore:
         *,
         error: JSON | None = None,
         at: datetime | None = None,
+        again: bool = False,
     ) -> Run:
-        """Set the next status of a run, and when it started or ended.
+        """Set the next status of a run, and when it started or ended; with `again`, an ended run may change.
 
         Setting the same status again changes nothing. A run that asked to fail (`Run.requested_failure`) becomes
         Failed instead of Completed.
@@ -187,7 +188,7 @@ class RunStore:
                 status, error = RunStatus.FAILED, run.requested_failure
             if run.status is status:
                 return run
-            check_transition(run_id, run.status, status)
+            check_transition(run_id, run.status, status, again=again)
             changed = _advanced(run, status, at or self._clock.now(), error)
             self._update(changed)
         for listener in self._listeners:

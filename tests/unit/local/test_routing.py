@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.http.routing import Route, Router
+from azureml_wrapper.local.http.routing import Refusal, Route, Router
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
 
@@ -66,6 +66,13 @@ def test_query_values_choose_between_routes_of_one_path(query, expected):
     match = router.match("PUT", "/c/n", query)
     found = match and ("block" if match.route.streams else "plain")
     assert found == expected
+
+
+def test_a_refusal_covers_its_path_and_what_is_below():
+    router = Router([route("GET", "/a/{workspace_scope}/x")], [Refusal("/a{workspace_scope}/models", "Not here.")])
+    assert router.refusal(f"/a{SCOPE}/MODELS") == "Not here."
+    assert router.refusal(f"/a{SCOPE}/models/1/files") == "Not here."
+    assert router.refusal(f"/a{SCOPE}/models2") is None
 
 
 def test_a_dot_in_a_path_is_a_dot():

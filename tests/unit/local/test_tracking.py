@@ -1,7 +1,8 @@
-"""MLflow's filters, orders and parameters."""
+"""MLflow's filters, orders, parameters, datasets and models."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -15,15 +16,21 @@ from azureml_wrapper.local.domain.tracking import (
     check_batch,
     parse_filter,
     read_status,
-    sort_key,
+    sort,
     status_word,
+    with_datasets,
+    with_model,
     with_parameters,
 )
 
 FACTS = Facts(
     metrics={"rmse": 0.25, "val loss": 1.5},
     params={"lr": "0.1"},
-    tags={"team": "vision"},
+    tags={"team": "vision", "mlflow.source.name": "a.py"},
+    datasets=[
+        {"name": "train", "digest": "1f", "context": "training"},
+        {"name": "check", "digest": "2f", "context": ""},
+    ],
     attributes={"status": "FINISHED", "run_name": "by hand", "start_time": 100.0},
 )
 RUN = Run(
@@ -60,6 +67,10 @@ RUN = Run(
         ("attributes.run_name IN ('by hand')", True),
         ("run_id IN ('a')", False),
         ("start_time IN ('100')", False),
+        ("dataset.name = 'check'", True),
+        ("datasets.digest IN ('3f', '1f') and dataset.context LIKE 'tr%'", True),
+        ("dataset.name = 'test'", False),
+        ("dataset.name < 1", False),
     ],
 )
 def test_a_filter_lets_through_what_it_says(text, holds):
@@ -70,7 +81,7 @@ def test_a_filter_lets_through_what_it_says(text, holds):
     "text",
     ["metrics.rmse", "metrics.rmse < 1 or params.x = 'a'", "cells.x = 1", "metrics.rmse < abc", "and", "a = 'b'c"]
     + [f"status {end}" for end in ("IN ()", "IN ('a' 'b')", "IN 'a'", "IN (a)", "IN ('a'", "= ('a')", "INTO ('a')")]
-    + ["metrics.rmse IN ('1')"],
+    + ["metrics.rmse IN ('1')", "dataset.schema = 'a'"],
 )
 def test_a_filter_that_is_none_is_refused(text):
     with pytest.raises(Invalid):
@@ -78,18 +89,27 @@ def test_a_filter_that_is_none_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("clause", "value", "descending"),
+    ("clauses", "order"),
     [
-        ("metrics.rmse", 0.25, False),
-        ("metrics.rmse DESC", 0.25, True),
-        ("metrics.`val loss` asc", 1.5, False),
-        ("start_time desc", 100.0, True),
-        ("attributes.end_time", None, False),
+        ([], "abc"),
+        (["metrics.rmse"], "bac"),
+        (["metrics.rmse DESC"], "abc"),
+        (["metrics.`val loss` asc"], "acb"),
+        (["tags.mlflow.source.name"], "cba"),
+        (["attributes.end_time"], "abc"),
+        (["start_time desc", "metrics.rmse"], "bac"),
     ],
 )
-def test_an_order_names_a_field_and_a_direction(clause, value, descending):
-    read, is_descending = sort_key(clause)
-    assert (read(FACTS), is_descending) == (value, descending)
+def test_runs_are_sorted_and_those_without_a_value_come_last(clauses, order):
+    other = replace(FACTS, metrics={"rmse": 0.125}, tags={"mlflow.source.name": "B.py"})
+    last = replace(FACTS, metrics={"val loss": 2.0}, tags={"mlflow.source.name": "A.py"})
+    found = [("a", FACTS), ("b", other), ("c", last)]
+    assert "".join(name for name, _ in sort(found, clauses)) == order
+
+
+def test_runs_are_not_sorted_by_datasets():
+    with pytest.raises(Invalid, match="several datasets"):
+        sort([("a", FACTS)], ["dataset.name"])
 
 
 @pytest.mark.parametrize(
@@ -108,11 +128,11 @@ def test_what_experiments_do_not_have_is_refused(text, field):
 
 
 def test_an_attribute_that_runs_do_not_have_is_refused_with_those_that_there_are():
-    for read, given in ((parse_filter, "rmse < 1"), (sort_key, "attributes.rmse DESC")):
-        with pytest.raises(
-            Invalid, match=r"Unknown attribute 'rmse' of runs; expected one of run_id, .*metrics\.rmse"
-        ):
-            read(given)
+    told = r"Unknown attribute 'rmse' of runs; expected one of run_id, .*metrics\.rmse"
+    with pytest.raises(Invalid, match=told):
+        parse_filter("rmse < 1")
+    with pytest.raises(Invalid, match=told):
+        sort([("a", FACTS)], ["attributes.rmse DESC"])
 
 
 def test_a_parameter_may_be_repeated_and_not_changed():
@@ -125,6 +145,21 @@ def test_a_parameter_may_be_repeated_and_not_changed():
 def test_a_parameter_has_limits(given):
     with pytest.raises(Invalid):
         with_parameters(RUN, given)
+
+
+def test_the_first_of_equal_datasets_stays():
+    one, again, other = (
+        {"name": "a", "digest": digest, "tags": {"n": n}} for digest, n in (("1", 1), ("1", 2), ("2", 3))
+    )
+    assert with_datasets(with_datasets(RUN, [one]), [again, other]).datasets == [one, other]
+
+
+def test_models_are_listed_in_a_tag():
+    run = with_model(with_model(RUN, {"artifact_path": "a"}), {"artifact_path": "b"})
+    assert json.loads(run.tags["mlflow.log-model.history"]) == [{"artifact_path": "a"}, {"artifact_path": "b"}]
+    for broken in ("{", "1"):
+        with pytest.raises(Invalid, match="is not a JSON list"):
+            with_model(replace(RUN, tags={"mlflow.log-model.history": broken}), {})
 
 
 def test_a_batch_has_a_limit():

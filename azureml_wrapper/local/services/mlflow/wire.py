@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any, TypeVar
 
 from azureml_wrapper.local.domain.clock import stored_time
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
-from azureml_wrapper.local.domain.tracking import Facts, status_word
+from azureml_wrapper.local.domain.tracking import RUN_NAME, Facts, status_word
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.http.messages import object_list, string
+from azureml_wrapper.local.http.messages import object_list, read_json, string
 
+T = TypeVar("T")
 Latest = Iterable[tuple[str, Point]]
 
-# MLflow's ViewType → Experiment.archived
+SEARCH_LIMIT = 1000
+# The tag of a dataset that says what it is for; filters call it the dataset's context.
+_CONTEXT = "mlflow.data.context"
+_DATASET_KEYS = ("name", "digest", "source_type", "source", "schema", "profile")
+# MLflow's ViewType → Experiment.archived, Run.hidden
 _VIEWS = {"ACTIVE_ONLY": False, "DELETED_ONLY": True, "ALL": None}
 
 
@@ -36,11 +42,10 @@ def experiment(record: Experiment, port: int, workspace: Workspace) -> JSON:
 
 def run(record: Run, latest: Latest, port: int, workspace: Workspace) -> JSON:
     metrics = [found for name, point in latest if (found := metric(name, point))]
-    tags = {"mlflow.runName": record.display_name or record.run_id, **_family(record), **record.tags}
     return {
         "info": info(record, port, workspace),
-        "data": {"metrics": metrics, "params": _tags(record.params), "tags": _tags(tags)},
-        "inputs": {"dataset_inputs": []},
+        "data": {"metrics": metrics, "params": _tags(record.params), "tags": _tags(_every_tag(record))},
+        "inputs": {"dataset_inputs": [_dataset_input(dataset) for dataset in record.datasets]},
     }
 
 
@@ -56,7 +61,7 @@ def info(record: Run, port: int, workspace: Workspace) -> JSON:
         **({"end_time": _milliseconds(record.ended)} if record.ended else {}),
         # azureml-mlflow parses the experiment's name and the run's id from it.
         "artifact_uri": f"{_address(port, workspace)}/experiments/{record.experiment}/runs/{record.run_id}/artifacts",
-        "lifecycle_stage": "active",
+        "lifecycle_stage": "deleted" if record.hidden else "active",
     }
 
 
@@ -75,7 +80,11 @@ def facts(record: Run, latest: Latest) -> Facts:
     return Facts(
         metrics={name: float(value) for name, value in numbers.items()},
         params=record.params,
-        tags={key: value or "" for key, value in record.tags.items()},
+        tags={key: value or "" for key, value in _every_tag(record).items()},
+        datasets=[
+            {"name": each["name"], "digest": each["digest"], "context": each["tags"].get(_CONTEXT, "")}
+            for each in record.datasets
+        ],
         attributes={
             "run_id": record.run_id,
             "run_name": record.display_name or record.run_id,
@@ -93,6 +102,7 @@ def experiment_facts(record: Experiment) -> Facts:
         metrics={},
         params={},
         tags=record.tags,
+        datasets=(),
         attributes={
             "name": record.name,
             "experiment_id": record.experiment_id,
@@ -129,16 +139,42 @@ def read_view(word: str | None) -> bool | None:
     return _VIEWS[word or "ACTIVE_ONLY"]
 
 
-def read_limit(given: Any) -> int | None:
-    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-        raise Invalid(f"max_results must be an integer ≥ 1, got {given!r}.")
-    return given
+def read_time(body: JSON, name: str) -> datetime | None:
+    """A time in milliseconds; None without one."""
+    given = body.get(name)
+    try:
+        return datetime.fromtimestamp(int(given) / 1000, timezone.utc) if given else None
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise Invalid(f"Invalid {name} {given!r}: expected a number of milliseconds.") from error
 
 
-def read_offset(token: str | None) -> int:
-    if token and not token.isdecimal():
+def read_datasets(body: JSON) -> list[JSON]:
+    """The datasets of `mlflow.log_input`, in the form of `Run.datasets`."""
+    if body.get("models"):
+        raise Unsupported(
+            "Azure ML does not support the logged models of MLflow 3 as inputs of a run; leave out models."
+        )
+    return [_read_dataset(item) for item in object_list(body.get("datasets"), "datasets")]
+
+
+def read_model(body: JSON) -> JSON:
+    """The description of a logged model."""
+    model = read_json(needed(body, "model_json").encode(), "model_json")
+    if not isinstance(model, dict):
+        raise Invalid("model_json must be a JSON object.")
+    return model
+
+
+def page(found: Sequence[T], body: JSON) -> tuple[Sequence[T], JSON]:
+    """The page of results that a body asks for, and the token of the next one."""
+    size, token = body.get("max_results"), string(body, "page_token")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise Invalid(f"max_results must be an integer ≥ 1, got {size!r}.")
+    if token and not is_number(token):
         raise Invalid("Invalid page token: it does not come from this service.")
-    return int(token or 0)
+    start = int(token or 0)
+    end = start + (size or SEARCH_LIMIT)
+    return found[start:end], {"next_page_token": str(end)} if len(found) > end else {}
 
 
 def place(after: tuple[str, int]) -> str:
@@ -155,10 +191,25 @@ def read_place(token: str | None) -> tuple[str, int]:
         raise Invalid("Invalid page token: it does not come from this service.") from error
 
 
-def _family(record: Run) -> dict[str, str]:
-    """The tags that tell MLflow a run's parent."""
+def _read_dataset(item: JSON) -> JSON:
+    dataset = item.get("dataset")
+    if not isinstance(dataset, dict):
+        raise Invalid("Each dataset of log_inputs requires an object dataset.")
+    texts = {key: string(dataset, key) or "" for key in _DATASET_KEYS}
+    for key in ("name", "digest"):
+        needed(dataset, key)
+    return {**texts, "tags": pairs(item, "tags")}
+
+
+def _dataset_input(dataset: JSON) -> JSON:
+    return {"tags": _tags(dataset["tags"]), "dataset": {key: dataset[key] for key in _DATASET_KEYS if dataset[key]}}
+
+
+def _every_tag(record: Run) -> dict[str, str]:
+    """A run's tags, and those that tell MLflow its name and its parent."""
     parent = {"mlflow.parentRunId": record.parent_id} if record.parent_id else {}
-    return {"mlflow.rootRunId": record.root_id or record.run_id, **parent}
+    family = {"mlflow.rootRunId": record.root_id or record.run_id, **parent}
+    return {RUN_NAME: record.display_name or record.run_id, **family, **record.tags}
 
 
 def _address(port: int, workspace: Workspace) -> str:
