@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 LOGGER = logging.getLogger("azureml_wrapper")
 
@@ -39,12 +40,36 @@ def _is_configured() -> bool:
     return LOGGER.hasHandlers() or LOGGER.level != logging.NOTSET or logging.root.level > logging.WARNING
 
 
+# Where the SDKs log what our callers take as an answer: that something does not exist yet, that `az` has no login,
+# that a class is deprecated or experimental.
+SDK_LOGGERS = (
+    "root",
+    "azure.ai.ml._utils._experimental",
+    "azure.identity._internal.decorators",
+    "azureml._project._commands",
+    "azureml.core.environment",
+    "azureml.data._loggerfactory.azureml.data._dataset_rest_helper",
+    "azureml.data._loggerfactory.azureml.data.abstract_dataset",
+    "azureml.pipeline.steps.mpi_step",
+    "azureml.train.estimator._estimator",
+)
+_quiet = ContextVar("quiet", default=False)
+
+
+def _passes(record: logging.LogRecord) -> bool:
+    return not _quiet.get() or record.levelno > logging.ERROR
+
+
 @contextlib.contextmanager
 def quiet_sdk() -> Iterator[None]:
-    """Keep the SDK from logging an error when it looks for something that may not exist."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.ERROR))
+    """Hold back what `SDK_LOGGERS` log in this thread; other threads log as always.
+
+    The filter stays on those loggers, because removing one is not safe while another thread logs.
+    """
+    for name in SDK_LOGGERS:
+        logging.getLogger(name).addFilter(_passes)
+    before = _quiet.set(True)
     try:
         yield
     finally:
-        logging.disable(before)
+        _quiet.reset(before)

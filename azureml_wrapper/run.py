@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import io
 import tempfile
 import time
 from collections.abc import Mapping
@@ -94,7 +93,7 @@ class RunWrapper:
     def steps(self) -> dict[str, RunWrapper]:
         """The steps that have started, by name, in the order in which they started.
 
-        Of steps with the same name, the one that was created first has it; the others are "train (2)", "train (3)", ….
+        Of steps with the same name, the one created first has it; the others are "train (2)", "train (3)", ….
         """
         children = list(self._raw.get_children(_rehydrate_runs=False))
         # The service lists the newest first, and numbers must not change when a queued step starts.
@@ -309,7 +308,7 @@ class RunWrapper:
         return script_logs(self._raw.get_file_names())
 
     def _read(self, name: str) -> str:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "log.txt"
             self._raw.download_file(name, str(file))
             return file.read_text(encoding="utf-8", errors="replace")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -109,9 +107,7 @@ class BasePipeline(ABC):
         if self.pipeline is None:
             self.construct_pipeline()
         experiment = Experiment(self.ws, experiment_name)
-        # The SDK prints the same and more.
-        with contextlib.redirect_stdout(io.StringIO()):
-            run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
+        run = RunWrapper(experiment.submit(self.pipeline, tags=dict(tags) if tags else None))
         inform(show_ids(run))
         return run
 

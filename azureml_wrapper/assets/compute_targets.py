@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
-from azureml_wrapper.messages import inform, quiet_sdk
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -61,7 +61,7 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
             idle_seconds_before_scaledown=wanted.idle_seconds,
         )
         compute = ComputeTarget.create(ws, name, configuration)
-        compute.wait_for_completion(show_output=False)
+        await_cluster(compute)
         return compute
     differences = wanted.differences(found)
     if differences:
@@ -73,14 +73,27 @@ def register_compute(ws: Workspace, name: str, wanted: Cluster) -> AmlCompute:
     return found
 
 
+def await_cluster(compute: AmlCompute) -> None:
+    """Wait until a cluster is provisioned; raises what the SDK raises.
+
+    The SDK's `wait_for_completion` does the same, but prints the end of the operation even with show_output=False
+    (azureml/core/compute/compute.py). Without an operation it only waits for the nodes.
+    """
+    if compute._operation_endpoint:
+        state, _ = compute._wait_for_completion(show_output=False)
+        if state == "Succeeded":
+            compute._operation_endpoint = None
+            compute.refresh_state()
+    compute.wait_for_completion(show_output=False)
+
+
 def find_compute(ws: Workspace, name: str) -> Any:
     """The compute target of that name, or None."""
     from azureml.core.compute import ComputeTarget
     from azureml.exceptions import ComputeTargetException
 
     try:
-        with quiet_sdk():
-            return ComputeTarget(ws, name)
+        return ComputeTarget(ws, name)
     except ComputeTargetException as error:
         if "ComputeTargetNotFound" not in str(error):
             raise

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_datastore_name
 from azureml_wrapper.errors import AlreadyRegistered, BadData, UnregisteredDatastore, did_you_mean, near
-from azureml_wrapper.messages import inform, quiet_sdk
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
@@ -31,8 +31,7 @@ def find_datastore(ws: Workspace, name: str) -> Any:
 
     check_datastore_name(name)
     try:
-        with quiet_sdk():
-            return Datastore.get(ws, name)
+        return Datastore.get(ws, name)
     except UserErrorException as error:
         # The service's message; the SDK has no error class for it.
         if "Could not find datastore" not in str(error):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.errors import BadArgument, ConfigError
-from azureml_wrapper.messages import inform, quiet_sdk
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from azureml.core import Environment, RunConfiguration, Workspace
@@ -140,8 +140,7 @@ def find_environment(ws: Workspace, name: str) -> Any:
     from azureml.core import Environment
 
     try:
-        with quiet_sdk():
-            return Environment.get(ws, name)
+        return Environment.get(ws, name)
     except Exception as error:
         # The SDK raises a bare Exception (azureml/_restclient/environment_client.py).
         if "Code: 404" not in str(error):

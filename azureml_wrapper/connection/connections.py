@@ -76,7 +76,7 @@ def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATI
     check_subscription(scope.subscription_id)
     # Left behind by an earlier connection to the local service.
     if is_local_address(os.environ.get(MLFLOW_VARIABLE, "")):
-        del os.environ[MLFLOW_VARIABLE]
+        os.environ.pop(MLFLOW_VARIABLE, None)
     if auth is None or isinstance(auth, str):
         auth = authenticate(auth)
     found = get_workspace(scope, auth)

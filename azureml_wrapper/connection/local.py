@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +72,20 @@ def connect_local(scope: Scope, home: Home | None = None, *, create: bool = True
     from azureml.core import Workspace
 
     check_new_workspace_name(scope.name)
-    with warnings.catch_warnings():
-        # The SDK warns that it creates the resource group, which is only a name here.
-        warnings.simplefilter("ignore", UserWarning)
-        names = names_of(scope, auth)
-        return Workspace.create(**names, location=LOCAL, create_resource_group=True, show_output=False)
+    _create_group(scope, auth)
+    return Workspace.create(**names_of(scope, auth), location=LOCAL, create_resource_group=True, show_output=False)
+
+
+def _create_group(scope: Scope, auth: Any) -> None:
+    """Create the resource group, which is only a name here, before the SDK does it with a warning."""
+    from azure.core.exceptions import ResourceNotFoundError
+    from azureml._base_sdk_common.common import resource_client_factory
+
+    groups = resource_client_factory(auth, scope.subscription_id).resource_groups
+    try:
+        groups.get(scope.resource_group)
+    except ResourceNotFoundError:
+        groups.create_or_update(scope.resource_group, {"location": LOCAL})
 
 
 def local_authentication(subscription_id: str, home: Home | None = None) -> Any:

@@ -12,7 +12,6 @@ from azureml_wrapper.errors import ConnectionFailed, FolderBusy, FolderClosed, F
 from azureml_wrapper.file_lock import FileLock
 from azureml_wrapper.jobs.record import RECORD, JobRecord, job_folders, read_record
 from azureml_wrapper.jobs.states import GONE, UNKNOWN, JobState, states
-from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
@@ -38,8 +37,7 @@ class HeldJob:
         from azureml._restclient.exceptions import ServiceException
 
         try:
-            with quiet_sdk():
-                return RunWrapper(self.workspace.ws.get_run(self.record.run_id))
+            return RunWrapper(self.workspace.ws.get_run(self.record.run_id))
         except ServiceException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import secrets
 import time
 from collections.abc import Mapping
@@ -97,9 +95,7 @@ def send(ws: Workspace, experiment: str, made: ScriptRunConfig, *, run_id: str, 
     """Submit with the script folder as it is now."""
     from azureml.core import Experiment
 
-    # The SDK prints what callers report better.
-    with contextlib.redirect_stdout(io.StringIO()):
-        return Experiment(ws, experiment).submit(made, tags=dict(tags) or None, run_id=run_id)
+    return Experiment(ws, experiment).submit(made, tags=dict(tags) or None, run_id=run_id)
 
 
 def send_again(

@@ -21,7 +21,7 @@ from azureml_wrapper.jobs.occupancy import HeldJob, check_place, locked, make_ro
 from azureml_wrapper.jobs.record import RECORD, JobRecord, git_state
 from azureml_wrapper.jobs.script_run import check_files
 from azureml_wrapper.jobs.states import GONE, JobState
-from azureml_wrapper.messages import inform, quiet_sdk
+from azureml_wrapper.messages import inform
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
 from azureml_wrapper.workspace import WorkspaceWrapper
@@ -161,8 +161,7 @@ def _was_sent(workspace: WorkspaceWrapper, run_id: str) -> bool:
     from msrest.exceptions import ClientException
 
     try:
-        with quiet_sdk():
-            workspace.ws.get_run(run_id)
+        workspace.ws.get_run(run_id)
     except ServiceException as error:
         return bool(error.status_code != HTTPStatus.NOT_FOUND)
     except (AzureMLException, ClientException, ConnectionFailed, OSError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -145,9 +143,7 @@ class RegisteredPipeline:
         """
         check_experiment_name(name := experiment or self.experiment_name)
         values = self._values(parameters) if parameters else {}
-        # The SDK prints what it does.
-        with contextlib.redirect_stdout(io.StringIO()):
-            return RunWrapper(self.pipeline.submit(self.ws, name, pipeline_parameters=values))
+        return RunWrapper(self.pipeline.submit(self.ws, name, pipeline_parameters=values))
 
     def _interface(self) -> Any:
         provider = self.pipeline._pipeline_provider
@@ -174,10 +170,9 @@ def publish(ws: Workspace, pipeline: Pipeline, publication: Publication) -> Regi
     version = publication.version
     if version is None:
         version = next_version(each.version for each in earlier)
-    with contextlib.redirect_stdout(io.StringIO()):
-        published = pipeline.publish(
-            publication.name, publication.description, version, publication.continue_on_step_failure
-        )
+    published = pipeline.publish(
+        publication.name, publication.description, version, publication.continue_on_step_failure
+    )
     before = _schedules_of(ws, pipeline, publication.name, {each.id for each in earlier})
     schedule = _replace_schedule(ws, published, publication, before)
     return RegisteredPipeline(ws, published, schedule, experiment=publication.experiment, plan=publication.plan)

@@ -213,6 +213,14 @@ def _bar(title: str, total: int, *, forced: bool) -> Any:
     if not console.is_terminal and not forced:
         return None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Bar(*columns, TimeRemainingColumn(), console=console, transient=True)
+    # Without redirection, the bar may tear what other threads print; with it, rich would replace their sys.stdout.
+    bar = Bar(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     bar.add_task(title, total=total or None)
     return bar

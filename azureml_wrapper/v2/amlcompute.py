@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.assets.compute_targets import Cluster, find_compute
+from azureml_wrapper.assets.compute_targets import Cluster, await_cluster, find_compute
 from azureml_wrapper.assets.names import check_compute_name
 from azureml_wrapper.errors import AlreadyRegistered
 from azureml_wrapper.v2.yaml_keys import (
@@ -128,13 +126,11 @@ def create(ws: Workspace, compute: Compute) -> str:
             "Use another name, or delete it first."
         )
     cluster = compute.cluster
-    with contextlib.redirect_stdout(io.StringIO()):
-        # The SDK prints that an operation succeeded.
-        found.update(
-            min_nodes=cluster.min_nodes,
-            max_nodes=cluster.max_nodes,
-            idle_seconds_before_scaledown=cluster.idle_seconds,
-        )
+    found.update(
+        min_nodes=cluster.min_nodes,
+        max_nodes=cluster.max_nodes,
+        idle_seconds_before_scaledown=cluster.idle_seconds,
+    )
     return f"Compute {compute.name!r} changed: {_describe(cluster)}.{kept}"
 
 
@@ -158,8 +154,7 @@ def _make(ws: Workspace, compute: Compute) -> str:
         **network,
         **compute.settings,
     )
-    with contextlib.redirect_stdout(io.StringIO()):
-        ComputeTarget.create(ws, compute.name, configuration).wait_for_completion(show_output=False)
+    await_cluster(ComputeTarget.create(ws, compute.name, configuration))
     return f"Compute {compute.name!r} created: {_describe(cluster)}."
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import logging
 import os
 import re
 import tempfile
@@ -21,6 +20,7 @@ from azureml_wrapper.config import parsing
 from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
 from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed, WrapperError
+from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
 from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
 
@@ -68,20 +68,24 @@ def module_of(name: str) -> Any:
 
 @contextlib.contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """Turn SDK v2's errors into ours, restore the variable it sets, and hide its notices of experimental classes."""
-    before = os.environ.get(CLOUD_VARIABLE)
-    experimental = logging.getLogger("azure.ai.ml")
-    level = experimental.level
+    """Turn SDK v2's errors into ours, and hold back its notices of experimental classes."""
     errors = _errors()
-    experimental.setLevel(logging.ERROR)
     try:
-        yield
+        with quiet_sdk():
+            yield
     except errors["invalid"] as error:
         raise BadValue(f"{what}: {_message(error)}") from error
     except errors["refused"] as error:
         raise ConnectionFailed(f"{what}: {_message(error)}") from error
+
+
+@contextlib.contextmanager
+def _cloud_restored() -> Iterator[None]:
+    """Restore the variable that an MLClient sets when it is created."""
+    before = os.environ.get(CLOUD_VARIABLE)
+    try:
+        yield
     finally:
-        experimental.setLevel(level)
         if before is None:
             os.environ.pop(CLOUD_VARIABLE, None)
         else:
@@ -175,7 +179,7 @@ def open_client(scope: Scope, *, auth: Any = None, credential: Any = None, **opt
         raise BadArgument(_ONLY_V1)
     check_subscription(scope.subscription_id)
     credential = credential or _credential(auth)
-    with plain_errors("MLClient"):
+    with plain_errors("MLClient"), _cloud_restored():
         return module_of("azure.ai.ml").MLClient(
             credential, scope.subscription_id, scope.resource_group, scope.name, **options
         )

@@ -158,8 +158,7 @@ def find_version(ws: Workspace, used: Reference) -> Any:
     from azureml.core import Environment
 
     try:
-        with quiet_sdk():
-            return Environment.get(ws, used.name, version=used.version)
+        return Environment.get(ws, used.name, version=used.version)
     except Exception as error:
         # As in `find_environment`.
         if "Code: 404" not in str(error):

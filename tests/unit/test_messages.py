@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from azureml_wrapper.messages import inform
+from azureml_wrapper.messages import SDK_LOGGERS, inform, quiet_sdk
 
 SAY = "from azureml_wrapper.messages import inform; inform('registered version 1')"
 
@@ -50,3 +51,27 @@ def test_the_record_names_the_place_that_reports(caplog):
     assert [(record.name, record.message, record.filename) for record in caplog.records] == [
         ("azureml_wrapper", "registered version 1", "test_messages.py")
     ]
+
+
+@pytest.mark.parametrize("name", SDK_LOGGERS)
+def test_what_the_sdk_logs_is_held_back_in_one_thread_only(name, caplog):
+    logger = logging.getLogger(name)
+    quiet, logged = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with quiet_sdk():
+            quiet.set()
+            assert logged.wait(10)
+            logger.error("not found")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    assert quiet.wait(10)
+    logger.error("of another thread")
+    logged.set()
+    thread.join()
+    with quiet_sdk():
+        logger.critical("always")
+    logger.error("afterwards")
+    assert [record.message for record in caplog.records] == ["of another thread", "always", "afterwards"]
+    assert logging.root.manager.disable == 0

@@ -13,6 +13,7 @@ import click
 
 from azureml_wrapper.cli.options import open_scope
 from azureml_wrapper.cli.work import watching
+from azureml_wrapper.cli.work.output import sdk_silenced
 from azureml_wrapper.run import RunWrapper
 from azureml_wrapper.v2 import amlcompute, blob_datastore, environment_file, read
 from azureml_wrapper.v2.pipeline_job import PipelineJob
@@ -52,7 +53,8 @@ def create_job(file: Path, name: str | None, given: Sequence[str], scope: Scope,
     """Submit a job, and with `stream` show its run until it ends."""
     job, notes = read.read_job(file, _settings(name, given))
     _show_notes(file, notes)
-    run = submit(_workspace(scope), job)
+    with sdk_silenced():
+        run = submit(_workspace(scope), job)
     click.echo(f"Run {run.id}\n{run.portal_url}")
     if stream:
         _watch(run, job)

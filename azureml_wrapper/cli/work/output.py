@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -42,6 +44,13 @@ def message(error: Exception) -> str:
     text = str(getattr(error, "message", "") or error) or type(error).__name__
     lines = text.strip().splitlines()
     return "\n".join(lines[:MESSAGE_LINES] + ["…"] * (len(lines) > MESSAGE_LINES))
+
+
+@contextlib.contextmanager
+def sdk_silenced() -> Iterator[None]:
+    """Drop what the SDK prints on standard output, which is for the command's own; `aml` runs no other thread."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def _print(records: Sequence[Record], columns: Sequence[str]) -> None:

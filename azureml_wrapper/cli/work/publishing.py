@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from azureml_wrapper.cli.options import open_pipeline, parse_values
-from azureml_wrapper.cli.work.output import Record, show_json, show_records
+from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
 from azureml_wrapper.publishing.publication import (
@@ -39,7 +39,8 @@ def publish(
     """Publish the pipeline of a config; `when` has the schedule's arguments of `PipelineWrapper.register`."""
     asked = {key: value for key, value in when.items() if value != ()}
     pipeline = open_pipeline(config, locally=locally)
-    made = pipeline.register(name, parameters=parse_values(given), experiment_name=experiment, **asked)
+    with sdk_silenced():
+        made = pipeline.register(name, parameters=parse_values(given), experiment_name=experiment, **asked)
     record = _pipeline(made)
     if as_json:
         show_json({**record, "next": [time.isoformat() for time in made.next_runs()]})
@@ -60,7 +61,9 @@ def pipelines(ws: Workspace, *, everything: bool, as_json: bool) -> None:
 def trigger(ws: Workspace, name: str, *, given: Sequence[str], experiment: str | None, **how: bool) -> None:
     """Run a published pipeline, and show its run."""
     found = find_registered(ws, name)
-    follow(found.trigger(parse_values(given), experiment=experiment), **how)
+    with sdk_silenced():
+        run = found.trigger(parse_values(given), experiment=experiment)
+    follow(run, **how)
 
 
 def schedules(ws: Workspace, *, count: int, everything: bool, as_json: bool) -> None:

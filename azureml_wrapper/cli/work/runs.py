@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +13,10 @@ import click
 
 from azureml_wrapper.cli.options import open_pipeline, open_workspace, parse_values
 from azureml_wrapper.cli.work import job_folders
-from azureml_wrapper.cli.work.output import Record, show_json, show_records
+from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.jobs.record import names_jobs, near_folders
-from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
 
@@ -150,8 +148,7 @@ def _check(pipeline: PipelineWrapper, values: Mapping[str, str]) -> None:
 def _submit(pipeline: PipelineWrapper, experiment: str, values: Mapping[str, str]) -> RunWrapper:
     from azureml_wrapper.train_pipeline import show_ids
 
-    # The SDK prints the same and more.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with sdk_silenced():
         run = pipeline.run(experiment, wait=False, parameters=values)
     if pipeline.definition.in_sequence:
         click.echo(show_ids(run))
@@ -181,8 +178,7 @@ def _find_run(ws: Workspace, run_id: str) -> RunWrapper:
     from azureml._restclient.exceptions import ServiceException
 
     try:
-        with quiet_sdk():
-            return RunWrapper(ws.get_run(run_id))
+        return RunWrapper(ws.get_run(run_id))
     except ServiceException as error:
         if error.status_code != 404:
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,9 +34,7 @@ def submit(ws: Workspace, job: Job) -> RunWrapper:
 
     header = job.header
     experiment = Experiment(ws, check_experiment_name(header.experiment or as_experiment_name(Path.cwd().name)))
-    with contextlib.redirect_stdout(io.StringIO()):
-        # The SDK prints what the caller will print shorter.
-        run = _submit(experiment, job)
+    run = _submit(experiment, job)
     _describe(run, header)
     return RunWrapper(run)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from azureml_wrapper.transfer.outcome import Progress
 
 
@@ -22,3 +24,10 @@ def test_a_bar_is_shown_where_it_is_asked_for(capsys, monkeypatch):
     assert "uploading" in shown
     assert "0.5/1.0 MB" in shown
     assert progress.bytes == 250_000, "what was there already does not count as transferred"
+
+
+def test_what_other_threads_print_meanwhile_goes_where_it_did(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    before = sys.stdout, sys.stderr
+    with Progress("uploading", 10, shown=True):
+        assert (sys.stdout, sys.stderr) == before
