@@ -17,12 +17,22 @@ from azureml_wrapper.local.executor.process import ColdStarter, Starter
 from azureml_wrapper.local.executor.reuse import Recipes, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
+from azureml_wrapper.local.executor.sweepsteps import StepJobs
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
-from azureml_wrapper.local.services import content, credential, datastore, discovery, environment, experiment, model
+from azureml_wrapper.local.services import (
+    content,
+    credential,
+    datastore,
+    discovery,
+    environment,
+    experiment,
+    hyperdrive,
+    model,
+)
 from azureml_wrapper.local.services.arm import handlers as arm
 from azureml_wrapper.local.services.artifact import handlers as artifact
 from azureml_wrapper.local.services.blob import handlers as blob
@@ -34,7 +44,6 @@ from azureml_wrapper.local.services.environment_definitions import normalise
 from azureml_wrapper.local.services.execution import handlers as execution
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.history import handlers as history
-from azureml_wrapper.local.services.hyperdrive import handlers as hyperdrive
 from azureml_wrapper.local.services.metric import handlers as metric
 from azureml_wrapper.local.services.mlflow import routes as mlflow
 from azureml_wrapper.local.services.pipelines import routes as pipelines
@@ -136,12 +145,15 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         MetricStore(database),
         EnvironmentStore(database, shared.clock, curated=curated(), normalise=normalise),
     )
-    pipeline_executor = _pipeline_executor(
-        shared, executor, pipelines, results=ResultStore(database), environments=environments
-    )
     children = ScriptRuns(shared, environments)
     sweeps = _sweeps(shared, executor, metrics, children)
-    cascade.cancel_with(pipeline_executor.cancel, sweeps.cancel, executor.cancel)
+    steps = StepJobs(
+        shared, executor=executor, sweeps=sweeps, children=children, metrics=metrics, logs=PipelineLogs(shared)
+    )
+    pipeline_executor = _pipeline_executor(
+        shared, steps, pipelines, results=ResultStore(database), environments=environments
+    )
+    cascade.cancel_with(pipeline_executor.cancel, sweeps.cancel, steps.cancel)
     stores = _schedule_stores(shared, database, experiments, pipelines)
     return Context(
         **vars(shared),
@@ -221,7 +233,7 @@ def _starter() -> Starter:
 
 def _pipeline_executor(
     shared: ExecutorContext,
-    executor: LocalExecutor,
+    steps: StepJobs,
     pipelines: PipelineStore,
     *,
     results: ResultStore,
@@ -229,7 +241,7 @@ def _pipeline_executor(
 ) -> GraphExecutor:
     step_runs = StepRunRecords(shared.runs, environments, shared.clock, shared.ids)
     return GraphExecutor(
-        executor=executor,
+        executor=steps,
         runs=shared.runs,
         pipelines=pipelines,
         plans=Planner(pipelines),

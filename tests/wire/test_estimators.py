@@ -8,6 +8,8 @@ import pytest
 from azureml.core import Experiment
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.core.runconfig import MpiConfiguration
+from azureml.pipeline.core import Pipeline
+from azureml.pipeline.steps import EstimatorStep
 from azureml.train.dnn import Chainer, Gloo, Mpi, Nccl, PyTorch, TensorFlow
 from azureml.train.estimator import Estimator
 from azureml.train.sklearn import SKLearn
@@ -96,3 +98,18 @@ def test_pytorch_starts_one_process_on_every_node(estimate, submit, distribution
     run = submit(estimate(PyTorch, node_count=2, distributed_training=distribution()))
     assert finish(run) == "Completed"
     assert ranks(run) == [0, 1]
+
+
+@pytest.mark.slow
+def test_an_estimator_can_be_a_step_of_a_pipeline(ws, estimate, cluster, unique):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        step = EstimatorStep(
+            name="train",
+            estimator=estimate(SKLearn),
+            estimator_entry_script_arguments=["--lr", "0.5"],
+            compute_target=cluster,
+        )
+    run = Experiment(ws, unique("exp")).submit(Pipeline(ws, steps=[step]))
+    assert run.wait_for_completion(show_output=False) == "Finished"
+    assert "hello --lr 0.5" in run.find_step_run("train")[0].get_stdout_log()

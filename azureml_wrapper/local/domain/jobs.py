@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
@@ -141,6 +141,19 @@ class Registration:
     sent: JSON = field(default_factory=dict, repr=False)
 
 
+class TrainingOutput(NamedTuple):
+    """What the service writes into an output of a sweep: all metrics in JSON, or the model of a run.
+
+    `file` is the model's file or folder among the run's files. The run is that of `iteration`, or the best one by
+    `metric`, which is the sweep's own if it is None.
+    """
+
+    is_metrics: bool
+    file: str | None = None
+    metric: str | None = None
+    iteration: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobOutput:
     """A folder that a job fills: `path` of `datastore`, where `{run-id}` and `{output-name}` are replaced.
@@ -161,6 +174,7 @@ class JobOutput:
     source_globs: tuple[str, ...] = ()
     register_as: Registration | None = None
     is_dataset: bool = True
+    training: TrainingOutput | None = None
 
     def __post_init__(self) -> None:
         _check_name("output", self.name)

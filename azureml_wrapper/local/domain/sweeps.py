@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from azureml_wrapper.local.domain.jobs import NewJob
+from azureml_wrapper.local.domain.jobs import Job, NewJob, Script
 from azureml_wrapper.local.domain.runs import Run
 
 JSON = dict[str, Any]
@@ -42,6 +42,7 @@ class Sweep:
         minutes: How long the whole sweep may take.
         config: What each run runs, without its values, as the client sent it.
         sent: The whole sweep as the client sent it. Only the services look into it, and into `config`.
+        step: The job of the pipeline's step that the sweep is: its inputs, outputs and variables are each run's, too.
     """
 
     generator: str
@@ -56,6 +57,7 @@ class Sweep:
     target: str = ""
     snapshot_id: str | None = None
     sent: JSON = field(repr=False, default_factory=dict)
+    step: Job | None = field(repr=False, default=None)
 
     @property
     def is_maximized(self) -> bool:
@@ -92,8 +94,18 @@ class Sweeps(Protocol):
         """Start no further run, because the service ends."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trials(Script):
+    """The task of a HyperDriveStep: the runs of a sweep. `path` is empty if they run a command."""
+
+    sweep: Sweep = field(repr=False)
+
+
 class Children(Protocol):
     """Makes the runs of a sweep."""
+
+    def parent(self, step: Run, sweep: Sweep) -> Run:
+        """The run of a sweep that a pipeline's step starts, not stored yet."""
 
     def make(self, parent: Run, run_id: str, sweep: Sweep, values: Values) -> NewJob:
         """The job of the run with these values; a fault if it cannot run."""

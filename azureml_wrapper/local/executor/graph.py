@@ -12,7 +12,7 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.clock import Clock, Ids
 from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.jobs import Executor, JobInput, RunForms
+from azureml_wrapper.local.domain.jobs import Job, JobInput, RunForms
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
 from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
@@ -25,6 +25,16 @@ from azureml_wrapper.local.store.runs import RunStore
 LEFT_BEHIND = "The local service ended while the pipeline was running. Submit the pipeline again."
 SHUT_DOWN = "The local service was stopped while the pipeline was running. Submit the pipeline again."
 FAILURES_SHOWN = 10
+
+
+class Jobs(Protocol):
+    """Starts and cancels what steps run. How it ends is in the run store."""
+
+    def submit(self, job: Job) -> None:
+        """Start a job, and return at once."""
+
+    def cancel(self, workspace_id: str, run_id: str) -> bool:
+        """Stop a job. Returns False if none waits or runs."""
 
 
 class Logs(Protocol):
@@ -69,7 +79,7 @@ class GraphExecutor:
     def __init__(
         self,
         *,
-        executor: Executor,
+        executor: Jobs,
         runs: RunStore,
         pipelines: PipelineStore,
         plans: Plans,

@@ -183,7 +183,10 @@ class Recipes:
 
 
 def _output(item: JobOutput) -> JSON:
-    return {**vars(item), "register_as": item.register_as.sent if item.register_as else None}
+    settings = {**vars(item), "register_as": item.register_as.sent if item.register_as else None}
+    # Recipes of other outputs stay as they were before there was this one.
+    training = settings.pop("training")
+    return {**settings, "training": training._asdict()} if training else settings
 
 
 class ReusedRuns:

@@ -7,7 +7,7 @@ import logging
 from functools import lru_cache
 from pathlib import Path
 
-from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS
+from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS, OUT_LOG
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import LOG
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -33,6 +33,11 @@ class PipelineLogs:
         now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
         text = "".join(f"[{now}] {line}\n" for line in lines)
         _append(self._file(workspace_id, run_id, EXECUTION_LOG), text)
+
+    def print(self, workspace_id: str, run_id: str, *lines: str) -> None:
+        """Append lines with the current time to the output log."""
+        now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
+        _append(self._file(workspace_id, run_id, OUT_LOG), "".join(f"[{now}] {line}\n" for line in lines))
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Append a line to the error log."""

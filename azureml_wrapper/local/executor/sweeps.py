@@ -24,6 +24,8 @@ from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
 
+# The property of a sweep that names its best run.
+BEST_RUN = "best_child_run_id"
 LEFT_BEHIND = "The local service ended while the sweep was running. Submit it again."
 ALL_FAILED = "User errors were found in at least one of the child runs. All of them failed; see their logs."
 
@@ -301,7 +303,7 @@ def _last_properties(sweep: Sweep, scores: Mapping[str, float | None]) -> dict[s
         return {}
     return {
         "score": str(top),
-        "best_child_run_id": best,
+        BEST_RUN: best,
         "best_metric_status": "Succeeded",
         "best_data_container_id": f"dcid.{best}",
     }

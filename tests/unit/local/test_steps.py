@@ -17,8 +17,8 @@ def bench():
 
 
 def test_the_type_of_a_step_that_cannot_run_is_named(bench):
-    graph = {"ModuleNodes": [node("a", bench.module("hyper", StepType="HyperDriveStep"))]}
-    with pytest.raises(Unsupported, match="'hyper' is a HyperDriveStep"):
+    graph = {"ModuleNodes": [node("a", bench.module("spark", StepType="SynapseSparkStep"))]}
+    with pytest.raises(Unsupported, match="'spark' is a SynapseSparkStep"):
         bench.begin(graph)
 
 

@@ -13,8 +13,8 @@ from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, arguments_of
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
-from azureml_wrapper.local.services.hyperdrive.wire import read_sweep
 from azureml_wrapper.local.services.runforms import RunHistoryForms
+from azureml_wrapper.local.services.sweeps import read_sweep
 from azureml_wrapper.local.store import metrics
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore

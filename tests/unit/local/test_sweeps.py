@@ -8,7 +8,7 @@ import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.sweeps import Policy, Scores, arguments_of
-from azureml_wrapper.local.services.hyperdrive.wire import read_policy, read_sweep
+from azureml_wrapper.local.services.sweeps import read_policy, read_sweep
 from tests.work import calls
 
 HD = "HD_1"

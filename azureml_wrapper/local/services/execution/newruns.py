@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Protocol
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
-from azureml_wrapper.local.domain.jobs import NewJob
+from azureml_wrapper.local.domain.jobs import Job, NewJob
 from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.sweeps import Sweep, Values, arguments_of
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.services import sweeps
 from azureml_wrapper.local.services.execution import wire
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
@@ -70,10 +72,23 @@ def address(stores: Stores, workspace: Workspace, experiment: str, run_id: str) 
 
 
 class ScriptRuns:
-    """Makes the runs of a sweep (executor/sweeps.py, Children)."""
+    """Makes the runs of a sweep (domain/sweeps.py, Children)."""
 
     def __init__(self, stores: Stores, environments: EnvironmentStore) -> None:
         self._stores, self._environments = stores, environments
+
+    def parent(self, step: Run, sweep: Sweep) -> Run:
+        """The run of a sweep that a pipeline's step starts, not stored yet."""
+        return sweeps.new_run(
+            sweep,
+            workspace_id=step.workspace_id,
+            run_id=f"HD_{self._stores.ids.guid()}",
+            experiment=_experiment(step),
+            created=self._stores.clock.now(),
+            uuid=self._stores.ids.guid(),
+            parent_id=step.run_id,
+            submitted_by=step.submitted_by,
+        )
 
     def make(self, parent: Run, run_id: str, sweep: Sweep, values: Values) -> NewJob:
         """The job of a sweep's run with these values; a fault if the local service cannot run it."""
@@ -86,15 +101,35 @@ class ScriptRuns:
         submission = wire.read_submission(
             {"configuration": config, "snapshotId": sweep.snapshot_id, "parentRunId": parent.run_id}
         )
-        experiment = Experiment(experiment_id=parent.experiment_id, name=parent.experiment, created=parent.created)
-        return new_job(
+        made = new_job(
             self._stores,
             self._environments,
             workspace=workspace,
-            experiment=experiment,
+            experiment=_experiment(parent),
             run_id=run_id,
             submission=submission,
         )
+        return replace(made, job=_with_step(made.job, sweep.step)) if sweep.step else made
+
+
+def _experiment(run: Run) -> Experiment:
+    return Experiment(experiment_id=run.experiment_id, name=run.experiment, created=run.created)
+
+
+def _with_step(job: Job, step: Job) -> Job:
+    """The job with the data and variables of the pipeline's step that it is part of. Its outputs are the step's."""
+    outputs = [
+        # The step's dataset is saved and registered once, when all runs have ended.
+        replace(output, path=output.path_of(step.run_id), register_as=None)
+        for output in step.outputs
+        if output.training is None
+    ]
+    return replace(
+        job,
+        inputs=(*job.inputs, *step.inputs),
+        outputs=(*job.outputs, *outputs),
+        environment_variables={**job.environment_variables, **step.environment_variables},
+    )
 
 
 def _snapshot_properties(stores: Stores, workspace_id: str, submission: wire.Submission) -> dict[str, str]:

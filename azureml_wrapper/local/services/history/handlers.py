@@ -98,7 +98,9 @@ def get_workspace_details(context: Context, request: Request) -> Response:
 def list_children(context: Context, request: Request) -> Response:
     run = find_run(context, request)
     query = wire.read_query({key.removeprefix("$"): value for key, value in request.query.items()})
-    return json_response(wire.page(context.runs.page(request.workspace_id, query, parent_id=run.run_id)))
+    # A reused HyperDriveStep has the sweep of the run that it reuses (docs/assumptions.md).
+    parent = run.origin_id if run.properties.get("StepType") == "HyperDriveStep" else run.run_id
+    return json_response(wire.page(context.runs.page(request.workspace_id, query, parent_id=parent)))
 
 
 def query_runs(context: Context, request: Request) -> Response:

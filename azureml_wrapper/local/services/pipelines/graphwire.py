@@ -80,15 +80,17 @@ _GRAPH = {
     ],
     "Edges": [{"SourceOutputPort": _PORT, "DestinationInputPort": _PORT}],
 }
+_TRAINING = {"TrainingOutputType": Needed(str), "Iteration": int, "Metric": str, "ModelFile": str}
 _MODULE = {
     "Name": Needed(str),
     "StepType": str,
     "StorageId": str,
     "IdentifierHash": str,
+    "Runconfig": str,
     "KvTags": MapOf(str),
     "StructuredInterface": {
         "Inputs": [{"Name": Needed(str), "DataTypeIdsList": [str], "PathOnCompute": str}],
-        "Outputs": [{"Name": Needed(str), "DataTypeId": str}],
+        "Outputs": [{"Name": Needed(str), "DataTypeId": str, "TrainingOutput": _TRAINING}],
         "Parameters": [{"Name": Needed(str), "DefaultValue": str, "EnvironmentVariableOverride": str}],
         "MetadataParameters": [{"Name": Needed(str), "DefaultValue": str}],
         "Arguments": [{"ValueType": Needed(str), "Value": str}],
@@ -186,6 +188,7 @@ class Module:
     name: str
     step_type: str
     snapshot_id: str | None
+    runconfig: str = ""
     is_deterministic: bool
     inputs: Mapping[str, JSON] = field(default_factory=dict)
     outputs: Mapping[str, JSON] = field(default_factory=dict)
@@ -247,6 +250,7 @@ def read_module(module_id: str, body: JSON) -> Module:
         name=body["Name"],
         step_type=body.get("StepType") or "step of unknown type",
         snapshot_id=body.get("StorageId"),
+        runconfig=body.get("Runconfig") or "",
         is_deterministic=bool(body.get("IsDeterministic")),
         inputs=_ports(interface.get("Inputs")),
         outputs=_ports(interface.get("Outputs")),

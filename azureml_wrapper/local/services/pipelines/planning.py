@@ -8,7 +8,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.jobs import JobOutput, Registration
+from azureml_wrapper.local.domain.jobs import JobOutput, Registration, TrainingOutput
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.plans import (
@@ -105,7 +105,9 @@ class Planner:
 
 def read_outputs(node: Node, module: Module) -> tuple[JobOutput, ...]:
     """The outputs of a step: those of its module, with the node's settings."""
-    every = {**module.outputs, **node.outputs}
+    every = {
+        name: {**module.outputs.get(name, {}), **item} for name, item in {**module.outputs, **node.outputs}.items()
+    }
     return tuple(_output(item) for name, item in every.items() if not name.startswith(RUN_AFTER))
 
 
@@ -172,7 +174,20 @@ def _output(item: Mapping[str, Any]) -> JobOutput:
         source_globs=tuple(((options or {}).get("SourceGlobs") or {}).get("GlobPatterns") or ()),
         register_as=_registration(registration or {}),
         is_dataset=is_dataset,
+        training=_training(item["Name"], item.get("TrainingOutput")),
     )
+
+
+def _training(output: str, given: JSON | None) -> TrainingOutput | None:
+    if not given:
+        return None
+    is_metrics = given["TrainingOutputType"].lower() == "metrics"
+    if not is_metrics and not given.get("ModelFile"):
+        raise Unsupported(
+            f"Output {output} is TrainingOutput('Model') without model_file, which says what to copy of the best "
+            "run's files: TrainingOutput('Model', model_file='outputs/model.pkl')."
+        )
+    return TrainingOutput(is_metrics, given.get("ModelFile"), given.get("Metric"), given.get("Iteration"))
 
 
 def _registration(given: Mapping[str, Any]) -> Registration | None:

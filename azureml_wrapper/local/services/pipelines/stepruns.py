@@ -12,13 +12,13 @@ from azureml_wrapper.local.domain.jobs import Command, Job, JobInput, JobOutput,
 from azureml_wrapper.local.domain.pipelines import STEP_RUN_TYPE, PipelineRun, word_of
 from azureml_wrapper.local.domain.plans import Facts, Step
 from azureml_wrapper.local.domain.runs import JSON, REUSED_RUN, Run, RunStatus
-from azureml_wrapper.local.services.pipelines.steptypes import SentStep
+from azureml_wrapper.local.services.pipelines.steptypes import SWEEP_PARAMETERS, SentStep, step_type
 from azureml_wrapper.local.services.runconfig import MODE_WORDS
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.runs import RunStore
 
 # Parameters and settings that a recipe holds elsewhere.
-_OWN_PARAMETERS = frozenset({"Target", "Script", "Arguments"})
+_OWN_PARAMETERS = frozenset({"Target", "Script", "Arguments", *SWEEP_PARAMETERS})
 _OWN_SETTINGS = frozenset(
     {
         *("script", "arguments", "target", "environment", "environmentVariables"),
@@ -71,11 +71,12 @@ class StepRunRecords:
         config = sent.config
         own = {*sent.script_parameters, *_OWN_PARAMETERS}
         parameters = {name: value for name, value in sent.parameters.items() if name not in own}
+        of_type = step_type(sent.module).settings(sent)
         settings = {name: value for name, value in config.items() if name not in _OWN_SETTINGS}
         return Facts(
             parameters=sent.script_parameters,
             variables=dict(config.get("environmentVariables") or {}),
-            settings={"compute": step.target, **parameters, "runconfig": settings},
+            settings={"compute": step.target, **parameters, "runconfig": settings, **of_type},
         )
 
     def reused(self, origin: Run) -> dict[str, str]:

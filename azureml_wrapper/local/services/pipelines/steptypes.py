@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -17,8 +17,10 @@ from azureml_wrapper.local.domain.jobs import Command, Distribution, ParallelRun
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
+from azureml_wrapper.local.domain.sweeps import Trials
 from azureml_wrapper.local.services import runconfig
 from azureml_wrapper.local.services.pipelines.graphwire import Argument, Module, ModuleParameter, Node
+from azureml_wrapper.local.services.sweeps import read_sweep
 
 _RUNCONFIG = {
     "target": str,
@@ -30,6 +32,9 @@ _RUNCONFIG = {
     "pytorch": {"processCount": int},
     "docker": dict,
 }
+_SWEEP = {"platform_config": {"Definition": {"Overrides": {**_RUNCONFIG, "command": object}}}}
+# Parameters of a HyperDriveStep: the sweep, and the part of it that the SDK's hash of a module is made of.
+SWEEP_PARAMETERS = ("HyperDriveRunConfig", "HDReuseHashableRunConfig")
 # Options of ParallelRunStep that the local driver does not have (_parallel_run_step_base.py).
 _UNSUPPORTED_OPTIONS = ("--partition_keys", "--rank_mini_batch_count")
 
@@ -58,8 +63,8 @@ class SentStep:
 
     @property
     def config(self) -> JSON:
-        """The RunConfiguration that the SDK sent as a string; empty if it is missing."""
-        return dict(_read_runconfig(self.node.runconfig or "{}", self.module.name))
+        """The RunConfiguration that the step runs with; empty if it is missing."""
+        return step_type(self.module).config(self)
 
     @property
     def target(self) -> str:
@@ -127,8 +132,16 @@ class ScriptStep:
     def task(self, sent: SentStep) -> Task:
         return Script(path=sent.script, arguments=sent.arguments)
 
+    def config(self, sent: SentStep) -> JSON:
+        """The RunConfiguration that the SDK sent as a string, with the node or with its module."""
+        return dict(_read_json(sent.node.runconfig or sent.module.runconfig or "{}", sent.module.name))
+
     def distribution(self, sent: SentStep) -> Distribution:
         return sent.distribution
+
+    def settings(self, sent: SentStep) -> JSON:
+        """What the outputs of this type of step follow from besides its parameters and its RunConfiguration."""
+        return {}
 
     def variables(self, sent: SentStep) -> Mapping[str, str]:
         """Environment variables of this type of step."""
@@ -162,10 +175,33 @@ class ParallelRunStep(ScriptStep):
         return {"AZUREML_NODE_COUNT": str(sent.node_count)}
 
 
+class HyperDriveStep(ScriptStep):
+    """A HyperDriveStep: a parameter has what `Experiment.submit` sends for a sweep, with other arguments."""
+
+    def task(self, sent: SentStep) -> Task:
+        given = read_sweep(self._sweep(sent))
+        config = {**given.config, "arguments": list(sent.arguments)}
+        sweep = replace(given, config=config, snapshot_id=sent.module.snapshot_id)
+        return Trials(path=str(given.config.get("script") or ""), arguments=sent.arguments, sweep=sweep)
+
+    def config(self, sent: SentStep) -> JSON:
+        definition = (self._sweep(sent).get("platform_config") or {}).get("Definition") or {}
+        return dict(definition.get("Overrides") or {})
+
+    def settings(self, sent: SentStep) -> JSON:
+        own = ("platform_config", "name", "user", "platform")
+        return {"sweep": {name: value for name, value in self._sweep(sent).items() if name not in own}}
+
+    def _sweep(self, sent: SentStep) -> JSON:
+        return _read_json(sent.parameters.get(SWEEP_PARAMETERS[0]) or "{}", sent.module.name, is_sweep=True)
+
+
 STEP_TYPES: Mapping[str, ScriptStep] = {
     "PythonScriptStep": ScriptStep(),
     "CommandStep": CommandStep(),
     "MpiStep": ScriptStep(),
+    "EstimatorStep": ScriptStep(),
+    "HyperDriveStep": HyperDriveStep(),
     "ParallelRunStep": ParallelRunStep(),
 }
 
@@ -192,13 +228,13 @@ def read_number(given: Any, default: int) -> int:
 
 # A step is read several times while it starts; keeping all steps' would take too much memory in large pipelines.
 @lru_cache(maxsize=32)
-def _read_runconfig(text: str, step: str) -> JSON:
-    what = f"The run configuration of step {step!r}"
+def _read_json(text: str, step: str, is_sweep: bool = False) -> JSON:
+    what = f"The {'sweep' if is_sweep else 'run configuration'} of step {step!r}"
     try:
         config = json.loads(text)
     except ValueError as error:
         raise Invalid(f"{what} is not JSON: {error}.") from error
-    check_shape(config, Needed(_RUNCONFIG), what)
+    check_shape(config, Needed(_SWEEP if is_sweep else _RUNCONFIG), what)
     found: JSON = config
     return found
 

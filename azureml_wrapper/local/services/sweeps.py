@@ -1,16 +1,17 @@
-"""JSON of sweeps (azureml/train/restclients/hyperdrive/models), and the tags from which the SDK restores one."""
+"""JSON of sweeps (azureml/train/restclients/hyperdrive/models), and the tags from which the SDK restores one.
+
+HyperDrive and the pipelines share it: a HyperDriveStep has what a sweep is submitted with as a parameter.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from email import message_from_bytes
+from datetime import datetime
 from typing import Any
 
-from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.sweeps import (
     BANDIT,
     DRAWS,
@@ -22,18 +23,13 @@ from azureml_wrapper.local.domain.sweeps import (
     MOST_RUNS,
     NONE,
     RANDOM,
+    SWEEP_RUN_TYPE,
     TRUNCATION,
     Distribution,
     Policy,
     Sweep,
 )
-from azureml_wrapper.local.http.messages import json_object, read_json
 
-_SCOPE = re.compile(
-    r"/?subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.MachineLearningServices"
-    r"/workspaces/([^/]+)/experiments/([^/]+)",
-    re.IGNORECASE,
-)
 # Azure's word for a space with a continuous parameter.
 _INFINITE = "infinite_space_size"
 _PREFIX = "_aml_system_"
@@ -50,24 +46,6 @@ _NEEDED = {
     TRUNCATION: ("truncation_percentage",),
     NONE: (),
 }
-
-
-def read_scope(scope: str) -> tuple[str, str, str, str]:
-    """Subscription, resource group, workspace, experiment."""
-    found = _SCOPE.fullmatch(scope)
-    if found is None:
-        raise Invalid(f"{scope[:300]!r} is not the scope of an experiment.")
-    return found[1], found[2], found[3], found[4]
-
-
-def read_form(content_type: str, body: bytes) -> JSON:
-    """The `config` of a form."""
-    form = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
-    for part in form.get_payload() if form.is_multipart() else ():
-        if not isinstance(part, str) and part.get_param("name", header="content-disposition") == "config":
-            content: bytes = part.get_payload(decode=True)  # type: ignore[assignment] # no part of it is a form
-            return json_object({"config": read_json(content, "config")}, "config")
-    raise Invalid("A sweep needs a form with config.")
 
 
 def tags(sweep: Sweep, run_id: str) -> dict[str, str]:
@@ -92,6 +70,25 @@ def tags(sweep: Sweep, run_id: str) -> dict[str, str]:
     }
 
 
+def new_run(
+    sweep: Sweep, *, workspace_id: str, run_id: str, experiment: Experiment, created: datetime, uuid: str, **more: Any
+) -> Run:
+    """The run of a sweep, not stored yet."""
+    return Run(
+        workspace_id=workspace_id,
+        run_id=run_id,
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        created=created,
+        run_type=SWEEP_RUN_TYPE,
+        target=sweep.target,
+        uuid=uuid,
+        tags=tags(sweep, run_id),
+        properties=properties(sweep),
+        **more,
+    )
+
+
 def properties(sweep: Sweep) -> dict[str, str]:
     """A sweep's properties, in the order of 2023."""
     size = sweep.size
@@ -103,35 +100,6 @@ def properties(sweep: Sweep) -> dict[str, str]:
         "platform": "AML",
         **({"ContentSnapshotId": sweep.snapshot_id} if sweep.snapshot_id else {}),
         "space_size": _INFINITE if size is None else str(size),
-    }
-
-
-def created(sweep: Sweep, run: Run) -> JSON:
-    """The answer for a new sweep; the SDK reads its `ParentRunId`."""
-    body, now = sweep.sent, offset_time(run.created)
-    return {
-        "code": 201,
-        "result": {
-            "all_jobs_generated": False,
-            "cancellation_requested": False,
-            "created": now,
-            "created_by_user_id": 0,
-            "description": None,
-            "experiment_id": run.experiment_id,
-            "generator_config": body.get("generator_config"),
-            "max_concurrent_jobs": sweep.most_concurrent,
-            "max_duration_minutes": sweep.minutes,
-            "max_total_jobs": sweep.most_runs,
-            "modified": now,
-            "name": run.experiment,
-            "platform": "AML",
-            "platform_config": {**(body.get("platform_config") or {}), "ParentRunId": run.run_id},
-            "policy_config": body.get("policy_config"),
-            "primary_metric_config": body.get("primary_metric_config"),
-            "status": "RUNNING",
-            "study_id": 0,
-            "hyperdrive_run_id": run.run_id,
-        },
     }
 
 

@@ -1,1 +1,0 @@
-"""Sweeps (contract: azureml/train/restclients/hyperdrive/rest_client.py)."""
