@@ -65,6 +65,7 @@ def exec_(workspace: str | None, command: tuple[str, ...]) -> None:
 
     A program without authentication of its own, as after `Workspace.from_config()`, gets a token of the service. The
     workspace in config.json (in .azureml/ or beside the program, where the SDK looks) is created if it is missing.
+    So is one that the program names itself, as in `Workspace.get(…)`.
     """
     from azureml_wrapper.cli.work import local as work
 

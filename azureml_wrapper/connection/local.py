@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,10 @@ MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 
-def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
+def local_environment(home: Home, info: ServiceInfo, subscriptions: Iterable[str] = ()) -> dict[str, str]:
     """The environment variables with which any program of the SDK uses the local service.
+
+    `subscriptions` are those that the program may name: the SDK refuses others before it asks for a workspace.
 
     MSI_ENDPOINT provides a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
     addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB switches the SDK's telemetry off.
@@ -45,7 +47,7 @@ def local_environment(home: Home, info: ServiceInfo) -> dict[str, str]:
         MLFLOW_VARIABLE: addresses.arm.rstrip("/"),
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
-        "MSI_ENDPOINT": addresses.msi,
+        "MSI_ENDPOINT": addresses.msi(subscriptions),
         TRUST_VARIABLE: str(_trust_bundle(home)),
         "HBI_WORKSPACE_JOB": "true",
         # The SDK caches the cloud's addresses in a file of this folder; those of Azure must stay apart.
@@ -106,7 +108,7 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
 
     def token(audience: str) -> str:
         info = service_process.start(home)
-        return Tokens(info.secret).user(audience, subscription=subscription_id)
+        return Tokens(info.secret).user(audience, subscriptions=[subscription_id])
 
     class LocalAuthentication(TokenAuthentication):  # type: ignore[misc] # the SDK is not typed
         def get_token(self, *scopes: Any, **_: Any) -> Any:
@@ -150,7 +152,7 @@ def access_local(scope: Scope) -> Access:
     home = Home()
     info = service_process.start(home)
     _trust(home, info)
-    token = Tokens(info.secret).user(subscription=scope.subscription_id)
+    token = Tokens(info.secret).user(subscriptions=[scope.subscription_id])
     return Access(_addresses(info).base, lambda: token)
 
 

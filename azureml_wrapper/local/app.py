@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
@@ -304,5 +305,5 @@ def build_application(context: Context) -> Application:
         incoming=context.home.incoming,
         services=services,
         storage=storage,
-        find_workspace=context.workspaces.get,
+        find_workspace=partial(arm.find_workspace, context),
     )

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,8 @@ class Identity:
 
     run_id: str | None = None
     workspace_id: str | None = None
-    subscription: str | None = None
+    subscriptions: tuple[str, ...] = ()
+    creates_workspaces: bool = False
     account: str = ""
 
     @property
@@ -50,13 +52,23 @@ class Tokens:
             raise ValueError(f"The service's secret is too short: at least {LEAST_SECRET} characters are needed.")
         self._secret = secret.encode()
 
-    def user(self, audience: str = "azureml", *, subscription: str | None = None, now: float | None = None) -> str:
+    def user(
+        self,
+        audience: str = "azureml",
+        *,
+        subscriptions: Sequence[str] = (),
+        creates_workspaces: bool = False,
+        now: float | None = None,
+    ) -> str:
         """A token for the user of this machine.
 
-        The service adds `subscription` to the subscriptions that it lists. The SDK refuses others, so this is how a
-        config with the id of a real subscription runs unchanged on the local service.
+        The service adds `subscriptions` to those that it lists. The SDK refuses others, so this is how a config with
+        the id of a real subscription runs unchanged on the local service. With `creates_workspaces` it creates a
+        missing workspace when it is asked for it.
         """
-        claims = {"aud": audience, "role": "Contributor", "subscription": subscription}
+        claims: dict[str, Any] = {"aud": audience, "role": "Contributor", "subscriptions": list(subscriptions)}
+        if creates_workspaces:
+            claims["creates_workspaces"] = True
         return self._mint(claims, USER_LIFETIME, now)
 
     def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
@@ -75,7 +87,8 @@ class Tokens:
         return Identity(
             run_id=claims.get("run_id"),
             workspace_id=claims.get("workspaceId"),
-            subscription=claims.get("subscription"),
+            subscriptions=tuple(claims.get("subscriptions") or ()),
+            creates_workspaces=bool(claims.get("creates_workspaces")),
         )
 
     def key(self, purpose: str) -> str:

@@ -154,6 +154,19 @@ def test_exec_makes_the_workspace_that_is_named(shell):
     assert done.stdout.split()[-1] == "other"
 
 
+@pytest.mark.slow
+def test_exec_creates_the_workspace_that_a_program_asks_for(shell):
+    subscription = "22222222-3333-4444-5555-666666666666"
+    call = f"Workspace.get('asked', subscription_id='{subscription}', resource_group='group')"
+    (shell.folder / "names.py").write_text(
+        f"from azureml.core import Workspace; ws = {call}; print(ws.name, ws.get_details()['description'])"
+    )
+    done = shell.aml("local", "exec", "--", "python", "names.py")
+    expected = "asked Created because a program under `aml local exec` asked for it."
+    assert done.stdout.splitlines()[-1] == expected
+    assert "Created workspace asked in group" in Home(shell.home).log_file.read_text()
+
+
 def test_exec_names_a_folder_for_the_sdks_cache_that_exists(shell):
     code = "import os; print(os.path.isdir(os.environ['AZURE_CONFIG_DIR']))"
     assert shell.aml("local", "exec", "--", "python", "-c", code).stdout.strip() == "True"

@@ -38,3 +38,38 @@ def test_another_key_opens_nothing(addresses, key):
         parts = addresses[name].split("/")
         parts[4] = key
         assert requests.request(method, "/".join(parts), timeout=30).status_code == 401
+
+
+def arm(names):
+    subscription, group, name = names
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{name}"
+    )
+
+
+def get(path, token):
+    address = f"http://127.0.0.1:{service_process.start(Home()).port}{path}"
+    return requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def test_a_program_without_authentication_gets_the_workspace_that_it_asks_arm_for(addresses):
+    token = requests.post(f"{addresses['msi']}?subscriptions=sub-1,sub-2", timeout=30).json()["access_token"]
+    listed = {item["subscriptionId"] for item in get("/subscriptions", token).json()["value"]}
+    assert {"sub-1", "sub-2"} <= listed
+    path = arm(("sub-1", "group", "asked-by-msi"))
+    assert get(f"/history/v1.0{path}/experiments/x", token).status_code == 404
+    first, second = get(path, token), get(path, token)
+    assert first.json()["name"] == "asked-by-msi"
+    assert first.json()["properties"]["workspaceId"] == second.json()["properties"]["workspaceId"]
+
+
+def test_a_workspace_with_an_invalid_name_is_not_found(addresses):
+    token = requests.post(addresses["msi"], timeout=30).json()["access_token"]
+    assert get(arm(("sub-1", "group", "a.b")), token).status_code == 404
+
+
+def test_other_tokens_create_no_workspaces(addresses):
+    tokens = Tokens(Home().secret())
+    for token in (tokens.user(subscriptions=["sub-1"]), tokens.run("workspace", "run")):
+        assert get(arm(("sub-1", "group", "not-there")), token).status_code == 404

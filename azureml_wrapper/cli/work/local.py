@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import sqlite3
 import sys
 import urllib.error
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ STAY = 0.0  # never exit for lack of work
 # In the order in which `Workspace.from_config` looks (azureml/core/workspace.py): kind by kind, upwards from here.
 CONFIG_PLACES = (".azureml", "aml_config", ".")
 CONFIG_NAMES = ("config.json", "project.json")
+# `subscription_id="…"`, `"subscription_id": "…"`, `SUBSCRIPTION=…`, `--subscription …`: as people name one.
+_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_SUBSCRIPTION = re.compile(rf"subscription[^\n]{{0,40}}?({_GUID})", re.IGNORECASE)
+_NAMING = {".cfg", ".env", ".ini", ".ipynb", ".json", ".py", ".sh", ".toml", ".yaml", ".yml"}
+MOST_SUBSCRIPTIONS, MOST_FILES, MOST_FOLDERS, MOST_BYTES = 20, 1000, 300, 2**20
 
 
 def up(*, foreground: bool, port: int | None) -> None:
@@ -79,7 +86,7 @@ def exec_(workspace: str | None, command: Sequence[str]) -> None:
     info = service_process.start(home)
     if scope and not _exists(scope, info):
         connect_local(scope, home)
-    environment = {**os.environ, **local_environment(home, info)}
+    environment = {**os.environ, **local_environment(home, info, named_subscriptions(command, Path.cwd()))}
     environment |= {TARGET_VARIABLE: "local", HOME_VARIABLE: str(home.path)}
     try:
         os.execvpe(command[0], list(command), environment)  # noqa: S606 - the user's own program
@@ -159,6 +166,42 @@ def configured_scope(start: Path | None = None) -> Scope | None:
                 if (file := parent / place / name).is_file():
                     return _read_scope(file)
     return None
+
+
+def named_subscriptions(command: Sequence[str], folder: Path) -> list[str]:
+    """The ids of subscriptions that a program may name: in its arguments, the environment, or files below `folder`.
+
+    The SDK asks which subscriptions there are, and refuses any other before it names the one that it wants.
+    """
+    environment = (f"{name}={value}" for name, value in os.environ.items())
+    written = itertools.chain([" ".join(command)], environment, _contents(folder))
+    ids = (found.lower() for text in written for found in _SUBSCRIPTION.findall(text))
+    return list(dict.fromkeys(ids))[:MOST_SUBSCRIPTIONS]
+
+
+def _contents(folder: Path) -> Iterator[str]:
+    """The content of files in which programs name their workspace, those near `folder` first, up to `MOST_FILES`."""
+    files = (file for file in _files(folder) if file.suffix in _NAMING or file.name.startswith(".env"))
+    for file in itertools.islice(files, MOST_FILES):
+        with contextlib.suppress(OSError):
+            if file.stat().st_size <= MOST_BYTES:
+                yield file.read_text(encoding="utf-8", errors="ignore")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files of up to `MOST_FOLDERS` folders, breadth first, without those of tools (`.git`, `.venv`)."""
+    folders = [folder]
+    for place in itertools.islice(folders, MOST_FOLDERS):
+        with contextlib.suppress(OSError):
+            entries = sorted(place.iterdir())
+            yield from (entry for entry in entries if entry.is_file())
+            # The list grows while it is read.
+            folders += [entry for entry in entries if entry.is_dir() and _is_looked_into(entry)]
+
+
+def _is_looked_into(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") and folder.name != ".azureml"
+    return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
 
 
 def _become(home: Home, port: int | None) -> None:

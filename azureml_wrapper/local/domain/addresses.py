@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -66,10 +66,10 @@ class Addresses:
         """The value of ARM_CLOUD_METADATA_URL."""
         return f"{self.base}/metadata/{self.open_key}/endpoints"
 
-    @property
-    def msi(self) -> str:
+    def msi(self, subscriptions: Iterable[str] = ()) -> str:
         """The value of MSI_ENDPOINT: issues a user token to programs without authentication of their own."""
-        return f"{self.base}/msi/{self.key}/token"
+        named = ",".join(subscriptions)
+        return f"{self.base}/msi/{self.key}/token{'?' if named else ''}{named and f'subscriptions={named}'}"
 
     @property
     def studio(self) -> str:

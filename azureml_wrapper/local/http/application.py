@@ -46,7 +46,8 @@ SMALL_BODY = 256 * 1024
 
 # Raises a fault if the request is not allowed; gets the request without its body.
 Authenticate = Callable[[Request, Match], Identity]
-FindWorkspace = Callable[[str, str, str], Workspace]
+# Gets the request and the names of subscription, resource group and workspace in its path.
+FindWorkspace = Callable[[Request, str, str, str], Workspace]
 Answer = Callable[[ServiceFault, Request], Response]
 
 
@@ -150,7 +151,7 @@ class Application:
             raise Forbidden(f"The token of run {request.identity.run_id} does not give access to {request.path}.")
         if {"subscription", "resource_group", "workspace"} <= match.parameters.keys():
             names = (match.parameters[key] for key in ("subscription", "resource_group", "workspace"))
-            request = replace(request, scope_workspace=self._find_workspace(*names))
+            request = replace(request, scope_workspace=self._find_workspace(request, *names))
             self._guard(match, request)
         return request
 

@@ -101,7 +101,9 @@ def get_cloud(context: Context, request: Request) -> Response:
 def get_token(context: Context, request: Request) -> Response:
     """A token of the user, for programs that bring no authentication of their own."""
     _check_key(request, context.addresses.key)
-    return json_response(msi_token(context.tokens.user(), context.clock.now()))
+    named = [name for name in request.query.get("subscriptions", "").split(",") if name]
+    token = context.tokens.user(subscriptions=named, creates_workspaces=True)
+    return json_response(msi_token(token, context.clock.now()))
 
 
 def _check_key(request: Request, key: str) -> None:

@@ -1,4 +1,4 @@
-"""What `aml local status` counts, and which workspace `aml local exec` prepares."""
+"""What `aml local status` counts, and which workspaces `aml local exec` prepares."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import click
 import pytest
 
+from azureml_wrapper.cli.work import local
 from azureml_wrapper.cli.work.local import (
     configured_scope,
     count_runs,
@@ -109,3 +110,44 @@ def test_a_scope_is_three_names():
 def test_anything_else_is_refused(text):
     with pytest.raises(click.BadParameter):
         parse_scope(text)
+
+
+SUBSCRIPTION = "0123ABCD-2222-3333-4444-555555555555"
+NAMING = {
+    "names.py": f"ws = Workspace.get('w', subscription_id='{SUBSCRIPTION}')",
+    "conf/azure.json": f'{{"workspace": {{"subscription_id": "{SUBSCRIPTION}"}}}}',
+    "deep/in/it/settings.yaml": f"azure:\n  subscription: {SUBSCRIPTION}\n",
+    ".azureml/other.json": f'{{"Scope": "/subscriptions/{SUBSCRIPTION}/resourceGroups/g"}}',
+    ".env.dev": f"SUBSCRIPTION_ID = '{SUBSCRIPTION}'",
+    "notebook.ipynb": f'["subscription_id = \\"{SUBSCRIPTION}\\""]',
+}
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_subscription_is_found_in_a_programs_files(name, tmp_path):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(NAMING[name])
+    assert local.named_subscriptions(["python", "x.py"], tmp_path) == [SUBSCRIPTION.lower()]
+
+
+def test_a_subscription_is_found_in_arguments_and_variables(tmp_path, monkeypatch):
+    other = SUBSCRIPTION.replace("2222", "9999").lower()
+    monkeypatch.setenv("AML_SUBSCRIPTION", other)
+    command = ["python", "x.py", "--subscription", SUBSCRIPTION]
+    assert local.named_subscriptions(command, tmp_path) == [SUBSCRIPTION.lower(), other]
+
+
+def test_other_ids_and_the_files_of_tools_name_no_subscription(tmp_path):
+    (tmp_path / "run.py").write_text(f"run_id = '{SUBSCRIPTION}'")
+    for folder in (tmp_path / ".git", tmp_path / "env"):
+        folder.mkdir()
+        (folder / "config.json").write_text(NAMING["conf/azure.json"])
+    (tmp_path / "env" / "pyvenv.cfg").touch()
+    assert local.named_subscriptions(["python", "run.py"], tmp_path) == []
+
+
+def test_the_search_for_subscriptions_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "MOST_FILES", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.py").write_text(f"subscription = '{number}{SUBSCRIPTION[1:]}'")
+    assert [found[0] for found in local.named_subscriptions([], tmp_path)] == ["0", "1", "2"]

@@ -10,8 +10,9 @@ TOKENS = Tokens("a" * 64)
 
 
 def test_a_user_token_names_no_run():
-    identity = TOKENS.identify(TOKENS.user(subscription="sub"))
-    assert (identity.run_id, identity.subscription, identity.is_run) == (None, "sub", False)
+    identity = TOKENS.identify(TOKENS.user(subscriptions=["sub"]))
+    assert (identity.run_id, identity.subscriptions, identity.is_run) == (None, ("sub",), False)
+    assert not identity.creates_workspaces
 
 
 def test_a_run_token_names_its_run_and_workspace():

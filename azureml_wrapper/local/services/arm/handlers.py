@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.domain.errors import Unsupported
+import contextlib
+import logging
+
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, Unsupported
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.services.context import Context
 
+log = logging.getLogger("azureml_wrapper.local")
+
 # Resources beside a workspace in Azure; here they are part of it.
 _DEPENDENCIES = ("storageaccounts", "vaults", "components", "registries")
 
 
+def find_workspace(context: Context, request: Request, subscription: str, group: str, name: str) -> Workspace:
+    """The workspace that a request names; `NotFound` if it is missing.
+
+    A program under `aml local exec` gets the workspaces that it asks for, as if they had been created before. It asks
+    ARM first, so a missing workspace in a path of another service has been deleted.
+    """
+    identity, is_arm = request.identity, request.path.lower().startswith("/subscriptions/")
+    if identity.creates_workspaces and is_arm and context.workspaces.find(subscription, group, name) is None:
+        _create_asked_for(context, subscription, group, name)
+    return context.workspaces.get(subscription, group, name)
+
+
+def _create_asked_for(context: Context, subscription: str, group: str, name: str) -> None:
+    """Create a workspace, unless its name is invalid or another request has just created it."""
+    workspace = Workspace(
+        workspace_id=context.ids.guid(),
+        subscription=subscription,
+        resource_group=group,
+        name=name,
+        location=DEFAULT_NAME,
+        created=context.clock.now(),
+        description="Created because a program under `aml local exec` asked for it.",
+    )
+    with contextlib.suppress(Conflict, Invalid):
+        context.workspaces.add(workspace)
+        log.info("Created workspace %s in %s, because a program under `aml local exec` asked for it.", name, group)
+
+
 def list_subscriptions(context: Context, request: Request) -> Response:
-    """The subscriptions with a workspace, and the one in the caller's token."""
-    names = set(context.workspaces.subscriptions()) | {DEFAULT_NAME}
-    if request.identity.subscription:
-        names.add(request.identity.subscription)
+    """The subscriptions with a workspace, and those in the caller's token."""
+    names = {*context.workspaces.subscriptions(), DEFAULT_NAME, *request.identity.subscriptions}
     return json_response({"value": [wire.subscription(name) for name in sorted(names)]})
 
 
