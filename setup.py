@@ -18,7 +18,7 @@ SDK = [
     "isodate>=0.6.1,<1",
     "msrest>=0.7.1,<1",
     "pandas>=2.3,<4",
-    "requests>=2.32.4,<3",
+    "requests[socks]>=2.32.4,<3",
 ]
 WRAPPER = [
     "click>=8.1,<9",

@@ -252,23 +252,23 @@ def _trust_bundle(home: Home) -> Path:
 
     Its name depends on its content, so that processes can keep using it when either changes.
     """
+    from azureml_wrapper.network import certificates
+
     given = os.environ.get(TRUST_VARIABLE)
     if given and Path(given).parent == home.tls and Path(given).exists():
         return Path(given)
-    content = _trusted(given).read_bytes() + b"\n" + home.authority.read_bytes()
-    return home.write_trust(content)
+    return home.write_trust(certificates(_trusted(given)) + b"\n" + home.authority.read_bytes())
 
 
 def _trusted(given: str | None) -> Path:
-    """The certificates trusted so far; the default ones if they belonged to a home that has been deleted."""
-    import certifi
-
+    """The certificates trusted so far; without those of a home that has been deleted."""
     from azureml_wrapper.local.home import is_trust
+    from azureml_wrapper.network import InvalidSetting, trusted
 
-    if given is None or not given or (is_trust(Path(given)) and not Path(given).exists()):
-        return Path(certifi.where())
-    if not Path(given).is_file():
-        raise ConnectionFailed(
-            f"{TRUST_VARIABLE} must be a file of trusted certificates, got {given!r}. Correct it, or unset it."
-        )
-    return Path(given)
+    environment = dict(os.environ)
+    if given and is_trust(Path(given)) and not Path(given).exists():
+        del environment[TRUST_VARIABLE]
+    try:
+        return trusted(environment)
+    except InvalidSetting as error:
+        raise ConnectionFailed(str(error)) from error

@@ -6,10 +6,8 @@ time that the service asks for, up to a minute. No body is larger than one block
 
 from __future__ import annotations
 
-import os
 import random
 import threading
-import urllib.request
 import xml.etree.ElementTree as ElementTree
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,10 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-import certifi
 import urllib3
+
+from azureml_wrapper import network
+from azureml_wrapper.errors import ConnectionFailed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +32,7 @@ LONGEST_ASKED = 60.0
 TIMEOUT = urllib3.Timeout(connect=20, read=60)
 # Statuses after which the storage's own clients retry (Microsoft Learn, "Status and error codes").
 BUSY = (408, 429, 500, 502, 503, 504)
+PROXY_LOGIN = 407
 # A signature names the protocol version that it was made for; other requests use this one.
 VERSION = "2020-04-08"
 
@@ -70,6 +70,9 @@ class HttpClient:
         address: An address on the host.
         stop: When it is set, requests that wait for a retry raise `Stopped`.
         headers: Headers of every request; by default the storage's protocol version.
+
+    Raises:
+        ConnectionFailed: The environment names an invalid proxy, or certificates that are missing.
     """
 
     def __init__(
@@ -133,7 +136,11 @@ class HttpClient:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            return None, _cause(error)
+            if network.is_refused_by_proxy(error):
+                raise _refused_by_proxy(url) from error
+            return None, network.reason_of(error)
+        if raw.status == PROXY_LOGIN:
+            raise _refused_by_proxy(url)
         response = Response(raw.status, {name.lower(): value for name, value in raw.headers.items()}, raw.data)
         return response, response.headers.get("retry-after", "")
 
@@ -148,25 +155,18 @@ class HttpClient:
 
 def _pool(address: str) -> Any:
     """Connections to a host, through the proxy that the environment names for it."""
-    parts = urlsplit(address)
-    options: dict[str, Any] = {
-        "num_pools": 4,
-        "maxsize": WORKERS,
-        "block": False,
-        "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where(),
-    }
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+    try:
+        return network.connections(address, num_pools=4, maxsize=WORKERS, block=False)
+    except network.InvalidSetting as error:
+        raise ConnectionFailed(str(error)) from error
 
 
-def _cause(error: Exception) -> str:
-    """What broke, without the reprs of objects that urllib3 puts into its messages."""
-    cause = error.__cause__ or error.__context__ or error
-    words = str(getattr(error, "reason", None) or error)
-    text = words.rpartition(">: ")[2] or str(cause)
-    return text.strip("()'\"") or type(error).__name__
+def _refused_by_proxy(url: str) -> ConnectionBroken:
+    """The error for a proxy that requires a login; a retry would not change its answer."""
+    return ConnectionBroken(
+        "the proxy requires another login (407 Proxy Authentication Required); set "
+        f"{network.proxy_variable(url)} to http://USER:PASSWORD@HOST:PORT"
+    )
 
 
 def _reason(response: Response) -> tuple[str, str]:

@@ -43,11 +43,11 @@ WRAPPER_FLOORS = (
     ("connection", "script"),
     ("assets",),
     ("config",),
-    ("file_lock", "file_paths", "messages", "pip_lines", "recurrence"),
+    ("file_lock", "file_paths", "messages", "network", "pip_lines", "recurrence"),
     ("errors",),
 )
 # What the service and the wrapper share: it imports neither.
-LEAVES = {"pip_lines", "recurrence"}
+LEAVES = {"network", "pip_lines", "recurrence"}
 
 
 def is_local(file: Path) -> bool:

@@ -20,8 +20,10 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     Clients read one spelling or the other, so both are set.
     """
     given = next(filter(None, map(environment.get, NO_PROXY)), "")
-    hosts = [host for host in given.split(",") if host and host != LOOPBACK]
-    return dict.fromkeys(NO_PROXY, ",".join([*hosts, LOOPBACK]))
+    hosts = [host.strip() for host in given.split(",")]
+    # A star excludes every host, but only where it stands alone (urllib.request, proxy_bypass_environment).
+    others = [host for host in hosts if host not in ("", LOOPBACK)]
+    return dict.fromkeys(NO_PROXY, "*" if "*" in hosts else ",".join([*others, LOOPBACK]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace, is_secret_name
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import RUN_LIFETIME
+from azureml_wrapper.network import InvalidSetting, certificates, trusted
 
 # Variables of the service itself, of another job, or of the interpreter in which the service runs.
 _REPLACED = re.compile(
@@ -178,9 +179,12 @@ def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
     It is named by its content, so it does not change while a job uses it. Without the authority a job does not fail,
     but retries for minutes.
     """
-    given = Path(environment.get("REQUESTS_CA_BUNDLE") or certifi.where())
+    try:
+        content = certificates(trusted(environment))
+    except InvalidSetting:
+        # Clients report it. The file may belong to a home that was deleted while the service runs.
+        content = Path(certifi.where()).read_bytes()
     authority = home.authority.read_bytes()
-    content = given.read_bytes() if given.is_file() else Path(certifi.where()).read_bytes()
     if authority not in content:
         content += b"\n" + authority
     return home.write_trust(content)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import ssl
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import certifi
+import urllib3
 
 from azureml_wrapper.local.domain.errors import NotFound, Unsupported
+from azureml_wrapper.network import InvalidSetting, connections, reason_of
 
 TIMEOUT_SECONDS = 30.0
 _SCHEMES = ("http", "https")
+_OK = 200
+# Redirects are followed; all else fails at once.
+_RETRIES = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=10)
 
 
 def fetch(input_name: str, address: str, folder: Path) -> Path:
@@ -38,18 +38,21 @@ def fetch(input_name: str, address: str, folder: Path) -> Path:
     names = [name for name in unquote(parts.path).split("/") if name not in ("", ".", "..")]
     file = folder.joinpath(host, *(names or ["index"]))
     file.parent.mkdir(parents=True, exist_ok=True)
-    request = urllib.request.Request(parts._replace(path=quote(parts.path, safe="/%")).geturl())  # noqa: S310 - see _SCHEMES
-    trust = ssl.create_default_context(cafile=certifi.where())
     try:
-        with (
-            urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=trust) as answer,  # noqa: S310
-            file.open("wb") as target,
-        ):
-            shutil.copyfileobj(answer, target)
-    except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        _save(parts._replace(path=quote(parts.path, safe="/%")).geturl(), file)
+    except (OSError, urllib3.exceptions.HTTPError, InvalidSetting) as error:
         raise NotFound(
-            f"Input {input_name}: {shown} could not be fetched: {reason}. The local service fetches the files of web "
-            "addresses when the job starts. If this machine has no network, upload them to a datastore."
+            f"Input {input_name}: {shown} could not be fetched: {reason_of(error)}. The local service fetches the "
+            "files of web addresses when the job starts. If this machine has no network, upload them to a datastore."
         ) from error
     return file
+
+
+def _save(address: str, file: Path) -> None:
+    """Save what an address answers; `OSError` has the status of an answer that is an error."""
+    with connections(address, timeout=TIMEOUT_SECONDS, retries=_RETRIES) as pool:
+        answer = pool.request("GET", address, preload_content=False)
+        if answer.status != _OK:
+            raise OSError(f"HTTP {answer.status} {answer.reason}")
+        with file.open("wb") as target:
+            shutil.copyfileobj(answer, target)

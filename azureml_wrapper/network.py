@@ -1,0 +1,122 @@
+"""Proxies and trusted certificates as the environment names them, with the rules of requests.
+
+The SDK sends its requests with requests. What the wrapper and the service send themselves goes over urllib3 alone,
+which knows neither the login of a proxy, nor SOCKS, nor CURL_CA_BUNDLE.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+
+# requests/sessions.py, merge_environment_settings: the first one that is set.
+TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+# Names of certificates in a folder that OpenSSL finds, made by `openssl rehash`.
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+
+
+class InvalidSetting(ValueError):
+    """A variable of the environment names no usable proxy or certificates."""
+
+
+def trusted(environment: Mapping[str, str]) -> Path:
+    """The file or folder of trusted certificates.
+
+    Raises:
+        InvalidSetting: It does not exist, or it is a folder in which OpenSSL finds no certificate.
+    """
+    for name in TRUST_VARIABLES:
+        given = environment.get(name)
+        if not given:
+            continue
+        place = Path(given)
+        if not place.exists():
+            raise InvalidSetting(
+                f"{name} must be a file or folder of trusted certificates, got {given!r}. Correct it, or unset it."
+            )
+        if place.is_dir() and not _in_folder(place):
+            raise InvalidSetting(
+                f"{name} is {given!r}, a folder without certificates that are named by their hash. Run "
+                f"`openssl rehash {given}`."
+            )
+        return place
+    return Path(certifi.where())
+
+
+def certificates(place: Path) -> bytes:
+    """The trusted certificates of a file, or those of a folder that OpenSSL finds, one after the other."""
+    files = _in_folder(place) if place.is_dir() else [place]
+    return b"\n".join(file.read_bytes() for file in files)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if _HASHED.fullmatch(file.name) and file.is_file())
+
+
+def connections(address: str, **options: Any) -> Any:
+    """Create urllib3's pool of connections to a host, through the proxy that the environment names for it.
+
+    Args:
+        address: An address on the host.
+        options: Options of urllib3's PoolManager.
+
+    Raises:
+        InvalidSetting: The address of the proxy is invalid, or the certificates are missing.
+    """
+    place = trusted(os.environ)
+    options |= {"ca_cert_dir" if place.is_dir() else "ca_certs": str(place)}
+    # requests, which takes 0.1 s, is imported only if there are proxies.
+    proxy = _proxy(address) if urllib.request.getproxies() else None
+    return _through(proxy, address, options) if proxy else urllib3.PoolManager(**options)
+
+
+def _proxy(address: str) -> str | None:
+    from requests.utils import get_environ_proxies, select_proxy
+
+    found = select_proxy(address, get_environ_proxies(address))
+    return f"http://{found}" if found and "://" not in found else found
+
+
+def _through(proxy: str, address: str, options: Mapping[str, Any]) -> Any:
+    from requests.adapters import HTTPAdapter
+
+    parts = urlsplit(proxy)
+    if parts.scheme.lower() not in SCHEMES or not parts.hostname:
+        shown = re.sub(r"//[^/]*@", "//…@", proxy)
+        raise InvalidSetting(
+            f"{proxy_variable(address)} must be the address of a proxy, such as http://USER:PASSWORD@HOST:PORT, with "
+            f"one of the schemes {', '.join(SCHEMES)}, got {shown!r}. Correct it, or unset it."
+        )
+    pools = {"num_pools": "pool_connections", "maxsize": "pool_maxsize", "block": "pool_block"}
+    adapter = HTTPAdapter(**{pools[name]: value for name, value in options.items() if name in pools})
+    return adapter.proxy_manager_for(proxy, **{name: value for name, value in options.items() if name not in pools})
+
+
+def proxy_variable(address: str) -> str:
+    """The variable that names the proxy for an address; ALL_PROXY holds for every kind of address."""
+    scheme = urlsplit(address).scheme.lower()
+    return f"{scheme.upper()}_PROXY" if scheme in urllib.request.getproxies() else "ALL_PROXY"
+
+
+def is_refused_by_proxy(error: Exception) -> bool:
+    """Whether a proxy has refused the login of a tunnel: http.client's "Tunnel connection failed: 407 …"."""
+    return isinstance(error, urllib3.exceptions.ProxyError) and " 407 " in f"{error} "
+
+
+def reason_of(error: Exception) -> str:
+    """What broke, without the addresses and the reprs of objects that urllib3 puts into its messages."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, Exception):
+        return reason_of(reason)
+    cause = error.__cause__ or error.__context__ or error
+    text = str(reason or error).rpartition(">: ")[2] or str(cause)
+    return text.strip("()'\"") or type(error).__name__
