@@ -5,12 +5,13 @@ The pipeline service's words for a run's state differ from those of run history:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
+from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.runs import JSON, RunStatus
 
 PIPELINE_RUN_TYPE = "azureml.PipelineRun"
@@ -177,6 +178,32 @@ class PipelineEndpoint:
         if found is None:
             raise Invalid(f"Pipeline endpoint {self.name} has no version {version!r}; it has {self._known}.")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedModule:
+    """A name for several versions of what a step runs: version → id of a module, oldest first."""
+
+    module_id: str
+    name: str
+    description: str | None = None
+    status: str = ACTIVE
+    default_version: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def with_versions(self, given: Iterable[tuple[str | None, str]]) -> NamedModule:
+        """The module with these versions; one without a name gets the next integer after the highest."""
+        versions: dict[str, str] = {}
+        for name, module_id in given:
+            highest = max((int(each) for each in versions if is_number(each)), default=0)
+            version = name or str(highest + 1)
+            if version in versions:
+                raise Conflict(f"Module {self.name} has two versions {version!r}.")
+            versions[version] = module_id
+        if self.default_version is not None and self.default_version not in versions:
+            known = ", ".join(versions) or "none"
+            raise Invalid(f"Module {self.name} has no version {self.default_version!r}; its versions: {known}.")
+        return replace(self, versions=versions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.limits import WARNING_LENGTH
 from azureml_wrapper.local.domain.pipelines import (
     PIPELINE_RUN_TYPE,
+    NamedModule,
     PipelineForms,
     PipelineRun,
     PublishedPipeline,
@@ -58,6 +59,7 @@ class PipelineStore:
     def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
         self._database, self._clock, self._ids = database, clock, ids
         self.modules = Documents(database, clock, "module")
+        self.named_modules = Documents(database, clock, "named module")
         self.data_sources = Documents(database, clock, "data source")
         self.data_types = Documents(database, clock, "data type")
         self.graphs = Documents(database, clock, "graph")
@@ -66,6 +68,37 @@ class PipelineStore:
     def add_module(self, workspace: str, body: JSON) -> Document:
         """Store a module that its reader has checked. The SDK finds it again by its IdentifierHash."""
         return self.modules.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
+
+    def add_module_version(self, workspace: str, body: JSON) -> Document:
+        """Store a version of a named module. Steps never find it by its hash: it may change."""
+        return self.modules.add(workspace, self._ids.guid(), body)
+
+    def add_named_module(self, workspace: str, module: NamedModule) -> Document:
+        """Store a new named module; raise `Conflict` if its name is taken."""
+        with self._database.transaction():
+            self._check_module_name(workspace, module)
+            return self.named_modules.add(workspace, module.module_id, _module_body(module))
+
+    def put_named_module(self, workspace: str, module: NamedModule) -> Document:
+        """Like `add_named_module`, replacing its earlier state."""
+        with self._database.transaction():
+            self._check_module_name(workspace, module)
+            return self.named_modules.put(workspace, module.module_id, _module_body(module))
+
+    def named_module_by_name(self, workspace: str, name: str) -> Document:
+        """The named module; raise `NotFound` if it is missing."""
+        for document in self.named_modules.latest(workspace):
+            if document.body["name"] == name:
+                return document
+        raise NotFound(f"Could not find a module with the name {name!r}.")
+
+    def _check_module_name(self, workspace: str, module: NamedModule) -> None:
+        for other in self.named_modules.latest(workspace):
+            if other.body["name"] == module.name and other.key != module.module_id:
+                raise Conflict(
+                    f"The name {module.name!r} belongs to another module ({other.key}); module names are unique in "
+                    "a workspace. Module.get(workspace, name=…) returns it."
+                )
 
     def add_data_source(self, workspace: str, body: JSON) -> Document:
         return self.data_sources.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
@@ -156,6 +189,16 @@ class PipelineStore:
             (workspace, pipeline_run_id, node_id),
         )
         return row["run_id"] if row else None
+
+
+def read_named_module(document: Document) -> NamedModule:
+    return NamedModule(module_id=document.key, **document.body)
+
+
+def _module_body(module: NamedModule) -> dict[str, Any]:
+    fields = asdict(module)
+    del fields["module_id"]
+    return fields
 
 
 def _values(run: PipelineRun) -> dict[str, Any]:

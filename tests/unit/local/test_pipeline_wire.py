@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 
-from azureml_wrapper.local.domain.errors import Invalid, NotFound, ServiceFault, Unsupported
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, Unsupported
 from azureml_wrapper.local.domain.jobs import Mode
 from azureml_wrapper.local.domain.pipelines import (
     PIPELINE_RUN_TYPE,
+    NamedModule,
     PipelineRun,
     Values,
     over,
@@ -282,6 +284,20 @@ def test_databases_are_no_sources_of_data():
         wire.read_data_source({"Name": "n", "DataStoreName": "sql", "SqlQuery": "select 1"})
     with pytest.raises(Invalid, match="DataStoreName is missing"):
         wire.read_data_source({"Name": "n"})
+
+
+def test_versions_of_a_module_without_a_name_are_numbered_after_the_highest_integer():
+    module = NamedModule(module_id="m", name="add")
+    assert dict(module.with_versions([(None, "a"), ("7", "b"), ("beta", "c"), (None, "d")]).versions) == {
+        "1": "a",
+        "7": "b",
+        "beta": "c",
+        "8": "d",
+    }
+    with pytest.raises(Conflict, match="two versions '7'"):
+        module.with_versions([("7", "a"), ("7", "b")])
+    with pytest.raises(Invalid, match="has no version '2'; its versions: 1"):
+        replace(module, default_version="2").with_versions([("1", "a")])
 
 
 def block(kind, **arguments):

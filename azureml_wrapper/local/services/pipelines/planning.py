@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
@@ -28,6 +28,7 @@ from azureml_wrapper.local.services.environment_definitions import read_environm
 from azureml_wrapper.local.services.pipelines.graphwire import (
     Module,
     Node,
+    SentGraph,
     SourceNode,
     read_graph,
     read_module,
@@ -62,7 +63,7 @@ class Planner:
         """The plan of a graph; a fault for types of steps, settings and parameters that cannot run."""
         graph = read_graph(body)
         plan: Plan = Graph(
-            steps=self._steps(workspace_id, graph.steps.values(), values),
+            steps=self._steps(workspace_id, graph, values),
             sources={node: self._data(workspace_id, source, values) for node, source in graph.sources.items()},
             edges=graph.edges,
             outputs=graph.outputs,
@@ -76,16 +77,33 @@ class Planner:
         """The outputs of a node of a graph."""
         return read_outputs(node, self._module(workspace_id, node.module_id))
 
-    def _steps(self, workspace_id: str, nodes: Iterable[Node], values: Values) -> dict[str, Step]:
+    def _steps(self, workspace_id: str, graph: SentGraph, values: Values) -> dict[str, Step]:
         modules: dict[str, Module] = {}
         environments: dict[str, EnvironmentSpec] = {}
+        references = self._references(workspace_id, graph)
         steps = {}
-        for node in nodes:
+        for node in graph.steps.values():
             if node.module_id not in modules:
                 modules[node.module_id] = self._module(workspace_id, node.module_id)
-            sent = SentStep(node=node, module=modules[node.module_id], values=values)
+            sent = SentStep(
+                node=node,
+                module=modules[node.module_id],
+                values=values,
+                references=references.get(node.node_id, {}),
+            )
             steps[node.node_id] = _step(sent, environments)
         return steps
+
+    def _references(self, workspace_id: str, graph: SentGraph) -> dict[str, dict[str, str]]:
+        """The inputs that read data references of other names: by node, then by those names."""
+        found: dict[str, dict[str, str]] = {}
+        for edge in graph.edges:
+            source = graph.sources.get(edge.source.node)
+            if source and source.data_source_id:
+                name = self._pipelines.data_sources.get(workspace_id, source.data_source_id).body["Name"]
+                if name != edge.target.name:
+                    found.setdefault(edge.target.node, {})[name] = edge.target.name
+        return found
 
     def _module(self, workspace_id: str, module_id: str) -> Module:
         return read_module(module_id, self._pipelines.modules.get(workspace_id, module_id).body)

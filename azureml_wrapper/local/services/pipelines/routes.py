@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Route
-from azureml_wrapper.local.services.pipelines import endpoints, handlers, published, schedules
+from azureml_wrapper.local.services.pipelines import endpoints, handlers, modules, published, schedules
 
 BASE = "/pipelines/v1.0{workspace_scope}"
 RUNS = BASE + "/PipelineRuns"
@@ -19,6 +19,13 @@ ROUTES = (
     Route("POST", BASE + "/Modules", handlers.add_module),
     Route("GET", BASE + "/Modules/Hash/{hash}", handlers.get_module_by_hash),
     Route("GET", BASE + "/Modules/{module}", handlers.get_module),
+    Route("POST", BASE + "/AzureMLModules", modules.create),
+    Route("GET", BASE + "/AzureMLModules/Name", modules.get_by_name),
+    Route("GET", BASE + "/AzureMLModules/{module}", modules.get),
+    Route("PUT", BASE + "/AzureMLModules/{module}", modules.put),
+    Route("POST", BASE + "/AzureMLModuleVersions", modules.add_version),
+    Route("GET", BASE + "/AzureMLModuleVersions/{version}", modules.get_version),
+    Route("PUT", BASE + "/AzureMLModuleVersions/{version}", modules.put_version),
     Route("POST", BASE + "/DataSources", handlers.add_data_source),
     Route("GET", BASE + "/DataSources/Hash/{hash}", handlers.get_data_source_by_hash),
     Route("GET", BASE + "/DataSources/{data_source}", handlers.get_data_source),

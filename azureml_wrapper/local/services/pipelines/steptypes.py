@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -32,6 +32,9 @@ _RUNCONFIG = {
     "pytorch": {"processCount": int},
     "docker": dict,
 }
+_REFERENCE = "$AZUREML_DATAREFERENCE_"
+# The value of the parameter Arguments of all steps whose module has them.
+_STRUCTURED = "USE_STRUCTURED_ARGUMENTS"
 _SWEEP = {"platform_config": {"Definition": {"Overrides": {**_RUNCONFIG, "command": object}}}}
 # Parameters of a HyperDriveStep: the sweep, and the part of it that the SDK's hash of a module is made of.
 SWEEP_PARAMETERS = ("HyperDriveRunConfig", "HDReuseHashableRunConfig")
@@ -41,11 +44,15 @@ _UNSUPPORTED_OPTIONS = ("--partition_keys", "--rank_mini_batch_count")
 
 @dataclass(frozen=True, kw_only=True)
 class SentStep:
-    """A node with its module and the values of the pipeline's parameters."""
+    """A node with its module and the values of the pipeline's parameters.
+
+    `references` has the inputs that read data references of other names, by those names.
+    """
 
     node: Node
     module: Module
     values: Values
+    references: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -84,6 +91,10 @@ class SentStep:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The arguments with placeholders, as the definition of a real run shows them."""
+        own = self.parameters.get("Arguments")
+        if own and own != _STRUCTURED:
+            # Those of a ModuleStep are not in its module; the SDK joins them (_module_parameter_provider.py).
+            return tuple(self._renamed(word) for word in own.split(","))
         return tuple(self._argument(argument) for argument in self.module.arguments)
 
     @property
@@ -120,10 +131,15 @@ class SentStep:
         count = read_number(asked, 1) if asked else runconfig.processes_per_node(communicator, nodes, self.config)
         return runconfig.distribution(communicator, nodes, count)
 
+    def _renamed(self, word: str) -> str:
+        """A data reference of a ModuleStep has its own name among the arguments, and is the input of another name."""
+        source = word.removeprefix(_REFERENCE)
+        return f"{_REFERENCE}{self.references[source]}" if source != word and source in self.references else word
+
     def _argument(self, argument: Argument) -> str:
         if argument.kind == "Parameter":
             return f"${_variable(argument.value, self.module.parameters.get(argument.value, ModuleParameter()))}"
-        return argument.value if argument.kind == "Literal" else f"$AZUREML_DATAREFERENCE_{argument.value}"
+        return argument.value if argument.kind == "Literal" else f"{_REFERENCE}{argument.value}"
 
 
 class ScriptStep:
@@ -202,6 +218,7 @@ STEP_TYPES: Mapping[str, ScriptStep] = {
     "MpiStep": ScriptStep(),
     "EstimatorStep": ScriptStep(),
     "HyperDriveStep": HyperDriveStep(),
+    "ModuleStep": ScriptStep(),
     "ParallelRunStep": ParallelRunStep(),
 }
 

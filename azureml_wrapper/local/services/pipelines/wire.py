@@ -68,6 +68,7 @@ def module_entity(document: Document) -> JSON:
         "UploadState": COMPLETED,
         "DataLocation": {"StorageType": "Snapshot", "StorageId": body.get("StorageId")},
         **entity(document),
+        "EntityStatus": body.get("EntityStatus") or ACTIVE,
     }
 
 
@@ -87,6 +88,24 @@ def module(document: Document) -> JSON:
             },
         },
     }
+
+
+def named_module(document: Document) -> JSON:
+    """An AzureMLModule: a name and its versions."""
+    body = document.body
+    return {
+        "Name": body["name"],
+        "Description": body["description"],
+        "DefaultVersion": body["default_version"],
+        "Versions": [{"ModuleVersionId": key, "Version": version} for version, key in body["versions"].items()],
+        **entity(document),
+        "EntityStatus": body["status"],
+    }
+
+
+def module_version(document: Document) -> JSON:
+    """An AzureMLModuleVersion."""
+    return {"ModuleId": document.body["AmlModuleId"], **module(document)}
 
 
 def _parameter(item: JSON) -> JSON:
