@@ -17,7 +17,8 @@ SDK = [
     "azure-identity>=1.16.1,<2",
     "isodate>=0.6.1,<1",
     "msrest>=0.7.1,<1",
-    "pandas>=2.3,<4",
+    # azureml-dataprep[pandas] wants one below 3, azureml-dataset-runtime[pandas] one below 2.
+    "pandas>=1.5.3,<3",
     "requests[socks]>=2.32.4,<3",
 ]
 WRAPPER = [

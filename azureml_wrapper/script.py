@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import input_name
 from azureml_wrapper.errors import BadArgument, BadData, MissingInput, did_you_mean
+from azureml_wrapper.messages import inform
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 Arguments = argparse.Namespace
+_LAST_YEAR = 9999
 
 
 class ScriptWrapper:
@@ -214,7 +216,19 @@ def _to_table(dataset: Any) -> DataFrame:
         if len(files) != 1:
             raise BadData(f"The file dataset has {len(files)} CSV files; read the one you want from {dataset}.")
         return _read_csv(files[0])
-    return dataset.to_pandas_dataframe()
+    table = dataset.to_pandas_dataframe()
+    _check_dates(table)
+    return table
+
+
+def _check_dates(table: DataFrame) -> None:
+    """Report dates that the SDK's reader has taken for milliseconds; local/executor/inputs.py says why."""
+    wrong = [name for name, column in table.items() if column.dtype.kind == "M" and column.dt.year.max() > _LAST_YEAR]
+    if wrong:
+        inform(
+            f"{', '.join(map(str, wrong))}: these dates are after the year {_LAST_YEAR}. The SDK's reader takes the "
+            "seconds of Parquet files for milliseconds. Write them as nanoseconds: astype('datetime64[ns]')."
+        )
 
 
 def _read_csv(file: Path) -> DataFrame:

@@ -116,6 +116,12 @@ def test_every_declared_package_is_imported_or_says_what_needs_it():
     assert requirements("").keys() - imported == NOT_IMPORTED.keys()
 
 
+def test_the_pandas_that_the_sdk_s_packages_ask_for_is_allowed():
+    """azureml-dataset-runtime[pandas] asks for one below 2, azureml-dataprep[pandas] for one below 3."""
+    allowed = requirements("")["pandas"].specifier
+    assert [each for each in ("1.5.3", "2.0.3", "2.3.3", "3.0.0") if each in allowed] == ["1.5.3", "2.0.3", "2.3.3"]
+
+
 def test_the_next_version_of_uvicorn_has_to_be_tested_first():
     """Its internals are overridden (local/server.py): tests/contract/test_uvicorn.py covers them."""
     allowed, installed = requirements("")["uvicorn"].specifier, Version(version("uvicorn"))

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from azureml_wrapper import ScriptWrapper
 from azureml_wrapper.errors import BadArgument, BadData, MissingInput
-from azureml_wrapper.script import parse
+from azureml_wrapper.script import _to_table, parse
 
 TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", "é"]})
 
@@ -21,6 +22,23 @@ def folders(tmp_path):
     (tmp_path / "in").mkdir()
     TABLE.to_csv(tmp_path / "in" / "table.csv", index=False)
     return ["--input-folder", str(tmp_path / "in"), "--output-folder", str(tmp_path / "out")]
+
+
+class Table:
+    """A tabular dataset."""
+
+    def __init__(self, frame):
+        self.to_pandas_dataframe = lambda: frame
+
+
+def test_dates_that_the_sdk_s_reader_has_multiplied_are_reported(caplog):
+    caplog.set_level("INFO", "azureml_wrapper")
+    right = pd.to_datetime(pd.Series(["2024-03-01", None]))
+    assert _to_table(Table(pd.DataFrame({"day": right, "x": [1, 2]}))) is not None
+    assert caplog.text == ""
+    wrong = pd.Series(np.array([1709280000000], dtype="datetime64[s]"))
+    _to_table(Table(pd.DataFrame({"day": wrong, "there": wrong.dt.tz_localize("UTC"), "x": [1]})))
+    assert "day, there: these dates are after the year 9999" in caplog.text
 
 
 def test_a_script_without_arguments_has_nothing():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 from azureml.core import Dataset, Datastore, Environment, Experiment, ScriptRunConfig
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.data import OutputFileDatasetConfig
 from azureml.data.data_reference import DataReference
 
-from tests.wire.test_script_run import finish, printed
+from tests.wire.test_script_run import finish, log, printed
 
 READ_ALL = """
 import os, sys
@@ -44,6 +46,31 @@ def run_script(ws, cluster, unique, tmp_path):
         return run
 
     return make
+
+
+def test_a_job_s_log_warns_of_dates_that_the_sdk_s_reader_multiplies(ws, run_script, unique, tmp_path):
+    days = pd.Series(np.array(["2024-03-01", "2025-01-02"], dtype="datetime64[s]"))
+    (tmp_path / "up").mkdir()
+    for name, dates in (("seconds", days), ("nanoseconds", days.astype("datetime64[ns]"))):
+        pd.DataFrame({"day": dates, "x": [1, 2]}).to_parquet(tmp_path / "up" / f"{name}.parquet")
+    store, folder = ws.get_default_datastore(), unique("data")
+    store.upload(str(tmp_path / "up"), folder, show_progress=False)
+    source = """
+from azureml.core import Run
+for table in Run.get_context().input_datasets.values():
+    print(str(table.to_pandas_dataframe()["day"].to_numpy()[0])[:10].removeprefix("+"))
+"""
+    logs = {}
+    for name in ("seconds", "nanoseconds"):
+        table = Dataset.Tabular.from_parquet_files((store, f"{folder}/{name}.parquet"), validate=False)
+        run = run_script(source, arguments=[table.as_named_input("days")])
+        logs[name] = printed(run, tmp_path), log(run, tmp_path).decode()
+    warning = "Input days: seconds.parquet has dates in seconds (day), which the SDK's reader takes for milliseconds"
+    # If the first assertion fails, the reader has been corrected: the warning can go.
+    assert any(line.startswith("56134-01") for line in logs["seconds"][0])
+    assert warning in logs["seconds"][1]
+    assert "2024-03-01" in logs["nanoseconds"][0]
+    assert "dates in seconds" not in logs["nanoseconds"][1]
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ so the log says that it must not; a download is a copy that a script may change.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from azureml_wrapper.local.domain.datasets import (
@@ -33,16 +35,25 @@ from azureml_wrapper.local.store.workspaces import WorkspaceStore
 
 _WILDCARD = re.compile(r"[*?\[]")
 _WHOLE_FOLDER = re.compile(r"(\*\*|/\*\*/\*|\*\*/\*)?")
+# Files of an input that are looked at: those of a table are of one kind.
+_PARQUET_FILES = 20
+# Parquet has no seconds, so pyarrow stores milliseconds; azureml-dataprep-rslex believes the file's own note of the
+# type before that, which says seconds, and multiplies each date by 1000 (seen with 2.26).
+_SECONDS = (
+    "Input {input}: {file} has dates in seconds ({columns}), which the SDK's reader takes for milliseconds: 2024 is "
+    "read as 56135. Write such columns as nanoseconds: astype('datetime64[ns]')."
+)
 # Transformations of datasets that do not change files.
 _HARMLESS_STEPS = frozenset({"extract_columns_from_partition_format", "add_columns_from_partition_format"})
 
 
 @dataclass(frozen=True)
 class StagedInput:
-    """`value` is what the script receives: a path, or the dataset's id in direct mode."""
+    """`value` is what the script receives: a path, or the dataset's id in direct mode. `note` is for the log."""
 
     job_input: JobInput
     value: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,11 +73,27 @@ class InputStager:
     def stage(self, job_input: JobInput) -> StagedInput:
         """Make an input available; a fault if its data does not exist or is not supported."""
         if job_input.mode is Mode.DIRECT:
-            return StagedInput(job_input, job_input.dataset_id or "")
+            return StagedInput(job_input, job_input.dataset_id or "", self._note(job_input))
         found = list(self._resolve(job_input))
         if job_input.mode is Mode.DOWNLOAD:
             return StagedInput(job_input, str(self._copy(job_input, found)))
         return StagedInput(job_input, str(self._mount(job_input, found)))
+
+    def _note(self, job_input: JobInput) -> str:
+        """A warning if the script will read a table of Parquet files with wrong dates."""
+        if job_input.dataset_id is None:
+            return ""
+        saved = self._context.datasets.saved(self._workspace_id, job_input.dataset_id)
+        if "read_parquet" not in saved.transformations:
+            return ""
+        for source in self._context.datasets.sources(saved):
+            # A missing one is the script's own error.
+            with suppress(NotFound):
+                files = self._find(job_input, source.datastore, source.path) if source.datastore else None
+                for path in islice(_paths(files), _PARQUET_FILES) if files else ():
+                    if columns := columns_of_seconds(path):
+                        return _SECONDS.format(input=job_input.name, file=path.name, columns=", ".join(columns))
+        return ""
 
     def _resolve(self, job_input: JobInput) -> Iterator[_Files]:
         for source in self._sources(job_input):
@@ -128,6 +155,28 @@ class InputStager:
             shutil.copyfile(source, copy)
         is_file = len(found) == 1 and found[0].root.is_file()
         return target / found[0].root.name if is_file else target
+
+
+def columns_of_seconds(file: Path) -> list[str]:
+    """The columns of a Parquet file that pandas wrote in seconds, from pandas' description of them in its end."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 8))
+        length, mark = int.from_bytes(stream.read(4), "little"), stream.read()
+        if mark != b"PAR1" or length > size - 8:
+            return []
+        stream.seek(size - 8 - length)
+        footer = stream.read(length)
+    start = footer.find(b'{"index_columns"')
+    if start < 0:
+        return []
+    try:
+        described, _ = json.JSONDecoder().raw_decode(footer[start:].decode(errors="replace"))
+        columns = [each for each in described["columns"] if str(each["numpy_type"]).startswith("datetime64[s")]
+        return [str(each["name"]) for each in columns]
+    except (ValueError, KeyError, TypeError):
+        # Not pandas' description after all.
+        return []
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:

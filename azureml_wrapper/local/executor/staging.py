@@ -48,8 +48,10 @@ class Staged:
         ]
 
     def notes(self) -> Iterator[str]:
-        """Differences from Azure, for the log."""
+        """Differences from Azure, and what a script has to know, for the log."""
         for staged in self.inputs:
+            if staged.note:
+                yield staged.note
             if staged.job_input.mode is Mode.MOUNT:
                 # Azure mounts datasets read-only, and data references so that a job can write there.
                 yield f"Input {staged.job_input.name} is the store's own data at {staged.value}" + (
