@@ -100,8 +100,8 @@ class Planner:
         for edge in graph.edges:
             source = graph.sources.get(edge.source.node)
             if source and source.data_source_id:
-                name = self._pipelines.data_sources.get(workspace_id, source.data_source_id).body["Name"]
-                if name != edge.target.name:
+                name = self._pipelines.data_sources.get(workspace_id, source.data_source_id).body.get("Name")
+                if name and name != edge.target.name:
                     found.setdefault(edge.target.node, {})[name] = edge.target.name
         return found
 
