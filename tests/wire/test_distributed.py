@@ -101,7 +101,7 @@ def test_pytorch_ranks_meet_at_the_address_that_they_are_told(submit):
 
 
 def test_tensorflow_is_refused_by_name(submit):
-    with pytest.raises(ExperimentExecutionException, match=r"TensorflowConfiguration .* is not supported"):
+    with pytest.raises(ExperimentExecutionException, match=r"TensorflowConfiguration.* are not supported"):
         submit("", TensorflowConfiguration(worker_count=2))
 
 

@@ -1,4 +1,4 @@
-"""The estimators of azureml-train-core, on one node and on several."""
+"""The estimators of azureml-train-core: on one node and on several, in sweeps and in pipelines."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import pytest
 from azureml.core import Experiment
 from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.core.runconfig import MpiConfiguration
-from azureml.pipeline.core import Pipeline
+from azureml.exceptions import TrainingException
+from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter
+from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
 from azureml.pipeline.steps import EstimatorStep
-from azureml.train.dnn import Chainer, Gloo, Mpi, Nccl, PyTorch, TensorFlow
+from azureml.train.dnn import Chainer, Gloo, Mpi, Nccl, ParameterServer, PyTorch, TensorFlow
 from azureml.train.estimator import Estimator
+from azureml.train.hyperdrive import (
+    GridParameterSampling,
+    HyperDriveConfig,
+    HyperDriveRunConfig,
+    PrimaryMetricGoal,
+    choice,
+)
 from azureml.train.sklearn import SKLearn
 
 from tests.programs import need_mpirun
@@ -23,7 +32,15 @@ SCRIPT = """
 import os, sys
 from azureml.core import Run
 rank = os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("RANK") or "0"
-Run.get_context().log("rank", int(rank))
+run, given = Run.get_context(), dict(zip(sys.argv[1::2], sys.argv[2::2]))
+run.log("rank", int(rank))
+if "--lr" in given:
+    run.log("lr", float(given["--lr"]))
+if "--out" in given:
+    os.makedirs(given["--out"], exist_ok=True)
+    open(os.path.join(given["--out"], "made.txt"), "w").close()
+if "--data" in given:
+    print(os.listdir(given["--data"]))
 print("hello", *sys.argv[1:])
 """
 # The frameworks need no package, because the Python of the service runs the script.
@@ -100,16 +117,100 @@ def test_pytorch_starts_one_process_on_every_node(estimate, submit, distribution
     assert ranks(run) == [0, 1]
 
 
-@pytest.mark.slow
-def test_an_estimator_can_be_a_step_of_a_pipeline(ws, estimate, cluster, unique):
+SEARCH = {
+    "hyperparameter_sampling": GridParameterSampling({"--lr": choice(1, 2)}),
+    "primary_metric_name": "lr",
+    "primary_metric_goal": PrimaryMetricGoal.MAXIMIZE,
+    "max_total_runs": 2,
+    "max_concurrent_runs": 2,
+}
+
+
+def search(estimator, kind=HyperDriveConfig):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        step = EstimatorStep(
-            name="train",
-            estimator=estimate(SKLearn),
-            estimator_entry_script_arguments=["--lr", "0.5"],
-            compute_target=cluster,
-        )
-    run = Experiment(ws, unique("exp")).submit(Pipeline(ws, steps=[step]))
+        return kind(estimator=estimator, **SEARCH)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer, SKLearn])
+@pytest.mark.parametrize("of", [HyperDriveConfig, HyperDriveRunConfig])
+def test_a_sweep_gives_each_run_the_arguments_of_its_estimator_and_its_own(estimate, submit, kind, of):
+    run = submit(search(estimate(kind, script_params={"--base": 3}), of))
+    assert finish(run) == "Completed"
+    best = run.get_best_run_by_primary_metric()
+    assert best.get_details()["runDefinition"]["arguments"] == ["--base", "3", "--lr", "2"]
+    assert sorted(metrics["lr"] for metrics in run.get_metrics().values()) == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpirun")
+def test_a_sweep_over_a_distributed_estimator_starts_every_rank_of_each_run(estimate, submit):
+    run = submit(search(estimate(Estimator, node_count=2, distributed_training=Mpi())))
+    assert finish(run) == "Completed"
+    assert [ranks(child) for child in run.get_children()] == [[0, 1], [0, 1]]
+
+
+def run_steps(ws, unique, *steps, **values):
+    run = Experiment(ws, unique("exp")).submit(Pipeline(ws, steps=[*steps]), pipeline_parameters=values)
     assert run.wait_for_completion(show_output=False) == "Finished"
-    assert "hello --lr 0.5" in run.find_step_run("train")[0].get_stdout_log()
+    return {step.name: step for step in run.get_steps()}
+
+
+@pytest.fixture
+def step(estimate, cluster):
+    """A step of an estimator."""
+
+    def make(kind, name, arguments, *, training=None, **settings):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return EstimatorStep(
+                name=name,
+                estimator=estimate(kind, **(training or {})),
+                estimator_entry_script_arguments=arguments,
+                compute_target=cluster,
+                **settings,
+            )
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer, SKLearn])
+def test_steps_of_estimators_take_parameters_pass_data_and_are_reused(ws, unique, step, kind):
+    folder = PipelineData("folder", datastore=ws.get_default_datastore())
+    rate = PipelineParameter("rate", 4)
+    writes = step(kind, "writes", ["--lr", rate, "--out", folder], outputs=[folder])
+    reads = step(kind, "reads", ["--lr", 5, "--data", folder], inputs=[folder])
+    ran = run_steps(ws, unique, writes, reads, rate=6)
+    assert ran["writes"].get_metrics()["lr"] == 6
+    assert "['made.txt']" in ran["reads"].get_stdout_log()
+    again = run_steps(ws, unique, writes, reads, rate=6)
+    assert again["writes"].get_properties()["azureml.reusedrunid"] == ran["writes"].id
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mpirun")
+def test_steps_of_distributed_estimators_start_every_rank(ws, unique, step):
+    nodes = PipelineParameter("nodes", 1)
+    mpi = step(
+        Estimator,
+        "mpi",
+        [],
+        training={"node_count": 2, "distributed_training": Mpi()},
+        runconfig_pipeline_params={"NodeCount": nodes},
+    )
+    nccl = step(PyTorch, "nccl", [], training={"node_count": 2, "distributed_training": Nccl()})
+    ran = run_steps(ws, unique, mpi, nccl, nodes=3)
+    assert (ranks(ran["mpi"]), ranks(ran["nccl"])) == ([0, 1, 2], [0, 1])
+
+
+def test_parameter_servers_are_refused_by_their_name(ws, unique, estimate, submit, step):
+    training = {"node_count": 2, "distributed_training": ParameterServer(worker_count=2)}
+    told = "TensorFlow's parameter servers .* are not supported; MpiConfiguration runs Horovod"
+    with pytest.raises(TrainingException, match=told):
+        submit(estimate(TensorFlow, **training))
+    with pytest.raises(TrainingException, match=told):
+        submit(search(estimate(TensorFlow, **training)))
+    with pytest.raises(ErrorResponseException, match=told):
+        run_steps(ws, unique, step(TensorFlow, "servers", [], training=training))

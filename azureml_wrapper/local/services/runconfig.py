@@ -29,8 +29,8 @@ _LAUNCHERS = {
     "gloo": Launcher.PYTORCH,
 }
 _REFUSED = {
-    "parameterserver": "TensorflowConfiguration (communicator ParameterServer) is not supported; MpiConfiguration "
-    "runs Horovod, PyTorchConfiguration sets RANK, WORLD_SIZE and MASTER_ADDR",
+    "parameterserver": "TensorFlow's parameter servers (TensorflowConfiguration, or ParameterServer of an estimator) "
+    "are not supported; MpiConfiguration runs Horovod, PyTorchConfiguration sets RANK, WORLD_SIZE and MASTER_ADDR",
     "paralleltask": "the communicator ParallelTask (ParallelRunStep on Windows) is not supported",
 }
 # Of a DockerConfiguration. It always has sharedVolumes, which has no effect without the others.

@@ -13,7 +13,7 @@ from azureml_wrapper.local.services.runconfig import distribution, processes_per
 @pytest.mark.parametrize(
     ("communicator", "words"),
     [
-        ("ParameterServer", "TensorflowConfiguration .* is not supported; MpiConfiguration runs Horovod"),
+        ("ParameterServer", "TensorflowConfiguration, .* are not supported; MpiConfiguration runs Horovod"),
         ("ParallelTask", "ParallelTask"),
         ("Carrier pigeon", "unknown communicator 'Carrier pigeon'; the local service supports OpenMpi"),
         (None, "2 nodes, but not how its processes find each other.*MpiConfiguration"),
