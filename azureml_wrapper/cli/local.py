@@ -55,7 +55,7 @@ def reset(yes: bool) -> None:
 
 
 @local.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--workspace", metavar="SUB/RG/NAME", help="The workspace to prepare; default: the one in config.json.")
+@click.option("--workspace", metavar="SUB/RG/NAME", help="A workspace to prepare; default: the one in config.json.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(workspace: str | None, command: tuple[str, ...]) -> None:
     """Run a program for Azure ML, unchanged, on the service.
@@ -64,8 +64,9 @@ def exec_(workspace: str | None, command: tuple[str, ...]) -> None:
     aml local exec -- python train.py
 
     A program without authentication of its own, as after `Workspace.from_config()`, gets a token of the service. The
-    workspace in config.json (in .azureml/ or beside the program, where the SDK looks) is created if it is missing.
-    So is one that the program names itself, as in `Workspace.get(…)`.
+    workspaces that it asks for are created if they are missing, and reported on standard error. Their subscriptions
+    are looked for in the command, in variables whose names contain SUBSCRIPTION, and in the program's files and
+    configs. If the SDK says that you have no access to a subscription, name the workspace with --workspace.
     """
     from azureml_wrapper.cli.work import local as work
 

@@ -32,10 +32,13 @@ MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 
-def local_environment(home: Home, info: ServiceInfo, subscriptions: Iterable[str] = ()) -> dict[str, str]:
+def local_environment(
+    home: Home, info: ServiceInfo, subscriptions: Iterable[str] = (), program: str = ""
+) -> dict[str, str]:
     """The environment variables with which any program of the SDK uses the local service.
 
     `subscriptions` are those that the program may name: the SDK refuses others before it asks for a workspace.
+    `program` names the pipe for reports to it (local/store/programs.py).
 
     MSI_ENDPOINT provides a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
     addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB switches the SDK's telemetry off.
@@ -47,7 +50,7 @@ def local_environment(home: Home, info: ServiceInfo, subscriptions: Iterable[str
         MLFLOW_VARIABLE: addresses.arm.rstrip("/"),
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
-        "MSI_ENDPOINT": addresses.msi(subscriptions),
+        "MSI_ENDPOINT": addresses.msi(subscriptions, program),
         TRUST_VARIABLE: str(_trust_bundle(home)),
         "HBI_WORKSPACE_JOB": "true",
         # The SDK caches the cloud's addresses in a file of this folder; those of Azure must stay apart.
@@ -168,8 +171,11 @@ def connection_strings(info: ServiceInfo) -> dict[str, str]:
     }
 
 
-def ask(info: ServiceInfo, path: str) -> Any:
-    """The JSON with which the service answers a GET of the user. Imports no SDK.
+def ask(info: ServiceInfo, path: str, *, token: str | None = None) -> Any:
+    """The JSON with which the service answers a GET. Imports no SDK.
+
+    Args:
+        token: by default one of the user.
 
     Raises:
         urllib.error.HTTPError: The service answered with an error.
@@ -177,7 +183,7 @@ def ask(info: ServiceInfo, path: str) -> Any:
     from azureml_wrapper.local.tokens import Tokens
 
     request = urllib.request.Request(f"{_addresses(info).base}{path}")  # noqa: S310 - always http
-    request.add_header("Authorization", f"Bearer {Tokens(info.secret).user()}")
+    request.add_header("Authorization", f"Bearer {token or Tokens(info.secret).user()}")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         return json.load(answer)
 

@@ -20,7 +20,7 @@ from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.sweepsteps import StepJobs
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
-from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.home import REPORTS, Home
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
@@ -66,6 +66,7 @@ from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore, SubmissionStore
+from azureml_wrapper.local.store.programs import ProgramStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -179,6 +180,7 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         schedules=stores.schedules,
         scheduler=SchedulerLoop(stores, pipeline_executor, shared.clock),
         waiting=_waiting(shared.runs),
+        programs=ProgramStore(shared.home.path / REPORTS),
     )
 
 

@@ -9,6 +9,7 @@
   blobs/                 everything that has bytes: <account>/<container>/<path>
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/  programs/
+  reports/               named pipes to programs under `aml local exec`
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
+REPORTS = "reports"
 # Hexadecimal digits: 256 bits.
 LEAST_SECRET = 64
 
@@ -32,7 +34,7 @@ log = logging.getLogger("azureml_wrapper.local")
 # Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
-    *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", "tls", "azure", "transfers"),
+    *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", REPORTS, "tls", "azure", "transfers"),
 )
 
 

@@ -38,6 +38,7 @@ class Identity:
     subscriptions: tuple[str, ...] = ()
     creates_workspaces: bool = False
     account: str = ""
+    program: str | None = None
 
     @property
     def is_run(self) -> bool:
@@ -58,17 +59,18 @@ class Tokens:
         *,
         subscriptions: Sequence[str] = (),
         creates_workspaces: bool = False,
+        program: str | None = None,
         now: float | None = None,
     ) -> str:
         """A token for the user of this machine.
 
         The service adds `subscriptions` to those that it lists. The SDK refuses others, so this is how a config with
         the id of a real subscription runs unchanged on the local service. With `creates_workspaces` it creates a
-        missing workspace when it is asked for it.
+        missing workspace when it is asked for it, and reports that to `program` (store/programs.py).
         """
         claims: dict[str, Any] = {"aud": audience, "role": "Contributor", "subscriptions": list(subscriptions)}
         if creates_workspaces:
-            claims["creates_workspaces"] = True
+            claims |= {"creates_workspaces": True, "program": program}
         return self._mint(claims, USER_LIFETIME, now)
 
     def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
@@ -89,6 +91,7 @@ class Tokens:
             workspace_id=claims.get("workspaceId"),
             subscriptions=tuple(claims.get("subscriptions") or ()),
             creates_workspaces=bool(claims.get("creates_workspaces")),
+            program=claims.get("program"),
         )
 
     def key(self, purpose: str) -> str:

@@ -155,16 +155,48 @@ def test_exec_makes_the_workspace_that_is_named(shell):
 
 
 @pytest.mark.slow
-def test_exec_creates_the_workspace_that_a_program_asks_for(shell):
-    subscription = "22222222-3333-4444-5555-666666666666"
-    call = f"Workspace.get('asked', subscription_id='{subscription}', resource_group='group')"
-    (shell.folder / "names.py").write_text(
-        f"from azureml.core import Workspace; ws = {call}; print(ws.name, ws.get_details()['description'])"
+def test_exec_creates_the_workspaces_that_a_program_asks_for_and_says_so(shell):
+    write_config(shell.folder / "conf", "by-path")
+    (shell.folder / "conf" / "config.json").rename(shell.folder / "conf" / "ws.json")
+    other = "bbbbbbbb-2222-3333-4444-555555555555"
+    (shell.folder / "program.py").write_text(
+        f"from azureml.core import Workspace\n"
+        f"names = {{'subscription_id': '{other}', 'resource_group': 'research'}}\n"
+        f"found = Workspace.from_config('conf/ws.json'), Workspace.get('by-name', **names)\n"
+        f"made = Workspace.create('created', show_output=False, **names)\n"
+        f"print(*[ws.name for ws in (*found, made)])\n"
     )
-    done = shell.aml("local", "exec", "--", "python", "names.py")
-    expected = "asked Created because a program under `aml local exec` asked for it."
-    assert done.stdout.splitlines()[-1] == expected
-    assert "Created workspace asked in group" in Home(shell.home).log_file.read_text()
+    done = shell.aml("local", "exec", "--", "python", "program.py")
+    assert done.stdout.splitlines()[-1] == "by-path by-name created"
+    reports = [line for line in done.stderr.splitlines() if line.startswith("Created workspace")]
+    assert reports == [
+        "Created workspace by-path on the local Azure ML (11111111-2222-3333-4444-555555555555/research/by-path).",
+        f"Created workspace by-name on the local Azure ML ({other}/research/by-name).",
+    ]
+    again = shell.aml("local", "exec", "--", "python", "-c", PROGRAM.replace("()", "('conf/ws.json')"))
+    assert "Created" not in again.stderr
+    assert list((shell.home / "reports").iterdir()) == []
+    assert "Created workspace by-name in research" in Home(shell.home).log_file.read_text()
+
+
+def test_exec_ends_as_the_program_does(shell):
+    killed = shell.aml("local", "exec", "--", "sh", "-c", "kill -9 $$", check=False)
+    assert killed.returncode == -signal.SIGKILL
+    script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done"
+    command = ["aml", "local", "exec", "--", "sh", "-c", script]
+    with subprocess.Popen(command, env=shell.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(60) == 3
+
+
+def test_exec_refuses_the_name_of_a_workspace_that_azure_would_refuse(shell):
+    error = shell.fails("local", "exec", "--workspace", "sub/group/x", "true", code=2)
+    assert "Invalid workspace name 'x': use 2 to 33 letters" in error
+    (shell.folder / "config.json").write_text(
+        json.dumps({"subscription_id": "<yours>", "resource_group": "g", "workspace_name": "x"})
+    )
+    assert shell.aml("local", "exec", "--", "echo", "ran").stdout == "ran\n"
 
 
 def test_exec_names_a_folder_for_the_sdks_cache_that_exists(shell):

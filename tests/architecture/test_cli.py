@@ -14,8 +14,8 @@ from tests.architecture.source import PACKAGE
 
 CLI = PACKAGE / "cli"
 WORK = {file.stem for file in (CLI / "work").glob("*.py")} - {"__init__"}
-# What several commands share, and what generates files of the package.
-SHARED = {"output", "watching", "json_schemas"}
+# What several commands share, what generates files of the package, and a part of `aml local exec`.
+SHARED = {"output", "watching", "json_schemas", "programs"}
 # The parts of the command line itself.
 FRAME = {"__init__", "main", "options"}
 

@@ -17,7 +17,7 @@ STARTING = {
     "azureml_wrapper/testing.py",
 }
 # What `aml local` does.
-COMMANDS = {"azureml_wrapper/cli/work/local.py"}
+COMMANDS = {"azureml_wrapper/cli/work/local.py", "azureml_wrapper/cli/work/programs.py"}
 
 # From the outside in: each may import what stands after it, and itself.
 LOCAL_LAYERS = (

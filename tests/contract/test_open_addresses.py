@@ -64,9 +64,10 @@ def test_a_program_without_authentication_gets_the_workspace_that_it_asks_arm_fo
     assert first.json()["properties"]["workspaceId"] == second.json()["properties"]["workspaceId"]
 
 
-def test_a_workspace_with_an_invalid_name_is_not_found(addresses):
+def test_a_workspace_with_an_invalid_name_is_refused(addresses):
     token = requests.post(addresses["msi"], timeout=30).json()["access_token"]
-    assert get(arm(("sub-1", "group", "a.b")), token).status_code == 404
+    answer = get(arm(("sub-1", "group", "a.b")), token)
+    assert (answer.status_code, "Invalid workspace name 'a.b'" in answer.text) == (400, True)
 
 
 def test_other_tokens_create_no_workspaces(addresses):

@@ -1,17 +1,13 @@
-"""Start, stop and describe the local service; run a program for which it is Azure ML."""
+"""Start, stop and describe the local service."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import json
 import os
-import re
+import signal
 import sqlite3
 import sys
-import urllib.error
-import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +15,14 @@ import click
 from rich import filesize
 
 from azureml_wrapper.cli.work.output import show_json
-from azureml_wrapper.connection.local import ask, connect_local, connection_strings, local_environment
-from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
+from azureml_wrapper.cli.work.programs import run_program
+from azureml_wrapper.connection.local import connection_strings
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.local import service_process
-from azureml_wrapper.local.home import HOME_VARIABLE, Home, ServiceInfo
+from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.service_process import ServiceError
 
 STAY = 0.0  # never exit for lack of work
-# In the order in which `Workspace.from_config` looks (azureml/core/workspace.py): kind by kind, upwards from here.
-CONFIG_PLACES = (".azureml", "aml_config", ".")
-CONFIG_NAMES = ("config.json", "project.json")
-# `subscription_id="…"`, `"subscription_id": "…"`, `SUBSCRIPTION=…`, `--subscription …`: as people name one.
-_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_SUBSCRIPTION = re.compile(rf"subscription[^\n]{{0,40}}?({_GUID})", re.IGNORECASE)
-_NAMING = {".cfg", ".env", ".ini", ".ipynb", ".json", ".py", ".sh", ".toml", ".yaml", ".yml"}
-MOST_SUBSCRIPTIONS, MOST_FILES, MOST_FOLDERS, MOST_BYTES = 20, 1000, 300, 2**20
 
 
 def up(*, foreground: bool, port: int | None) -> None:
@@ -80,18 +69,25 @@ def reset(*, yes: bool) -> None:
 
 
 def exec_(workspace: str | None, command: Sequence[str]) -> None:
-    """Turn this process into the program, whose exit code becomes ours."""
-    scope = parse_scope(workspace) if workspace else configured_scope()
-    home = Home()
-    info = service_process.start(home)
-    if scope and not _exists(scope, info):
-        connect_local(scope, home)
-    environment = {**os.environ, **local_environment(home, info, named_subscriptions(command, Path.cwd()))}
-    environment |= {TARGET_VARIABLE: "local", HOME_VARIABLE: str(home.path)}
-    try:
-        os.execvpe(command[0], list(command), environment)  # noqa: S606 - the user's own program
-    except FileNotFoundError as error:
-        raise click.UsageError(f"Program not found: {command[0]!r}.") from error
+    """Run a program on the service, and end as it does.
+
+    Raises:
+        UsageError: The program cannot be started, or `workspace` is invalid.
+    """
+    code = run_program(parse_scope(workspace) if workspace else None, command)
+    if code < 0:
+        with contextlib.suppress(OSError):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    raise SystemExit(code)
+
+
+def parse_scope(text: str) -> Scope:
+    """Parse `SUBSCRIPTION/RESOURCE_GROUP/NAME`."""
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise click.BadParameter(f"must be SUBSCRIPTION/RESOURCE_GROUP/NAME, got {text!r}.", param_hint="--workspace")
+    return Scope(*parts)
 
 
 def describe(home: Home) -> dict[str, str]:
@@ -149,61 +145,6 @@ def size(folder: Path) -> int:
     return total
 
 
-def parse_scope(text: str) -> Scope:
-    """Parse `SUBSCRIPTION/RESOURCE_GROUP/NAME`."""
-    parts = text.split("/")
-    if len(parts) != 3 or not all(parts):
-        raise click.BadParameter(f"must be SUBSCRIPTION/RESOURCE_GROUP/NAME, got {text!r}.", param_hint="--workspace")
-    return Scope(*parts)
-
-
-def configured_scope(start: Path | None = None) -> Scope | None:
-    """The workspace that `Workspace.from_config()` would find from `start`, or None."""
-    folder = (start or Path.cwd()).absolute()
-    for place in CONFIG_PLACES:
-        for name in CONFIG_NAMES:
-            for parent in (folder, *folder.parents):
-                if (file := parent / place / name).is_file():
-                    return _read_scope(file)
-    return None
-
-
-def named_subscriptions(command: Sequence[str], folder: Path) -> list[str]:
-    """The ids of subscriptions that a program may name: in its arguments, the environment, or files below `folder`.
-
-    The SDK asks which subscriptions there are, and refuses any other before it names the one that it wants.
-    """
-    environment = (f"{name}={value}" for name, value in os.environ.items())
-    written = itertools.chain([" ".join(command)], environment, _contents(folder))
-    ids = (found.lower() for text in written for found in _SUBSCRIPTION.findall(text))
-    return list(dict.fromkeys(ids))[:MOST_SUBSCRIPTIONS]
-
-
-def _contents(folder: Path) -> Iterator[str]:
-    """The content of files in which programs name their workspace, those near `folder` first, up to `MOST_FILES`."""
-    files = (file for file in _files(folder) if file.suffix in _NAMING or file.name.startswith(".env"))
-    for file in itertools.islice(files, MOST_FILES):
-        with contextlib.suppress(OSError):
-            if file.stat().st_size <= MOST_BYTES:
-                yield file.read_text(encoding="utf-8", errors="ignore")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The files of up to `MOST_FOLDERS` folders, breadth first, without those of tools (`.git`, `.venv`)."""
-    folders = [folder]
-    for place in itertools.islice(folders, MOST_FOLDERS):
-        with contextlib.suppress(OSError):
-            entries = sorted(place.iterdir())
-            yield from (entry for entry in entries if entry.is_file())
-            # The list grows while it is read.
-            folders += [entry for entry in entries if entry.is_dir() and _is_looked_into(entry)]
-
-
-def _is_looked_into(folder: Path) -> bool:
-    hidden = folder.name.startswith(".") and folder.name != ".azureml"
-    return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
-
-
 def _become(home: Home, port: int | None) -> None:
     """Turn this process into the service."""
     running = service_process.find(home)
@@ -229,27 +170,3 @@ def _read(database: Path, sql: str) -> list[tuple[Any, ...]]:
         except sqlite3.OperationalError:
             # A service was killed while it first made its tables, or the database is older.
             return []
-
-
-def _read_scope(file: Path) -> Scope | None:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        return Scope(config["subscription_id"], config["resource_group"], config["workspace_name"])
-    except (ValueError, KeyError, TypeError):
-        # Not the config of a workspace: the program may use it for something else; if not, the SDK complains.
-        return None
-
-
-def _exists(scope: Scope, info: ServiceInfo) -> bool:
-    """Whether the service has the workspace; asked without the SDK, whose import takes seconds."""
-    path = (
-        f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
-        f"/providers/Microsoft.MachineLearningServices/workspaces/{scope.name}"
-    )
-    try:
-        ask(info, urllib.parse.quote(path))
-    except urllib.error.HTTPError as error:
-        if error.code != 404:
-            raise
-        return False
-    return True

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from azureml_wrapper.local.domain.workspaces import Workspace
 
@@ -68,10 +68,11 @@ class Addresses:
         """The value of ARM_CLOUD_METADATA_URL."""
         return f"{self.base}/metadata/{self.open_key}/endpoints"
 
-    def msi(self, subscriptions: Iterable[str] = ()) -> str:
+    def msi(self, subscriptions: Iterable[str] = (), program: str = "") -> str:
         """The value of MSI_ENDPOINT: issues a user token to programs without authentication of their own."""
-        named = ",".join(subscriptions)
-        return f"{self.base}/msi/{self.key}/token{'?' if named else ''}{named and f'subscriptions={named}'}"
+        given = {"subscriptions": ",".join(subscriptions), "program": program}
+        query = urlencode({name: value for name, value in given.items() if value}, safe=",")
+        return f"{self.base}/msi/{self.key}/token{'?' if query else ''}{query}"
 
     @property
     def studio(self) -> str:

@@ -20,6 +20,7 @@ from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelStore
 from azureml_wrapper.local.store.pipelines import PipelineStore, SubmissionStore
+from azureml_wrapper.local.store.programs import ProgramStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore
 from azureml_wrapper.local.tokens import Identity
@@ -50,6 +51,7 @@ class Context(ExecutorContext):
     schedules: ScheduleStore
     scheduler: Scheduler
     waiting: Waiting
+    programs: ProgramStore
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""

@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.errors import Unauthenticated
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.store.programs import check_program
 from azureml_wrapper.local.tokens import USER_LIFETIME
 
 # The keys of azureml/_restclient/service_context.py and azureml/_base_sdk_common/service_discovery.py.
@@ -102,7 +103,8 @@ def get_token(context: Context, request: Request) -> Response:
     """A token of the user, for programs that bring no authentication of their own."""
     _check_key(request, context.addresses.key)
     named = [name for name in request.query.get("subscriptions", "").split(",") if name]
-    token = context.tokens.user(subscriptions=named, creates_workspaces=True)
+    program = check_program(request.query["program"]) if "program" in request.query else None
+    token = context.tokens.user(subscriptions=named, creates_workspaces=True, program=program)
     return json_response(msi_token(token, context.clock.now()))
 
 

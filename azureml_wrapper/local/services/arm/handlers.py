@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, Unsupported
+from azureml_wrapper.local.domain.errors import Conflict, Unsupported
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, ResourceGroup, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.tokens import Identity
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -19,19 +20,25 @@ _DEPENDENCIES = ("storageaccounts", "vaults", "components", "registries")
 
 
 def find_workspace(context: Context, request: Request, subscription: str, group: str, name: str) -> Workspace:
-    """The workspace that a request names; `NotFound` if it is missing.
+    """The workspace that a request names.
 
-    A program under `aml local exec` gets the workspaces that it asks for, as if they had been created before. It asks
-    ARM first, so a missing workspace in a path of another service has been deleted.
+    A program under `aml local exec` gets the workspaces that it asks for, as if they had been created before, unless
+    it manages those of the resource group itself. It asks ARM first, so a missing workspace in a path of another
+    service has been deleted.
+
+    Raises:
+        Invalid: Such a program asks for a name that Azure would refuse.
+        NotFound: The workspace is missing.
     """
     identity, is_arm = request.identity, request.path.lower().startswith("/subscriptions/")
-    if identity.creates_workspaces and is_arm and context.workspaces.find(subscription, group, name) is None:
-        _create_asked_for(context, subscription, group, name)
+    expects = identity.creates_workspaces and is_arm and not context.programs.manages(identity, subscription, group)
+    if expects and context.workspaces.find(subscription, group, name) is None:
+        _create_asked_for(context, identity, subscription, group, name)
     return context.workspaces.get(subscription, group, name)
 
 
-def _create_asked_for(context: Context, subscription: str, group: str, name: str) -> None:
-    """Create a workspace, unless its name is invalid or another request has just created it."""
+def _create_asked_for(context: Context, identity: Identity, subscription: str, group: str, name: str) -> None:
+    """Create a workspace, unless another request has just created it."""
     workspace = Workspace(
         workspace_id=context.ids.guid(),
         subscription=subscription,
@@ -41,15 +48,19 @@ def _create_asked_for(context: Context, subscription: str, group: str, name: str
         created=context.clock.now(),
         description="Created because a program under `aml local exec` asked for it.",
     )
-    with contextlib.suppress(Conflict, Invalid):
+    with contextlib.suppress(Conflict):
         context.workspaces.add(workspace)
         log.info("Created workspace %s in %s, because a program under `aml local exec` asked for it.", name, group)
+        scope = f"{subscription}/{group}/{name}"
+        context.programs.report(identity, f"Created workspace {name} on the local Azure ML ({scope}).")
 
 
 def list_subscriptions(context: Context, request: Request) -> Response:
     """The subscriptions with a workspace, and those in the caller's token."""
     names = {*context.workspaces.subscriptions(), DEFAULT_NAME, *request.identity.subscriptions}
-    return json_response({"value": [wire.subscription(name) for name in sorted(names)]})
+    is_program = request.identity.program is not None
+    listed = [wire.subscription(name, for_program=is_program) for name in sorted(names)]
+    return json_response({"value": listed})
 
 
 def get_subscription(_: Context, request: Request) -> Response:
@@ -65,11 +76,13 @@ def list_groups(context: Context, request: Request) -> Response:
 
 def get_group(context: Context, request: Request) -> Response:
     """One resource group."""
+    context.programs.manage(request.identity, request["subscription"], request["resource_group"])
     return json_response(wire.group(context.resource_groups.get(request["subscription"], request["resource_group"])))
 
 
 def has_group(context: Context, request: Request) -> Response:
     """Whether a resource group exists: 204 or 404."""
+    context.programs.manage(request.identity, request["subscription"], request["resource_group"])
     found = context.resource_groups.find(request["subscription"], request["resource_group"])
     return empty(204 if found else 404)
 
@@ -108,6 +121,7 @@ def update_workspace(context: Context, request: Request) -> Response:
 
 def delete_workspace(context: Context, request: Request) -> Response:
     """Delete a workspace with everything that belongs to it; 204 if it is missing."""
+    context.programs.manage(request.identity, request["subscription"], request["resource_group"])
     found = context.workspaces.find(request["subscription"], request["resource_group"], request["name"])
     if found:
         context.workspaces.delete(found)

@@ -45,11 +45,13 @@ _MADE_WITH_WORKSPACE = {
 _WITHOUT_EFFECT = ("containerRegistry", "adbWorkspace", "primaryUserAssignedIdentity")
 
 
-def subscription(name: str) -> dict[str, str]:
+def subscription(name: str, *, for_program: bool = False) -> dict[str, str]:
+    """A subscription. The SDK shows the names in its error for one that is not listed."""
+    hint = "local; others: aml local exec --workspace SUBSCRIPTION/RESOURCE_GROUP/NAME"
     return {
         "id": f"/subscriptions/{name}",
         "subscriptionId": name,
-        "displayName": "local",
+        "displayName": hint if for_program and name == DEFAULT_NAME else "local",
         "state": "Enabled",
         "tenantId": TENANT,
     }
