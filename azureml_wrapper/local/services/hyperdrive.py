@@ -12,7 +12,7 @@ from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import JSON, Sweep
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, json_object, json_response, read_json
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Refusal, Route
 from azureml_wrapper.local.services import sweeps
 from azureml_wrapper.local.services.context import Context
 
@@ -135,4 +135,13 @@ ROUTES = (
     Route("POST", _SCOPE + "/hdruns/{run_id}", create_named, for_users=True),
     Route("POST", _SCOPE + "/runs/{run_id}", create_below, for_users=True),
     Route("POST", _SCOPE + "/runs/{run_id}/cancel", cancel, for_users=True),
+)
+
+# Jasmine is the service of AutoML.
+REFUSED = (
+    Refusal(
+        "/jasmine/v1.0",
+        "Automated machine learning (AutoMLConfig, AutoMLStep) is not supported by the local service. HyperDrive "
+        "runs here: a sweep over your own training script.",
+    ),
 )

@@ -21,7 +21,7 @@ from azureml_wrapper.local.http.messages import (
     string,
     string_map,
 )
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Refusal, Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
 from azureml_wrapper.local.store.query import Page
@@ -183,4 +183,15 @@ ROUTES = (
     Route("POST", f"{_ALL}/assets", create_asset),
     Route("GET", f"{_ALL}/assets", list_assets),
     Route("GET", f"{_ALL}/assets/{{asset_id}}", get_asset),
+)
+
+_NO_SERVICES = (
+    "Deployment of models ({feature}) is not supported by the local service, which runs no web services. Register "
+    "the model here, score with a job or a ParallelRunStep, and deploy it in a workspace in Azure."
+)
+REFUSED = (
+    Refusal(f"{_ALL}/services", _NO_SERVICES.format(feature="Model.deploy, Webservice, Workspace.webservices")),
+    Refusal(f"{_ALL}/images", _NO_SERVICES.format(feature="Image, Workspace.images")),
+    Refusal(f"{_ALL}/packages", _NO_SERVICES.format(feature="Model.package")),
+    Refusal(f"{_ALL}/profiles", _NO_SERVICES.format(feature="Model.profile")),
 )

@@ -210,8 +210,8 @@ def test_a_canceled_run_has_no_error():
 
 
 def test_an_unknown_step_of_an_output_is_refused_by_name():
-    blocks = {"blocks": [{"type": "Microsoft.DPrep.TakeSampleBlock", "arguments": {}}]}
-    with pytest.raises(Unsupported, match="TakeSampleBlock"):
+    blocks = {"blocks": [{"type": "Microsoft.DPrep.SortBlock", "arguments": {}}]}
+    with pytest.raises(Unsupported, match="SortBlock"):
         read_transformations(json.dumps(blocks))
 
 

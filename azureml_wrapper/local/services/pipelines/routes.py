@@ -1,8 +1,8 @@
-"""Pipelines: their parts, runs, publications, endpoints and schedules. Drafts are not served."""
+"""Pipelines: their parts, modules by name, runs, publications, endpoints and schedules."""
 
 from __future__ import annotations
 
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Refusal, Route
 from azureml_wrapper.local.services.pipelines import endpoints, handlers, modules, published, schedules
 
 BASE = "/pipelines/v1.0{workspace_scope}"
@@ -69,3 +69,9 @@ ROUTES = (
     Route("POST", RUN + "/Outputs", handlers.get_outputs, reads=True),
     Route("GET", RUN + "/PipelineRunOutputs/{output}", handlers.get_run_output),
 )
+
+_NO_DRAFTS = (
+    "Pipeline drafts (PipelineDraft) are not supported by the local service. Submit the pipeline with "
+    "Experiment.submit, or publish it with Pipeline.publish."
+)
+REFUSED = (Refusal(BASE + "/PipelineDrafts", _NO_DRAFTS), Refusal(BASE + "/GraphDrafts", _NO_DRAFTS))

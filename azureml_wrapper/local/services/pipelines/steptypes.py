@@ -223,14 +223,30 @@ STEP_TYPES: Mapping[str, ScriptStep] = {
 }
 
 
+# What other step classes of the SDK need (azureml-pipeline-steps, azureml-contrib-notebook).
+_NEEDS = {
+    "AdlaStep": "Azure Data Lake Analytics",
+    "AutoMLStep": "automated machine learning",
+    "AzureBatchStep": "Azure Batch",
+    "DataTransferStep": "Azure Data Factory",
+    "DatabricksStep": "Azure Databricks",
+    "_HDInsightStep": "HDInsight",
+    "KustoStep": "Azure Data Explorer",
+    "NotebookRunnerStep": "the notebook runner of azureml-contrib-notebook",
+    "RScriptStep": "R",
+    "SynapseSparkStep": "Spark pools of Azure Synapse",
+}
+
+
 def step_type(module: Module) -> ScriptStep:
     """The strategy for a module; `Unsupported` with the step's type if the local service cannot run it."""
     found = STEP_TYPES.get(module.step_type)
     if found is None:
-        article = "an" if module.step_type[:1] in "AEIOU" else "a"
+        needs = _NEEDS.get(module.step_type)
+        reason = f", which needs {needs}" if needs else ""
         raise Unsupported(
-            f"Step {module.name!r} is {article} {module.step_type}. "
-            f"The local service runs {', '.join(STEP_TYPES)} only."
+            f"Step {module.name!r} has the type {module.step_type}{reason}: not supported by the local service. "
+            f"It runs {', '.join(STEP_TYPES)}."
         )
     return found
 
