@@ -171,6 +171,7 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         accounts=accounts,
         signatures=signatures,
         executor=executor,
+        prebuilds=executor.prebuilds,
         pipelines=pipelines,
         pipeline_executor=pipeline_executor,
         sweeps=sweeps,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from azureml._restclient.environment_client import EnvironmentClient
 from azureml.core import Environment
 from azureml.core.conda_dependencies import CondaDependencies
 from azureml.exceptions import UserErrorException
+
+from tests.waiting import until
 
 
 def pip_environment(name: str, *packages: str) -> Environment:
@@ -142,10 +145,37 @@ def test_no_image_is_said_to_be_built(ws, unique):
     environment = pip_environment(unique("env"), "numpy").register(ws)
     assert not environment.get_image_details(ws).image_exist
     assert environment.get_image_details(ws).image.startswith("azureml/azureml_")
-    with pytest.raises(Exception, match="does not build images"):
-        environment.build(ws)
-    with pytest.raises(Exception, match="does not build images"):
+    with pytest.raises(Exception, match="has no image"):
         environment.build_local(ws)
+
+
+@pytest.mark.local_only
+def test_an_environment_is_built_ahead_of_its_runs(ws, unique):
+    build = pip_environment(unique("env"), "numpy").build(ws)
+    until(lambda: build.status != "Running")
+    assert build.wait_for_completion(show_output=True).status == "Succeeded"
+    assert "has all 1 packages of the environment" in build.get_log()
+
+
+@pytest.mark.local_only
+def test_a_build_that_fails_says_why(ws, unique):
+    build = pip_environment(unique("env"), "no such package").build(ws, image_build_compute=None)
+    until(lambda: build.status != "Running")
+    assert build.status == "Failed"
+    assert "no such package" in build.get_log()
+
+
+@pytest.mark.local_only
+def test_a_build_needs_an_environment_and_a_compute_that_exist(ws, unique):
+    environment = pip_environment(unique("env"), "numpy").register(ws)
+    with pytest.raises(Exception, match="Unknown compute target 'nowhere'"):
+        environment.build(ws, image_build_compute="nowhere")
+    client = EnvironmentClient(ws.service_context)
+    with pytest.raises(Exception, match="Code: 404"):
+        client._start_cloud_image_build(unique("env"), "1")
+    build = environment.build(ws)
+    with pytest.raises(Exception, match="Unknown build 12"):
+        client._get_lro_response(build._location.rsplit("/", 1)[0] + "/12")
 
 
 @pytest.mark.local_only

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
@@ -21,6 +23,24 @@ _IN_REGISTRY = re.compile(
     r"azureml://registries/azureml/environments/(?P<name>[^/@:]+)(/(versions/(?P<version>[^/]+)|labels/latest))?",
     re.IGNORECASE,
 )
+
+
+class BuildState(Enum):
+    """How far a build is that was started ahead of a run."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(kw_only=True)
+class Prebuild:
+    """A build that was started ahead of a run; `log` is the file with its output."""
+
+    build_id: str
+    workspace_id: str
+    log: Path
+    state: BuildState = BuildState.RUNNING
 
 
 @dataclass(frozen=True, kw_only=True)

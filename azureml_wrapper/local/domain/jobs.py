@@ -304,7 +304,7 @@ class Executor(Protocol):
         """Stop a job and all its processes. Returns False if no such job waits or runs."""
 
     def is_busy(self) -> bool:
-        """Whether any job waits or runs; the service stays up as long as one does."""
+        """Whether any job waits or runs, or an environment is being built; the service stays up as long."""
 
     def close(self) -> None:
         """Stop every job, because the service ends."""

@@ -27,7 +27,7 @@ from azureml_wrapper.local.executor.additions import Attempt, attempts, missing_
 from azureml_wrapper.local.executor.environments import Choice, is_hashed
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
 from azureml_wrapper.local.executor.pythons import Python, installed_pythons, older_pythons, own_python
-from azureml_wrapper.local.executor.slots import Ticket
+from azureml_wrapper.local.executor.slots import Work
 
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
 _READY = "ready"
@@ -59,7 +59,7 @@ class _Shell:
     """Runs the commands of one build, and writes them and their output to its log."""
 
     def __init__(
-        self, starter: Starter, ticket: Ticket, *, folder: Path, variables: Mapping[str, str], log: Path
+        self, starter: Starter, ticket: Work, *, folder: Path, variables: Mapping[str, str], log: Path
     ) -> None:
         self._starter, self._ticket, self._folder, self._variables, self._log = (
             starter,
@@ -92,7 +92,7 @@ class EnvironmentBuilder:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
-    def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Ticket) -> tuple[Path, str]:
+    def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Work) -> tuple[Path, str]:
         """The interpreter of an environment, which is built if it does not exist yet, and the Python below it.
 
         The build's output is appended to `log`. Blocks while another job builds the same environment.
@@ -109,7 +109,7 @@ class EnvironmentBuilder:
         return interpreter, (place / _READY).read_text()
 
     @contextmanager
-    def _turn(self, name: str, ticket: Ticket) -> Iterator[None]:
+    def _turn(self, name: str, ticket: Work) -> Iterator[None]:
         with self._guard:
             lock = self._locks.setdefault(name, threading.Lock())
         # Wakes up now and then: a job that is canceled must not wait for another job's build.
@@ -120,7 +120,7 @@ class EnvironmentBuilder:
         finally:
             lock.release()
 
-    def _build(self, choice: Choice, environment: EnvironmentSpec, place: Path, *, log: Path, ticket: Ticket) -> None:
+    def _build(self, choice: Choice, environment: EnvironmentSpec, place: Path, *, log: Path, ticket: Work) -> None:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         variables = {**self._variables, **self._settings(), JOB_KEY_VARIABLE: ticket.job_key}

@@ -20,6 +20,7 @@ from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.endings import Ending
+from azureml_wrapper.local.executor.prebuilds import Prebuilds
 from azureml_wrapper.local.executor.process import ProcessId, Starter, end_family
 from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
@@ -41,6 +42,7 @@ class LocalExecutor:
         self._context = context
         self._starter = starter
         self._builder = EnvironmentBuilder(context.home.environments, self._starter, os.environ)
+        self.prebuilds = Prebuilds(context, self._builder)
         self._slots = ComputeSlots(cores)
         self._lock = threading.Lock()
         self._tickets: dict[tuple[str, str], Ticket] = {}
@@ -84,7 +86,7 @@ class LocalExecutor:
         return True
 
     def is_busy(self) -> bool:
-        return bool(self._tickets)
+        return bool(self._tickets) or self.prebuilds.is_busy()
 
     def close(self) -> None:
         with self._lock:
@@ -94,6 +96,7 @@ class LocalExecutor:
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self.prebuilds.close()
         self._starter.close()
 
     def _stop(self, ticket: Ticket, reason: StopReason) -> None:

@@ -120,11 +120,11 @@ class Stopped(Exception):
     """The job has to stop."""
 
 
-class Ticket:
-    """One job. Stopping it stops the process that runs for it."""
+class Work:
+    """Processes that run one after the other. Stopping the work stops the one that runs."""
 
-    def __init__(self, job: Job, job_key: str) -> None:
-        self.job, self.job_key = job, job_key
+    def __init__(self, job_key: str, name: str) -> None:
+        self.job_key, self.name = job_key, name
         self.reason: StopReason | None = None
         self._lock = threading.Lock()
         self._process: Process | None = None
@@ -134,22 +134,22 @@ class Ticket:
         return self.reason is not None
 
     def stop(self, reason: StopReason) -> None:
-        """Stop the job; returns at once. The first reason counts."""
+        """Stop; returns at once. The first reason counts."""
         with self._lock:
             if self.reason is not None:
                 return
             self.reason = reason
             process = self._process
         if process:
-            threading.Thread(target=process.end, name=f"end {self.job.run_id}", daemon=True).start()
+            threading.Thread(target=process.end, name=f"end {self.name}", daemon=True).start()
 
     def check(self) -> None:
-        """Raise `Stopped` if the job has to stop."""
+        """Raise `Stopped` if the work has to stop."""
         if self.is_stopped:
             raise Stopped
 
     def run(self, start: Callable[[], Process]) -> int:
-        """Start a process, wait for its end, and return its exit code; `Stopped` if the job was stopped meanwhile."""
+        """Start a process, wait for its end, return its exit code; `Stopped` if the work was stopped meanwhile."""
         with self._lock:
             self.check()
             process = self._process = start()
@@ -158,3 +158,11 @@ class Ticket:
             self._process = None
         self.check()
         return code
+
+
+class Ticket(Work):
+    """The work of one job."""
+
+    def __init__(self, job: Job, job_key: str) -> None:
+        super().__init__(job_key, name=job.run_id)
+        self.job = job

@@ -10,6 +10,7 @@ from azureml_wrapper.local.domain.pipelines import Scheduler
 from azureml_wrapper.local.domain.plans import PipelineExecutor
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
+from azureml_wrapper.local.executor.prebuilds import Prebuilds
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blocks import BlockStore
@@ -42,6 +43,7 @@ class Context(ExecutorContext):
     accounts: AccountStore
     signatures: Signatures
     executor: Executor
+    prebuilds: Prebuilds
     pipelines: PipelineStore
     pipeline_executor: PipelineExecutor
     sweeps: Sweeps

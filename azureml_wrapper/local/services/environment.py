@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from azureml_wrapper.local.domain.environments import EnvironmentVersion
+from azureml_wrapper.local.domain.environments import EnvironmentVersion, Prebuild
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.services.environment_definitions import conda_name
+from azureml_wrapper.local.services.environment_definitions import conda_name, read_environment
 
 
 def environment_json(record: EnvironmentVersion, workspace: Workspace) -> dict[str, Any]:
@@ -84,13 +84,40 @@ def get_image(context: Context, request: Request) -> Response:
     return json_response(image_json(_find(context, request)))
 
 
-def refuse_build(context: Context, request: Request) -> Response:
-    """Refused, because nothing is built ahead of time."""
+def start_build(context: Context, request: Request) -> Response:
+    """Build an environment ahead of its runs (`Environment.build`): its interpreter, not an image."""
+    environment = read_environment(_find(context, request).definition)
+    compute = request.parameters.get("compute")
+    if compute is not None and context.computes.find(request.workspace_id, compute) is None:
+        # The SDK would report a 404 as an unknown environment.
+        raise Invalid(f"Unknown compute target {compute!r}: create it, or leave out image_build_compute.")
+    build = context.prebuilds.start(request.workspace_id, environment)
+    return json_response({"location": _address(context, request, build)}, 202)
+
+
+def get_build(context: Context, request: Request) -> Response:
+    """The status of a build, and the address of its log."""
+    build = context.prebuilds.get(request.workspace_id, request["build"])
+    return json_response({"status": build.state.value, "logUrl": f"{_address(context, request, build)}/log"})
+
+
+def get_build_log(context: Context, request: Request) -> Response:
+    """The output of a build. The SDK reads it without a token; the build's id is the key."""
+    build = context.prebuilds.get(request.workspace_id, request["build"])
+    return Response(build.log.read_bytes(), media_type="text/plain; charset=utf-8")
+
+
+def refuse_recipe(context: Context, request: Request) -> Response:
+    """Refused: without an image, nothing can be built on the client's machine (`Environment.build_local`)."""
     environment = _find(context, request)
     raise Unsupported(
-        f"The local service does not build images. The packages of environment {environment.name} are installed "
-        "when the first run uses it."
+        f"The local service has no image for environment {environment.name}. Environment.build builds it on the "
+        "service; otherwise its packages are installed when the first run uses it."
     )
+
+
+def _address(context: Context, request: Request, build: Prebuild) -> str:
+    return context.addresses.service("/environment/v2.0", request.workspace) + f"/builds/{build.build_id}"
 
 
 def _find(context: Context, request: Request) -> EnvironmentVersion:
@@ -100,6 +127,7 @@ def _find(context: Context, request: Request) -> EnvironmentVersion:
 _ENVIRONMENTS = "/environment/v1.0{workspace_scope}/environments"
 _VERSION = _ENVIRONMENTS + "/{environment}/versions/{version}"
 _BUILD = "/environment/v2.0{workspace_scope}/environments/{environment}/versions/{version}"
+_BUILDS = "/environment/v2.0{workspace_scope}/builds"
 
 ROUTES = (
     Route("GET", _ENVIRONMENTS + "/", list_environments),
@@ -112,8 +140,10 @@ ROUTES = (
     Route("PUT", _VERSION, put_environment),
     Route("PUT", _VERSION + "/metadata", put_labels),
     Route("GET", _VERSION + "/image", get_image),
-    Route("POST", _VERSION + "/recipe", refuse_build),
-    Route("POST", _ENVIRONMENTS + "/{environment}/recipe", refuse_build),
-    Route("POST", _BUILD + "/image", refuse_build),
-    Route("POST", _BUILD + "/imageoncompute/{compute}", refuse_build),
+    Route("POST", _VERSION + "/recipe", refuse_recipe),
+    Route("POST", _ENVIRONMENTS + "/{environment}/recipe", refuse_recipe),
+    Route("POST", _BUILD + "/image", start_build),
+    Route("POST", _BUILD + "/imageoncompute/{compute}", start_build),
+    Route("GET", _BUILDS + "/{build}", get_build),
+    Route("GET", _BUILDS + "/{build}/log", get_build_log, public=True),
 )
