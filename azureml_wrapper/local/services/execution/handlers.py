@@ -27,6 +27,7 @@ def submit(context: Context, request: Request) -> Response:
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
     context.runs.add(made.run, made.definition)
+    context.note_client(request.identity, request.workspace_id, made.run.run_id)
     context.executor.submit(made.job)
     return json_response({"runId": made.run.run_id})
 
