@@ -77,6 +77,17 @@ def test_what_is_missing_is_built_once(bench, wheels):
     assert len(list(bench.home.environments.iterdir())) == 1
 
 
+def test_a_private_wheel_of_the_workspace_is_installed(bench, wheels):
+    account, name = bench.workspace.storage_account, "Environment/azureml-private-packages/tiny-1.0-py3-none-any.whl"
+    bench.context.blobs.ensure_container(account, "azureml")
+    bench.context.blobs.put_file(account, "azureml", name, wheels / "tiny-1.0-py3-none-any.whl")
+    # The port is that of the service which took the wheel; it may be another one by now.
+    address = f"https://{account}.blob.core.windows.net@127.0.0.1:12345/azureml/{name}"
+    run = bench.run(USE, environment=environment("--no-index", address))
+    assert run.status is RunStatus.COMPLETED, message(run)
+    assert bench.printed(run.run_id)[0].startswith(f"42 {bench.home.environments}")
+
+
 def test_a_built_environment_is_used_again(bench, wheels):
     for _ in range(2):
         run = bench.run(USE, environment=from_folder(wheels, "tiny"))

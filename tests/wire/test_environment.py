@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from azureml._restclient.environment_client import EnvironmentClient
 from azureml.core import Environment
@@ -182,3 +184,12 @@ def test_a_build_needs_an_environment_and_a_compute_that_exist(ws, unique):
 def test_building_a_missing_environment_is_an_error(ws, unique):
     with pytest.raises(UserErrorException, match="is not registered"):
         pip_environment(unique("env"), "numpy").build_local(ws)
+
+
+@pytest.mark.local_only
+def test_a_private_wheel_has_one_address(ws, unique, tmp_path):
+    file = tmp_path / f"{unique('tiny')}-1.0-py3-none-any.whl"
+    file.write_bytes(b"wheel")
+    first, again = (Environment.add_private_pip_wheel(ws, str(file), exist_ok=True) for _ in range(2))
+    assert first == again
+    assert re.fullmatch(rf"https://local\w+\.blob\.core\.windows\.net@127\.0\.0\.1:\d+/azureml/.*/{file.name}", first)

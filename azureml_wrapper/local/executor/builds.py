@@ -38,6 +38,12 @@ _UNKNOWN_PACKAGE = re.compile(
     r"(?!azureml-core|pip|setuptools|wheel)\b[\w.-]+ was not found in the "
     r"|there (is|are) no versions? of (?!azureml-core|pip|setuptools|wheel)"
 )
+# What `Environment.add_private_pip_wheel` returns: the address of an upload, without its signature
+# (azureml/core/environment.py). Azure's builds may read it; uv and pip would need a signature and the certificate.
+_PRIVATE_WHEEL = re.compile(
+    r"https://([a-z0-9]+)\.blob\.core\.windows\.net@127\.0\.0\.1:\d+"
+    r"/(azureml/Environment/azureml-private-packages/[\w.+-]+\.whl)"
+)
 _TAIL_LINES = 15
 _TAIL_BYTES = 4000
 # uv does not read pip's configuration, in which people set their package index.
@@ -85,10 +91,14 @@ class _Shell:
 
 
 class EnvironmentBuilder:
-    """Provides the interpreter of a built environment."""
+    """Provides the interpreter of a built environment.
 
-    def __init__(self, folder: Path, starter: Starter, variables: Mapping[str, str]) -> None:
-        self._folder, self._starter, self._variables = folder, starter, variables
+    Args:
+        blobs: The folder with the storage's files, among them private wheels.
+    """
+
+    def __init__(self, folder: Path, starter: Starter, variables: Mapping[str, str], *, blobs: Path) -> None:
+        self._folder, self._starter, self._variables, self._blobs = folder, starter, variables, blobs
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
@@ -100,6 +110,7 @@ class EnvironmentBuilder:
         Raises:
             BuildFailed: With the last lines of the output.
         """
+        choice, environment = self._with_private_wheels(choice, environment)
         place = self._folder / _fingerprint(choice, environment)
         interpreter = place / "env" / "bin" / "python"
         if not (place / _READY).exists():
@@ -107,6 +118,16 @@ class EnvironmentBuilder:
                 if not (place / _READY).exists():
                     self._build(choice, environment, place, log=log, ticket=ticket)
         return interpreter, (place / _READY).read_text()
+
+    def _with_private_wheels(self, choice: Choice, environment: EnvironmentSpec) -> tuple[Choice, EnvironmentSpec]:
+        """The same with the files of private wheels instead of their addresses."""
+
+        def localized(text: str) -> str:
+            return _PRIVATE_WHEEL.sub(lambda found: (self._blobs / found[1] / found[2]).as_uri(), text)
+
+        conda_file = json.loads(localized(json.dumps(environment.conda_file)))
+        requirements = tuple(map(localized, choice.requirements))
+        return replace(choice, requirements=requirements), replace(environment, conda_file=conda_file)
 
     @contextmanager
     def _turn(self, name: str, ticket: Work) -> Iterator[None]:

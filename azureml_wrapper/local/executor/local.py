@@ -41,7 +41,9 @@ class LocalExecutor:
     def __init__(self, context: ExecutorContext, *, starter: Starter, cores: int | None = None) -> None:
         self._context = context
         self._starter = starter
-        self._builder = EnvironmentBuilder(context.home.environments, self._starter, os.environ)
+        self._builder = EnvironmentBuilder(
+            context.home.environments, self._starter, os.environ, blobs=context.home.blobs
+        )
         self.prebuilds = Prebuilds(context, self._builder)
         self._slots = ComputeSlots(cores)
         self._lock = threading.Lock()

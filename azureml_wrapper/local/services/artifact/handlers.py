@@ -112,8 +112,9 @@ def _announce(context: Context, request: Request, place: Place) -> Response:
 
 def _content(context: Context, request: Request, artifact: Artifact) -> wire.JSON:
     # azureml-mlflow, the only client with the path in the query, downloads from no other address
-    # (azureml/mlflow/_client/artifact/_utils/blob_artifact_util.py).
-    for_sdk = "path" in request.query
+    # (azureml/mlflow/_client/artifact/_utils/blob_artifact_util.py). `Environment.add_private_pip_wheel` returns the
+    # address without its signature, and this one must be the one to which it uploaded (executor/builds.py).
+    for_sdk = "path" in request.query or artifact.place.origin == "Environment"
     address = context.artifacts.url(request.workspace, artifact.place, artifact.path, for_sdk=for_sdk)
     return wire.content(artifact.place, artifact.path, address)
 
