@@ -230,7 +230,7 @@ _NEEDS = {
     "AzureBatchStep": "Azure Batch",
     "DataTransferStep": "Azure Data Factory",
     "DatabricksStep": "Azure Databricks",
-    "_HDInsightStep": "HDInsight",
+    "HDInsightStep": "HDInsight",
     "KustoStep": "Azure Data Explorer",
     "NotebookRunnerStep": "the notebook runner of azureml-contrib-notebook",
     "RScriptStep": "R",
