@@ -7,6 +7,7 @@ An environment holds a conda file, and the list in its `pip` becomes a requireme
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from azureml_wrapper.pip_lines import PipLine
 
 # What CondaDependencies takes (its `_VALID_YML_KEYS`).
 _CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")
+_PYTHON = re.compile(r"([^:\s]+::)?python\s*($|[=<>!~\s])", re.IGNORECASE)
 # pip asks an index for packages; these say where else, or that it must not.
 _INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--no-index", "--find-links")
 
@@ -96,6 +98,13 @@ def with_pip(content: Mapping[str, Any], pip: Sequence[str]) -> dict[str, Any]:
     """A conda file's content with another list of pip packages."""
     others = [entry for entry in content.get("dependencies") or [] if not isinstance(entry, Mapping)]
     return {**content, "dependencies": [*others, {"pip": [*pip]}] if pip else others}
+
+
+def with_python(content: Mapping[str, Any], version: str | None) -> dict[str, Any]:
+    """A conda file's content with another version of Python; unchanged if `version` is None."""
+    entries = content.get("dependencies") or []
+    others = [entry for entry in entries if isinstance(entry, Mapping) or not _PYTHON.match(entry)]
+    return {**content, "dependencies": [f"python={version}", *others]} if version else dict(content)
 
 
 def pip_of(content: Mapping[str, Any]) -> list[str]:

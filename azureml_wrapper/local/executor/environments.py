@@ -236,7 +236,7 @@ def _check_pip(spec: EnvironmentSpec, installed: Installed, found: _Findings) ->
                 )
         elif requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             if line.hashed:
-                found.missing.append(f"{requirement} has to be the file of a hash")
+                found.missing.append(f"{requirement} has to be installed with its hash")
             else:
                 _check_requirement(requirement, installed, found)
 

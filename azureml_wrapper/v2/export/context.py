@@ -13,7 +13,7 @@ from azureml_wrapper.assets import environments
 from azureml_wrapper.assets.compute_targets import Cluster
 from azureml_wrapper.assets.environments import Packages
 from azureml_wrapper.assets.names import check_compute_name, input_name
-from azureml_wrapper.assets.requirements import with_pip
+from azureml_wrapper.assets.requirements import with_pip, with_python
 from azureml_wrapper.config.parameters import Parameter
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadArgument, BadPipeline, BadSchedule, did_you_mean
@@ -174,6 +174,6 @@ def _conda(packages: Packages) -> dict[str, Any]:
             "be committed, so nothing was written. Take it out, and store it as a connection of the workspace."
         )
     if content is not None:
-        return with_pip(content, pip)
+        return with_python(with_pip(content, pip), packages.python_version)
     version = packages.python_version or DEFAULT_PYTHON
     return {"channels": ["conda-forge"], "dependencies": [f"python={version}", "pip", {"pip": pip}]}

@@ -117,7 +117,7 @@ def test_what_is_missing_is_built_and_said(line, why):
 
 def test_a_hash_is_checked_so_the_package_is_installed():
     choice = pip("pandas==2.2.0 --hash=sha256:8abb", pip_options=("--prefer-binary",))
-    assert "pandas==2.2.0 has to be the file of a hash" in choice.reasons[0]
+    assert "pandas==2.2.0 has to be installed with its hash" in choice.reasons[0]
     assert "--prefer-binary is not used: environments are built with uv" in choice.reasons[1]
 
 

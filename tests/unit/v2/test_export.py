@@ -273,6 +273,14 @@ def test_environment_and_compute_are_what_was_given(project):
     assert (compute["size"], compute["tier"], compute["max_instances"]) == ("STANDARD_NC6", "low_priority", 4)
 
 
+def test_a_conda_file_gets_the_python_that_was_given(project):
+    (project / "conda.yml").write_text("dependencies:\n- python >=3.8\n- python-dateutil\n- pip:\n  - six\n")
+    given = {"conda_file": project / "conda.yml", "python_version": "3.11"}
+    pipeline(project).to_v2(project / "v2", environment=given)
+    environment = parsing.read(project / "v2" / "environment.yml").data
+    assert environment["conda_file"]["dependencies"] == ["python=3.11", "python-dateutil", {"pip": ["six"]}]
+
+
 def test_a_login_in_the_address_of_a_package_is_not_exported(project):
     line = "six @ https://me:pass-3Fz9@example.org/six-1.16.0-py3-none-any.whl"
     with pytest.raises(BadPipeline, match="has a login or a token in its address") as caught:
