@@ -152,6 +152,21 @@ def test_names_are_taken_as_they_are(project):
 
 
 @pytest.mark.slow
+def test_an_output_of_another_encoding_loses_no_log(project):
+    (project.folder / "aml_main.py").write_text("print('begun')\nprint('é → 🐧')\n")
+    project.aml(*submit())
+    project.aml("logs", "-f", "output/job")
+    shown = {"cp1252": "é \\u2192 \\U0001f427", "utf-8": "é → 🐧"}
+    for encoding, line in shown.items():
+        for command in (("logs", "output/job"), ("logs", "-f", "output/job"), ("status", "output/job")):
+            file = project.folder / "written"
+            with file.open("wb") as target:
+                variables = {**project.environment, "PYTHONIOENCODING": encoding}
+                subprocess.run(["aml", *command], cwd=project.folder, env=variables, stdout=target, check=True)
+            assert line in file.read_bytes().decode(encoding), command
+
+
+@pytest.mark.slow
 def test_two_commands_at_once_make_one_job(project):
     first = json.loads(project.aml(*submit("output/job", "--exp_name", "twice", "--json")).stdout)
     assert first["job"] == "output/job"
