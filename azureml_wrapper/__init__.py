@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from azureml_wrapper.errors import RunFailed as RunFailed
     from azureml_wrapper.errors import RunTimeout as RunTimeout
     from azureml_wrapper.errors import ScriptNotFound as ScriptNotFound
+    from azureml_wrapper.errors import SecretInFolder as SecretInFolder
     from azureml_wrapper.errors import SeveralProblems as SeveralProblems
     from azureml_wrapper.errors import SnapshotTooLarge as SnapshotTooLarge
     from azureml_wrapper.errors import TransferFailed as TransferFailed
@@ -99,6 +100,7 @@ _MODULES = {
         "RunFailed",
         "RunTimeout",
         "ScriptNotFound",
+        "SecretInFolder",
         "SeveralProblems",
         "SnapshotTooLarge",
         "TransferFailed",
@@ -164,6 +166,7 @@ __all__ = [
     "Schedule",
     "ScriptNotFound",
     "ScriptWrapper",
+    "SecretInFolder",
     "SeveralProblems",
     "SnapshotTooLarge",
     "TrainPipeline",

@@ -25,6 +25,7 @@
     ├── BadData                 ValueError         an empty CSV, or one with another delimiter
     ├── ScriptNotFound          FileNotFoundError  a step's script is not in its folder
     ├── SnapshotTooLarge        ValueError         a script folder over Azure ML's limits
+    ├── SecretInFolder          ValueError         a file that looks secret in a script folder
     ├── MissingInput            KeyError           a script asks for data that is not among its step's inputs
     ├── ConnectionFailed        ConnectionError    Azure ML did not answer, or answered with an error
     │   └── LoginFailed         PermissionError    no credentials found, or insufficient permissions
@@ -155,6 +156,10 @@ class ScriptNotFound(WrapperError, FileNotFoundError):
 
 class SnapshotTooLarge(WrapperError, ValueError):
     """The script folder exceeds Azure ML's limits. List what the scripts do not need in a file .amlignore."""
+
+
+class SecretInFolder(WrapperError, ValueError):
+    """A file of the script folder looks secret. List it in a file .amlignore, or send it on purpose with `!/file`."""
 
 
 class MissingInput(WrapperError, KeyError):

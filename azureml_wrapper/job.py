@@ -146,7 +146,7 @@ class JobWrapper:
         return arguments(self._config)
 
     def check(self) -> None:
-        """Raise `ScriptNotFound` or `SnapshotTooLarge` if the script folder cannot be uploaded as it is."""
+        """Raise `ScriptNotFound`, `SnapshotTooLarge` or `SecretInFolder` if the script folder may not be uploaded."""
         from azureml_wrapper.jobs.script_run import check_files
 
         check_files(self._config)
@@ -173,7 +173,7 @@ class JobWrapper:
 
         Raises:
             FolderTaken: `output_dir` holds a job, and `force` is not set.
-            ScriptNotFound, SnapshotTooLarge: The script folder cannot be uploaded as it is.
+            ScriptNotFound, SnapshotTooLarge, SecretInFolder: The script folder may not be uploaded as it is.
             NotRegistered, MissingInput: The workspace or the datastore lacks something. Nothing was submitted.
         """
         from azureml_wrapper.jobs.occupancy import refuse_taken

@@ -186,6 +186,7 @@ class PipelineWrapper:
         Raises:
             ScriptNotFound: The script of a step is not in its folder (a FileNotFoundError).
             SnapshotTooLarge: A script folder exceeds Azure ML's limits (a ValueError).
+            SecretInFolder: A file of a script folder looks secret (a ValueError).
             NotRegistered: The workspace lacks a dataset, environment or compute target (a NameError).
         """
         return build(self.workspace.ws, self.definition, is_local=self.workspace.is_local)

@@ -11,6 +11,7 @@ from azureml_wrapper.assets.names import check_experiment_name
 from azureml_wrapper.connection.target import DEFAULT_LOCATION
 from azureml_wrapper.messages import inform
 from azureml_wrapper.pipeline_files.variables import set_up_compute, set_up_datastore
+from azureml_wrapper.pipelines.checks import check
 from azureml_wrapper.pipelines.sdk_v1 import Renderer, build
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.workspace import WorkspaceWrapper, open_workspace
@@ -81,7 +82,12 @@ class BasePipeline(ABC):
         return set_up_datastore(self.ws, name, self.variables)
 
     def build_steps(self) -> list[Any]:
-        """The SDK's steps of the file, in order, with the cluster and the datastores that they need."""
+        """The SDK's steps of the file, in order, with the cluster and the datastores that they need.
+
+        Raises:
+            ScriptNotFound, SnapshotTooLarge, SecretInFolder: A script folder may not be uploaded as it is.
+        """
+        check(self.definition)
         return Renderer(self.ws, self.definition, is_local=self.workspace.is_local).steps()
 
     @abstractmethod

@@ -80,8 +80,8 @@ def exit_code(error: Exception) -> int:
 
     of_config = (errors.ConfigError, errors.BadName, errors.BadArgument, errors.BadPipeline)
     of_values = (errors.BadParameter, errors.BadSchedule)
-    missing = (errors.NotRegistered, errors.ScriptNotFound, errors.SnapshotTooLarge)
-    return 2 if isinstance(error, (*of_config, *of_values, *missing)) else 1
+    folders = (errors.ScriptNotFound, errors.SnapshotTooLarge, errors.SecretInFolder)
+    return 2 if isinstance(error, (*of_config, *of_values, *folders, errors.NotRegistered)) else 1
 
 
 def _show_messages_of_the_library() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.parameters import to_text
-from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_size
+from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_upload
 
 if TYPE_CHECKING:
     from azureml.core import Run, ScriptRunConfig, Workspace
@@ -53,12 +53,12 @@ def arguments(config: JobConfig) -> list[str]:
 
 
 def check_files(config: JobConfig) -> None:
-    """Raise `ScriptNotFound` or `SnapshotTooLarge` if the script folder cannot be uploaded as it is."""
+    """Raise `ScriptNotFound`, `SnapshotTooLarge` or `SecretInFolder` if the script folder may not be uploaded."""
     folder = script_folder(config)
     check_script(folder, config.script_name)
     for name in filter(None, (config.script_name, config.config_file)):
         check_sent(folder, name)
-    check_size(folder)
+    check_upload(folder)
 
 
 def build(ws: Workspace, config: JobConfig, directory: Path, environment: Any = None) -> ScriptRunConfig:

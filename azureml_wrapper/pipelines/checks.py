@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from azureml_wrapper.errors import BadPipeline, did_you_mean
 from azureml_wrapper.pipelines.definition import Definition, Step
-from azureml_wrapper.snapshots.script_folder import check_script, check_size
+from azureml_wrapper.snapshots.script_folder import check_script, check_upload
 
 # With any of these in it, a script may take more than its calls of add_argument say.
 _UNSURE = (
@@ -152,12 +152,12 @@ def _accepted(added: Iterable[ast.Call]) -> Accepted | None:
 
 
 def check(definition: Definition) -> None:
-    """Raises `ScriptNotFound`, `SnapshotTooLarge` or `BadPipeline`."""
+    """Raises `ScriptNotFound`, `SnapshotTooLarge`, `SecretInFolder` or `BadPipeline`."""
     for step in definition.steps:
         check_script(step.directory, step.script)
         check_arguments(step)
     for directory in dict.fromkeys(step.directory for step in definition.steps):
-        check_size(directory)
+        check_upload(directory)
 
 
 def check_inputs(definition: Definition) -> None:

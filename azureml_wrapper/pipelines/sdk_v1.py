@@ -42,7 +42,7 @@ def build(ws: Workspace, definition: Definition, *, is_local: bool) -> Pipeline:
     """A new Pipeline of the SDK, with the newest versions of what the steps name in the workspace.
 
     The cluster and the datastores of a pipeline configuration file are created if they do not exist yet. Raises
-    `ScriptNotFound`, `SnapshotTooLarge` or `NotRegistered` before anything is sent.
+    `ScriptNotFound`, `SnapshotTooLarge`, `SecretInFolder` or `NotRegistered` before anything is sent.
     """
     from azureml.pipeline.core import Pipeline, StepSequence
 

@@ -16,7 +16,7 @@ from azureml_wrapper.messages import inform
 from azureml_wrapper.projects.project import Project, datasets_path
 from azureml_wrapper.projects.project_resources import compute_target, read_compute_file, required_data, upload_data
 from azureml_wrapper.run import RunWrapper
-from azureml_wrapper.snapshots.script_folder import check_sent, check_size
+from azureml_wrapper.snapshots.script_folder import check_sent, check_upload
 
 if TYPE_CHECKING:
     from azureml.core import ScriptRunConfig, Workspace
@@ -75,7 +75,7 @@ class Execution:
         self._compute = read_compute_file(file) if file else options.compute or ""
         for uploaded in filter(None, (self.script, self.config)):
             check_sent(project.pipeline, uploaded)
-        check_size(project.pipeline)
+        check_upload(project.pipeline)
         # Known before the run exists, so that it can be canceled at any time.
         self.run_id = new_run_id(self.experiment)
         self._is_sent = False

@@ -11,11 +11,12 @@ import os
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.errors import ScriptNotFound, SnapshotTooLarge, did_you_mean
+from azureml_wrapper.errors import ScriptNotFound, SecretInFolder, SnapshotTooLarge, did_you_mean
+from azureml_wrapper.snapshots.secret_files import secret_files, sent_on_purpose
 
 if TYPE_CHECKING:
     from azureml.pipeline.core import Pipeline
@@ -65,15 +66,44 @@ def describe_size(directory: Path) -> str:
     )
 
 
-def check_size(directory: Path) -> None:
-    """Raise `SnapshotTooLarge` if the folder exceeds Azure ML's limits of size or number of files.
+def check_upload(directory: Path) -> None:
+    """Raise an error if the folder may not be uploaded as it is.
 
-    Files that .amlignore (or, without one, .gitignore) excludes do not count. The limits are those of the SDK's
-    client, which programs may raise (azureml/_restclient/snapshots_client.py).
+    Files that .amlignore (or, without one, .gitignore) excludes do not count.
+
+    Raises:
+        SnapshotTooLarge: The folder exceeds Azure ML's limits of size or number of files.
+        SecretInFolder: A file looks secret.
     """
+    sizes = dict(_files(directory))
+    _check_size(directory, sizes)
+    _check_secrets(directory, sizes)
+
+
+def _check_secrets(directory: Path, sizes: Mapping[Path, int]) -> None:
+    from azureml._project.ignore_file import get_project_ignore_file
+
+    found = secret_files(directory, sizes)
+    file = Path(get_project_ignore_file(str(directory)).get_path())
+    if found and file.is_file():
+        for name in sent_on_purpose(file.read_text(encoding="utf-8", errors="replace").splitlines()):
+            found.pop(name, None)
+    if not found:
+        return
+    listed = "".join(f"\n  {name}: {what}" for name, what in list(found.items())[:LISTED])
+    more = f"\n  … and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    lines = " ".join(f"/{name}" for name in list(found)[:LISTED])
+    raise SecretInFolder(
+        f"{directory} has files that look secret and would be uploaded with the scripts:{listed}{more}\n"
+        f"Add these lines to {file}: {lines}\n"
+        f"If a script needs this file, send it on purpose with the line !/{next(iter(found))}"
+    )
+
+
+def _check_size(directory: Path, sizes: Mapping[Path, int]) -> None:
+    # The limits are those of the SDK's client, which programs may raise (azureml/_restclient/snapshots_client.py).
     from azureml._restclient import snapshots_client
 
-    sizes = dict(_files(directory))
     size, most_bytes = sum(sizes.values()), snapshots_client.SNAPSHOT_MAX_SIZE_BYTES
     if size > most_bytes:
         largest = ", ".join(f"{part} {bytes_ / MEGABYTE:.1f} MB" for part, bytes_ in _largest(directory, sizes))
@@ -122,7 +152,7 @@ def _size(size: int) -> str:
     return f"{size / MEGABYTE:.1f} MB" if size >= MEGABYTE else f"{size / 1024:.1f} KB"
 
 
-def _largest(directory: Path, weights: dict[Path, int]) -> list[tuple[str, int]]:
+def _largest(directory: Path, weights: Mapping[Path, int]) -> list[tuple[str, int]]:
     """The largest folders and files directly below the directory."""
     parts: Counter[str] = Counter()
     for file, weight in weights.items():

@@ -21,6 +21,7 @@ from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
 from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed, WrapperError
 from azureml_wrapper.messages import quiet_sdk
+from azureml_wrapper.snapshots.script_folder import check_upload
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
 from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
 
@@ -229,6 +230,7 @@ def submit(
 
     Raises:
         BadValue: azure-ai-ml refuses the job (a ValueError).
+        SnapshotTooLarge, SecretInFolder: A script folder may not be uploaded as it is (a ValueError).
         ConnectionFailed: The service does not answer, or refuses the job.
     """
     wanted = choose(
@@ -245,14 +247,22 @@ def submit(
         if workspace.is_local:
             raise BadArgument(_ONLY_V1)
         client = open_client(workspace.scope, auth=workspace._connection["auth"])
+    _check_folders(pipeline)
     with tempfile.TemporaryDirectory() as folder:
         job = load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))
         with plain_errors(f"Workspace {pipeline.workspace.scope.name}"):
             return Submitted(client, client.jobs.create_or_update(job))
 
 
+def _check_folders(pipeline: PipelineWrapper) -> None:
+    """Check the script folders, which azure-ai-ml uploads by the same ignore files as SDK v1."""
+    for directory in dict.fromkeys(step.directory for step in pipeline.definition.steps):
+        check_upload(directory)
+
+
 def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[str, Any]) -> None:
     """Load the job with azure-ai-ml; nothing is sent."""
     wanted = choose(experiment_name=experiment_name, parameters=pipeline._assign(parameters))
+    _check_folders(pipeline)
     with tempfile.TemporaryDirectory() as folder:
         load(pipeline_file(pipeline.definition, pipeline.workspace.scope, Path(folder), wanted))

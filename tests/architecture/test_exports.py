@@ -46,6 +46,7 @@ PUBLIC = [
     "Schedule",
     "ScriptNotFound",
     "ScriptWrapper",
+    "SecretInFolder",
     "SeveralProblems",
     "SnapshotTooLarge",
     "TrainPipeline",

@@ -5,8 +5,6 @@ Exported files are committed, so they must not contain keys and passwords.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from azureml_wrapper.config.parameters import PLACEHOLDER
 from azureml_wrapper.errors import BadArgument, BadPipeline
 from azureml_wrapper.pipelines.definition import RegisteredEnvironment, Step
 from azureml_wrapper.snapshots.script_folder import check_script
+from azureml_wrapper.snapshots.secret_files import find_secrets
 from azureml_wrapper.v2.export import documents
 from azureml_wrapper.v2.export.context import ExportContext
 from azureml_wrapper.v2.export.documents import COMPUTE, ENVIRONMENT, PIPELINE, SCHEDULE
@@ -32,20 +31,6 @@ _COMMANDS = {
     PIPELINE: "az ml job create",
     SCHEDULE: "az ml schedule create",
 }
-_SECRET_NAMES = re.compile(
-    r"(?i)(^|[_.\-])(password|passwd|pwd|secret|api_?key|account_?key|access_?key|storage_?key|"
-    r"secret_?key|private_?key|subscription_?key|sas|sas_?token|connection_?string|"
-    r"(access|auth|bearer|refresh|github|hf)_?token)$"
-)
-# Shorter values are words that a config may contain by chance.
-_SHORTEST_SECRET = 8
-_SECRET_VALUES = (
-    ("a key of a storage account", re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==")),
-    ("a connection string", re.compile(r"(?i)(AccountKey|SharedAccessKey|SharedAccessSignature)\s*=\s*[^;\s]{8}")),
-    ("a shared access signature", re.compile(r"(?i)[?&]sig=[^&\s]{8}")),
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
-    ("a token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.")),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,32 +244,6 @@ def _usage(files: Iterable[str]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def find_secrets(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """(path, what it looks like) of everything that looks like a key; never the key itself."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            where = f"{path}.{key}" if path else str(key)
-            if isinstance(item, str) and item and _SECRET_NAMES.search(str(key).lstrip("-")):
-                yield where, "a password or a key, by its name"
-            else:
-                yield from find_secrets(item, where)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from find_secrets(item, f"{path}[{index}]")
-    elif isinstance(value, str):
-        yield from ((path, what) for what, pattern in _SECRET_VALUES if pattern.search(value))
-        yield from (
-            (path, f"the value of the variable {name}") for name in _secret_variables() if os.environ[name] in value
-        )
-
-
-def _secret_variables() -> Iterator[str]:
-    """The variables that hold keys, by their names: a config may have their values through `${NAME}`."""
-    return (
-        name for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET and _SECRET_NAMES.search(name)
-    )
 
 
 def refusal_of_secret(where: str, what: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.environments import new_run_configuration
 from azureml_wrapper.assets.lookup import Lookup
-from azureml_wrapper.snapshots.script_folder import check_size
+from azureml_wrapper.snapshots.script_folder import check_upload
 from azureml_wrapper.v2 import references
 from azureml_wrapper.v2.command_job import MPI, PYTORCH, Command, Distribution
 from azureml_wrapper.v2.command_line import Script, Word
@@ -119,7 +119,7 @@ def is_data_reference(item: Any) -> bool:
 def source_directory(command: Command) -> Iterator[str]:
     """The folder that is sent: the code's, or an empty one."""
     if command.code:
-        check_size(command.code)
+        check_upload(command.code)
         yield str(command.code)
         return
     with tempfile.TemporaryDirectory() as folder:
