@@ -20,6 +20,7 @@ from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.sweepsteps import StepJobs
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
+from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.home import REPORTS, Home
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
@@ -140,7 +141,8 @@ def build_context(home: Home, port: int) -> Context:
 
 def _context(shared: ExecutorContext, database: Database, accounts: AccountStore, signatures: Signatures) -> Context:
     """The rest of the stores, and what runs jobs, pipelines and schedules."""
-    cascade = CancelCascade(shared.runs)
+    queue = WorkQueue()
+    cascade = CancelCascade(shared.runs, queue)
     executor, pipelines = LocalExecutor(shared, starter=_starter()), PipelineStore(database, shared.clock, shared.ids)
     experiments = ExperimentStore(database, shared.clock, shared.ids)
     metrics, environments = (
@@ -148,12 +150,18 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         EnvironmentStore(database, shared.clock, curated=curated(), normalise=normalise),
     )
     children = ScriptRuns(shared, environments)
-    sweeps = _sweeps(shared, executor, metrics, children)
+    sweeps = _sweeps(shared, executor, metrics, children, queue)
     steps = StepJobs(
-        shared, executor=executor, sweeps=sweeps, children=children, metrics=metrics, logs=PipelineLogs(shared)
+        shared,
+        executor=executor,
+        sweeps=sweeps,
+        children=children,
+        metrics=metrics,
+        logs=PipelineLogs(shared),
+        queue=queue,
     )
     pipeline_executor = _pipeline_executor(
-        shared, steps, pipelines, results=ResultStore(database), environments=environments
+        shared, steps, pipelines, results=ResultStore(database), environments=environments, queue=queue
     )
     cascade.cancel_with(pipeline_executor.cancel, sweeps.cancel, steps.cancel)
     stores = _schedule_stores(shared, database, experiments, pipelines)
@@ -176,6 +184,7 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         pipeline_executor=pipeline_executor,
         sweeps=sweeps,
         sweep_children=children,
+        work_queue=queue,
         submissions=stores.submissions,
         published=stores.published,
         schedules=stores.schedules,
@@ -186,7 +195,11 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
 
 
 def _sweeps(
-    shared: ExecutorContext, executor: LocalExecutor, metrics: MetricStore, children: ScriptRuns
+    shared: ExecutorContext,
+    executor: LocalExecutor,
+    metrics: MetricStore,
+    children: ScriptRuns,
+    queue: WorkQueue,
 ) -> SweepExecutor:
     return SweepExecutor(
         executor=executor,
@@ -195,6 +208,7 @@ def _sweeps(
         children=children,
         logs=SweepLogs(shared),
         forms=shared.forms,
+        queue=queue,
     )
 
 
@@ -242,6 +256,7 @@ def _pipeline_executor(
     *,
     results: ResultStore,
     environments: EnvironmentStore,
+    queue: WorkQueue,
 ) -> GraphExecutor:
     step_runs = StepRunRecords(shared.runs, environments, shared.clock, shared.ids)
     return GraphExecutor(
@@ -257,6 +272,7 @@ def _pipeline_executor(
         forms=shared.forms,
         clock=shared.clock,
         ids=shared.ids,
+        queue=queue,
     )
 
 

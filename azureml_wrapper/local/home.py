@@ -10,7 +10,6 @@
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/  programs/
   reports/               named pipes to programs under `aml local exec`
-  clients/               sitecustomize.py of the programs that `aml local exec` runs (old_clients.py)
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
@@ -36,7 +35,6 @@ log = logging.getLogger("azureml_wrapper.local")
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
     *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", REPORTS, "tls", "azure", "transfers"),
-    "clients",
 )
 
 
@@ -53,12 +51,11 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceInfo:
-    """A running service: what a client needs to connect, and the Python that runs its jobs."""
+    """A running service: what a client needs to connect."""
 
     pid: int
     port: int
     secret: str
-    python: str = ""
 
     def __repr__(self) -> str:
         return f"ServiceInfo(pid={self.pid}, port={self.port})"
@@ -177,13 +174,7 @@ class Home:
         try:
             found = json.loads(read_text(self.service_file))
             # A later version may have written more.
-            return ServiceInfo(
-                pid=int(found["pid"]),
-                port=int(found["port"]),
-                secret=str(found["secret"]),
-                # Empty if an earlier version wrote it.
-                python=str(found.get("python") or ""),
-            )
+            return ServiceInfo(pid=int(found["pid"]), port=int(found["port"]), secret=str(found["secret"]))
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -214,12 +205,3 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     temporary.replace(path)
-
-
-def write_sitecustomize(home: Home, source: bytes) -> Path:
-    """Write what every Python of a client imports at its start; the folder for PYTHONPATH."""
-    file = home.path / "clients" / "sitecustomize.py"
-    if not file.exists() or file.read_bytes() != source:
-        file.parent.mkdir(exist_ok=True)
-        write_private(file, source.decode())
-    return file.parent

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import platform
 import signal
 import socket
 import ssl
@@ -227,8 +226,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         context.executor.recover()
         context.pipeline_executor.recover()
         context.sweeps.recover()
-        python = f"{sys.executable} ({platform.python_version()})"
-        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
+        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
     return True
 
@@ -265,6 +263,8 @@ async def _run(
         context.pipeline_executor.close()
         context.sweeps.close()
         await asyncio.to_thread(context.executor.close)
+        # Then what follows from the ends of the jobs.
+        await asyncio.to_thread(context.work_queue.close)
         context.home.service_file.unlink(missing_ok=True)
 
 

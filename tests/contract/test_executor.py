@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local.domain.errors import Conflict
-from azureml_wrapper.local.domain.jobs import Job, Script
+from azureml_wrapper.local.domain.errors import Conflict, Locked, OutOfSpace
+from azureml_wrapper.local.domain.jobs import Job, NewJob, Script
 from azureml_wrapper.local.domain.runs import RunStatus
+from azureml_wrapper.local.executor import local
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
 from tests.contract.bench import is_alive, message, warm_starter
 from tests.waiting import until
@@ -383,6 +387,73 @@ def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
     assert message(run) == "Execution failed: the local service was killed during the run."
     assert not any(is_alive(pid) for pid in pids)
     assert shared.jobs.all() == []
+
+
+def test_a_process_whose_number_was_not_stored_yet_is_found_by_its_job(bench):
+    shared, run_id = bench.shared, bench.add_run()
+    process = ColdStarter().start(
+        ["sleep", "60"],
+        folder=bench.home.jobs,
+        variables={**os.environ, JOB_KEY_VARIABLE: "mark of a killed service"},
+        log=bench.home.jobs / "log",
+    )
+    shared.jobs.add("mark of a killed service", bench.workspace.workspace_id, run_id)
+    # A process that is being loaded has no variables for an instant.
+    until(lambda: b"killed service" in Path(f"/proc/{process.identity.pid}/environ").read_bytes())
+    bench.executor.recover()
+    assert process.wait() == -signal.SIGTERM
+    assert bench.get(run_id).status is RunStatus.FAILED
+
+
+def test_a_script_run_without_a_job_is_failed_when_the_service_starts(bench):
+    run_id = bench.add_run()
+    bench.executor.recover()
+    assert bench.get(run_id).status is RunStatus.FAILED
+
+
+def test_a_run_is_stored_with_its_job_or_not_at_all(bench, monkeypatch):
+    run_id = bench.add_run()
+    run = replace(bench.get(run_id), run_id="new")
+    job = Job(workspace_id=run.workspace_id, run_id="new", target="cpu", snapshot_id="s", task=Script(path="main.py"))
+    made = NewJob(run=run, definition={}, job=job)
+
+    def full(*_):
+        raise OutOfSpace("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.context.jobs, "add", full)
+        with pytest.raises(OutOfSpace):
+            bench.executor.submit_new(made)
+    assert bench.context.runs.find(run.workspace_id, "new") is None
+    assert not bench.executor.is_busy()
+    bench.executor.submit_new(made)
+    assert bench.wait("new").status is RunStatus.FAILED  # It has no snapshot.
+
+
+def test_the_end_of_a_run_is_stored_when_the_database_is_free_again(bench, monkeypatch):
+    monkeypatch.setattr(local, "RETRY_SECONDS", 0.01)
+    failures, advance = iter([Locked("locked")] * 3), bench.context.runs.advance
+
+    def locked(workspace, run_id, status, **more):
+        if status.is_terminal:
+            for failure in failures:
+                raise failure
+        return advance(workspace, run_id, status, **more)
+
+    monkeypatch.setattr(bench.context.runs, "advance", locked)
+    assert bench.run("print(1)").status is RunStatus.COMPLETED
+    until(lambda: not bench.executor.is_busy())
+
+
+def test_a_machine_without_threads_fails_the_run_with_that_reason(bench, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        run_id = bench.submit("print(1)")
+    assert "can't start new thread" in message(bench.get(run_id))
+    assert not bench.executor.is_busy()
 
 
 def test_a_process_that_got_the_number_of_a_dead_one_is_left_alone(bench):

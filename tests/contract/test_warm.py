@@ -54,10 +54,13 @@ class Folder:
         self.log.unlink(missing_ok=True)
         return [sys.executable, launcher.__file__, name, *arguments]
 
-    def start(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
+    def start(self, starter, source, *arguments, variables=VARIABLES, name="main.py", goes=True):
         command = self.command(source, *arguments, name=name)
         marked = {**variables, JOB_KEY_VARIABLE: f"mark {self.path}"}
-        return starter.start(command, folder=self.path, variables=marked, log=self.log)
+        process = starter.start(command, folder=self.path, variables=marked, log=self.log)
+        if goes:
+            process.go()
+        return process
 
     def run(self, starter, source, *arguments, variables=VARIABLES, name="main.py"):
         code = self.start(starter, source, *arguments, variables=variables, name=name).wait()
@@ -256,6 +259,16 @@ def test_a_fork_can_be_ended_as_soon_as_it_is_there(folder, warm):
         assert process.wait() == -signal.SIGTERM
 
 
+def test_a_fork_that_has_not_begun_ends_with_the_service(folder):
+    starter = WarmStarter()
+    starter.preload(sys.executable, VARIABLES)
+    assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
+    process = folder.start(starter, "print('began')", goes=False)
+    starter.close()
+    until(lambda: _is_gone(process.identity.pid))
+    assert not folder.log.exists() or folder.log.read_text() == ""
+
+
 MEET = """
 import os, time
 open(f"{os.getpid()}.here", "w").close()
@@ -299,7 +312,8 @@ def test_orders_that_come_in_one_packet_are_all_carried_out(folder):
     assert "ready" in answers.readline()
     order = {"command": folder.command("pass"), "folder": str(folder.path), "variables": VARIABLES}
     orders = [{**order, "job": number, "log": str(folder.log)} for number in (1, 2)]
-    ours.sendall("".join(json.dumps(each) + "\n" for each in orders).encode())
+    goes = [{"go": number} for number in (1, 2)]
+    ours.sendall("".join(json.dumps(each) + "\n" for each in orders + goes).encode())
     told = [json.loads(answers.readline()) for _ in range(4)]
     assert {each["job"] for each in told if "pid" in each} == {1, 2}
     answers.close()

@@ -344,16 +344,6 @@ def test_a_run_configuration_is_followed_and_what_is_not_used_is_said(ws, cluste
 
 
 @pytest.mark.local_only
-def test_an_import_error_names_the_python_of_the_service_and_of_a_submitter_that_tells_it(submit, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/elsewhere/bin/python")
-    run = submit("import nowhere_at_all")
-    monkeypatch.undo()
-    assert finish(run) == "Failed"
-    message = run.get_details()["error"]["error"]["message"]
-    assert "ModuleNotFoundError: No module named 'nowhere_at_all'" in message
-    assert f"[local] The job ran in the service's Python, {sys.executable}; the run was submitted from" in message
-
-
 def test_the_log_begins_with_the_interpreter(submit, tmp_path):
     run = submit("print(1)")
     finish(run)
@@ -451,3 +441,20 @@ def test_runs_are_submitted_and_cancelled_by_the_experiments_id_too(ws, submit):
         assert finish(one, seconds=10) == "Canceled"
         # Once more is no error.
         assert requests.post(f"{base}/runs/{one.id}/cancel", headers=headers, timeout=30).ok
+
+
+@pytest.mark.local_only
+def test_a_local_run_whose_script_has_not_started_can_be_cancelled(ws, unique):
+    """As when the client was killed between the two requests of a local run."""
+    scope, context = ws.service_context._get_workspace_scope(), ws.service_context
+    base = f"{context._get_execution_url()}/execution/v1.0{scope}/experiments/{unique('exp')}"
+    headers = ws._auth_object.get_authentication_header()
+    definition = json.dumps({"configuration": {"script": "main.py", "target": "local"}})
+    run_id = f"local_{unique('run')}"
+    sent = {"files": ("definition.json", definition)}
+    answer = requests.post(f"{base}/localrun?runId={run_id}", files=sent, headers=headers, timeout=30)
+    assert answer.ok, answer.text
+    run = Run.get(ws, run_id)
+    assert run.get_status() == "NotStarted"
+    assert requests.post(f"{base}/runs/{run_id}/cancel", headers=headers, timeout=30).ok
+    assert run.get_status() == "Canceled"

@@ -9,7 +9,9 @@
     ├── Forbidden         403       a token without the permission
     ├── TooLarge          413       more than the service accepts at once
     ├── OutOfRange        416       bytes after the end of a blob
-    ├── OutOfSpace        507       the disk of the home folder is full
+    ├── Temporary         503       it can succeed later, unchanged
+    │   ├── OutOfSpace    507       the disk of the home folder is full
+    │   └── Locked        503       another program uses the database
     └── Unsupported       501       Azure has it, the local service does not
 
 Handlers and stores raise these; only http/ turns them into responses.
@@ -80,10 +82,20 @@ class OutOfRange(ServiceFault):
     status, code = 416, "InvalidRange"
 
 
-class OutOfSpace(ServiceFault):
+class Temporary(ServiceFault):
+    """Something outside of the service prevents it; the same request can succeed later."""
+
+    status, code = 503, "ServiceUnavailable"
+
+
+class OutOfSpace(Temporary):
     """The disk that holds the home folder is full."""
 
     status, code = 507, "InsufficientStorage"
+
+
+class Locked(Temporary):
+    """Another program has locked the database."""
 
 
 class Unsupported(ServiceFault):

@@ -21,6 +21,8 @@ ADDRESS = "127.0.0.1"
 SINGLE_LOG = "user_logs/std_log.txt"
 # The output of mpirun itself.
 MPI_LOG = "user_logs/mpi_log.txt"
+# The type of the run of a script that was submitted by itself or by a sweep.
+SCRIPT_RUN_TYPE = "azureml.scriptrun"
 
 
 class Launcher(str, Enum):
@@ -298,7 +300,10 @@ class Executor(Protocol):
         """Fail the jobs that an earlier process of the service left. Called once, before anything is submitted."""
 
     def submit(self, job: Job) -> None:
-        """Accept a job and return at once; its run goes Queued → Running → Finalizing → its end."""
+        """Accept the job of a stored run and return at once; it goes Queued → Running → Finalizing → its end."""
+
+    def submit_new(self, made: NewJob) -> None:
+        """Store a run and accept its job, both or neither."""
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         """Stop a job and all its processes. Returns False if no such job waits or runs."""

@@ -21,8 +21,8 @@ class CancelCascade:
     in the order in which they were added.
     """
 
-    def __init__(self, runs: RunStore) -> None:
-        self._runs, self._queue = runs, WorkQueue()
+    def __init__(self, runs: RunStore, queue: WorkQueue) -> None:
+        self._runs, self._queue = runs, queue
         self._cancels: tuple[Cancel, ...] = ()
         runs.listen(self._listen)
 

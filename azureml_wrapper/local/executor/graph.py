@@ -1,30 +1,36 @@
 """Runs pipelines: when the run of a step ends, the steps that waited for it start.
 
-Nothing polls and nothing waits: the run store reports each change. Changes are handled one after the other, on
-whichever thread reports one, so only the queue needs a lock.
+Nothing polls and nothing waits: the run store reports each change, and the work queue handles them one after the
+other. All that is handled can be repeated after an error that is temporary; after another one the pipeline fails.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, Ids
-from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.errors import ServiceFault, Temporary
 from azureml_wrapper.local.domain.jobs import Job, JobInput, RunForms
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
 from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
-from azureml_wrapper.local.executor.workqueue import WorkQueue
+from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 
 LEFT_BEHIND = "The local service ended while the pipeline was running. Submit the pipeline again."
 SHUT_DOWN = "The local service was stopped while the pipeline was running. Submit the pipeline again."
 FAILURES_SHOWN = 10
+
+log = logging.getLogger("azureml_wrapper.local")
 
 
 class Jobs(Protocol):
@@ -62,7 +68,9 @@ class _Active:
     run_ids: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
+    ready: deque[str] = field(default_factory=deque)
     failed: list[Run] = field(default_factory=list)
+    defect: Exception | None = None
     canceled_steps: int = 0
     is_canceled: bool = False
     is_stopping: bool = False
@@ -91,13 +99,14 @@ class GraphExecutor:
         forms: RunForms,
         clock: Clock,
         ids: Ids,
+        queue: WorkQueue,
     ) -> None:
         self._executor, self._runs, self._pipelines, self._plans = executor, runs, pipelines, plans
         self._inputs, self._step_runs, self._logs, self._forms = inputs, step_runs, logs, forms
         self._reuse, self._reused_runs = reuse, reused_runs
         self._clock, self._ids = clock, ids
         self._active: dict[tuple[str, str], _Active] = {}
-        self._queue = WorkQueue()
+        self._queue = queue
         runs.listen(self._listen)
 
     def recover(self) -> None:
@@ -120,15 +129,17 @@ class GraphExecutor:
             edges=plan.inputs_of(),
             notes=retry_notes(self._runs.get(workspace_id, run_id).properties),
         )
-        self._pipelines.mark_submitted(workspace_id, run_id)
+        # Before it is Running: then it may be canceled at once.
         self._active[active.key] = active
         try:
-            self._runs.advance(workspace_id, run_id, RunStatus.RUNNING)
-        except ServiceFault:
+            with self._runs.transaction():
+                self._pipelines.mark_submitted(workspace_id, run_id)
+                self._runs.advance(workspace_id, run_id, RunStatus.RUNNING)
+        except BaseException:
             del self._active[active.key]
             raise
         self._logs.open(workspace_id, run_id)
-        self._queue.put(lambda: self._start(active, active.walk.begin()))
+        self._put(active, partial(self._begin, active))
 
     def check(self, workspace_id: str, plan: Plan) -> None:
         """Raise a fault if a dataset of the plan does not exist; all else has been checked by its reader."""
@@ -167,36 +178,77 @@ class GraphExecutor:
         if run.run_type == STEP_RUN_TYPE and run.parent_id:
             active = self._active.get((run.workspace_id, run.parent_id))
             if active:
-                self._queue.put(partial(self._step_changed, active, run))
+                self._put(active, partial(self._step_changed, active, run))
         elif run.run_type == PIPELINE_RUN_TYPE and run.status is RunStatus.CANCEL_REQUESTED:
             active = self._active.get((run.workspace_id, run.run_id))
             if active:
-                self._queue.put(partial(self._stop, active))
+                self._put(active, partial(self._stop, active))
 
-    def _start(self, active: _Active, nodes: list[str]) -> None:
-        """Start steps whose predecessors have all ended."""
+    def _put(self, active: _Active, work: Callable[[], None]) -> None:
+        """Let the queue work for a pipeline, which fails if the work does."""
+        self._queue.put(work, lambda error: self._queue.put(partial(self._break, active, error), self._log_defect))
+
+    def _break(self, active: _Active, defect: Exception) -> None:
+        """End a pipeline because of an unforeseen error."""
+        active.defect = active.defect or defect
+        active.walk.stop()
+        self._go_on(active)
+
+    def _log_defect(self, error: Exception) -> None:
+        log.error("a pipeline could not be ended: %s", error)
+
+    def _begin(self, active: _Active) -> None:
+        self._announce(active, active.walk.begin())
+        self._go_on(active)
+
+    def _announce(self, active: _Active, nodes: list[str]) -> None:
+        """Note steps whose predecessors have all ended; `_go_on` starts them."""
         if not nodes:
             return
         record = active.record
         for node in nodes:
             active.run_ids[node] = run_id = self._ids.guid()
             active.nodes[run_id] = node
+        active.ready.extend(nodes)
         first = ",".join(f"{node}:{active.run_ids[node]}" for node in nodes[:5])
         self._logs.say(record.workspace_id, record.run_id, f"Submitting {len(nodes)} runs, first five are: {first}")
-        for node in nodes:
-            self._start_step(active, node)
+
+    def _go_on(self, active: _Active) -> None:
+        """Start what is ready, and end the pipeline if nothing runs any more."""
+        while active.ready:
+            if active.walk.is_stopped:
+                active.walk.running.discard(active.ready[0])
+            else:
+                self._start_step(active, active.ready[0])
+            active.ready.popleft()
+        if active.walk.is_stopped:
+            self._stop_steps(active)
+        if active.walk.is_over:
+            self._finish(active)
 
     def _start_step(self, active: _Active, node: str) -> None:
         record, run_id, step = active.record, active.run_ids[node], active.plan.steps[node]
-        run = self._step_runs.add(record, step, run_id)
-        self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
-        self._logs.open(record.workspace_id, run_id)
+        run = self._runs.find(record.workspace_id, run_id) or self._add_step(active, node)
+        if run.status.is_terminal:
+            # It failed, or was reused, in an earlier attempt.
+            return
         try:
             job = step.job(record.workspace_id, run_id, self._inputs_of(active, node))
             self._step_runs.describe(run, step, job)
             self._run_or_reuse(active, run, self._reuse.decide(step, job, self._makers(active, node)))
-        except ServiceFault as fault:
+        except Temporary:
+            raise
+        except (ServiceFault, OSError) as error:
+            fault = error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
             self._fail(record.workspace_id, run_id, fault)
+
+    def _add_step(self, active: _Active, node: str) -> Run:
+        record, run_id = active.record, active.run_ids[node]
+        with self._runs.transaction():
+            run = self._step_runs.add(record, active.plan.steps[node], run_id)
+            self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
+        self._logs.open(record.workspace_id, run_id)
+        return run
 
     def _run_or_reuse(self, active: _Active, run: Run, attempt: Attempt) -> None:
         self._logs.say(run.workspace_id, run.run_id, f"{attempt.text}.")
@@ -249,24 +301,23 @@ class GraphExecutor:
     def _step_changed(self, active: _Active, run: Run) -> None:
         if run.status is RunStatus.RUNNING:
             self._logs.say(run.workspace_id, run.run_id, "Job is running, job runstatus is Running")
-        if run.status.is_terminal and active.nodes[run.run_id] in active.walk.running:
-            self._step_ended(active, run)
+        if run.status.is_terminal:
+            if active.nodes[run.run_id] in active.walk.running:
+                self._note_end(active, run)
+            self._go_on(active)
 
-    def _step_ended(self, active: _Active, run: Run) -> None:
+    def _note_end(self, active: _Active, run: Run) -> None:
         record = active.record
         self._log_step_end(run)
         self._logs.say(record.workspace_id, record.run_id, f"Completing processing run id {run.run_id}.")
         attempt = active.attempts.pop(run.run_id, None)
         if attempt and run.status is RunStatus.COMPLETED:
-            self._reuse.remember(attempt)
+            # If this fails (its output has a link to itself), only its results cannot be reused.
+            Attempts(f"remembering the results of run {run.run_id}").attempt(partial(self._reuse.remember, attempt))
         active.failed += [run] if run.status is RunStatus.FAILED else []
         active.canceled_steps += run.status is RunStatus.CANCELED
         ready = active.walk.end(active.nodes[run.run_id], succeeded=run.status is RunStatus.COMPLETED)
-        self._start(active, ready)
-        if active.walk.is_stopped:
-            self._stop_steps(active)
-        if active.walk.is_over:
-            self._finish(active)
+        self._announce(active, ready)
 
     def _log_step_end(self, run: Run) -> None:
         if run.status is RunStatus.COMPLETED:
@@ -280,14 +331,11 @@ class GraphExecutor:
         """Cancel the pipeline."""
         active.is_canceled = True
         active.walk.stop()
-        self._stop_steps(active)
-        if active.walk.is_over:
-            self._finish(active)
+        self._go_on(active)
 
     def _stop_steps(self, active: _Active) -> None:
         if active.is_stopping:
             return
-        active.is_stopping = True
         workspace_id = active.record.workspace_id
         for node in sorted(active.walk.running):
             run_id = active.run_ids[node]
@@ -295,11 +343,11 @@ class GraphExecutor:
                 run = self._runs.get(workspace_id, run_id)
                 if not run.status.is_terminal:
                     self._runs.advance(workspace_id, run_id, RunStatus.CANCELED)
+        active.is_stopping = True
 
     def _finish(self, active: _Active) -> None:
         record = active.record
-        # By the time the run has ended, `is_busy` must not count it any more.
-        if self._active.pop(active.key, None) is None:
+        if active.key not in self._active:
             return
         status, error = self._ending(active)
         self._logs.say(
@@ -308,11 +356,19 @@ class GraphExecutor:
         properties = self._step_runs.finished(self._runs.get(*active.key), self._clock.now(), status)
         self._runs.change(*active.key, properties=properties)
         form = self._forms.error(error) if error else None
-        self._runs.advance(record.workspace_id, record.run_id, status, error=form)
+        # By the time the run has ended, `is_busy` must not count it any more.
+        del self._active[active.key]
+        try:
+            self._runs.advance(record.workspace_id, record.run_id, status, error=form)
+        except BaseException:
+            self._active[active.key] = active
+            raise
 
     def _ending(self, active: _Active) -> tuple[RunStatus, RunError | None]:
         if active.is_shut_down:
             return RunStatus.FAILED, _error(ServiceFault(SHUT_DOWN))
+        if active.defect:
+            return RunStatus.FAILED, _error(ServiceFault(f"{DEFECT} {type(active.defect).__name__}: {active.defect}"))
         if active.is_canceled:
             return RunStatus.CANCELED, None
         if active.failed:

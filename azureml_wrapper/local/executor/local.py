@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, OutOfSpace, ServiceFault
-from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.background import Attempts
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, Temporary
+from azureml_wrapper.local.domain.jobs import SCRIPT_RUN_TYPE, Job, NewJob
 from azureml_wrapper.local.domain.runs import JSON, LOCAL_TARGET, RunError, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
@@ -25,11 +26,12 @@ from azureml_wrapper.local.executor.process import ProcessId, Starter, end_famil
 from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
-from azureml_wrapper.local.store.jobs import JobRecord
 
 # Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
+# How often an end is stored that meets an error which will not pass by itself.
+MOST_DEFECTS = 3
 LEFT_BEHIND = "the local service was killed during the run"
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -58,26 +60,51 @@ class LocalExecutor:
 
     def recover(self) -> None:
         for record in self._context.jobs.all():
-            if record.pid is not None and not end_family(ProcessId(record.pid, record.ticks or 0), record.job_key):
+            # A job whose process had just started may have no number yet; its key finds it.
+            leader = ProcessId(record.pid, record.ticks or 0) if record.pid is not None else None
+            if not end_family(leader, record.job_key):
                 log.warning("processes of run %s could not be stopped", record.run_id)
-            self._fail_left_behind(record)
+            self._fail_left_behind(record.workspace_id, record.run_id)
             self._context.jobs.remove(record.job_key)
+        for run in self._context.runs.unfinished():
+            # Prepared for a script on the user's machine that did not start.
+            if run.run_type == SCRIPT_RUN_TYPE:
+                self._fail_left_behind(run.workspace_id, run.run_id)
         for folder in self._context.home.jobs.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
 
     def submit(self, job: Job) -> None:
+        self._accept(job, lambda: None)
+
+    def submit_new(self, made: NewJob) -> None:
+        self._accept(made.job, lambda: self._context.runs.add(made.run, made.definition))
+
+    def _accept(self, job: Job, add_run: Callable[[], object]) -> None:
         ticket = Ticket(job, job_key=self._context.ids.guid())
         key = (job.workspace_id, job.run_id)
         with self._lock:
             if key in self._tickets:
                 raise Conflict(f"Run {job.run_id} has been submitted already.")
             self._tickets[key] = ticket
-        self._context.jobs.add(ticket.job_key, *key)
-        self._advance(ticket, RunStatus.STARTING)
-        thread = threading.Thread(target=self._work, args=(ticket,), name=f"job {job.run_id}", daemon=True)
+        try:
+            with self._context.runs.transaction():
+                add_run()
+                self._context.jobs.add(ticket.job_key, *key)
+                self._advance(ticket, RunStatus.STARTING)
+        except BaseException:
+            self._forget(ticket)
+            raise
+        self._start(ticket)
+
+    def _start(self, ticket: Ticket) -> None:
+        thread = threading.Thread(target=self._work, args=(ticket,), name=f"job {ticket.job.run_id}", daemon=True)
         with self._lock:
             self._threads[ticket.job_key] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The machine allows no more threads.
+            self._end(ticket, endings.failed(f"The job could not be run: {error}.", code="ServiceError"))
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         ticket = self._tickets.get((workspace_id, run_id))
@@ -127,7 +154,7 @@ class LocalExecutor:
         except ServiceFault as fault:
             session.say(fault.message)
             return endings.failed(fault.message)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             log.exception("run %s", ticket.job.run_id)
             return endings.failed(f"The job could not be run: {type(error).__name__}: {error}", code="ServiceError")
 
@@ -163,22 +190,30 @@ class LocalExecutor:
         return compute.max_nodes
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
-        session.close()
-        # Even with a full disk a run must not seem to go on forever. If the service ends first, `recover` does this.
-        while not self._settle(ticket, ending) and ticket.reason is not StopReason.SHUTDOWN:
-            time.sleep(RETRY_SECONDS)
+        Attempts(f"removing the folder of run {ticket.job.run_id}").attempt(session.close)
+        self._end(ticket, ending)
+
+    def _end(self, ticket: Ticket, ending: Ending) -> None:
+        """Store how a job ended; a run must not seem to go on forever.
+
+        That is tried until it succeeds: a disk has space again, a database is unlocked. If the service ends first,
+        `recover` does it.
+        """
+        attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
+        defects = 0
+        try:
+            while error := attempts.attempt(partial(self._store, ticket, ending)):
+                defects += not isinstance(error, Temporary)
+                if ticket.reason is StopReason.SHUTDOWN or defects == MOST_DEFECTS:
+                    return
+                time.sleep(RETRY_SECONDS)
+        finally:
+            self._forget(ticket)
+
+    def _forget(self, ticket: Ticket) -> None:
         with self._lock:
             self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
             self._threads.pop(ticket.job_key, None)
-
-    def _settle(self, ticket: Ticket, ending: Ending) -> bool:
-        """Store how a job ended. Returns False if the disk is full."""
-        try:
-            self._store(ticket, ending)
-        except OutOfSpace as fault:
-            log.warning("run %s: %s", ticket.job.run_id, fault.message)
-            return False
-        return True
 
     def _store(self, ticket: Ticket, ending: Ending) -> None:
         run = self._context.runs.find(ticket.job.workspace_id, ticket.job.run_id)
@@ -194,13 +229,13 @@ class LocalExecutor:
             # A cancel was requested in the meantime; the run can only end.
             log.info("%s", fault.message)
 
-    def _fail_left_behind(self, record: JobRecord) -> None:
-        run = self._context.runs.find(record.workspace_id, record.run_id)
+    def _fail_left_behind(self, workspace_id: str, run_id: str) -> None:
+        run = self._context.runs.find(workspace_id, run_id)
         if run is None or run.status.is_terminal:
             return
         was_canceled = run.status is RunStatus.CANCEL_REQUESTED
         ending = endings.CANCELED if was_canceled else endings.failed(f"Execution failed: {LEFT_BEHIND}.")
-        self._context.runs.advance(record.workspace_id, record.run_id, ending.status, error=self._form(ending.error))
+        self._context.runs.advance(workspace_id, run_id, ending.status, error=self._form(ending.error))
 
     def _form(self, error: RunError | JSON | None) -> JSON | None:
         return self._context.forms.error(error) if isinstance(error, RunError) else error

@@ -80,8 +80,14 @@ class Process(Protocol):
     def identity(self) -> ProcessId:
         """How to find the process again."""
 
+    def go(self) -> None:
+        """Let the process begin: its number is stored, so that it can be found even if the service is killed."""
+
     def wait(self) -> int:
-        """Block until the process and all that it started are gone. Returns its exit code, or minus a signal."""
+        """Let the process begin, and block until it and all that it started are gone.
+
+        Returns its exit code, or minus a signal.
+        """
 
     def end(self) -> None:
         """Send SIGTERM to the job, and SIGKILL to what is left after `GRACE_SECONDS`. Blocks meanwhile."""
@@ -143,6 +149,9 @@ class ChildProcess:
     def identity(self) -> ProcessId:
         return self._identity
 
+    def go(self) -> None:
+        """It has begun already; it is found by its job key, which it has from the start."""
+
     def wait(self) -> int:
         # Reaped only after the rest of its group is gone: until then its number cannot be reused.
         os.waitid(os.P_PID, self._identity.pid, os.WEXITED | os.WNOWAIT)
@@ -155,10 +164,10 @@ class ChildProcess:
             end_family(self._identity, self._job_key)
 
 
-def end_family(leader: ProcessId, job_key: str, *, grace: float = GRACE_SECONDS) -> bool:
+def end_family(leader: ProcessId | None, job_key: str, *, grace: float = GRACE_SECONDS) -> bool:
     """Stop all processes of a job. Returns False if some are left (they hang in the kernel).
 
-    A `leader` whose number now belongs to another process is ignored.
+    A `leader` whose number now belongs to another process is ignored. Without one, the job key finds the processes.
     """
     if grace and _signal(_family(leader, job_key), signal.SIGTERM):
         _await_end(leader, job_key, grace)
@@ -176,7 +185,7 @@ def is_alive(process: ProcessId) -> bool:
     return status is not None and status.ticks == process.ticks
 
 
-def _await_end(leader: ProcessId, job_key: str, seconds: float) -> None:
+def _await_end(leader: ProcessId | None, job_key: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(_family(leader, job_key)):
         time.sleep(_POLL_SECONDS)
@@ -192,15 +201,16 @@ def _signal(pids: Iterator[int], number: signal.Signals) -> int:
     return sent
 
 
-def _family(leader: ProcessId, job_key: str) -> Iterator[int]:
+def _family(leader: ProcessId | None, job_key: str) -> Iterator[int]:
     """The living processes of a job."""
-    holder = _Status.read(leader.pid)
-    number = None if holder and holder.ticks != leader.ticks else leader.pid
+    holder = _Status.read(leader.pid) if leader else None
+    number = None if leader is None or (holder and holder.ticks != leader.ticks) else leader.pid
     # Processes that are older than the job do not belong to it.
-    for pid in _started_since(leader.ticks):
+    for pid in _started_since(leader.ticks if leader else 0):
         status = _Status.read(pid)
         # A process that was just forked has neither its session nor its job key yet.
-        if status and status.lives and (number in (pid, status.session) or _has_job_key(pid, job_key)):
+        is_led = status is not None and number is not None and number in (pid, status.session)
+        if status and status.lives and (is_led or _has_job_key(pid, job_key)):
             yield pid
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
+from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS, OUT_LOG
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import LOG
@@ -26,22 +28,22 @@ class PipelineLogs:
     def open(self, workspace_id: str, run_id: str) -> None:
         """Create the three files, empty: real runs have them from the start."""
         for path in LOGS:
-            _append(self._file(workspace_id, run_id, path), "")
+            _append(partial(self._file, workspace_id, run_id, path), "")
 
     def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
         """Append lines with the current time to the execution log."""
         now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
         text = "".join(f"[{now}] {line}\n" for line in lines)
-        _append(self._file(workspace_id, run_id, EXECUTION_LOG), text)
+        _append(partial(self._file, workspace_id, run_id, EXECUTION_LOG), text)
 
     def print(self, workspace_id: str, run_id: str, *lines: str) -> None:
         """Append lines with the current time to the output log."""
         now = self._clock.now().strftime("%Y-%m-%d %H:%M:%SZ")
-        _append(self._file(workspace_id, run_id, OUT_LOG), "".join(f"[{now}] {line}\n" for line in lines))
+        _append(partial(self._file, workspace_id, run_id, OUT_LOG), "".join(f"[{now}] {line}\n" for line in lines))
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Append a line to the error log."""
-        _append(self._file(workspace_id, run_id, ERROR_LOG), f"{text}\n")
+        _append(partial(self._file, workspace_id, run_id, ERROR_LOG), f"{text}\n")
 
 
 class SweepLogs:
@@ -64,13 +66,13 @@ class SweepLogs:
         """Append an entry with the current time; entries are quoted and not separated by line breaks."""
         moment = self._context.clock.now().replace(tzinfo=None).isoformat(timespec="microseconds")
         entry = json.dumps(f"<START>[{moment}][{part}][INFO]{text}<END>\n", ensure_ascii=False)
-        _append(self._context.artifact(parent.workspace_id, parent.run_id, LOG), entry)
+        _append(partial(self._context.artifact, parent.workspace_id, parent.run_id, LOG), entry)
 
 
-def _append(file: Path, text: str) -> None:
+def _append(find: Callable[[], Path], text: str) -> None:
+    """Append to a log, whose file `find` creates. Failing to (on a full disk) must not stop the pipeline or sweep."""
     try:
-        with file.open("a", encoding="utf-8", errors="replace") as end:
+        with find().open("a", encoding="utf-8", errors="replace") as end:
             end.write(text)
-    except OSError as error:
-        # Failing to write a log (on a full disk) must not stop the pipeline or sweep.
-        log.warning("%s: %s", file, error)
+    except (OSError, ServiceFault) as error:
+        log.warning("a line of a run's log is lost: %s", error)

@@ -1,7 +1,7 @@
 """Runs sweeps: several runs at a time, bad ones stopped early, the best one named at the end.
 
-Nothing polls: the run store reports when a run has ended, the metric store when one has logged. Both are handled one
-after the other, as in graph.py.
+Nothing polls: the run store reports when a run has ended, the metric store when one has logged. The work queue
+handles both one after the other. As in graph.py, all of it can be repeated.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import difflib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from azureml_wrapper.local.domain.errors import ServiceFault
-from azureml_wrapper.local.domain.jobs import Executor, RunForms
+from azureml_wrapper.local.domain.errors import ServiceFault, Temporary
+from azureml_wrapper.local.domain.jobs import Executor, NewJob, RunForms
 from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Values
 from azureml_wrapper.local.executor.runlogs import SweepLogs
-from azureml_wrapper.local.executor.workqueue import WorkQueue
+from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -38,11 +38,13 @@ class _Active:
     sweep: Sweep
     samples: list[Values]
     started: int = 0
+    unsubmitted: list[NewJob] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
     ends: list[RunStatus] = field(default_factory=list)
     history: dict[str, Scores] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     timer: threading.Timer | None = None
+    defect: Exception | None = None
     is_stopping: bool = False
     is_shut_down: bool = False
 
@@ -67,11 +69,12 @@ class SweepExecutor:
         children: Children,
         logs: SweepLogs,
         forms: RunForms,
+        queue: WorkQueue,
     ) -> None:
         self._executor, self._runs, self._metrics = executor, runs, metrics
         self._children, self._logs, self._forms = children, logs, forms
         self._active: dict[tuple[str, str], _Active] = {}
-        self._queue = WorkQueue()
+        self._queue = queue
         runs.listen(self._run_changed)
         metrics.listen(self._logged)
 
@@ -86,12 +89,16 @@ class SweepExecutor:
         """Start a stored sweep, and return at once."""
         active = _Active(parent=parent, sweep=sweep, samples=sweep.samples(parent.run_id))
         self._active[active.key] = active
-        self._runs.advance(*active.key, RunStatus.RUNNING)
+        try:
+            self._runs.advance(*active.key, RunStatus.RUNNING)
+        except BaseException:
+            del self._active[active.key]
+            raise
         self._logs.begin(parent, len(active.samples))
-        active.timer = threading.Timer(sweep.minutes * 60, lambda: self._queue.put(partial(self._time_out, active)))
+        active.timer = threading.Timer(sweep.minutes * 60, lambda: self._put(active, partial(self._time_out, active)))
         active.timer.daemon = True
         active.timer.start()
-        self._queue.put(partial(self._go_on, active))
+        self._put(active, partial(self._go_on, active))
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         """Stop a sweep and all its runs. Returns False if no such sweep runs."""
@@ -110,19 +117,31 @@ class SweepExecutor:
     def _run_changed(self, run: Run) -> None:
         if run.run_type == SWEEP_RUN_TYPE and run.status is RunStatus.CANCEL_REQUESTED:
             if active := self._active.get((run.workspace_id, run.run_id)):
-                self._queue.put(partial(self._stop, active))
+                self._put(active, partial(self._stop, active))
         elif run.parent_id and run.status.is_terminal:
             active = self._active.get((run.workspace_id, run.parent_id))
             if active:
-                self._queue.put(partial(self._ended, active, run))
+                self._put(active, partial(self._ended, active, run))
 
     def _logged(self, workspace_id: str, run_id: str, name: str) -> None:
         for active in list(self._active.values()):
             if name == active.sweep.metric and run_id in active.running and workspace_id == active.key[0]:
-                self._queue.put(partial(self._judge, active, run_id))
+                self._put(active, partial(self._judge, active, run_id))
+
+    def _put(self, active: _Active, work: Callable[[], None]) -> None:
+        """Let the queue work for a sweep, which fails if the work does."""
+        self._queue.put(work, lambda error: self._queue.put(partial(self._break, active, error)))
+
+    def _break(self, active: _Active, defect: Exception) -> None:
+        """End a sweep because of an unforeseen error."""
+        active.defect = active.defect or defect
+        self._cancel_all(active)
 
     def _go_on(self, active: _Active) -> None:
         """Start runs up to the number that may run at a time."""
+        if active.key not in self._active:
+            return
+        self._submit(active)
         while (
             not active.is_stopping
             and active.started < len(active.samples)
@@ -137,33 +156,46 @@ class SweepExecutor:
     def _start(self, active: _Active) -> None:
         number, sweep = active.started, active.sweep
         run_id, values = f"{active.parent.run_id}_{number}", active.samples[number]
-        active.started += 1
-        active.running.add(run_id)
-        self._runs.change(*active.key, tags=_child_tag(run_id, values))
         try:
             made = self._children.make(active.parent, run_id, sweep, values)
-            self._runs.add(made.run, made.definition)
+            with self._runs.transaction():
+                self._runs.change(*active.key, tags=_child_tag(run_id, values))
+                self._runs.add(made.run, made.definition)
+        except Temporary:
+            raise
         except ServiceFault as fault:
             # The run does not exist, so it cannot fail: its id is taken, or its snapshot is gone.
             self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be created: {fault.message}")
-            active.running.discard(run_id)
+            self._runs.change(*active.key, tags=_child_tag(run_id, values))
             active.ends.append(RunStatus.FAILED)
+            active.started += 1
             return
+        active.started += 1
+        active.running.add(run_id)
+        active.unsubmitted.append(made)
         self._logs.say(active.parent, "SCHEDULER", f"Scheduled job, id='{run_id}'")
-        try:
-            self._executor.submit(made.job)
-        except ServiceFault as fault:
-            self._runs.advance(*_key(made.run), RunStatus.FAILED, error=self._form(fault))
+        self._submit(active)
+
+    def _submit(self, active: _Active) -> None:
+        """Submit the jobs whose runs are stored."""
+        while active.unsubmitted:
+            made = active.unsubmitted[0]
+            try:
+                self._executor.submit(made.job)
+            except Temporary:
+                raise
+            except ServiceFault as fault:
+                self._runs.advance(*_key(made.run), RunStatus.FAILED, error=self._form(fault))
+            active.unsubmitted.pop(0)
 
     def _ended(self, active: _Active, run: Run) -> None:
-        if run.run_id not in active.running:
-            return
-        # From the start: several processes of a run may have sent their values out of order.
-        active.history.pop(run.run_id, None)
-        active.places.pop(run.run_id, None)
-        self._read_metric(active, run.run_id)
-        active.running.discard(run.run_id)
-        active.ends.append(run.status)
+        if run.run_id in active.running:
+            # From the start: several processes of a run may have sent their values out of order.
+            active.history.pop(run.run_id, None)
+            active.places.pop(run.run_id, None)
+            self._read_metric(active, run.run_id)
+            active.running.discard(run.run_id)
+            active.ends.append(run.status)
         self._go_on(active)
 
     def _judge(self, active: _Active, run_id: str) -> None:
@@ -200,15 +232,19 @@ class SweepExecutor:
 
     def _stop(self, active: _Active) -> None:
         """Cancel the sweep."""
-        active.is_stopping = True
         self._runs.change(*active.key, tags={"_aml_system_cancellation_requested": "true"})
+        self._cancel_all(active)
+
+    def _cancel_all(self, active: _Active) -> None:
+        active.is_stopping = True
+        self._submit(active)
         for run_id in sorted(active.running):
             self._executor.cancel(active.key[0], run_id)
         if active.is_over:
             self._finish(active)
 
     def _finish(self, active: _Active) -> None:
-        if self._active.pop(active.key, None) is None:
+        if active.key not in self._active:
             return
         self._stop_timer(active)
         status, error = self._ending(active)
@@ -218,7 +254,13 @@ class SweepExecutor:
         if not properties and status is RunStatus.COMPLETED:
             self._warn(active, _no_best_run(active.sweep.metric, self._logged_names(active)))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
-        self._runs.advance(*active.key, status, error=error)
+        # As a pipeline's: by the time the run has ended, it is not active any more.
+        del self._active[active.key]
+        try:
+            self._runs.advance(*active.key, status, error=error)
+        except BaseException:
+            self._active[active.key] = active
+            raise
 
     def _logged_names(self, active: _Active) -> set[str]:
         """The names of all metrics that the sweep's runs have logged."""
@@ -228,11 +270,14 @@ class SweepExecutor:
     def _warn(self, active: _Active, text: str) -> None:
         self._logs.say(active.parent, "CONTROLLER", text)
         warning = {"source": "SweepWarning", "message": text}
-        self._runs.amend(*active.key, lambda run: replace(run, warnings=[*run.warnings, warning]))
+        self._runs.amend(*active.key, lambda run: replace(run, warnings=_with(run.warnings, warning)))
 
     def _ending(self, active: _Active) -> tuple[RunStatus, JSON | None]:
         if active.is_shut_down:
             return RunStatus.FAILED, self._form(ServiceFault(LEFT_BEHIND))
+        if active.defect:
+            text = f"{DEFECT} {type(active.defect).__name__}: {active.defect}"
+            return RunStatus.FAILED, self._form(ServiceFault(text))
         if active.is_stopping:
             return RunStatus.CANCELED, None
         if active.ends and set(active.ends) == {RunStatus.FAILED}:
@@ -253,6 +298,10 @@ class SweepExecutor:
     def _stop_timer(active: _Active) -> None:
         if active.timer:
             active.timer.cancel()
+
+
+def _with(warnings: Sequence[JSON], warning: JSON) -> list[JSON]:
+    return [*warnings, warning] if warning not in warnings else [*warnings]
 
 
 def numbers(points: list[Point]) -> Iterator[float]:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, Temporary
 from azureml_wrapper.local.domain.jobs import Executor, Job, JobOutput
 from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
@@ -24,7 +24,7 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.outputs import OutputStager, StagedOutput
 from azureml_wrapper.local.executor.runlogs import PipelineLogs
 from azureml_wrapper.local.executor.sweeps import BEST_RUN, numbers
-from azureml_wrapper.local.executor.workqueue import WorkQueue
+from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
 from azureml_wrapper.local.store.metrics import MetricStore
 
 FILES_SHOWN = 10
@@ -51,11 +51,12 @@ class StepJobs:
         children: Children,
         metrics: MetricStore,
         logs: PipelineLogs,
+        queue: WorkQueue,
     ) -> None:
         self._context, self._executor, self._sweeps = context, executor, sweeps
         self._children, self._metrics, self._logs = children, metrics, logs
         self._active: dict[tuple[str, str], _Active] = {}
-        self._queue = WorkQueue()
+        self._queue = queue
         context.runs.listen(self._changed)
 
     def submit(self, job: Job) -> None:
@@ -85,15 +86,24 @@ class StepJobs:
         self._children.make(parent, f"{parent.run_id}_0", sweep, {})
         stored = self._context.runs.add(parent)
         self._active[key] = _Active(job, task, stored.run_id)
-        self._context.runs.advance(*key, RunStatus.RUNNING)
-        self._sweeps.submit(stored, sweep)
+        try:
+            self._context.runs.advance(*key, RunStatus.RUNNING)
+            self._sweeps.submit(stored, sweep)
+        except BaseException:
+            del self._active[key]
+            raise
 
     def _changed(self, run: Run) -> None:
         if run.run_type != SWEEP_RUN_TYPE or not run.status.is_terminal or not run.parent_id:
             return
         active = self._active.get((run.workspace_id, run.parent_id))
         if active and active.sweep_id == run.run_id:
-            self._queue.put(partial(self._end, active, run))
+            self._queue.put(partial(self._end, active, run), partial(self._break, active))
+
+    def _break(self, active: _Active, defect: Exception) -> None:
+        """Fail the step because of an unforeseen error."""
+        reason = f"{DEFECT} {type(defect).__name__}: {defect}"
+        self._queue.put(partial(self._store, active, RunStatus.FAILED, reason))
 
     def _end(self, active: _Active, sweep: Run) -> None:
         """End the step as its sweep has ended, with the outputs that the service fills."""
@@ -101,19 +111,20 @@ class StepJobs:
         if status is RunStatus.COMPLETED:
             try:
                 self._publish(active, sweep)
+            except Temporary:
+                raise
             except (ServiceFault, OSError) as fault:
                 status, error = RunStatus.FAILED, f"An output was not written: {fault}"
                 error = fault.message if isinstance(fault, ServiceFault) else error
         elif status is RunStatus.FAILED:
             error = self._why_failed(sweep)
-        self._active.pop((active.job.workspace_id, active.job.run_id), None)
+        self._store(active, status, error)
+
+    def _store(self, active: _Active, status: RunStatus, error: str | None) -> None:
         form = RunError(message=error, code="UserError", component="hyperdrive") if error else None
-        self._context.runs.advance(
-            active.job.workspace_id,
-            active.job.run_id,
-            status,
-            error=self._context.forms.error(form) if form else None,
-        )
+        key = (active.job.workspace_id, active.job.run_id)
+        self._context.runs.advance(*key, status, error=self._context.forms.error(form) if form else None)
+        self._active.pop(key, None)
 
     def _why_failed(self, sweep: Run) -> str:
         """The reason of the sweep, and that of its first run that failed."""

@@ -70,6 +70,7 @@ class _Child:
     error: str | None = None
     code: int | None = None
     is_given_up: bool = False
+    is_told_to_go: bool = False
     told: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     reaped: threading.Event = field(default_factory=threading.Event)
@@ -143,6 +144,12 @@ class Preloaded:
                 del self._children[child.number]
             child.is_given_up = True
         raise ForkError(child.error or "the preloaded process does not answer")
+
+    def go(self, child: _Child) -> None:
+        """Let a child begin."""
+        # If the zygote is gone, so is the child: it waits for this word, or for the end of who says it.
+        with contextlib.suppress(ForkError):
+            self._send({"go": child.number})
 
     def reap(self, child: _Child) -> int | None:
         """The exit code of a child that has ended; None if the zygote is gone, too."""
@@ -252,7 +259,13 @@ class WarmProcess:
     def identity(self) -> ProcessId:
         return self._identity
 
+    def go(self) -> None:
+        if not self._child.is_told_to_go:
+            self._child.is_told_to_go = True
+            self._preloaded.go(self._child)
+
     def wait(self) -> int:
+        self.go()
         self._child.ended.wait()
         end_family(self._identity, self._job_key, grace=0)
         code = self._preloaded.reap(self._child)

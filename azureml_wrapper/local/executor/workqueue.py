@@ -1,43 +1,98 @@
-"""A queue whose work is done in the order of arrival, without a thread of its own."""
+"""The queue of what follows from changes of runs: steps to start, sweeps to continue, children to cancel.
+
+One thread owns the work, in the order of arrival, so what it does needs no locks. Work must be repeatable up to the
+point where it failed, because work that meets a full disk or a locked database is done again until it succeeds.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from azureml_wrapper.local.background import Attempts
+from azureml_wrapper.local.domain.errors import Temporary
+
+# The error of a run whose work failed for an unforeseen reason.
+DEFECT = "The local service failed; service.log in its home folder has the details."
+RETRY_SECONDS = 1.0
+# Longer than the jobs' own stop: what follows from their ends comes after it.
+CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Item:
+    work: Callable[[], None]
+    give_up: Callable[[Exception], None]
+
+
+def _no_way(error: Exception) -> None:
+    """The error is in service.log, and nothing else depends on the work."""
 
 
 class WorkQueue:
-    """Runs what is put into it, one item after the other, on the thread of the first `put` that finds it idle.
-
-    A job that ends while it is being submitted appends its end to the queue instead of recursing ever deeper.
-    """
+    """Does what is put into it, one item after the other, in a thread of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._is_running = False
+        self._changed = threading.Condition()
+        self._waiting: deque[_Item] = deque()
+        self._current: _Item | None = None
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
 
-    def put(self, work: Callable[[], None]) -> None:
-        """Append `work`, and run the queue until it is empty unless another thread already does."""
-        with self._lock:
-            self._waiting.append(work)
-            if self._is_running:
+    def put(self, work: Callable[[], None], give_up: Callable[[Exception], None] = _no_way) -> None:
+        """Append work.
+
+        Args:
+            give_up: Called with the work's error, unless that is `Temporary`: then the work is repeated.
+        """
+        with self._changed:
+            self._waiting.append(_Item(work, give_up))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="work queue", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def join(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Wait until all work is done. Returns False if it takes longer; at once in work itself."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while (self._waiting or self._current) and threading.current_thread() is not self._thread:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+        return True
+
+    def close(self) -> None:
+        """Do the work that waits, but repeat none: the next process of the service recovers what is left."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                self._current = self._waiting.popleft()
+            self._finish(self._current)
+            with self._changed:
+                self._current = None
+                self._changed.notify_all()
+
+    def _finish(self, item: _Item) -> None:
+        """Do one item, again and again while its error is temporary."""
+        attempts = Attempts("work that follows from the change of a run")
+        while (error := attempts.attempt(item.work)) is not None:
+            if not isinstance(error, Temporary):
+                Attempts("giving that work up").attempt(partial(item.give_up, error))
                 return
-            self._is_running = True
-        done = False
-        try:
-            while (next_work := self._next()) is not None:
-                next_work()
-            done = True
-        finally:
-            if not done:
-                # An exception must not block the rest of the queue forever.
-                self._is_running = False
-
-    def _next(self) -> Callable[[], None] | None:
-        with self._lock:
-            if not self._waiting:
-                self._is_running = False
-                return None
-            return self._waiting.popleft()
+            with self._changed:
+                if self._is_closed:
+                    return
+                self._changed.wait(RETRY_SECONDS)

@@ -7,6 +7,7 @@ Like launcher.py, this file has no dependencies: the interpreter (Python 3.9 or 
 It exchanges lines of JSON with the service over the socket DESCRIPTOR:
 
     service → zygote   {"job": 7, "command": […], "folder": "…", "variables": {…}, "log": "…"}
+                       {"go": 7}                         the child waits for it before it begins
                        {"reap": 7}
     zygote → service   {"ready": ["azureml", "numpy", …],    top-level modules that every child has imported
                         "places": {"…/site-packages": 17…}}  folders of packages, and when they last changed (ns)
@@ -14,7 +15,7 @@ It exchanges lines of JSON with the service over the socket DESCRIPTOR:
                        {"job": 7, "ended": true}             not reaped yet, so that its number is not reused
                        {"job": 7, "code": 0}                 minus a signal that ended it
 
-It ends when the service closes the socket; its children continue.
+It ends when the service closes the socket; its children continue, except those that have not begun.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Zygote:
         self._poll.register(connection, select.POLLIN)
         self._watched: dict[int, int] = {}  # descriptor of a child → job
         self._children: dict[int, int] = {}  # job → child
+        self._gates: dict[int, int] = {}  # job → the end of a pipe; its child reads the other one
         # Opened by libraries during their import; a new process that imports them has these, too.
         self._kept = descriptors() - {connection.fileno()}
 
@@ -63,7 +65,9 @@ class Zygote:
                 if orders is None:
                     return None
                 for order in orders:
-                    if "reap" in order:
+                    if "go" in order:
+                        self._open(order["go"])
+                    elif "reap" in order:
                         self._reap(order["reap"])
                     elif self._fork(order) == 0:
                         return order
@@ -78,14 +82,20 @@ class Zygote:
 
     def _fork(self, order: dict[str, Any]) -> int:
         job: int = order["job"]
+        closed, opened = os.pipe()
         try:
             pid = os.fork()
         except OSError as error:
+            os.close(closed)
+            os.close(opened)
             self._send({"job": job, "error": str(error)})
             return -1
         if pid == 0:
-            become(order, self._kept)
+            become(order, self._kept | {closed})
+            await_go(closed)
             return pid
+        os.close(closed)
+        self._gates[job] = opened
         descriptor = os.pidfd_open(pid)
         self._watched[descriptor], self._children[job] = job, pid
         self._poll.register(descriptor, select.POLLIN)
@@ -97,7 +107,16 @@ class Zygote:
         os.close(descriptor)
         self._send({"job": self._watched.pop(descriptor), "ended": True})
 
+    def _open(self, job: int) -> None:
+        gate = self._gates.pop(job)
+        # The child may have been stopped already.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(gate, b"1")
+        os.close(gate)
+
     def _reap(self, job: int) -> None:
+        if job in self._gates:
+            os.close(self._gates.pop(job))
         _, status = os.waitpid(self._children.pop(job), 0)
         self._send({"job": job, "code": os.waitstatus_to_exitcode(status)})
 
@@ -105,6 +124,14 @@ class Zygote:
         # The service may be gone; the next read will notice.
         with contextlib.suppress(BrokenPipeError):
             self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def await_go(gate: int) -> None:
+    """Wait for the service's word; end if the service is gone before, because then nothing knows this process."""
+    word = os.read(gate, 1)
+    os.close(gate)
+    if not word:
+        os._exit(0)
 
 
 def become(order: dict[str, Any], kept: set[int]) -> None:

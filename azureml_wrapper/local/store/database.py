@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.local.domain.errors import OutOfSpace
+from azureml_wrapper.local.domain.errors import Locked, OutOfSpace, ServiceFault
 
 Row = sqlite3.Row
 Values = Sequence[Any] | dict[str, Any]
@@ -43,7 +43,7 @@ class Database:
 
     def ensure(self, schema: str) -> None:
         """Create a store's missing tables. Each store calls this in its constructor."""
-        with self._lock:
+        with self._lock, faults():
             self._connection.executescript(schema)
 
     @contextmanager
@@ -53,11 +53,13 @@ class Database:
             if self._connection.in_transaction:
                 yield self
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._run("BEGIN IMMEDIATE")
             try:
                 yield self
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite ends a transaction itself after some errors, such as a full disk.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
             self._run("COMMIT")
 
@@ -68,19 +70,23 @@ class Database:
 
     def execute_many(self, sql: str, rows: Sequence[Values]) -> None:
         """Run one statement for each row, in one transaction."""
-        with self.transaction():
+        with self.transaction(), faults():
             self._connection.executemany(sql, rows)
 
     def one(self, sql: str, values: Values = ()) -> Row | None:
         """The first row, or None."""
         with self._lock:
-            row: Row | None = self._run(sql, values).fetchone()
+            cursor = self._run(sql, values)
+            with faults():
+                row: Row | None = cursor.fetchone()
             return row
 
     def all(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row."""
         with self._lock:
-            return self._run(sql, values).fetchall()
+            cursor = self._run(sql, values)
+            with faults():
+                return cursor.fetchall()
 
     def forget(self, workspace_id: str) -> None:
         """Delete a workspace's rows from every table that has a column named `workspace`."""
@@ -98,16 +104,35 @@ class Database:
             self._connection.close()
 
     def _run(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(sql, values)
-        except sqlite3.OperationalError as error:
-            if "full" not in str(error):
+        with faults():
+            try:
+                return self._connection.execute(sql, values)
+            except sqlite3.Error:
+                if self._connection.in_transaction and sql == "COMMIT":
+                    self._connection.execute("ROLLBACK")
                 raise
-            if self._connection.in_transaction and sql == "COMMIT":
-                self._connection.execute("ROLLBACK")
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn SQLite's errors into faults of the service."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        # The caller breaks a rule of a table: a defect, or what the caller expects.
+        raise
+    except sqlite3.Error as error:
+        text = str(error)
+        if "full" in text:
             raise OutOfSpace(
                 "Cannot write to the local service's home folder: no space left on the disk. Nothing was changed."
             ) from error
+        if "locked" in text or "busy" in text:
+            raise Locked(
+                "Another program has locked the database of the local service (state.sqlite in its home folder). "
+                "Nothing was changed. End that program, or try again later."
+            ) from error
+        raise ServiceFault(f"The database of the local service reports: {text}. Nothing was changed.") from error
 
 
 def dump(value: Any) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.errors import NotFound, ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, RunSeries, Series, merge
 from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
@@ -58,12 +60,15 @@ class MetricStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, Attempts]] = []
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with the workspace, run and name of each logged metric once it is stored."""
-        self._listeners.append(listener)
+        """Call `listener` with the workspace, run and name of each logged metric once it is stored.
+
+        The error of a listener is logged, and costs neither the other listeners nor the metric.
+        """
+        self._listeners.append((listener, Attempts("a listener to the metrics of runs")))
 
     def add(self, workspace: str, run_id: str, series: Series, points: list[Point]) -> None:
         """Add points to a series, which is created if missing. Existing points stay unchanged."""
@@ -97,8 +102,8 @@ class MetricStore:
                 rows,
             )
         for name in known:
-            for listener in self._listeners:
-                listener(workspace, run_id, name)
+            for listener, attempts in self._listeners:
+                attempts.attempt(partial(listener, workspace, run_id, name))
         return faults
 
     def _without_repeated(self, key: int, points: list[Point]) -> list[Point]:

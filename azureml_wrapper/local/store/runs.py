@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, check_transition
@@ -79,12 +82,19 @@ class RunStore:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, Attempts]] = []
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with each run whose status changed, once the change is stored."""
-        self._listeners.append(listener)
+        """Call `listener` with each run whose status changed, once the change is stored.
+
+        The error of a listener is logged, and costs neither the other listeners nor the change.
+        """
+        self._listeners.append((listener, Attempts("a listener to the changes of runs")))
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """A transaction, for changes of several stores that belong together."""
+        return self._database.transaction()
 
     def add(self, run: Run, definition: JSON | None = None) -> Run:
         """Store a new run, with its number and root filled in; raise `Conflict` if the id is taken."""
@@ -191,8 +201,8 @@ class RunStore:
             check_transition(run_id, run.status, status, again=again)
             changed = _advanced(run, status, at or self._clock.now(), error)
             self._update(changed)
-        for listener in self._listeners:
-            listener(changed)
+        for listener, attempts in self._listeners:
+            attempts.attempt(partial(listener, changed))
         return changed
 
     def page(

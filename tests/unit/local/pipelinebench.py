@@ -10,6 +10,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt
+from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.services.environment_definitions import normalise
 from azureml_wrapper.local.services.pipelines.planning import Planner
 from azureml_wrapper.local.services.pipelines.stepruns import StepRunRecords
@@ -105,11 +106,11 @@ class MemoryLogs:
 class Bench:
     """A pipeline service without the service; with the database of another one, it is what comes after that."""
 
-    def __init__(self, database=None):
+    def __init__(self, database=None, *, is_new=False):
         self.clock, self.ids, self.logs = Ticking(), Numbered(), MemoryLogs()
         self.database = database or CountingDatabase(":memory:")
         workspaces = WorkspaceStore(self.database)
-        if database is None:
+        if database is None or is_new:
             workspaces.add(
                 Workspace(
                     workspace_id=W,
@@ -126,6 +127,7 @@ class Bench:
         environments = EnvironmentStore(self.database, self.clock, curated=(), normalise=normalise)
         self.inputs = StepInputs(self.datasets, workspaces, RunHistoryForms())
         self.executor = FakeExecutor(self.runs)
+        self.queue = WorkQueue()
         self.graphs = GraphExecutor(
             executor=self.executor,
             runs=self.runs,
@@ -139,7 +141,10 @@ class Bench:
             forms=RunHistoryForms(),
             clock=self.clock,
             ids=self.ids,
+            queue=self.queue,
         )
+        # Whoever changes a run sees what follows from it.
+        self.runs.listen(lambda run: self.queue.join())
         self._modules = {}
 
     def module(self, name="step", **more):
@@ -176,6 +181,7 @@ class Bench:
     def begin(self, graph, **more):
         run_id = self.store(graph, **more)
         self.graphs.submit(W, run_id)
+        self.queue.join()
         return run_id
 
     def run_of(self, pipeline, node):

@@ -13,6 +13,7 @@ from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, arguments_of
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
+from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.services.sweeps import read_sweep
 from azureml_wrapper.local.store import metrics
@@ -61,6 +62,7 @@ class Bench:
         self.database = database or Database(":memory:")
         self.runs, self.metrics = RunStore(self.database, self.clock), MetricStore(self.database)
         self.executor = FakeExecutor(self.runs)
+        self.queue = WorkQueue()
         self.sweeps = SweepExecutor(
             executor=self.executor,
             runs=self.runs,
@@ -68,7 +70,11 @@ class Bench:
             children=Children(),
             logs=Logs(),
             forms=RunHistoryForms(),
+            queue=self.queue,
         )
+        # Whoever changes a run or logs a metric sees what follows from it.
+        self.runs.listen(lambda run: self.queue.join())
+        self.metrics.listen(lambda *_: self.queue.join())
 
     def begin(self, values=(1, 2, 3), concurrent=2, **changes):
         body = {
@@ -92,6 +98,7 @@ class Bench:
             )
         )
         self.sweeps.submit(parent, read_sweep(body))
+        self.queue.join()
 
     def log(self, number, value, at=None, name="loss"):
         at = at or str(self.clock.now())
@@ -238,6 +245,7 @@ def test_a_sweep_whose_time_is_over_is_cancelled(bench):
     active = bench.sweeps._active[W, HD]
     assert active.timer.interval == 60
     active.timer.function()
+    bench.queue.join()
     assert bench.parent.status is RunStatus.CANCELED
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
-from azureml_wrapper.local.domain.runs import Experiment
+from azureml_wrapper.local.domain.runs import Experiment, RunStatus
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
@@ -26,9 +25,7 @@ def submit(context: Context, request: Request) -> Response:
     made = _new_job(context, request, submission)
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
-    context.runs.add(made.run, made.definition)
-    context.note_client(request.identity, request.workspace_id, made.run.run_id)
-    context.executor.submit(made.job)
+    context.executor.submit_new(made)
     return json_response({"runId": made.run.run_id})
 
 
@@ -60,7 +57,8 @@ def cancel(context: Context, request: Request) -> Response:
     if not context.executor.cancel(request.workspace_id, run.run_id):
         run = context.runs.get(request.workspace_id, run.run_id)
         if not run.status.is_terminal:
-            raise Conflict(f"Run {run.run_id} is {run.status.value}, but it has no known job.")
+            # It has no job: its script on the user's machine has not started.
+            context.runs.advance(request.workspace_id, run.run_id, RunStatus.CANCELED)
     return json_response({"runId": run.run_id})
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids
-from azureml_wrapper.local.domain.jobs import Job, NewJob
+from azureml_wrapper.local.domain.jobs import SCRIPT_RUN_TYPE, Job, NewJob
 from azureml_wrapper.local.domain.runs import Experiment, Run
 from azureml_wrapper.local.domain.sweeps import Sweep, Values, arguments_of
 from azureml_wrapper.local.domain.workspaces import Workspace
@@ -17,8 +17,6 @@ from azureml_wrapper.local.services.execution import wire
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
-
-RUN_TYPE = "azureml.scriptrun"
 
 
 class Stores(Protocol):
@@ -55,7 +53,7 @@ def new_job(
         experiment_id=experiment.experiment_id,
         created=stores.clock.now(),
         parent_id=submission.parent_id,
-        run_type=RUN_TYPE,
+        run_type=SCRIPT_RUN_TYPE,
         target=submission.target,
         script=submission.config.get("script"),
         uuid=stores.ids.guid(),
