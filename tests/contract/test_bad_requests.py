@@ -40,6 +40,46 @@ SCHEDULE = {
     },
     "ScheduleType": "0",
 }
+# A run of the `send` fixture, so that what MLflow writes to it is read as well.
+RUN = "of-mlflow"
+TAGS = [{"key": "a", "value": "b"}]
+DATASET = {"name": "d", "digest": "1", "source_type": "http", "source": "{}", "schema": "{}", "profile": "{}"}
+MLFLOW = {
+    "experiments/create": {"name": RUN, "tags": TAGS},
+    "experiments/search": {
+        "filter": "name LIKE '%'",
+        "view_type": "ALL",
+        "max_results": 5,
+        "order_by": ["name DESC"],
+        "page_token": "0",
+    },
+    "experiments/set-experiment-tag": {"experiment_id": "0", "key": "a", "value": "b"},
+    "experiments/delete-experiment-tag": {"experiment_id": "0", "key": "a"},
+    "experiments/restore": {"experiment_id": "0"},
+    "runs/create": {"experiment_id": "0", "run_name": "x", "start_time": 1700000000000, "tags": TAGS},
+    "runs/update": {"run_id": RUN, "run_name": "x", "status": "FINISHED", "end_time": 1700000000000},
+    "runs/restore": {"run_id": RUN},
+    "runs/search": {
+        "experiment_ids": ["0"],
+        "filter": "dataset.name = 'd' and metrics.m < 1",
+        "run_view_type": "ALL",
+        "max_results": 5,
+        "order_by": ["tags.a DESC"],
+        "page_token": "0",
+    },
+    "runs/log-metric": {"run_id": RUN, "key": "m", "value": 1.5, "timestamp": 1700000000000, "step": 1},
+    "runs/log-parameter": {"run_id": RUN, "key": "p", "value": "v"},
+    "runs/log-batch": {
+        "run_id": RUN,
+        "metrics": [{"key": "m", "value": 1.5, "timestamp": 1700000000000, "step": 1}],
+        "params": [{"key": "q", "value": "v"}],
+        "tags": TAGS,
+    },
+    "runs/log-inputs": {"run_id": RUN, "datasets": [{"tags": TAGS, "dataset": DATASET}], "models": []},
+    "runs/log-model": {"run_id": RUN, "model_json": '{"artifact_path": "m"}'},
+    "runs/set-tag": {"run_id": RUN, "key": "a", "value": "b"},
+    "runs/delete-tag": {"run_id": RUN, "key": "a"},
+}
 BODIES = {
     "{deployment}": {"properties": {"template": {"resources": [{"type": "x", "name": "y", "properties": {}}]}}},
     "resourcegroups/{resource_group}": {"location": "x", "tags": {"a": "b"}},
@@ -175,6 +215,8 @@ BODIES = {
         "values": [{"name": "m", "columns": {"m": "Double"}, "value": [{"data": {"m": 1.5}, "step": 1}]}],
         "reportErrors": True,
     },
+    **{f"/mlflow/{name}": body for name, body in MLFLOW.items()},
+    "/runs/log-batch-async": MLFLOW["runs/log-batch"],
 }
 WRONG = (None, [], {}, 5, -1, True, "", "x\0y", "\ud800", "../../x", [None], [[]], {"a": None}, 10**400, float("nan"))
 RAW = (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a":' * 5000, b'"x"', b"5", b"[]", b"[1]", b'{"a":NaN}', b"9" * 5000)
@@ -193,10 +235,16 @@ def send(service):
     session.headers["Authorization"] = f"Bearer {Tokens(service.secret).user()}"
 
     def request(method: str, path: str, body: bytes) -> requests.Response:
-        address = f"http://127.0.0.1:{service.port}{path}"
-        return session.request(method, address, data=body, headers={"Content-Type": "application/json"}, timeout=10)
+        url = f"http://127.0.0.1:{service.port}{path}"
+        return session.request(method, url, data=body, headers={"Content-Type": "application/json"}, timeout=10)
 
+    make_run(request, RUN)
     return request
+
+
+def make_run(send, run_id: str) -> None:
+    route = next(route for route in ROUTES if route.path.endswith("experiments/{experiment}/runs/{run_id}"))
+    assert send(route.method, address(route).replace("xrun_id", run_id), b'{"status": "Running"}').ok
 
 
 def address(route: Route) -> str:
@@ -288,6 +336,15 @@ def test_a_number_in_a_query_that_is_none_is_refused(send, path, number):
 def test_characters_beyond_the_basic_plane_are_taken(send):
     answer = send("PUT", "/subscriptions/local/resourcegroups/some", rb'{"tags": {"a": "\ud83d\ude00"}}')
     assert answer.json()["tags"] == {"a": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize("name", MLFLOW)
+def test_the_bodies_of_mlflow_are_right_before_they_are_changed(send, name):
+    route = next(route for route in ROUTES if route.path.endswith(f"v2.0{{workspace_scope}}/api/2.0/mlflow/{name}"))
+    fresh = name.replace("/", "-")
+    make_run(send, fresh)
+    answer = send("POST", address(route), json.dumps(MLFLOW[name]).replace(RUN, fresh).encode())
+    assert answer.ok, answer.text
 
 
 def test_a_cluster_of_more_nodes_than_azure_allows_is_refused(send):
