@@ -17,6 +17,7 @@ from azure.storage.blob import (
     BlobServiceClient,
     ContainerSasPermissions,
     ResourceTypes,
+    Services,
     generate_account_sas,
     generate_container_sas,
 )
@@ -52,9 +53,11 @@ def later(hours=1):
     return datetime.now(timezone.utc) + timedelta(hours=hours)
 
 
-def account_sas(store, types, **permissions):
+def account_sas(store, types, *, services=None, **permissions):
     allowed = AccountSasPermissions(**(permissions or EVERYTHING))
-    return generate_account_sas(store.account_name, KEY, types, allowed, later())
+    return generate_account_sas(
+        store.account_name, KEY, types, allowed, later(), services=services or Services(blob=True)
+    )
 
 
 def with_sas(given, sas):
@@ -169,6 +172,10 @@ def test_the_signature_of_an_account_opens_what_it_names(store, given):
     container.upload_blob("a.txt", io.BytesIO(b"x"))
     assert refusal(lambda: list(container.list_blobs())) == mismatch
     assert refusal(lambda: list(objects.list_containers())) == mismatch
+    queues = account_sas(store, ResourceTypes(object=True), services=Services(queue=True))
+    elsewhere = BlobServiceClient.from_connection_string(with_sas(given, queues))
+    blob = elsewhere.get_blob_client(store.container_name, "a.txt")
+    assert refusal(lambda: blob.download_blob()) == (403, "AuthorizationServiceMismatch")
     everything = ResourceTypes(service=True, container=True, object=True)
     reading = with_sas(given, account_sas(store, everything, read=True, list=True))
     service = BlobServiceClient.from_connection_string(reading)

@@ -131,11 +131,16 @@ def _check_kind(query: Mapping[str, str], match: Match) -> None:
     """Raise if the SAS of an account is not for blobs, or not for what the request names (Microsoft Learn)."""
     if "ss" not in query:
         return
-    kind = "o" if "name" in match.parameters else "c" if "container" in match.parameters else "s"
-    if "b" not in query["ss"] or kind not in query.get("srt", ""):
+    if "b" not in query["ss"]:
         raise Forbidden(
-            f"The request requires the service 'b' and the resource type {kind!r}; the signature has "
-            f"{query['ss']!r} and {query.get('srt', '')!r}.",
+            f"The request requires a signature for the service 'b'; this one is for {query['ss']!r}.",
+            code="AuthorizationServiceMismatch",
+        )
+    kind = "o" if "name" in match.parameters else "c" if "container" in match.parameters else "s"
+    if kind not in query.get("srt", ""):
+        raise Forbidden(
+            f"The request requires a signature for the resource type {kind!r}; this one is for "
+            f"{query.get('srt', '')!r}.",
             code="AuthorizationResourceTypeMismatch",
         )
 
