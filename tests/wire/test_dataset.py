@@ -87,6 +87,12 @@ def test_a_folder_or_a_glob_is_all_its_files(put, store, end):
     assert sorted(delimited(store, folder + end)["id"]) == [1, 2, 3]
 
 
+def test_a_file_is_found_by_a_path_with_dots(put, store):
+    folder = put({"a.csv": CSV})
+    table = Dataset.Tabular.from_delimited_files(store.path(f"./{folder}/./a.csv"))
+    assert list(table.to_pandas_dataframe()["id"]) == [1, 2]
+
+
 def test_a_list_of_paths_keeps_its_order(put, store):
     folder = put({"a.csv": CSV, "b.csv": MORE})
     paths = [(store, f"{folder}/b.csv"), store.path(f"{folder}/a.csv")]

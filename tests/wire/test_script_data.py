@@ -152,9 +152,11 @@ def test_an_output_of_delimited_files_is_registered_as_a_table(ws, run_script, u
     assert frame.astype(int).to_numpy().tolist() == [[1, 2]]
 
 
-def test_data_references_are_paths(ws, run_script, folder, unique, tmp_path):
+# "./bar" is the path in Microsoft Learn, "Access data in Azure storage services".
+@pytest.mark.parametrize("before", ["", "./"])
+def test_data_references_are_paths(ws, run_script, folder, unique, tmp_path, before):
     store, made = ws.get_default_datastore(), unique("made")
-    source = DataReference(store, "source", path_on_datastore=folder, mode="mount")
+    source = DataReference(store, "source", path_on_datastore=before + folder, mode="mount")
     target = DataReference(store, "target", path_on_datastore=made, mode="upload")
     run_script(
         "import os, sys\nassert open(sys.argv[1] + '/sub/c.txt').read() == 'text'\n"

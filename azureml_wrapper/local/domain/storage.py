@@ -123,6 +123,11 @@ def check_blob_name(name: str) -> None:
         raise InvalidName(f"Invalid blob name {name[:80]!r}: {reason}.")
 
 
+def without_dots(path: str) -> str:
+    """A path without its "." segments: the SDK's pages write `datastore.path("./bar")`."""
+    return "/".join(segment for segment in path.split("/") if segment != ".")
+
+
 def is_segment(name: str) -> bool:
     """Whether a file of this name can be a blob."""
     return _segment_fault(name) is None
@@ -191,7 +196,7 @@ class Place:
 def clean_path(path: str) -> str:
     """The path with "/" as the separator and without ".": a `with` block ends by uploading `./outputs/x`."""
     check_length("ArtifactPath", path, PATH_LENGTH)
-    return "/".join(step for step in path.replace("\\", "/").split("/") if step != ".")
+    return without_dots(path.replace("\\", "/"))
 
 
 def check_artifact_path(path: str) -> None:

@@ -28,6 +28,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.jobs import JobInput, JobOutput, Mode, RunForms
 from azureml_wrapper.local.domain.plans import Data, DataPath, FolderData, SavedData, StepInput
 from azureml_wrapper.local.domain.runs import JSON, Run
+from azureml_wrapper.local.domain.storage import without_dots
 from azureml_wrapper.local.executor import webfiles
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.store.datasets import DatasetStore
@@ -115,7 +116,7 @@ class InputStager:
         blobs, place = self._context.blobs, (found.account, found.container)
         # A mounted data reference is one path: brackets and asterisks are part of its name.
         is_place = job_input.dataset_id is None and job_input.mode is Mode.MOUNT
-        fixed, pattern = (path.strip("/"), "") if is_place else split_pattern(path)
+        fixed, pattern = (without_dots(path).strip("/"), "") if is_place else split_pattern(path)
         if not pattern:
             if fixed and blobs.stat(*place, fixed):
                 return _Files(blobs.path(*place, fixed))

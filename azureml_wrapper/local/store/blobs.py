@@ -28,6 +28,7 @@ from azureml_wrapper.local.domain.storage import (
     Prefix,
     check_account_name,
     check_container_name,
+    without_dots,
 )
 from azureml_wrapper.local.store.blobfiles import BlobNotes, blob_of, file_time, folder_etag, own_properties
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry
@@ -107,7 +108,7 @@ class BlobStore:
     def folder(self, account: str, container: str, prefix: str = "") -> Path:
         """The folder of the blobs below `prefix`, created if missing. Mounted data are such folders."""
         with self._lock:
-            return self._container(account, container).make_folder(prefix.strip("/"))
+            return self._container(account, container).make_folder(without_dots(prefix).strip("/"))
 
     # Blobs -----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from azureml_wrapper.local.domain.clock import parse_time
 from azureml_wrapper.local.domain.errors import Forbidden, Unauthenticated
 from azureml_wrapper.local.domain.signatures import account_sas_text, sas_text, shared_key_text, sign
+from azureml_wrapper.local.domain.storage import without_dots
 from azureml_wrapper.local.http.application import Authenticate
 from azureml_wrapper.local.http.messages import Request
 from azureml_wrapper.local.http.routing import Match
@@ -107,7 +108,8 @@ def _signature(context: Context, request: Request, match: Match) -> Identity:
 
 
 def _exists(context: Context, account: str, match: Match) -> bool:
-    return context.blobs.stat(account, match.parameters["container"], match.parameters["name"]) is not None
+    name = without_dots(match.parameters["name"])
+    return context.blobs.stat(account, match.parameters["container"], name) is not None
 
 
 def _signer(context: Context, request: Request, match: Match) -> str | None:

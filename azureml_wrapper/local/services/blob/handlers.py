@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.limits import is_number
-from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.domain.storage import Blob, without_dots
 from azureml_wrapper.local.http.application import Frontend
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response
 from azureml_wrapper.local.http.routing import Route, Router
@@ -42,7 +42,7 @@ def target_of(request: Request) -> tuple[str, str, str]:
     for names, given in ((_REFUSED_HEADERS, request.headers), (_REFUSED_QUERY, request.query)):
         for name in names.keys() & given.keys():
             raise Unsupported(f"The local storage does not support {names[name]} ({name}).")
-    return request.identity.account, request["container"], request["name"]
+    return request.identity.account, request["container"], without_dots(request["name"])
 
 
 def existing_blob(context: Context, request: Request) -> Blob:
