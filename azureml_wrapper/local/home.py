@@ -10,6 +10,7 @@
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/  programs/
   reports/               named pipes to programs under `aml local exec`
+  clients/               sitecustomize.py of the programs that `aml local exec` runs (old_clients.py)
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
@@ -35,6 +36,7 @@ log = logging.getLogger("azureml_wrapper.local")
 ENTRIES = (
     *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
     *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", REPORTS, "tls", "azure", "transfers"),
+    "clients",
 )
 
 
@@ -205,3 +207,12 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     temporary.replace(path)
+
+
+def write_sitecustomize(home: Home, source: bytes) -> Path:
+    """Write what every Python of a client imports at its start; the folder for PYTHONPATH."""
+    file = home.path / "clients" / "sitecustomize.py"
+    if not file.exists() or file.read_bytes() != source:
+        file.parent.mkdir(exist_ok=True)
+        write_private(file, source.decode())
+    return file.parent

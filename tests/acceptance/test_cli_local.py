@@ -204,6 +204,19 @@ def test_exec_names_a_folder_for_the_sdks_cache_that_exists(shell):
     assert shell.aml("local", "exec", "--", "python", "-c", code).stdout.strip() == "True"
 
 
+def test_exec_stops_programs_with_an_sdk_that_is_too_old_also_below_other_programs(shell):
+    package = shell.folder / "old" / "azureml" / "core"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("print('imported')")
+    (shell.folder / "old" / "azureml_core-1.39.0.dist-info").mkdir()
+    shell.extra["PYTHONPATH"] = str(shell.folder / "old")
+    done = shell.aml("local", "exec", "--", "sh", "-c", "python -c 'import azureml.core'", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "requires azureml-core>=1.40" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_exec_leaves_with_the_programs_own_exit_code(shell):
     assert shell.aml("local", "exec", "python", "-c", "raise SystemExit(7)", check=False).returncode == 7
 

@@ -25,6 +25,32 @@ def test_the_msi_address_gives_a_token_of_this_service(addresses):
     assert not Tokens(Home().secret()).identify(token).is_run
 
 
+OWN = ["https://127.0.0.1:1/", "https://management.azure.com", "https://storage.azure.com", "https://ml.azure.com"]
+
+
+@pytest.mark.parametrize("resource", OWN)
+def test_it_gives_one_for_itself_under_the_names_that_clients_use(addresses, resource):
+    assert requests.post(addresses["msi"], data={"resource": resource}, timeout=30).json()["access_token"]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "https://management.core.windows.net/",
+        "https://vault.azure.net",
+        "https://graph.microsoft.com",
+        "x",
+        "http://[",
+    ],
+)
+def test_it_gives_none_for_another_service(addresses, resource):
+    answer = requests.post(addresses["msi"], data={"resource": resource}, timeout=30)
+    assert answer.status_code == 400
+    message = answer.json()["error"]["message"]
+    assert f"No token for {resource}: the local Azure ML issues tokens for itself only." in message
+    assert "azureml-core>=1.40" in message
+
+
 def test_the_key_of_the_page_opens_the_page_and_gives_no_token(addresses):
     key = addresses["page"].rsplit("/", 1)[-1]
     assert requests.get(addresses["page"], timeout=30).status_code == 200

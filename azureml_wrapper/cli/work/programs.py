@@ -22,8 +22,8 @@ import click
 
 from azureml_wrapper.connection.local import ask, local_environment
 from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
-from azureml_wrapper.local import service_process
-from azureml_wrapper.local.home import HOME_VARIABLE, REPORTS, Home, ServiceInfo
+from azureml_wrapper.local import old_clients, service_process
+from azureml_wrapper.local.home import HOME_VARIABLE, REPORTS, Home, ServiceInfo, write_sitecustomize
 from azureml_wrapper.local.tokens import Tokens
 
 # In the order in which `Workspace.from_config` looks (azureml/core/workspace.py): kind by kind, upwards from here.
@@ -172,7 +172,15 @@ def _prepare(scope: Scope, info: ServiceInfo, program: str) -> None:
 
 def _environment(home: Home, info: ServiceInfo, program: str, subscriptions: Sequence[str]) -> dict[str, str]:
     given = local_environment(home, info, subscriptions[:MOST_SUBSCRIPTIONS], program)
-    return {**os.environ, **given, TARGET_VARIABLE: "local", HOME_VARIABLE: str(home.path)}
+    given |= {TARGET_VARIABLE: "local", HOME_VARIABLE: str(home.path)}
+    return {**os.environ, **given, "PYTHONPATH": _python_path(home)}
+
+
+def _python_path(home: Home) -> str:
+    """The user's PYTHONPATH after the folder with which programs refuse an SDK that would leave this machine."""
+    folder = write_sitecustomize(home, Path(old_clients.__file__).read_bytes())
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(folder)]
+    return os.pathsep.join([str(folder), *given])
 
 
 @contextlib.contextmanager

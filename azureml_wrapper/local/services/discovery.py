@@ -6,11 +6,13 @@ These operations need no token. Each address holds a key instead, which only cli
 from __future__ import annotations
 
 import hmac
+import re
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.errors import Unauthenticated
+from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -34,6 +36,11 @@ SERVICE_NAMES = (
     "pipelines",
     "workspaceproxy",
 )
+
+# Hosts in whose name clients of this service ask for a token, besides its own address: azureml-mlflow and azure-ai-ml
+# (`credential_scopes` in their _configuration.py), storage clients with azure-identity, and
+# `AbstractAuthentication._get_aml_resource_id`, which adds parts of other addresses to it.
+_OWN_AUDIENCE = re.compile(r"https?://(127\.0\.0\.1[:/]|(management|storage)\.azure\.com(/|$)|ml\.azure\.)")
 
 
 def services(addresses: Addresses) -> dict[str, str]:
@@ -100,8 +107,12 @@ def get_cloud(context: Context, request: Request) -> Response:
 
 
 def get_token(context: Context, request: Request) -> Response:
-    """A token of the user, for programs that bring no authentication of their own."""
+    """A token of the user, for programs that bring no authentication of their own.
+
+    None for another service: whoever asks for that sends it there.
+    """
     _check_key(request, context.addresses.key)
+    _check_audience(parse_qs(request.body.decode("latin-1")).get("resource", [""])[0])
     named = [name for name in request.query.get("subscriptions", "").split(",") if name]
     program = check_program(request.query["program"]) if "program" in request.query else None
     token = context.tokens.user(subscriptions=named, creates_workspaces=True, program=program)
@@ -111,6 +122,14 @@ def get_token(context: Context, request: Request) -> Response:
 def _check_key(request: Request, key: str) -> None:
     if not hmac.compare_digest(request["key"].encode(), key.encode()):
         raise Unauthenticated(f"{request.path.split('/')[1]}: the key in the address is not this service's.")
+
+
+def _check_audience(resource: str) -> None:
+    if resource and not _OWN_AUDIENCE.match(resource):
+        raise Invalid(
+            f"No token for {resource}: the local Azure ML issues tokens for itself only. "
+            "If azureml-core asks for it, install azureml-core>=1.40."
+        )
 
 
 ROUTES = (
