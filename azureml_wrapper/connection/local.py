@@ -111,7 +111,7 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
 
     def token(audience: str) -> str:
         info = service_process.start(home)
-        return Tokens(info.secret).user(audience, subscriptions=[subscription_id])
+        return Tokens(info.secret).user(audience, subscriptions=[subscription_id], python=sys.executable)
 
     class LocalAuthentication(TokenAuthentication):  # type: ignore[misc] # the SDK is not typed
         def get_token(self, *scopes: Any, **_: Any) -> Any:
@@ -155,7 +155,7 @@ def access_local(scope: Scope) -> Access:
     home = Home()
     info = service_process.start(home)
     _trust(home, info)
-    token = Tokens(info.secret).user(subscriptions=[scope.subscription_id])
+    token = Tokens(info.secret).user(subscriptions=[scope.subscription_id], python=sys.executable)
     return Access(_addresses(info).base, lambda: token)
 
 

@@ -53,11 +53,12 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceInfo:
-    """A running service: what a client needs to connect."""
+    """A running service: what a client needs to connect, and the Python that runs its jobs."""
 
     pid: int
     port: int
     secret: str
+    python: str = ""
 
     def __repr__(self) -> str:
         return f"ServiceInfo(pid={self.pid}, port={self.port})"
@@ -176,7 +177,13 @@ class Home:
         try:
             found = json.loads(read_text(self.service_file))
             # A later version may have written more.
-            return ServiceInfo(pid=int(found["pid"]), port=int(found["port"]), secret=str(found["secret"]))
+            return ServiceInfo(
+                pid=int(found["pid"]),
+                port=int(found["port"]),
+                secret=str(found["secret"]),
+                # Empty if an earlier version wrote it.
+                python=str(found.get("python") or ""),
+            )
         except (ValueError, KeyError, TypeError):
             return None
 

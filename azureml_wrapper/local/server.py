@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import platform
 import signal
 import socket
 import ssl
@@ -226,7 +227,8 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         context.executor.recover()
         context.pipeline_executor.recover()
         context.sweeps.recover()
-        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret())
+        python = f"{sys.executable} ({platform.python_version()})"
+        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
     return True
 

@@ -31,7 +31,10 @@ class BadToken(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who sent a request: the user of this machine, a run, or whoever has access to the storage account `account`."""
+    """Who sent a request: the user of this machine, a run, or whoever has access to the storage account `account`.
+
+    `python` is the interpreter of the user's program, empty if it is unknown: only the wrapper sends it.
+    """
 
     run_id: str | None = None
     workspace_id: str | None = None
@@ -39,6 +42,7 @@ class Identity:
     creates_workspaces: bool = False
     account: str = ""
     program: str | None = None
+    python: str = ""
 
     @property
     def is_run(self) -> bool:
@@ -60,17 +64,21 @@ class Tokens:
         subscriptions: Sequence[str] = (),
         creates_workspaces: bool = False,
         program: str | None = None,
+        python: str = "",
         now: float | None = None,
     ) -> str:
         """A token for the user of this machine.
 
         The service adds `subscriptions` to those that it lists. The SDK refuses others, so this is how a config with
         the id of a real subscription runs unchanged on the local service. With `creates_workspaces` it creates a
-        missing workspace when it is asked for it, and reports that to `program` (store/programs.py).
+        missing workspace when it is asked for it, and reports that to `program` (store/programs.py). `python` is the
+        interpreter of the program that sends the token.
         """
         claims: dict[str, Any] = {"aud": audience, "role": "Contributor", "subscriptions": list(subscriptions)}
         if creates_workspaces:
             claims |= {"creates_workspaces": True, "program": program}
+        if python:
+            claims["python"] = python
         return self._mint(claims, USER_LIFETIME, now)
 
     def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
@@ -92,6 +100,7 @@ class Tokens:
             subscriptions=tuple(claims.get("subscriptions") or ()),
             creates_workspaces=bool(claims.get("creates_workspaces")),
             program=claims.get("program"),
+            python=str(claims.get("python") or ""),
         )
 
     def key(self, purpose: str) -> str:

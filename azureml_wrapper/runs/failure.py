@@ -10,6 +10,7 @@ LAST_LINES = 8
 MESSAGE_LINES = 5
 # "Execution failed. User process '…/python' exited with status code 1. Please check log file …": Azure, 2022.
 _EXIT_CODE = re.compile(r"(?:exited with status|exit) code:? (-?\d+)", re.IGNORECASE)
+_OWN_LINE = re.compile(r"^\[local\] (.+)$", re.MULTILINE)
 _KILLED = re.compile(r"killed by (SIG\w+)")
 
 
@@ -41,7 +42,9 @@ class Failure(str):
         killed = _KILLED.search(message)
         how = f" with exit code {code.group(1)}" if code else f": killed by {killed.group(1)}" if killed else ""
         who = f"Step {step!r}" if step else "The run"
-        failure = cls(f"{who} failed{how}.\n{_shorten(traceback) or _first_lines(message)}".strip())
+        # The local service's own lines say what a traceback does not.
+        remarks = "".join(f"\n{line}" for line in _OWN_LINE.findall(message)) if traceback else ""
+        failure = cls(f"{who} failed{how}.\n{_shorten(traceback) or _first_lines(message)}{remarks}".strip())
         failure.step, failure.message, failure.traceback = step, message, traceback
         failure.exit_code = int(code.group(1)) if code else None
         return failure

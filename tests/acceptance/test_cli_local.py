@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
+from tests.acceptance.conftest import BIN
 from tests.waiting import until
 
 COMMANDS = ["", "run", "local", "local up", "local down", "local status", "local reset", "local exec"]
@@ -53,6 +56,8 @@ def test_up_starts_status_tells_and_down_stops(shell):
     told = status(shell)
     assert told["service"] == f"runs (pid {info.pid})"
     assert told["address"] == f"http://127.0.0.1:{info.port}"
+    python, version = told["python"].split(" ")
+    assert (Path(python).parent, version) == (BIN, f"({platform.python_version()})")
     assert told["home"] == str(shell.home)
     assert told["runs"] == "none"
     assert shell.aml("local", "down").stdout.startswith("Stopped")

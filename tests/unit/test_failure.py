@@ -37,6 +37,13 @@ def test_without_a_traceback_the_message_is_told():
     assert len(failure.splitlines()) <= 6
 
 
+def test_what_the_local_service_adds_to_a_traceback_is_told_with_it():
+    message = f"{MESSAGE}\n\n[local] The job ran in the service's Python.\n"
+    failure = Failure.of("train", message, find_traceback(message))
+    assert failure.endswith("ValueError: no data\nThe job ran in the service's Python.")
+    assert failure.traceback == SHORT
+
+
 def test_the_last_of_several_tracebacks_is_found():
     first = SHORT.replace("no data", "first")
     log = (

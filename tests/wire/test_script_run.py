@@ -344,6 +344,16 @@ def test_a_run_configuration_is_followed_and_what_is_not_used_is_said(ws, cluste
 
 
 @pytest.mark.local_only
+def test_an_import_error_names_the_python_of_the_service_and_of_a_submitter_that_tells_it(submit, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/elsewhere/bin/python")
+    run = submit("import nowhere_at_all")
+    monkeypatch.undo()
+    assert finish(run) == "Failed"
+    message = run.get_details()["error"]["error"]["message"]
+    assert "ModuleNotFoundError: No module named 'nowhere_at_all'" in message
+    assert f"[local] The job ran in the service's Python, {sys.executable}; the run was submitted from" in message
+
+
 def test_the_log_begins_with_the_interpreter(submit, tmp_path):
     run = submit("print(1)")
     finish(run)

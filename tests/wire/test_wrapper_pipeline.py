@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 import threading
 
@@ -459,6 +460,18 @@ class TestFailures:
         assert run.failure.exit_code == 1
         assert run.failure.traceback.endswith("ValueError: no rows in the table")
         assert "c" not in run.steps or run.steps["c"].status != "Completed"
+
+    def test_an_import_error_names_the_python_of_the_service_and_of_the_submitter(self, make, unique, monkeypatch):
+        pipeline = make(step("a"), a="import nowhere_at_all")
+        with pytest.raises(RunFailed, match="No module named 'nowhere_at_all'") as caught:
+            pipeline.run(unique("exp"))
+        ran = f"The job ran in the service's Python, {sys.executable}"
+        assert f"{ran}. If the module is installed in another one" in str(caught.value)
+        monkeypatch.setattr(sys, "executable", "/elsewhere/bin/python")
+        with pytest.raises(RunFailed, match="No module named 'nowhere_at_all'") as caught:
+            pipeline.run(unique("exp"))
+        assert f"{ran}; the run was submitted from /elsewhere/bin/python." in str(caught.value)
+        assert "`aml local down`" in str(caught.value)
 
     def test_an_exit_code_without_a_traceback(self, make, unique):
         with pytest.raises(RunFailed, match="Step 'a' failed with exit code 3"):

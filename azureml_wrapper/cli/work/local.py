@@ -97,6 +97,7 @@ def describe(home: Home) -> dict[str, str]:
     return {
         "service": f"runs (pid {info.pid})" if info else "does not run",
         "address": f"http://127.0.0.1:{info.port}" if info else "-",
+        "python": info.python or "-" if info else "-",
         "home": str(home.path),
         "size": filesize.decimal(size(home.path)),
         "runs": runs or "none",
@@ -112,6 +113,7 @@ def report(home: Home) -> dict[str, Any]:
         "running": info is not None,
         "pid": info.pid if info else None,
         "address": f"http://127.0.0.1:{info.port}" if info else None,
+        "python": info.python or None if info else None,
         "home": str(home.path),
         "bytes": size(home.path),
         "runs": count_runs(home.database),

@@ -41,6 +41,8 @@ LOCAL_TARGET = "local"
 REUSED_RUN = "azureml.reusedrunid"
 # The property that says which Python a job got instead of the requested one.
 OTHER_PYTHON = "azureml_wrapper.python"
+# The property of a submitted run that names its submitter's interpreter, if jobs get another one.
+CLIENT_PYTHON = "azureml_wrapper.client_python"
 EXTRA_FIELDS = ("primaryMetricName", "createdFrom", "queueingInfo", "options")
 
 _TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED})

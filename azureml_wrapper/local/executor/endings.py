@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from azureml_wrapper.local.executor.slots import StopReason
 LOG = SINGLE_LOG
 # The prefix of lines that the service itself writes into a run's log.
 OWN_LINE = "[local] "
+_IMPORT_ERROR = re.compile(r"^(ModuleNotFoundError|ImportError): ", re.MULTILINE)
 _TRACEBACK = b"Traceback (most recent call last):"
 # The part of a log in which the last traceback is searched.
 _TAIL_BYTES = 64 * 1024
@@ -47,8 +49,13 @@ def stopped(reason: StopReason, *, seconds: float | None = None) -> Ending:
     return failed(f"Execution failed: {reason.value}{limit}, and its processes were stopped.")
 
 
-def exited(code: int, program: str, log: Path, name: str = LOG) -> Ending:
-    """The meaning of a script's exit code; a negative one is minus the signal that ended it. `name` is the log's."""
+def exited(code: int, program: str, log: Path, name: str = LOG, *, missing: str = "") -> Ending:
+    """The meaning of a script's exit code; a negative one is minus the signal that ended it.
+
+    Args:
+        name: The log's.
+        missing: What to add if the script failed because it could not import something.
+    """
     if code == 0:
         return COMPLETED
     if code < 0:
@@ -58,8 +65,19 @@ def exited(code: int, program: str, log: Path, name: str = LOG) -> Ending:
         ended = f"exited with status code {code}" + (f", which in a shell means {how}" if how else "")
     begin = f"Execution failed. User process '{program}' {ended}. Please check log file '{name}' for error details."
     end = _last_words(log)
-    room = ERROR_LENGTH - len(begin) - len(" Error: ")
-    return failed(f"{begin} Error: {end[-room:]}" if end else begin)
+    remark = f"\n\n{OWN_LINE}{missing}" if missing and _IMPORT_ERROR.search(end) else ""
+    room = ERROR_LENGTH - len(begin) - len(" Error: ") - len(remark)
+    return failed(f"{begin} Error: {end[-room:]}{remark}" if end else begin)
+
+
+def missing_module(python: str, client: str | None) -> str:
+    """What to do if a module is missing in the service's own Python; `client` is the submitter's, None if unknown."""
+    ran = f"The job ran in the service's Python, {python}"
+    if client is None:
+        where = ". If the module is installed in another one, list its package in the environment, or"
+    else:
+        where = f"; the run was submitted from {client}. List the package in the environment, or, to use that Python,"
+    return f"{ran}{where} stop the service (`aml local down`) and start it from there (`aml local up`)."
 
 
 def _signal_text(number: int) -> str | None:

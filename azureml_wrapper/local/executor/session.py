@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
-from azureml_wrapper.local.domain.runs import OTHER_PYTHON, RunStatus
+from azureml_wrapper.local.domain.runs import CLIENT_PYTHON, OTHER_PYTHON, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program, machine_pythons
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -171,7 +172,14 @@ class Session:
             name = spread.log(failure.rank) if failure else self._ranks.log_name
             code = failure.code if failure else code
             self.say(f"Rank {failure.rank} of {spread.size} failed: see {name}." if failure else f"See {name}.")
-        return endings.exited(code, str(self._interpreter), self._artifact(name), name)
+        missing = self._choice_of_python() if self._interpreter == Path(sys.executable) else ""
+        return endings.exited(code, str(self._interpreter), self._artifact(name), name, missing=missing)
+
+    def _choice_of_python(self) -> str:
+        """What to do if a module is missing in the service's own Python."""
+        root = self._context.runs.get(self._job.workspace_id, self._job.run_id).root_id
+        client = self._context.runs.get(self._job.workspace_id, root).properties.get(CLIENT_PYTHON)
+        return endings.missing_module(sys.executable, client)
 
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
         """Upload the run's folders in any case, and its outputs if it succeeded."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import Forbidden
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import Scheduler
 from azureml_wrapper.local.domain.plans import PipelineExecutor
+from azureml_wrapper.local.domain.runs import CLIENT_PYTHON
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.prebuilds import Prebuilds
@@ -56,6 +59,11 @@ class Context(ExecutorContext):
     work_queue: WorkQueue
     waiting: Waiting
     programs: ProgramStore
+
+    def note_client(self, identity: Identity, workspace_id: str, run_id: str) -> None:
+        """Remember on a submitted run that its submitter has another Python than the service and its jobs."""
+        if identity.python and Path(identity.python).parent != Path(sys.executable).parent:
+            self.runs.change(workspace_id, run_id, properties={CLIENT_PYTHON: identity.python})
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""

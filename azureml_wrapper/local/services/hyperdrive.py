@@ -116,6 +116,7 @@ def _create(context: Context, request: Request, run_id: str, parent_id: str | No
     )
     context.sweep_children.make(parent, f"{run_id}_0", sweep, {})
     stored = context.runs.add(parent)
+    context.note_client(request.identity, workspace.workspace_id, run_id)
     context.sweeps.submit(stored, sweep)
     return json_response(created(sweep, stored), 201)
 

@@ -202,6 +202,18 @@ def test_exit_codes_in_words(log, code, words):
     assert words in text(endings.exited(code, "python", log))
 
 
+@pytest.mark.parametrize("error", ["ModuleNotFoundError: No module named 'x'", "ImportError: cannot import name 'y'"])
+def test_an_import_error_says_which_python_ran(log, error):
+    log.write_text(f"Traceback (most recent call last):\n  one\n{error}\n" + "x" * 9000)
+    missing = endings.missing_module("/a/bin/python", None)
+    message = text(endings.exited(1, "python", log, missing=missing))
+    assert message.endswith(f"\n\n[local] {missing}")
+    assert len(message) == 3000
+    assert text(endings.exited(1, "python", log)).endswith("x")
+    log.write_text("Traceback (most recent call last):\n  one\nValueError: ImportError: no\n")
+    assert text(endings.exited(1, "python", log, missing=missing)).endswith("ValueError: ImportError: no")
+
+
 def test_a_canceled_run_has_no_error():
     assert endings.stopped(StopReason.CANCELED) == endings.Ending(RunStatus.CANCELED, None)
 

@@ -9,6 +9,11 @@ from azureml_wrapper.local.tokens import RUN_LIFETIME, USER_LIFETIME, BadToken, 
 TOKENS = Tokens("a" * 64)
 
 
+def test_a_token_may_name_the_python_of_its_user():
+    assert TOKENS.identify(TOKENS.user(python="/a/bin/python")).python == "/a/bin/python"
+    assert TOKENS.identify(TOKENS.user()).python == ""
+
+
 def test_a_user_token_names_no_run():
     identity = TOKENS.identify(TOKENS.user(subscriptions=["sub"]))
     assert (identity.run_id, identity.subscriptions, identity.is_run) == (None, ("sub",), False)

@@ -26,6 +26,7 @@ def submit(context: Context, request: Request) -> Response:
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
     context.executor.submit_new(made)
+    context.note_client(request.identity, request.workspace_id, made.run.run_id)
     return json_response({"runId": made.run.run_id})
 
 

@@ -118,6 +118,7 @@ def create_run(context: Context, request: Request) -> Response:
 
 
 def submit_run(context: Context, request: Request) -> Response:
+    context.note_client(request.identity, request.workspace_id, request["pipeline_run"])
     context.pipeline_executor.submit(request.workspace_id, request["pipeline_run"])
     return empty()
 

@@ -77,6 +77,7 @@ def begin(context: Context, request: Request, published: PublishedPipeline) -> R
     asked = replace(asked, parent_id=_parent(context, request))
     _check(context, request, published, asked)
     record, run = context.submissions.add_published(request.workspace_id, published, asked)
+    context.note_client(request.identity, request.workspace_id, record.run_id)
     context.pipeline_executor.submit(request.workspace_id, record.run_id)
     return json_response(wire.pipeline_run(record, run))
 
