@@ -6,7 +6,7 @@ import pytest
 from azureml.core import Environment, Experiment, ScriptRunConfig
 
 from tests.waiting import until
-from tests.wire.test_mlflow import program
+from tests.wire.test_mlflow import page, program
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
 
@@ -40,6 +40,7 @@ print(json.dumps({
         count("dataset.name = 'train'"), count("datasets.context LIKE 'train%'"), count("dataset.digest = 'x'")
     ],
     "models": [each["artifact_path"] for each in json.loads(read.data.tags["mlflow.log-model.history"])],
+    "id": run.info.run_id,
 }))
 """
 DELETED = """
@@ -63,9 +64,14 @@ def by_sdk():
     return sorted(each.display_name for each in Experiment(ws, names[0]).get_runs())
 from azureml.core import Experiment
 client.delete_run(gone)
-told = {"deleted": [runs(), client.get_run(gone).info.lifecycle_stage, by_sdk(), ws.get_run(gone).display_name]}
+import requests
+def listed():
+    return gone in requests.get(Experiment(ws, names[0]).get_portal_url(), timeout=30).text
+told = {"page": [listed(), "restore_run" in requests.get(ws.get_run(gone).get_portal_url(), timeout=30).text]}
+told |= {"deleted": [runs(), client.get_run(gone).info.lifecycle_stage, by_sdk(), ws.get_run(gone).display_name]}
 told["written"] = refusal(lambda: client.log_metric(gone, "m", 1))
 client.restore_run(gone)
+told["page"].append(listed())
 told["restored"] = [runs(), client.get_run(gone).info.lifecycle_stage, by_sdk()]
 client.delete_experiment(experiment)
 told["archived"] = [experiments(), names[0] in [each.name for each in Experiment.list(ws)]]
@@ -98,6 +104,20 @@ print(json.dumps({
     "page": [len(pages), bool(pages.token)],
 }))
 """
+LATER = """
+mlflow.set_experiment(names[0])
+mlflow.config.enable_async_logging()
+with mlflow.start_run() as run:
+    for step in range(3):
+        mlflow.log_metric("loss", step, step=step)
+    mlflow.log_params({"lr": 0.5})
+    mlflow.set_tag("team", "vision")
+    mlflow.log_metrics({"a": 1, "b": 2}, synchronous=False)
+mlflow.flush_async_logging()
+read = client.get_run(run.info.run_id).data
+history = [each.value for each in client.get_metric_history(run.info.run_id, "loss")]
+print(json.dumps([history, read.params, read.tags["team"], read.metrics["b"]]))
+"""
 REFUSED = """
 mlflow.set_experiment(names[0])
 told = {}
@@ -127,11 +147,13 @@ def test_input_datasets_and_models_come_back_with_the_run(ws, unique):
     assert seen["listed"] == [0, 2]
     assert seen["counts"] == [1, 1, 0]
     assert seen["models"] == ["first", "second"]
+    assert "https://example.org/train.csv" in page(ws, ws.get_run(seen["id"]))
 
 
 def test_deleted_runs_and_experiments_are_seen_in_their_views_only(ws, unique):
     seen = program(ws, DELETED, unique("exp"))
     assert seen["deleted"] == [[["kept"], ["gone"], ["gone", "kept"]], "deleted", ["kept"], "gone"]
+    assert seen["page"] == [False, True, True]
     assert "restore it with restore_run" in seen["written"]
     assert seen["restored"] == [[["gone", "kept"], [], ["gone", "kept"]], "active", ["gone", "kept"]]
     assert seen["archived"] == [[False, True, True], False]
@@ -155,6 +177,10 @@ def test_clients_set_name_times_and_status_of_their_own_runs(ws, unique, tmp_pat
     assert seen["times"] == [1700000000000, 1700000060000]
     assert "kind" not in seen["tags"]
     assert seen["page"] == [1, True]
+
+
+def test_what_is_logged_asynchronously_is_there_after_a_flush(ws, unique):
+    assert program(ws, LATER, unique("exp")) == [[0, 1, 2], {"lr": "0.5"}, "vision", 2]
 
 
 def test_what_azure_does_not_have_is_refused_by_its_name(ws, unique):

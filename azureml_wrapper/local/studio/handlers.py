@@ -20,6 +20,8 @@ Page = Callable[[Context, Request, Workspace], Response]
 Handler = Callable[[Context, Request], Response]
 
 RUNS_SHOWN = 100
+# The lists leave out child runs, and runs that MLflow has deleted.
+_LISTED = "parent_id IS NULL AND NOT COALESCE(json_extract(body, '$.hidden'), 0)"
 _WSID = re.compile(
     r"/subscriptions/([^/]+)/resourcegroups/([^/]+)/(?:providers/[^/]+/)?workspaces/([^/]+)/?", re.IGNORECASE
 )
@@ -46,7 +48,7 @@ def page(show: Page) -> Handler:
 def show_workspace(context: Context, request: Request, workspace: Workspace) -> Response:
     """A workspace: its experiments and its latest runs."""
     experiments = context.experiments.all(workspace.workspace_id)
-    runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=20)
+    runs = context.runs.select(f"workspace = ? AND {_LISTED}", (workspace.workspace_id,), limit=20)
     return html_response(
         "workspace.html",
         workspace=workspace,
@@ -59,7 +61,7 @@ def show_workspace(context: Context, request: Request, workspace: Workspace) -> 
 @page
 def show_runs(context: Context, request: Request, workspace: Workspace) -> Response:
     """The latest runs of a workspace, without child runs."""
-    runs = context.runs.select("workspace = ? AND parent_id IS NULL", (workspace.workspace_id,), limit=RUNS_SHOWN)
+    runs = context.runs.select(f"workspace = ? AND {_LISTED}", (workspace.workspace_id,), limit=RUNS_SHOWN)
     return _list(context, workspace, "Runs", views.rows(runs, context.clock.now()))
 
 
@@ -68,7 +70,7 @@ def show_experiment(context: Context, request: Request, workspace: Workspace) ->
     """The latest runs of an experiment, by its id or name."""
     experiment = context.experiments.get(workspace.workspace_id, request["experiment"])
     runs = context.runs.select(
-        "workspace = ? AND experiment_id = ? AND parent_id IS NULL",
+        f"workspace = ? AND experiment_id = ? AND {_LISTED}",
         (workspace.workspace_id, experiment.experiment_id),
         limit=RUNS_SHOWN,
     )
@@ -90,6 +92,7 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
         steps=views.timeline(children[::-1], now),
         metrics=views.metrics(context.metrics, run),
         files=found,
+        datasets=views.datasets(run),
         log=views.log(context.artifacts, workspace, run, found),
         differences=views.differences(run, compute),
         links=views.Links(context.addresses, workspace),

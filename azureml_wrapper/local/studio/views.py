@@ -137,6 +137,11 @@ def differences(run: Run, compute: Compute | None) -> list[str]:
     return [*of_job, *(compute.differences if compute else ())]
 
 
+def datasets(run: Run) -> dict[str, str]:
+    """The sources of the input datasets that MLflow has logged, by name and digest."""
+    return {f"{each['name']} ({each['digest']})": each["source"] for each in run.datasets}
+
+
 def metrics(store: MetricStore, run: Run) -> list[Metric]:
     """The run's metrics by name."""
     found = []
