@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
-import subprocess
 import sys
 import time
 import zipfile
@@ -16,6 +14,7 @@ from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor.builds import machine_pythons
 from azureml_wrapper.local.executor.pythons import older_pythons
 from tests.contract.bench import message
+from tests.programs import need_index
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 
@@ -235,11 +234,7 @@ def test_packages_that_need_an_older_python_get_one_if_none_is_named(bench, whee
 
 @pytest.fixture
 def index(tmp_path):
-    """Skips the test where pip reaches no package index, as without a network."""
-    pip = [sys.executable, "-m", "pip", "--retries", "0", "--timeout", "15"]
-    command = [*pip, "download", "--quiet", "--no-deps", "--dest", str(tmp_path), "toolz"]
-    if subprocess.run(command, capture_output=True, check=False).returncode and not os.environ.get("CI"):
-        pytest.skip("pip reaches no package index")
+    need_index(tmp_path)
 
 
 @pytest.mark.online

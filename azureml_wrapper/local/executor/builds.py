@@ -155,7 +155,7 @@ class EnvironmentBuilder:
         (place / _READY).write_text(built)
 
     def _settings(self) -> dict[str, str]:
-        found = {key: value for key, value in _pip_settings().items() if key not in self._variables}
+        found = {key: value for key, value in pip_settings().items() if key not in self._variables}
         # Several indexes are used as pip uses them: the best version of all.
         strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"} if "UV_EXTRA_INDEX_URL" in found else {}
         return {"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", **strategy, **found}
@@ -260,7 +260,7 @@ def _fingerprint(choice: Choice, environment: EnvironmentSpec) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _pip_settings() -> dict[str, str]:
+def pip_settings() -> dict[str, str]:
     """Pip's settings of package indexes, as uv's variables."""
     found: dict[str, str] = {}
     for line in _output([sys.executable, "-m", "pip", "config", "list"]).splitlines():

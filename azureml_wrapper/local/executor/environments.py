@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
@@ -41,6 +42,11 @@ CLOUD_PACKAGES = frozenset(
 )
 # Scripts talk to the service through this package; the other SDK packages come with it.
 SDK_CORE = "azureml-core"
+DATAPREP = "azureml-dataprep"
+MLFLOW = "azureml-mlflow"
+# With it, azureml-dataprep below 5 reads datasets.
+DOTNET = "dotnetcore2"
+_OLDEST_TESTED = {SDK_CORE: "1.34", MLFLOW: "1.40"}
 # This package, which users of its repository install from its address.
 WRAPPER = "azureml-wrapper"
 _WRAPPER_ADDRESS = re.compile(r"git\+\S+/azureml[_-]wrapper(\.git)?/?([@#]\S*)?$")
@@ -113,6 +119,7 @@ class _Findings:
 
     missing: list[str] = field(default_factory=list)  # why the service's interpreter is not enough
     notes: list[str] = field(default_factory=list)  # differences from the request
+    instead: list[str] = field(default_factory=list)  # what the service's interpreter has in place of packages
     pinned: list[str] = field(default_factory=list)  # conda packages that pip can provide, too
 
 
@@ -145,12 +152,16 @@ def _own(spec: EnvironmentSpec, installed: Installed, found: _Findings) -> Choic
     other = ""
     if spec.python and not is_python(spec.python, installed.python):
         other = f"Python {spec.python} is requested, {installed.python} is used."
-        found.notes.append(other)
+        found.instead.append(other)
     asked = len(spec.pip) + len(spec.conda)
     why = f"it has all {asked} packages of the environment" if asked else "the environment requests no packages"
     return Choice(
         interpreter=Path(sys.executable),
-        reasons=(f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.", *found.notes),
+        reasons=(
+            f"Interpreter: {sys.executable} (Python {installed.python}), because {why}.",
+            *found.notes,
+            *found.instead,
+        ),
         other_python=other,
     )
 
@@ -199,6 +210,28 @@ def _user_managed(spec: EnvironmentSpec, notes: list[str]) -> Choice:
     )
 
 
+def sdk_notes(interpreter: Path) -> Iterator[str]:
+    """Which SDK an environment has, and what of it does not work with the local service (docs/local.md)."""
+    # `azureml_core-1.56.0.dist-info`; reading the metadata of all packages takes longer.
+    folders = interpreter.parent.parent.glob("lib/python3*/site-packages/*-*.dist-info")
+    named = (folder.stem.partition("-") for folder in folders)
+    versions = {name.lower().replace("_", "-"): version for name, _, version in named}
+    sdk = [f"{name} {versions[name]}" for name in (SDK_CORE, DATAPREP, MLFLOW) if name in versions]
+    if sdk:
+        yield f"The environment's SDK: {', '.join(sdk)}."
+    yield from (
+        f"{name} {versions[name]} is older than {oldest}, the oldest that is tested with the local Azure ML."
+        for name, oldest in _OLDEST_TESTED.items()
+        if name in versions and Version(versions[name]) < Version(oldest)
+    )
+    if DOTNET in versions:
+        yield (
+            f"{DATAPREP} {versions.get(DATAPREP, '')} reads datasets with .NET, which the local Azure ML does not "
+            "support: to_pandas_dataframe() and download() of a dataset fail in this script. Inputs that are mounted "
+            "or downloaded for the run work. azureml-dataset-runtime>=1.55 needs no .NET."
+        )
+
+
 def _container_notes(spec: EnvironmentSpec) -> Iterator[str]:
     if spec.image:
         yield f"The docker image {spec.image} is not used: the local service runs scripts without containers."
@@ -227,7 +260,7 @@ def _check_pip(spec: EnvironmentSpec, installed: Installed, found: _Findings) ->
         requirement = line.parsed
         if requirement is None:
             if _WRAPPER_ADDRESS.match(line.requirement) and installed.version(WRAPPER):
-                found.notes.append(_own_wrapper(line.requirement, installed))
+                found.instead.append(_own_wrapper(line.requirement, installed))
                 continue
             found.missing.append(f"{text} has to be installed")
             if line.editable:
@@ -247,12 +280,12 @@ def _check_requirement(requirement: Requirement, installed: Installed, found: _F
     if name in CLOUD_PACKAGES and version is None and installed.version(SDK_CORE):
         core = installed.version(SDK_CORE)
         pinned = f" Scripts use {SDK_CORE} {core} in place of the requested version." if requirement.specifier else ""
-        found.notes.append(f"{requirement} is for Azure's machines; it is not needed here.{pinned}")
+        found.instead.append(f"{requirement} is for Azure's machines; it is not needed here.{pinned}")
     elif name == WRAPPER and requirement.url and version:
-        found.notes.append(_own_wrapper(str(requirement), installed))
+        found.instead.append(_own_wrapper(str(requirement), installed))
     elif version is None and requirement.name in sys.stdlib_module_names:
         # Python finds its own module of that name first, whatever is installed.
-        found.notes.append(f"{requirement} is part of Python itself.")
+        found.instead.append(f"{requirement} is part of Python itself.")
     elif requirement.url:
         found.missing.append(f"{requirement} has to be installed")
     elif version is None:
@@ -270,7 +303,7 @@ def _own_wrapper(line: str, installed: Installed) -> str:
 def _judge_version(requirement: Requirement, name: str, version: str, found: _Findings) -> None:
     if name.startswith("azureml-"):
         # A script's SDK talks to this service, which speaks the protocol of the last version.
-        found.notes.append(f"{requirement} is requested, {version} is used.")
+        found.instead.append(f"{requirement} is requested, {version} is used.")
     else:
         found.missing.append(f"{requirement} is requested and {version} is installed")
 

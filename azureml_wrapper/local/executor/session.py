@@ -18,7 +18,7 @@ from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_prog
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.distributed import RankStarter, free_port, rank_starter
 from azureml_wrapper.local.executor.endings import Ending
-from azureml_wrapper.local.executor.environments import OwnPackages, choose
+from azureml_wrapper.local.executor.environments import OwnPackages, choose, sdk_notes
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.overlay import make_overlay
 from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
@@ -96,6 +96,8 @@ class Session:
             self.say(f"Interpreter: {self._interpreter}{python and f', of {python}'}.")
         else:
             self._interpreter = choice.interpreter
+        if str(self._interpreter) != sys.executable:
+            self.say("\n".join(sdk_notes(self._interpreter)))
         self._log_differences()
 
     def run(self, timed_out: Callable[[], None]) -> Ending:

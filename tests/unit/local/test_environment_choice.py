@@ -9,7 +9,7 @@ import pytest
 
 from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import Invalid
-from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement
+from azureml_wrapper.local.executor.environments import OwnPackages, choose, conda_requirement, sdk_notes
 from azureml_wrapper.local.executor.pythons import Python, own_python
 from azureml_wrapper.local.services.environment_definitions import read_environment
 
@@ -174,6 +174,50 @@ def test_a_pinned_sdk_that_is_not_used_is_named_with_the_one_that_is():
         "azureml-defaults==1.48.0 is for Azure's machines; it is not needed here. "
         "Scripts use azureml-core 1.61.0.post4 in place of the requested version."
     )
+
+
+def test_what_is_built_gets_what_is_pinned_and_nothing_else_is_said():
+    choice = pip("azureml-defaults==1.48.0", "azureml-core==1.48.0", "lightgbm", image="my/image:1")
+    assert choice.requirements == ("azureml-defaults==1.48.0", "azureml-core==1.48.0", "lightgbm")
+    assert not any("1.61.0.post4" in reason or "not needed here" in reason for reason in choice.reasons)
+    assert "docker image my/image:1 is not used" in choice.reasons[1]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Makes an environment with the metadata of packages; its interpreter."""
+
+    def make(**versions: str) -> Path:
+        for name, version in versions.items():
+            place = tmp_path / f"env/lib/python3.8/site-packages/{name}-{version}.dist-info"
+            place.mkdir(parents=True)
+            (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        return tmp_path / "env" / "bin" / "python"
+
+    return make
+
+
+def test_the_sdk_of_an_environment_is_named(environment):
+    notes = list(sdk_notes(environment(azureml_core="1.56.0", azureml_dataprep="5.1.6", six="1.17.0")))
+    assert notes == ["The environment's SDK: azureml-core 1.56.0, azureml-dataprep 5.1.6."]
+
+
+def test_datasets_that_need_dotnet_are_named(environment):
+    python = environment(azureml_core="1.54.0.post1", azureml_dataprep="4.12.10", dotnetcore2="3.1.23")
+    [_, dotnet] = sdk_notes(python)
+    assert "azureml-dataprep 4.12.10 reads datasets with .NET, which the local Azure ML does not support" in dotnet
+
+
+def test_an_sdk_older_than_those_that_are_tested_is_named(environment):
+    notes = list(sdk_notes(environment(azureml_core="1.20.0.post1", azureml_mlflow="1.34.0")))
+    assert notes[1:] == [
+        "azureml-core 1.20.0.post1 is older than 1.34, the oldest that is tested with the local Azure ML.",
+        "azureml-mlflow 1.34.0 is older than 1.40, the oldest that is tested with the local Azure ML.",
+    ]
+
+
+def test_an_environment_without_the_sdk_has_no_notes(environment):
+    assert list(sdk_notes(environment(six="1.17.0"))) == []
 
 
 def test_packages_for_azures_machines_are_not_needed_here():
