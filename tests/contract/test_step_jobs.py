@@ -7,7 +7,7 @@ import json
 import pytest
 
 from azureml_wrapper.local.app import build_context
-from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, Script, TrainingOutput
+from azureml_wrapper.local.domain.jobs import Command, Job, JobInput, JobOutput, Mode, Script, TrainingOutput
 from azureml_wrapper.local.domain.metrics import Point, Series
 from azureml_wrapper.local.domain.pipelines import OUT_LOG, STEP_RUN_TYPE
 from azureml_wrapper.local.domain.runs import Run, RunStatus
@@ -16,6 +16,7 @@ from azureml_wrapper.local.domain.sweeps import Trials
 from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.sweepsteps import StepJobs
+from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.sweeps import read_sweep
@@ -76,23 +77,24 @@ class Bench:
         self.key = (self.workspace.workspace_id, STEP)
         self.executor = Trained(self.context)
         shared = self.context.executor._context
-        children = ScriptRuns(shared, self.context.environments)
-        metrics, logs = self.context.metrics, SweepLogs(shared)
+        children, self.queue = ScriptRuns(shared, self.context.environments), WorkQueue()
         self.sweeps = SweepExecutor(
             executor=self.executor,
             runs=shared.runs,
-            metrics=metrics,
+            metrics=self.context.metrics,
             children=children,
-            logs=logs,
+            logs=SweepLogs(shared),
             forms=shared.forms,
+            queue=self.queue,
         )
         self.steps = StepJobs(
             shared,
             executor=self.executor,
             sweeps=self.sweeps,
             children=children,
-            metrics=metrics,
+            metrics=self.context.metrics,
             logs=PipelineLogs(shared),
+            queue=self.queue,
         )
         experiment = self.context.experiments.ensure(self.workspace.workspace_id, "e")
         self.context.runs.add(
@@ -121,6 +123,7 @@ class Bench:
             environment_variables={"AML_PARAMETER_x": "1"},
         )
         self.steps.submit(job)
+        self.queue.join()
         return self.step
 
     @property
@@ -179,6 +182,15 @@ def test_every_run_gets_the_data_and_the_variables_of_the_step(bench):
         assert job.environment_variables["AML_PARAMETER_x"] == "1"
 
 
+def test_a_command_gets_the_values_at_its_end(bench):
+    overrides = {"command": ["python", "train.py"], "target": "cpu", "arguments": []}
+    bench.run(platform_config={"Definition": {"Overrides": overrides}})
+    assert {job.task for job in bench.executor.jobs.values()} == {
+        Command(line="python train.py", arguments=("--lr", "0.1")),
+        Command(line="python train.py", arguments=("--lr", "0.5")),
+    }
+
+
 def test_a_step_fails_with_the_reason_of_its_sweep_or_of_its_output(bench, tmp_path):
     bench.executor.status = RunStatus.FAILED
     step = bench.run()
@@ -195,6 +207,7 @@ def test_a_canceled_step_cancels_its_sweep_and_other_jobs_go_to_the_executor(ben
     bench.executor.status = None
     assert bench.run().status is RunStatus.RUNNING
     assert bench.steps.cancel(*bench.key)
+    bench.queue.join()
     assert {bench.step.status, bench.sweep.status} == {RunStatus.CANCELED}
     assert sorted(bench.executor.canceled) == [f"{bench.sweep.run_id}_0", f"{bench.sweep.run_id}_1"]
     assert not bench.steps.cancel(*bench.key)

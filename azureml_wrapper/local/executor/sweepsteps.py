@@ -108,14 +108,8 @@ class StepJobs:
     def _end(self, active: _Active, sweep: Run) -> None:
         """End the step as its sweep has ended, with the outputs that the service fills."""
         status, error = sweep.status, None
-        if status is RunStatus.COMPLETED:
-            try:
-                self._publish(active, sweep)
-            except Temporary:
-                raise
-            except (ServiceFault, OSError) as fault:
-                status, error = RunStatus.FAILED, f"An output was not written: {fault}"
-                error = fault.message if isinstance(fault, ServiceFault) else error
+        if status is RunStatus.COMPLETED and (error := self._problem(active, sweep)):
+            status = RunStatus.FAILED
         elif status is RunStatus.FAILED:
             error = self._why_failed(sweep)
         self._store(active, status, error)
@@ -125,6 +119,18 @@ class StepJobs:
         key = (active.job.workspace_id, active.job.run_id)
         self._context.runs.advance(*key, status, error=self._context.forms.error(form) if form else None)
         self._active.pop(key, None)
+
+    def _problem(self, active: _Active, sweep: Run) -> str | None:
+        """Write the outputs that the service fills. Returns why that failed."""
+        try:
+            self._publish(active, sweep)
+        except Temporary:
+            raise
+        except ServiceFault as fault:
+            return fault.message
+        except OSError as fault:
+            return f"An output was not written: {fault}"
+        return None
 
     def _why_failed(self, sweep: Run) -> str:
         """The reason of the sweep, and that of its first run that failed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import time
 
 import pytest
 from azureml.core import Dataset, ScriptRunConfig
@@ -23,6 +22,7 @@ from azureml.train.hyperdrive import (
     choice,
 )
 
+from tests.waiting import until
 from tests.wire.pipelines.scripts import LIST, said, step_of
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
@@ -154,8 +154,7 @@ def test_a_sweep_that_makes_no_model_fails_its_step_with_the_reason(ws, data, tu
 
 def test_a_canceled_pipeline_cancels_the_runs_of_its_sweep(tune, submit):
     run = submit([tune([], "import time; time.sleep(600)")])
-    while not (trials := _trials(run)) or any(trial.get_status() != "Running" for trial in trials):
-        time.sleep(0.2)
+    until(lambda: [trial.get_status() for trial in _trials(run)] == ["Running"] * 2)
     run.cancel()
     assert run.wait_for_completion(show_output=False, raise_on_error=False) == "Canceled"
     assert {trial.get_status() for trial in _trials(run)} == {"Canceled"}
