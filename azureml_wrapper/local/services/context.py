@@ -62,8 +62,13 @@ class Context(ExecutorContext):
 
     def note_client(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Remember on a submitted run that its submitter has another Python than the service and its jobs."""
-        if identity.python and Path(identity.python).parent != Path(sys.executable).parent:
-            self.runs.change(workspace_id, run_id, properties={CLIENT_PYTHON: identity.python})
+        if properties := self.client_properties(identity):
+            self.runs.change(workspace_id, run_id, properties=properties)
+
+    def client_properties(self, identity: Identity) -> dict[str, str]:
+        """The properties of a new run by which a failure can name its submitter's Python."""
+        is_other = identity.python and Path(identity.python).parent != Path(sys.executable).parent
+        return {CLIENT_PYTHON: identity.python} if identity.python and is_other else {}
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""

@@ -25,8 +25,8 @@ def submit(context: Context, request: Request) -> Response:
     made = _new_job(context, request, submission)
     if submission.target != "local":
         context.computes.get(request.workspace_id, submission.target)
-    context.executor.submit_new(made)
-    context.note_client(request.identity, request.workspace_id, made.run.run_id)
+    properties = {**made.run.properties, **context.client_properties(request.identity)}
+    context.executor.submit_new(replace(made, run=replace(made.run, properties=properties)))
     return json_response({"runId": made.run.run_id})
 
 
