@@ -171,6 +171,38 @@ if __name__ == "__main__":
 """
 
 
+UNUSUAL = """
+import gc, io, weakref
+
+class Thing:
+    pass
+
+class Lazy:
+    @property
+    def __class__(self):
+        raise RuntimeError("used outside of its context")
+
+class Stream(io.RawIOBase):
+    def writable(self):
+        raise RuntimeError("not set up yet")
+
+gc.disable()
+thing = Thing()
+kept = [weakref.proxy(thing), Lazy(), Stream()]
+del thing
+kept.append(open("x.txt", "w"))
+kept[-1].write("kept")
+print("done")
+"""
+
+
+def test_objects_that_raise_when_they_are_looked_at_fail_no_fork(folder, warm):
+    cold, forked = both(folder, warm, UNUSUAL)
+    assert forked == cold
+    assert "done" in forked[1]
+    assert (folder.path / "x.txt").read_text() == "kept"
+
+
 def test_the_fault_handler_writes_to_the_log(folder, warm):
     source = "import faulthandler, os\nfaulthandler.enable()\ndef crash():\n    os.kill(os.getpid(), 11)\ncrash()"
     code, log = folder.run(warm, source)

@@ -174,9 +174,12 @@ def finish(code: int) -> None:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for thing in gc.get_objects():
-        if isinstance(thing, io.IOBase) and not thing.closed and thing.writable():
-            with contextlib.suppress(OSError, ValueError):
-                thing.flush()
+        # Not `isinstance`: it asks a proxy for its class, and that of a dead object, or a lazy one, raises.
+        if issubclass(type(thing), io.IOBase):
+            # As at the interpreter's end, where errors of destructors are ignored.
+            with contextlib.suppress(Exception):
+                if not thing.closed and thing.writable():
+                    thing.flush()
     os._exit(code)
 
 
