@@ -209,10 +209,13 @@ def _print_lines(lines: TextIO) -> None:
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
         if not started:
-            raise SystemExit(128 + number)
+            # The program may run already, although Popen has not returned.
+            early.append(number)
+            return
         # In a terminal, Ctrl-C reaches the program, too.
         if number != signal.SIGINT or not any(map(os.isatty, (0, 1, 2))):
             started[0].send_signal(number)
@@ -227,4 +230,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         raise click.UsageError(f"Program not found: {command[0]!r}.") from error
     except OSError as error:
         raise click.UsageError(f"Cannot run {command[0]!r}: {error.strerror}.") from error
+    for received in early:
+        forward(received, None)
     return started[0].wait()
