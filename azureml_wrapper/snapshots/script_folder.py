@@ -57,7 +57,7 @@ def describe_size(directory: Path) -> str:
     """What would be uploaded, in a line: number of files, size, the largest folders, and Azure ML's limits."""
     from azureml._restclient import snapshots_client
 
-    sizes = dict(_files(directory))
+    sizes = dict(_files(directory, _excluded_by_sdk_v1(directory)))
     size, most = sum(sizes.values()), snapshots_client.SNAPSHOT_MAX_SIZE_BYTES
     largest = ", ".join(f"{part} {_size(bytes_)}" for part, bytes_ in _largest(directory, sizes)[:3])
     return (
@@ -75,16 +75,32 @@ def check_upload(directory: Path) -> None:
         SnapshotTooLarge: The folder exceeds Azure ML's limits of size or number of files.
         SecretInFolder: A file looks secret.
     """
-    sizes = dict(_files(directory))
+    sizes = dict(_files(directory, _excluded_by_sdk_v1(directory)))
     _check_size(directory, sizes)
     _check_secrets(directory, sizes)
 
 
-def _check_secrets(directory: Path, sizes: Mapping[Path, int]) -> None:
+def check_secrets(directory: Path, excluded: Callable[[str], bool]) -> None:
+    """Raise `SecretInFolder` if a file of the folder looks secret; `excluded` says which ones are not uploaded."""
+    _check_secrets(directory, dict(_files(directory, excluded)))
+
+
+def _excluded_by_sdk_v1(directory: Path) -> Callable[[str], bool]:
     from azureml._project.ignore_file import get_project_ignore_file
 
+    excluded: Callable[[str], bool] = get_project_ignore_file(str(directory)).is_file_excluded
+    return excluded
+
+
+def _ignore_file(directory: Path) -> Path:
+    """The list of what is not uploaded, for both SDKs: .gitignore if there is one and no .amlignore."""
+    own, git = directory / ".amlignore", directory / ".gitignore"
+    return git if git.is_file() and not own.is_file() else own
+
+
+def _check_secrets(directory: Path, sizes: Mapping[Path, int]) -> None:
     found = secret_files(directory, sizes)
-    file = Path(get_project_ignore_file(str(directory)).get_path())
+    file = _ignore_file(directory)
     if found and file.is_file():
         for name in sent_on_purpose(file.read_text(encoding="utf-8", errors="replace").splitlines()):
             found.pop(name, None)
@@ -120,10 +136,9 @@ def _check_size(directory: Path, sizes: Mapping[Path, int]) -> None:
         )
 
 
-def _may_include(ignore_file: str | None) -> bool:
+def _may_include(file: Path) -> bool:
     """Whether a line of an ignore file ("!name") includes something below an excluded folder again."""
-    file = Path(ignore_file) if ignore_file else None
-    return file is not None and file.is_file() and "!" in file.read_text(encoding="utf-8", errors="replace")
+    return file.is_file() and "!" in file.read_text(encoding="utf-8", errors="replace")
 
 
 def _is_excluded(folder: Path, excluded: Callable[[str], bool]) -> bool:
@@ -131,13 +146,9 @@ def _is_excluded(folder: Path, excluded: Callable[[str], bool]) -> bool:
     return all(excluded(str(folder / name)) for name in ("a", ".b.c"))
 
 
-def _files(directory: Path) -> Iterator[tuple[Path, int]]:
+def _files(directory: Path, excluded: Callable[[str], bool]) -> Iterator[tuple[Path, int]]:
     """The files that would be uploaded, with their sizes in bytes."""
-    from azureml._project.ignore_file import get_project_ignore_file
-
-    ignored = get_project_ignore_file(str(directory))
-    excluded = ignored.is_file_excluded
-    may_include = _may_include(ignored.get_path())
+    may_include = _may_include(_ignore_file(directory))
     for folder, folders, names in os.walk(directory):
         if not may_include:
             # Whole folders, which may have thousands of files, are not looked into.

@@ -21,7 +21,7 @@ from azureml_wrapper.connection import credentials
 from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
 from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed, WrapperError
 from azureml_wrapper.messages import quiet_sdk
-from azureml_wrapper.snapshots.script_folder import check_upload
+from azureml_wrapper.snapshots.script_folder import check_secrets
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
 from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDULE, kind_of
 
@@ -230,7 +230,7 @@ def submit(
 
     Raises:
         BadValue: azure-ai-ml refuses the job (a ValueError).
-        SnapshotTooLarge, SecretInFolder: A script folder may not be uploaded as it is (a ValueError).
+        SecretInFolder: A file of a script folder looks secret (a ValueError).
         ConnectionFailed: The service does not answer, or refuses the job.
     """
     wanted = choose(
@@ -255,9 +255,10 @@ def submit(
 
 
 def _check_folders(pipeline: PipelineWrapper) -> None:
-    """Check the script folders, which azure-ai-ml uploads by the same ignore files as SDK v1."""
+    """Raise `SecretInFolder` if azure-ai-ml would upload a file that looks secret."""
+    ignore = module_of("azure.ai.ml._utils._asset_utils").get_ignore_file
     for directory in dict.fromkeys(step.directory for step in pipeline.definition.steps):
-        check_upload(directory)
+        check_secrets(directory, ignore(directory).is_file_excluded)
 
 
 def check(pipeline: PipelineWrapper, experiment_name: str, parameters: Mapping[str, Any]) -> None:
