@@ -79,6 +79,18 @@ def test_what_a_script_logs_with_mlflow_lands_in_its_run(ws, run_job, tmp_path):
     assert program(ws, DOWNLOAD, run.id, connect=WITH_SDK, env=alone) == "Generator Configuration: small"
 
 
+def test_a_script_may_set_the_tracking_uri_of_its_workspace(run_job, tmp_path):
+    run = run_job(f"""
+import mlflow
+from azureml.core import Run
+
+mlflow.set_tracking_uri(Run.get_context().experiment.workspace.get_mlflow_tracking_uri())
+{TRAIN}""")
+    assert run.get_status() == "Completed", log(run, tmp_path)
+    assert run.get_metrics()["g_loss"] == 0.5
+    assert "generator_config.txt" in run.get_file_names()
+
+
 @pytest.mark.slow
 def test_a_nested_run_of_a_job_is_its_child_and_a_started_one_is_the_job_itself(run_job, tmp_path):
     run = run_job(
