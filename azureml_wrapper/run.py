@@ -175,11 +175,16 @@ class RunWrapper:
     def download(self, folder: PathLike) -> Path:
         """Download outputs, logs and other files of the run, and those of each step into a subfolder of its name.
 
+        Files that an earlier download has brought and that are unchanged are skipped.
+
         Args:
             folder: Folder to download to; created if it is missing.
 
         Returns:
             The folder.
+
+        Raises:
+            TransferFailed: Not everything could be downloaded, or a file has a name that leads out of the folder.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -314,8 +319,11 @@ class RunWrapper:
             return file.read_text(encoding="utf-8", errors="replace")
 
     def _download_own(self, target: Path) -> None:
-        if self._raw.get_file_names():
-            self._raw.download_files(output_directory=str(target))
+        # Imported here because it brings urllib3.
+        from azureml_wrapper.transfer import download_run_files
+
+        # Not the SDK's download_files: it writes wherever the names lead that a server sends, such as "../../x".
+        download_run_files(self._raw, target, show_progress=False)
 
     def __repr__(self) -> str:
         return f"RunWrapper({self.id!r}, {self.status})"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import secrets
 import subprocess
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from azureml._vendor.azure_storage.blob import (
 )
 from azureml.core import Datastore, Experiment
 
-from azureml_wrapper import WorkspaceWrapper
+from azureml_wrapper import RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import BadArgument, TransferFailed, UnregisteredDatastore
 from azureml_wrapper.transfer import download_run_files, sync_folder
 from azureml_wrapper.transfer.blob_container import FIRST_ATTEMPTS, BlobContainer
@@ -326,6 +329,56 @@ def test_the_wrapper_s_own_call_does_the_same(ws, store, local, back):
         wrapper.sync_folder(local, store.name, target="../x")
     with pytest.raises(TransferFailed, match="is not a folder"):
         wrapper.sync_folder(local / "mistyped", store.name)
+
+
+class Forger(BaseHTTPRequestHandler):
+    """An artifact service that lists one file under a forged name, and sends its content."""
+
+    name = ""
+
+    def do_GET(self):
+        place = f"http://127.0.0.1:{self.server.server_port}/file"
+        listed = {"value": [{"origin": "ExperimentRun", "path": self.name, "contentUri": place}]}
+        body = b"evil" if self.path == "/file" else json.dumps(listed).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def forged(ws, unique, monkeypatch):
+    """A run whose artifact service is a `Forger`."""
+    run = Experiment(ws, unique("e")).start_logging(snapshot_directory=None)
+    run.upload_file("outputs/a.txt", __file__)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # All runs of a workspace share these settings.
+        monkeypatch.setattr(
+            run._client.artifacts._client.config, "base_url", f"http://127.0.0.1:{server.server_port}"
+        )
+        yield run
+        monkeypatch.undo()
+        server.shutdown()
+    run.complete()
+
+
+@pytest.mark.parametrize("name", ["../../x", "outputs/../../../x", "{outside}/x"])
+def test_no_name_of_a_server_leads_out_of_the_folder(forged, tmp_path, monkeypatch, name):
+    folder, outside = tmp_path / "deep/er/down", tmp_path / "outside"
+    outside.mkdir()
+    monkeypatch.setattr(Forger, "name", name.format(outside=outside))
+    for download in (download_run_files, lambda run, place: RunWrapper(run).download(place)):
+        with pytest.raises(TransferFailed, match="is not the name of a file below a folder"):
+            download(forged, folder)
+    assert not list(tmp_path.rglob("x"))
+    monkeypatch.setattr(Forger, "name", "outputs/fine.txt")
+    RunWrapper(forged).download(folder)
+    assert (folder / "outputs/fine.txt").read_bytes() == b"evil"
 
 
 def test_a_run_s_files_come_down_and_stay_while_they_are_the_same(ws, local, back, unique):

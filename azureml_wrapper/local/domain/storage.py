@@ -37,6 +37,10 @@ class InvalidName(Invalid):
     """An invalid name for an account, container or blob."""
 
 
+class NoFileName(InvalidName):
+    """A blob in Azure can have the name, but no file can: such as "folder/" and "a//b". So no blob here has it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blob:
     """The properties of a blob, without its content.
@@ -121,6 +125,8 @@ def check_blob_name(name: str) -> None:
     """Raise `Invalid` for a name that is invalid for a file in its container, or means another blob."""
     if reason := _blob_name_fault(name):
         raise InvalidName(f"Invalid blob name {name[:80]!r}: {reason}.")
+    if reason := next(filter(None, map(_file_name_fault, name.split("/"))), None):
+        raise NoFileName(f"Invalid blob name {name[:80]!r}: {reason}.")
 
 
 def without_dots(path: str) -> str:
@@ -130,7 +136,7 @@ def without_dots(path: str) -> str:
 
 def is_segment(name: str) -> bool:
     """Whether a file of this name can be a blob."""
-    return _segment_fault(name) is None
+    return _segment_fault(name) is None and _file_name_fault(name) is None
 
 
 def check_key(key: str) -> None:
@@ -152,10 +158,17 @@ def _blob_name_fault(name: str) -> str | None:
 
 
 def _segment_fault(segment: str) -> str | None:
-    if segment in ("", ".", ".."):
+    if segment in (".", ".."):
         return f"the segment {segment!r} is not a file name"
     if _CONTROL.search(segment):
         return "it contains control characters"
+    return None
+
+
+def _file_name_fault(segment: str) -> str | None:
+    """Why a segment that Azure allows cannot be the name of a file."""
+    if not segment:
+        return "the segment '' is not a file name"
     if len(segment.encode()) > SEGMENT_LIMIT:
         return f"a segment is longer than {SEGMENT_LIMIT} bytes"
     if segment.endswith(CONTENT_SUFFIX):

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS blob_notes (
 ) WITHOUT ROWID;
 """
 _NAMES_PER_QUERY = 500
+COPY_CHUNK = 1024 * 1024
 
 
 def blob_of(name: str, status: os.stat_result) -> Blob:
@@ -73,6 +74,26 @@ def copy_file(source: Path, target: Path) -> None:
         except OSError:
             # Across file systems, or not supported by this one. If the disk is full, this fails as well.
             shutil.copyfile(source, target)
+
+
+def append_bytes(descriptor: int, data: bytes | Path) -> None:
+    """Write bytes, or a file's content, to the end of an open file."""
+    if isinstance(data, bytes):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        return
+    with data.open("rb") as source:
+        while chunk := source.read(COPY_CHUNK):
+            append_bytes(descriptor, chunk)
+
+
+def discard(path: Path) -> None:
+    """Delete a file, or a folder with everything in it, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class BlobNotes:

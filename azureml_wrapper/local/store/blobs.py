@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 from azureml_wrapper.local.domain.clock import Clock
@@ -25,16 +25,24 @@ from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.storage import (
     FOLDER_MARK,
     Blob,
+    NoFileName,
     Prefix,
     check_account_name,
     check_container_name,
     without_dots,
 )
-from azureml_wrapper.local.store.blobfiles import BlobNotes, blob_of, file_time, folder_etag, own_properties
-from azureml_wrapper.local.store.containers import ContainerFolder, Entry
+from azureml_wrapper.local.store.blobfiles import (
+    BlobNotes,
+    append_bytes,
+    blob_of,
+    discard,
+    file_time,
+    folder_etag,
+    own_properties,
+)
+from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
 from azureml_wrapper.local.store.database import Database
 
-COPY_CHUNK = 1024 * 1024
 # Not a valid account name, so no request can reach it.
 _INCOMING = ".incoming"
 
@@ -49,11 +57,12 @@ class BlobStore:
         self._root, self._clock = root, clock
         self._notes = BlobNotes(database)
         self._lock = threading.RLock()
+        self._changes = self._depth = 0
         self._incoming = root / _INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
         # Left behind by an earlier process that ended while receiving.
         for left in self._incoming.iterdir():
-            _discard(left)
+            discard(left)
 
     # Containers ------------------------------------------------------------------------------------------------
 
@@ -94,7 +103,7 @@ class BlobStore:
             gone = self._incoming / uuid.uuid4().hex
             path.rename(gone)
             self._notes.forget_container(account, container)
-        _discard(gone)
+        discard(gone)
 
     # Paths -----------------------------------------------------------------------------------------------------
 
@@ -116,14 +125,28 @@ class BlobStore:
         """The blob's properties; None if the blob or its container is missing."""
         if not self.has_container(account, container):
             return None
+        try:
+            found, is_noted = self._look(account, container, name)
+            if found is None or is_noted:
+                return found
+            # A script wrote the file, or a client writes right now and the note is about to change: then wait for it.
+            with self._lock:
+                return self._look(account, container, name)[0]
+        except NoFileName:
+            return None
+
+    def _look(self, account: str, container: str, name: str) -> tuple[Blob | None, bool]:
+        """The blob, and whether its properties are final: they have a note, or need none."""
         folder = self._container(account, container)
         try:
             status = folder.file(name).stat()
         except (FileNotFoundError, NotADirectoryError):
-            return self._folder_mark(account, container, name)
+            return self._folder_mark(account, container, name), True
         if not stat.S_ISREG(status.st_mode):
-            return None
-        return self._notes.fill(account, container, [blob_of(name, status)])[0]
+            return None, True
+        blob = blob_of(name, status)
+        noted = self._notes.fill(account, container, [blob])[0]
+        return noted, noted is not blob
 
     def get(self, account: str, container: str, name: str) -> Blob:
         """Like `stat`, but raise `NotFound` if the blob is missing."""
@@ -159,7 +182,7 @@ class BlobStore:
         blob = replace(
             blob_of(name, status), headers=kept, metadata=metadata or {}, md5=md5, kind=kind, blocks=blocks
         )
-        with self._lock:
+        with self._changing():
             before = self.stat(account, container, name) if check or kind != "BlockBlob" else None
             if check:
                 check(before)
@@ -205,7 +228,7 @@ class BlobStore:
         self, account: str, container: str, name: str, data: bytes | Path, *, check: Check | None = None
     ) -> Blob:
         """Append bytes, or a file's content, to a blob. A missing blob is created as an append blob."""
-        with self._lock:
+        with self._changing():
             before = self.stat(account, container, name)
             if check:
                 check(before)
@@ -215,7 +238,7 @@ class BlobStore:
                     before = self.put_file(account, container, name, empty, kind="AppendBlob")
             path = self._container(account, container).file(name)
             with path.open("ab") as file:
-                _append(file.fileno(), data)
+                append_bytes(file.fileno(), data)
             after = replace(before, **own_properties(path.stat()), md5=None, blocks=())
             self._notes.add(account, container, after)
             self._notes.forget(account, container, name, but=after.etag)
@@ -233,7 +256,7 @@ class BlobStore:
         check: Check | None = None,
     ) -> Blob:
         """Replace the blob's content headers (with `md5`) or its metadata; ETag and time change, as in Azure."""
-        with self._lock:
+        with self._changing():
             before = self.get(account, container, name)
             if check:
                 check(before)
@@ -249,7 +272,7 @@ class BlobStore:
 
     def make_marked_folder(self, account: str, container: str, name: str, metadata: Mapping[str, str]) -> Blob:
         """Create a folder that `stat` finds: what an empty blob with the metadata `hdi_isfolder` stands for."""
-        with self._lock:
+        with self._changing():
             folder = self._container(account, container)
             folder.remove(name)
             path = folder.make_folder(name)
@@ -289,17 +312,32 @@ class BlobStore:
 
         The name of the last item is the marker of the next page.
         """
+        changes, is_changing = self._changes, self._depth > 0
         folder = self._container(account, container)
         entries = folder.walk(prefix, marker)
         if delimiter == "/":
             entries = self._shown(account, container, folder.level(prefix, marker))
         elif delimiter:
-            entries = _grouped(entries, prefix, delimiter, marker)
+            entries = grouped(entries, prefix, delimiter, marker)
         made = (_item(name, entry) for name, entry in entries)
         items = list(islice((item for item in made if item is not None), limit))
         found = [item for item in items if isinstance(item, Blob)]
         noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
+        if is_changing or changes != self._changes:
+            for blob in found:
+                if noted[blob.name] is blob:
+                    noted[blob.name] = self.stat(account, container, blob.name) or blob
         return [noted[item.name] if isinstance(item, Blob) else item for item in items]
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock while a file and its note change, one after the other."""
+        with self._lock:
+            self._changes, self._depth = self._changes + 1, self._depth + 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
 
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Leave out folders that hold no blob and are not marked as folders: Azure has no such thing."""
@@ -358,34 +396,3 @@ def _item(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
         return blob_of(name, entry.stat())
     except FileNotFoundError:  # deleted since the folder was read
         return None
-
-
-def _grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) -> Iterator[Entry]:
-    """Entries; those with the same part up to the delimiter become one."""
-
-    def group(item: Entry) -> str:
-        end = item[0].find(delimiter, len(prefix))
-        return item[0] if end < 0 else item[0][: end + len(delimiter)]
-
-    for name, members in groupby(entries, group):
-        first, entry = next(members)
-        if name > marker:
-            yield name, entry if name == first and not name.endswith(delimiter) else None
-
-
-def _append(descriptor: int, data: bytes | Path) -> None:
-    if isinstance(data, bytes):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        return
-    with data.open("rb") as source:
-        while chunk := source.read(COPY_CHUNK):
-            _append(descriptor, chunk)
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from typing import BinaryIO
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.storage import Blob, check_blob_name
-from azureml_wrapper.local.store.blobs import COPY_CHUNK, BlobStore, Check
+from azureml_wrapper.local.store.blobfiles import COPY_CHUNK
+from azureml_wrapper.local.store.blobs import BlobStore, Check
 
 # Azure's limits (Microsoft Learn, "Put Block", "Put Block List").
 ID_LIMIT = 64  # bytes

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
@@ -144,6 +145,19 @@ class ContainerFolder:
         if not self._is_inside(path):
             inside = path.relative_to(self.path)
             raise InvalidName(f"{inside} is a symbolic link that leads outside its container.")
+
+
+def grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) -> Iterator[Entry]:
+    """Entries; those with the same part up to the delimiter become one."""
+
+    def group(item: Entry) -> str:
+        end = item[0].find(delimiter, len(prefix))
+        return item[0] if end < 0 else item[0][: end + len(delimiter)]
+
+    for name, members in groupby(entries, group):
+        first, entry = next(members)
+        if name > marker:
+            yield name, entry if name == first and not name.endswith(delimiter) else None
 
 
 def _split(prefix: str) -> tuple[str, str]:

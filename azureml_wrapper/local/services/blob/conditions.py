@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, PreconditionFailed
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.http.messages import Request
 from azureml_wrapper.local.store.blobs import Check
@@ -30,11 +30,15 @@ def check_write(request: Request) -> Check:
 
 
 def check_append(request: Request, position: str | None) -> Check:
-    """Like `check_write`, and also raise if the blob does not end at `position`."""
+    """Like `check_write`, and also raise if the blob is missing, of another type, or does not end at `position`."""
 
     def check(blob: Blob | None) -> None:
+        if blob is None:
+            raise NotFound("The specified blob does not exist.", code="BlobNotFound")
         check_write(request)(blob)
-        if position and blob is not None and blob.size != int(position):
+        if blob.kind != "AppendBlob":
+            raise Conflict("The blob is not an append blob.", code="InvalidBlobType")
+        if position and blob.size != int(position):
             raise PreconditionFailed(
                 f"The blob has {blob.size} bytes, not {position}.", code="AppendPositionConditionNotMet"
             )

@@ -106,9 +106,7 @@ def _copy_blob(context: Context, request: Request) -> Response:
 
 
 def append_block(context: Context, request: Request) -> Response:
-    before = existing_blob(context, request)
-    if before.kind != "AppendBlob":
-        raise Invalid("The blob is not an append blob.", code="InvalidBlobType")
+    existing_blob(context, request)
     body = body_of(request)
     wire.checked_md5(body, request.headers.get("content-md5"))
     position = request.headers.get("x-ms-blob-condition-appendpos")
