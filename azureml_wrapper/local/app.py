@@ -7,7 +7,7 @@ from functools import partial
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock, Ids, RandomIds, SystemClock
-from azureml_wrapper.local.domain.errors import Conflict
+from azureml_wrapper.local.domain.errors import Conflict, Damaged
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.executor.cancellation import CancelCascade
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -21,7 +21,7 @@ from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.sweepsteps import StepJobs
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.executor.workqueue import WorkQueue
-from azureml_wrapper.local.home import REPORTS, Home
+from azureml_wrapper.local.home import REPORTS, Home, lacks_database
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
 from azureml_wrapper.local.scheduler.loop import SchedulerLoop, Stores
@@ -57,7 +57,7 @@ from azureml_wrapper.local.services.runforms import RunHistoryForms
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
-from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.database import Database, damage
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.datastores import AccountStore, DatastoreStore, Signatures
 from azureml_wrapper.local.store.documents import ComputeStore, Documents
@@ -105,7 +105,13 @@ def service_routes() -> list[Route]:
 
 
 def build_context(home: Home, port: int) -> Context:
-    """All stores of the home folder, with the system clock."""
+    """All stores of the home folder, with the system clock.
+
+    Raises:
+        ServiceFault: The database is damaged, or written by a later version.
+    """
+    if lacks_database(home):
+        raise Damaged(damage(str(home.database), "missing or empty, although there is data beside it"))
     tokens = Tokens(home.secret())
     clock, ids = SystemClock(), RandomIds()
     database = Database(home.database)

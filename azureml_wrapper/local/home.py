@@ -199,6 +199,16 @@ class Home:
                 entry.unlink()
 
 
+def lacks_database(home: Home) -> bool:
+    """Whether there is data, but no database that says what it is; starting would hide all of it."""
+    if home.database.exists() and home.database.stat().st_size:
+        return False
+    # A log that was not checkpointed fills an empty database again.
+    log = Path(f"{home.database}-wal")
+    accounts = home.blobs.iterdir() if home.blobs.is_dir() else ()
+    return not (log.exists() and log.stat().st_size) and any(each.name[:1] != "." for each in accounts)
+
+
 def read_text(path: Path) -> str:
     """The text of a small file; empty if it is missing or not UTF-8."""
     try:

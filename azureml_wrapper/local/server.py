@@ -27,12 +27,12 @@ import uvicorn
 
 from azureml_wrapper.local.app import build_application, build_context
 from azureml_wrapper.local.background import every
+from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.store.database import NewerDatabase
 from azureml_wrapper.local.tls import server_context
 
 TLS_HANDSHAKE = 0x16
@@ -221,12 +221,13 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         home.write_port(number)
         try:
             context = build_context(home, number)
-        except NewerDatabase as error:
-            raise SystemExit(str(error)) from error
-        application = build_application(context)
-        context.executor.recover()
-        context.pipeline_executor.recover()
-        context.sweeps.recover()
+            application = build_application(context)
+            context.executor.recover()
+            context.pipeline_executor.recover()
+            context.sweeps.recover()
+        except ServiceFault as fault:
+            # A database that is damaged, locked or of a later version, or a full disk.
+            raise SystemExit(fault.message) from fault
         python = f"{sys.executable} ({platform.python_version()})"
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))

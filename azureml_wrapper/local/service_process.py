@@ -58,6 +58,7 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
     command += ["--port", str(port)] if port else []
     command += ["--idle", str(idle)] if idle is not None else []
     with home.log_file.open("ab") as log:
+        begin = log.tell()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -73,8 +74,8 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
         answer = answers.read()
     if not answer:
         process.wait()
-        raise ServiceError(f"The local service did not start.\n{_tail(home)}")
-    return _await_service(home)
+        raise ServiceError(f"The local service did not start.\n{_tail(home, begin)}")
+    return _await_service(home, begin)
 
 
 def stop(home: Home | None = None) -> bool:
@@ -158,14 +159,14 @@ def _is_locked(home: Home) -> bool:
         os.close(descriptor)
 
 
-def _await_service(home: Home) -> ServiceInfo:
+def _await_service(home: Home, begin: int) -> ServiceInfo:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         found = find(home)
         if found:
             return found
         time.sleep(0.01)
-    raise ServiceError(f"The local service did not start within {START_TIMEOUT:.0f} s.\n{_tail(home)}")
+    raise ServiceError(f"The local service did not start within {START_TIMEOUT:.0f} s.\n{_tail(home, begin)}")
 
 
 def _environment() -> dict[str, str]:
@@ -174,7 +175,8 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in dropped}
 
 
-def _tail(home: Home, size: int = 2000) -> str:
+def _tail(home: Home, begin: int, size: int = 2000) -> str:
+    """The end of service.log; nothing that was written before `begin`."""
     with home.log_file.open("rb") as log:
-        log.seek(max(0, home.log_file.stat().st_size - size))
+        log.seek(max(begin, home.log_file.stat().st_size - size))
         return f"The end of {home.log_file}:\n{log.read().decode(errors='replace')}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import textwrap
+from contextlib import closing
 
 import pytest
 from azureml.core import Dataset, Environment, Experiment, Model, Run
@@ -13,6 +15,8 @@ from azureml.pipeline.core import PipelineEndpoint, PipelineRun, PublishedPipeli
 from azureml.train.hyperdrive import HyperDriveRun
 
 from azureml_wrapper import local
+from azureml_wrapper.local.store.database import columns
+from azureml_wrapper.local.store.migrations import migrate
 from tests.homes import ARCHIVES
 
 pytestmark = pytest.mark.local_only
@@ -28,10 +32,30 @@ def unpacked(archive, folder):
     return folder
 
 
-@pytest.fixture(scope="module", params=VERSIONS, ids=lambda archive: archive.name)
+def with_more(folder):
+    """The same home with one more field in each JSON object, and one more column in each table.
+
+    A later version that has the same version of the database may have written it.
+    """
+    with closing(sqlite3.connect(folder / "state.sqlite", isolation_level=None)) as database:
+        migrate(database, str(folder / "state.sqlite"))
+        for table, names in columns(database).items():
+            database.execute(f'ALTER TABLE "{table}" ADD COLUMN later TEXT')
+            for name in names & {"body", "recipe"}:
+                sql = f"""UPDATE "{table}" SET {name} = json_set({name}, '$.later', 'x') WHERE {name} IS NOT NULL"""  # noqa: S608
+                database.execute(sql)
+    return folder
+
+
+HOMES = [*((archive.name, archive, None) for archive in VERSIONS), ("more", VERSIONS[-1], with_more)]
+
+
+@pytest.fixture(scope="module", params=HOMES, ids=lambda home: home[0])
 def old(request, tmp_path_factory):
     """The workspace of such a home, on a service that runs."""
-    with local.service(unpacked(request.param, tmp_path_factory.mktemp("home"))):
+    _, archive, change = request.param
+    folder = unpacked(archive, tmp_path_factory.mktemp("home"))
+    with local.service(change(folder) if change else folder):
         yield local.workspace()
 
 

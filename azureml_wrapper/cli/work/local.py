@@ -21,6 +21,7 @@ from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.service_process import ServiceError
+from azureml_wrapper.local.store.database import damage
 
 STAY = 0.0  # never exit for lack of work
 
@@ -172,3 +173,5 @@ def _read(database: Path, sql: str) -> list[tuple[Any, ...]]:
         except sqlite3.OperationalError:
             # A service was killed while it first made its tables, or the database is older.
             return []
+        except sqlite3.DatabaseError as error:
+            raise ServiceError(damage(str(database), str(error))) from error

@@ -12,6 +12,7 @@
     ├── Temporary         503       it can succeed later, unchanged
     │   ├── OutOfSpace    507       the disk of the home folder is full
     │   └── Locked        503       another program uses the database
+    ├── Damaged           500       the database of the home folder is damaged
     └── Unsupported       501       Azure has it, the local service does not
 
 Handlers and stores raise these; only http/ turns them into responses.
@@ -96,6 +97,10 @@ class OutOfSpace(Temporary):
 
 class Locked(Temporary):
     """Another program has locked the database."""
+
+
+class Damaged(ServiceFault):
+    """What the home folder stores is damaged. The message says which file, and what to do."""
 
 
 class Unsupported(ServiceFault):

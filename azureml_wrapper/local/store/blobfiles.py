@@ -112,7 +112,8 @@ class BlobNotes:
             "blocks": blob.blocks,
         }
         self._database.execute(
-            "INSERT OR REPLACE INTO blob_notes VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO blob_notes (account, container, name, etag, created, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (account, container, blob.name, blob.etag, blob.created.isoformat(), dump(body)),
         )
 

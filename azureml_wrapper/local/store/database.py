@@ -3,11 +3,8 @@
 SQLite in WAL mode keeps every acknowledged transaction through a kill -9 of the process. Transactions are short
 (well under a millisecond), so one connection behind a lock is simpler than a pool, and as fast on a small machine.
 
-Migrations bring the database of an earlier version to the tables that today's stores expect. `PRAGMA user_version`
-holds its version: the number of the last step that was applied to it, or 0 if it was made before versions existed.
-The stores create missing tables themselves, so a step is needed only when the shape or the meaning of something that
-exists changes. To add one, append it to `STEPS`; never edit a released step. Add a home of the version before it to
-tests/homes, so that a test opens it.
+Opening a file checks it, and brings it to today's version (migrations.py). Reading is tolerant: fields and columns
+that this version does not know are ignored (`known`).
 """
 
 from __future__ import annotations
@@ -15,36 +12,72 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from azureml_wrapper.local.domain.errors import Locked, OutOfSpace, ServiceFault
+from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ServiceFault
+from azureml_wrapper.local.store.migrations import copies, migrate
 
 Row = sqlite3.Row
 Values = Sequence[Any] | dict[str, Any]
+Made = TypeVar("Made")
+
+MEMORY = ":memory:"
+# A database up to this size is checked whenever it is opened, in about 30 ms; a larger one only after a kill.
+CHECKED_BYTES = 16 * 1024 * 1024
+# What a large transaction may leave of the write-ahead log.
+LOG_BYTES = 16 * 1024 * 1024
+WHERE = "state.sqlite in its home folder"
 
 
 class Database:
-    """SQL for the stores. Opening a file brings it to today's version first (`migrate`).
+    """SQL for the stores. Opening a file checks it and brings it to today's version first.
 
-    `path` may be ":memory:" in unit tests. Raises `NewerDatabase` if a later version wrote the file.
+    `path` may be ":memory:" in unit tests.
+
+    Raises:
+        NewerDatabase: A later version wrote the file.
+        Damaged: The file is not a whole database.
+        Locked, OutOfSpace: It cannot be opened now.
     """
 
     def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        migrate(self._connection, str(path))
+        is_checked = self._path != MEMORY and _needs_check(Path(path))
+        with faults(self._path):
+            self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._connection.row_factory = sqlite3.Row
+            settings = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
+            for pragma in (*settings, f"journal_size_limit={LOG_BYTES}"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            if is_checked:
+                _check(self._connection, self._path)
+            migrate(self._connection, self._path)
 
     def ensure(self, schema: str) -> None:
-        """Create a store's missing tables. Each store calls this in its constructor."""
-        with self._lock, faults():
+        """Create a store's missing tables. Each store calls this in its constructor.
+
+        Raises:
+            Damaged: A table lacks a column.
+        """
+        with self._lock, faults(self._path):
+            if self._path != MEMORY:
+                self._check_columns(schema)
             self._connection.executescript(schema)
+
+    def _check_columns(self, schema: str) -> None:
+        with closing(sqlite3.connect(MEMORY)) as expected:
+            expected.executescript(schema)
+            wanted, found = columns(expected), columns(self._connection)
+        for table, names in wanted.items():
+            missing = names - found.get(table, names)
+            if missing:
+                raise Damaged(damage(self._path, f"the table {table} has no column {sorted(missing)[0]}"))
 
     @contextmanager
     def transaction(self) -> Iterator[Database]:
@@ -100,6 +133,7 @@ class Database:
                 self._run(f'DELETE FROM "{table["name"]}" WHERE workspace = ?', (workspace_id,))  # noqa: S608
 
     def close(self) -> None:
+        """Close the database; the last connection to it empties the write-ahead log."""
         with self._lock:
             self._connection.close()
 
@@ -114,8 +148,8 @@ class Database:
 
 
 @contextmanager
-def faults() -> Iterator[None]:
-    """Turn SQLite's errors into faults of the service."""
+def faults(path: str = WHERE) -> Iterator[None]:
+    """Turn SQLite's errors into faults of the service. `path` is what they call the database."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -129,10 +163,82 @@ def faults() -> Iterator[None]:
             ) from error
         if "locked" in text or "busy" in text:
             raise Locked(
-                "Another program has locked the database of the local service (state.sqlite in its home folder). "
+                f"Another program has locked the database of the local service ({path}). "
                 "Nothing was changed. End that program, or try again later."
             ) from error
+        if "malformed" in text or "not a database" in text:
+            raise Damaged(damage(path, text)) from error
         raise ServiceFault(f"The database of the local service reports: {text}. Nothing was changed.") from error
+
+
+def damage(path: str, what: str) -> str:
+    """What to do about a damaged database."""
+    found = copies(Path(path))
+    copy = f" (such as {found[-1]}, from before the last migration)" if found else ""
+    return (
+        f"Damaged: {path} ({what}). Stop the service with `aml local down` and restore a copy of the file{copy}, or "
+        "delete everything that the service keeps with `aml local reset`."
+    )
+
+
+def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """The names of the columns of each table."""
+    sql = (
+        "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c"
+        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+    )
+    found: dict[str, set[str]] = {}
+    for table, column in connection.execute(sql):
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+def _needs_check(path: Path) -> bool:
+    """Whether to look at every page: the database is small, or its last service was killed."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return True
+    if not path.exists():
+        return False
+    _check_size(path)
+    return path.stat().st_size <= CHECKED_BYTES
+
+
+def _check_size(path: Path) -> None:
+    """Compare a file's size with that in its header (https://sqlite.org/fileformat.html); its log is empty."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    expected, size = pages * (65536 if page == 1 else page), path.stat().st_size
+    if header[:15] == b"SQLite format 3" and size < expected:
+        raise Damaged(damage(str(path), f"it has {size} of its {expected} bytes"))
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise Damaged(damage(path, str(result).splitlines()[-1]))
+
+
+def known(kind: type[Made], values: Mapping[str, Any]) -> Made:
+    """An object of a dataclass from what is stored of it, without the fields of later versions.
+
+    Raises:
+        Damaged: A field is missing that has no default.
+    """
+    names, required = _fields(kind)  # type: ignore[arg-type] # mypy: a type is not hashable
+    missing = required - values.keys()
+    if missing:
+        raise Damaged(damage(WHERE, f"a stored {kind.__name__} has no {min(missing)}"))
+    return kind(**{name: value for name, value in values.items() if name in names})
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of a dataclass's fields, and of those without a default."""
+    found = fields(kind)
+    required = (item.name for item in found if item.default is MISSING and item.default_factory is MISSING)
+    return frozenset(item.name for item in found), frozenset(required)
 
 
 def dump(value: Any) -> str:
@@ -141,89 +247,12 @@ def dump(value: Any) -> str:
 
 
 def load(text: str | None) -> Any:
-    """What `dump` wrote; None stays None."""
-    return None if text is None else json.loads(text)
-
-
-class NewerDatabase(RuntimeError):
-    """A later version of azureml_wrapper wrote the database. The message says what to do."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change. `apply` runs in a transaction of its own, which also sets the version."""
-
-    version: int
-    what: str
-    apply: Callable[[sqlite3.Connection], None]
-
-
-def migrate(connection: sqlite3.Connection, path: str, steps: tuple[Step, ...] | None = None) -> None:
-    """Apply the steps that a database lacks, in order. A new database gets the latest version at once.
+    """What `dump` wrote; None stays None.
 
     Raises:
-        NewerDatabase: The database has a higher version than the last step.
+        Damaged: It is not JSON.
     """
-    steps = STEPS if steps is None else steps
-    latest, found = steps[-1].version, version_of(connection)
-    if found > latest:
-        raise NewerDatabase(
-            f"{path} has version {found}, but this azureml_wrapper reads versions up to {latest}. Install "
-            "the azureml_wrapper that last used this home folder, or set AZUREML_WRAPPER_HOME to another folder."
-        )
-    if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        connection.execute(f"PRAGMA user_version = {latest:d}")
-        return
-    pending = [step for step in steps if step.version > found]
-    # The place to copy the database before a step that is hard to undo: nothing has changed yet.
-    for step in pending:
-        _apply(connection, step)
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """The version of a database; 0 if none was ever set."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _apply(connection: sqlite3.Connection, step: Step) -> None:
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        step.apply(connection)
-        connection.execute(f"PRAGMA user_version = {step.version:d}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _separate_definitions(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "CREATE TABLE run_definitions (workspace TEXT NOT NULL, run_id TEXT NOT NULL, definition TEXT NOT NULL,"
-        " PRIMARY KEY (workspace, run_id)) WITHOUT ROWID"
-    )
-    if not _has_table(connection, "runs"):
-        return
-    for (sequence,) in connection.execute("SELECT sequence FROM runs").fetchall():
-        workspace, run_id, text = connection.execute(
-            "SELECT workspace, run_id, body FROM runs WHERE sequence = ?", (sequence,)
-        ).fetchone()
-        # Not with SQLite's JSON functions: they refuse NaN, which Python writes and reads.
-        body = json.loads(text)
-        definition = body.pop("definition", None)
-        connection.execute("UPDATE runs SET body = ? WHERE sequence = ?", (_dump(body), sequence))
-        if definition is not None:
-            connection.execute("INSERT INTO run_definitions VALUES (?, ?, ?)", (workspace, run_id, _dump(definition)))
-
-
-def _has_table(connection: sqlite3.Connection, name: str) -> bool:
-    """A service that was killed during its first start may have created only some of the tables."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return connection.execute(sql, (name,)).fetchone() is not None
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-STEPS = (Step(1, "Keep the definitions of runs in a table of their own.", _separate_definitions),)
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise Damaged(damage(WHERE, f"invalid JSON: {error}")) from error

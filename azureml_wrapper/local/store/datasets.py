@@ -214,7 +214,8 @@ class DatasetStore:
             created=self._clock.now(),
         )
         self._database.execute(
-            "INSERT INTO saved_datasets VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO saved_datasets (workspace, saved_id, kind, definition, properties, fingerprint, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 workspace,
                 saved.saved_id,

@@ -22,7 +22,7 @@ from azureml_wrapper.local.domain.storage import (
 )
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.store.blobs import BlobStore
-from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.database import Database, known
 from azureml_wrapper.local.store.documents import Document, Documents
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 
@@ -66,7 +66,7 @@ class AccountStore:
         check_account_name(account)
         with self._database.transaction() as database:
             key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-            database.execute("INSERT OR IGNORE INTO storage_accounts VALUES (?, ?)", (account, key))
+            database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, ?)", (account, key))
             return self.key(account) or key
 
     def register(self, account: str, key: str) -> None:
@@ -74,9 +74,9 @@ class AccountStore:
         check_account_name(account)
         check_key(key)
         with self._database.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO storage_accounts VALUES (?, ?)", (account, key))
-            known = self.key(account) or ""
-        if not hmac.compare_digest(known.encode(), key.encode()):
+            database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, ?)", (account, key))
+            stored = self.key(account) or ""
+        if not hmac.compare_digest(stored.encode(), key.encode()):
             raise Conflict(
                 f"Storage account {account!r} is already registered with a different key. The local service keeps "
                 "the first key of an account: use that key, or another account name."
@@ -254,4 +254,4 @@ def _body(datastore: Datastore) -> dict[str, object]:
 
 def _datastore(document: Document) -> Datastore:
     body = document.body
-    return Datastore(**{**body, "credential": Credential(body["credential"])})
+    return known(Datastore, {**body, "credential": Credential(body["credential"])})

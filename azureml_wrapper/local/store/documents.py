@@ -11,7 +11,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.computes import Compute, Priority, check_compute
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -204,4 +204,4 @@ def _body(compute: Compute) -> dict[str, Any]:
 def _compute(document: Document) -> Compute:
     body = document.body
     times = {name: stored_time(body[name]) for name in ("created", "modified")}
-    return Compute(**{**body, **times, "priority": Priority(body["priority"])})
+    return known(Compute, {**body, **times, "priority": Priority(body["priority"])})

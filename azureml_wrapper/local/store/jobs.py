@@ -37,7 +37,9 @@ class JobStore:
 
     def add(self, job_key: str, workspace: str, run_id: str) -> None:
         """Record an accepted job; `job_key` is unique."""
-        self._database.execute("INSERT INTO jobs VALUES (?, ?, ?, NULL, NULL)", (job_key, workspace, run_id))
+        self._database.execute(
+            "INSERT INTO jobs (mark, workspace, run_id) VALUES (?, ?, ?)", (job_key, workspace, run_id)
+        )
 
     def set_process(self, job_key: str, pid: int, ticks: int) -> None:
         self._database.execute("UPDATE jobs SET pid = ?, ticks = ? WHERE mark = ?", (pid, ticks, job_key))

@@ -23,7 +23,7 @@ from azureml_wrapper.local.domain.pipelines import (
     unknown_names,
 )
 from azureml_wrapper.local.domain.runs import JSON, Run
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 from azureml_wrapper.local.store.documents import Document, Documents
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -171,7 +171,8 @@ class PipelineStore:
     def add_step(self, workspace: str, pipeline_run_id: str, node_id: str, run_id: str) -> None:
         """Store which run belongs to a step."""
         self._database.execute(
-            "INSERT INTO pipeline_steps VALUES (?, ?, ?, ?)", (workspace, pipeline_run_id, node_id, run_id)
+            "INSERT INTO pipeline_steps (workspace, pipeline_id, node_id, run_id) VALUES (?, ?, ?, ?)",
+            (workspace, pipeline_run_id, node_id, run_id),
         )
 
     def steps(self, workspace: str, pipeline_run_id: str) -> dict[str, str]:
@@ -192,7 +193,7 @@ class PipelineStore:
 
 
 def read_named_module(document: Document) -> NamedModule:
-    return NamedModule(module_id=document.key, **document.body)
+    return known(NamedModule, {**document.body, "module_id": document.key})
 
 
 def _module_body(module: NamedModule) -> dict[str, Any]:
@@ -214,10 +215,10 @@ def _run(row: Row) -> PipelineRun:
     fields.update(
         workspace_id=row["workspace"],
         created=stored_time(row["created"]),
-        assigned=Values(**fields["assigned"]),
+        assigned=known(Values, fields["assigned"]),
         is_submitted=bool(row["is_submitted"]),
     )
-    return PipelineRun(**fields)
+    return known(PipelineRun, fields)
 
 
 class SubmissionStore:

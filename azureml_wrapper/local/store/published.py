@@ -10,7 +10,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.pipelines import ACTIVE, PipelineEndpoint, PublishedPipeline, Schedule, Values
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 from azureml_wrapper.local.store.documents import Document, Documents
 
 
@@ -85,13 +85,12 @@ class PublishedStore:
 
 
 def read_pipeline(document: Document) -> PublishedPipeline:
-    return PublishedPipeline(
-        pipeline_id=document.key, **{**document.body, "values": Values(**document.body["values"])}
-    )
+    values = known(Values, document.body["values"])
+    return known(PublishedPipeline, {**document.body, "pipeline_id": document.key, "values": values})
 
 
 def read_endpoint(document: Document) -> PipelineEndpoint:
-    return PipelineEndpoint(endpoint_id=document.key, **document.body)
+    return known(PipelineEndpoint, {**document.body, "endpoint_id": document.key})
 
 
 def _body(item: PublishedPipeline | PipelineEndpoint, key: str) -> dict[str, Any]:
@@ -203,7 +202,8 @@ class ScheduleStore:
     def see(self, schedule: Schedule, blobs: Mapping[str, str], *, waiting: bool) -> None:
         """Mark blobs as seen. Those that are waiting have not triggered a run yet."""
         self._database.execute_many(
-            "INSERT INTO schedule_blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace, schedule_id, name)"
+            "INSERT INTO schedule_blobs (workspace, schedule_id, name, etag, is_waiting) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (workspace, schedule_id, name)"
             " DO UPDATE SET etag = excluded.etag, is_waiting = excluded.is_waiting",
             [(schedule.workspace_id, schedule.schedule_id, name, etag, int(waiting)) for name, etag in blobs.items()],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from azureml_wrapper.local.domain.reuse import JSON, Recipe
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS step_results (
@@ -82,6 +82,6 @@ def _result(row: Row) -> Result:
     return Result(
         run_id=row["run_id"],
         step=row["step"],
-        recipe=Recipe(**recipe) if recipe else None,
+        recipe=known(Recipe, recipe) if recipe else None,
         outputs=load(row["outputs"]),
     )

@@ -13,7 +13,7 @@ from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, check_transition
-from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+from azureml_wrapper.local.store.database import Database, Row, Values, dump, known, load
 from azureml_wrapper.local.store.query import Fields, Page, Query, page, select
 
 SCHEMA = """
@@ -120,7 +120,8 @@ class RunStore:
         It has a table of its own: it is two thirds of what is known of a run, and hardly ever read.
         """
         self._database.execute(
-            "INSERT OR REPLACE INTO run_definitions VALUES (?, ?, ?)", (workspace, run_id, dump(definition))
+            "INSERT OR REPLACE INTO run_definitions (workspace, run_id, definition) VALUES (?, ?, ?)",
+            (workspace, run_id, dump(definition)),
         )
 
     def definition(self, workspace: str, run_id: str) -> JSON | None:
@@ -303,4 +304,4 @@ def _run(row: Row) -> Run:
     fields = {name: row[name] for name in _COLUMNS}
     fields.update({name: stored_time(row[name]) for name in _TIMES})
     fields.update(load(row["body"]), status=RunStatus(row["status"]), workspace_id=row["workspace"])
-    return Run(**fields)
+    return known(Run, fields)

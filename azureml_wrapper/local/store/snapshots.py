@@ -227,7 +227,7 @@ def _digest(path: Path) -> tuple[str, int]:
 
 
 def _snapshot(row: Row) -> Snapshot:
-    files = {path: StoredFile(*entry) for path, entry in load(row["files"]).items()}
+    files = {path: StoredFile(*entry[:2]) for path, entry in load(row["files"]).items()}
     return Snapshot(
         snapshot_id=row["snapshot_id"],
         tree=load(row["tree"]),

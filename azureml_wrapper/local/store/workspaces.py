@@ -20,7 +20,7 @@ from azureml_wrapper.local.domain.workspaces import (
     check_secret,
     check_workspace_name,
 )
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -63,7 +63,8 @@ class ResourceGroupStore:
         with self._database.transaction() as database:
             is_new = self.find(group.subscription, group.name) is None
             database.execute(
-                "INSERT INTO resource_groups VALUES (:subscription, :name, :location, :tags)"
+                "INSERT INTO resource_groups (subscription, name, location, tags)"
+                " VALUES (:subscription, :name, :location, :tags)"
                 " ON CONFLICT DO UPDATE SET tags = :tags",
                 {**asdict(group), "tags": dump(group.tags)},
             )
@@ -73,7 +74,7 @@ class ResourceGroupStore:
         row = self._database.one(
             "SELECT * FROM resource_groups WHERE subscription = ? AND name = ?", (subscription, name)
         )
-        return ResourceGroup(**{**dict(row), "tags": load(row["tags"])}) if row else None
+        return _group(row) if row else None
 
     def get(self, subscription: str, name: str) -> ResourceGroup:
         found = self.find(subscription, name)
@@ -84,7 +85,7 @@ class ResourceGroupStore:
     def within(self, subscription: str) -> list[ResourceGroup]:
         sql = "SELECT * FROM resource_groups WHERE subscription = ? ORDER BY name"
         rows = self._database.all(sql, (subscription,))
-        return [ResourceGroup(**{**dict(row), "tags": load(row["tags"])}) for row in rows]
+        return [_group(row) for row in rows]
 
 
 class WorkspaceStore:
@@ -115,12 +116,13 @@ class WorkspaceStore:
             if self.find(workspace.subscription, workspace.resource_group, workspace.name):
                 raise Conflict(f"The workspace {workspace.name!r} already exists in {workspace.resource_group!r}.")
             database.execute(
-                "INSERT INTO workspaces VALUES (:workspace_id, :subscription, :resource_group, :name, :location,"
-                " :created, :tags, :friendly_name, :description)",
+                "INSERT INTO workspaces (workspace_id, subscription, resource_group, name, location, created, tags,"
+                " friendly_name, description) VALUES (:workspace_id, :subscription, :resource_group, :name,"
+                " :location, :created, :tags, :friendly_name, :description)",
                 _values(workspace),
             )
             database.execute(
-                "INSERT OR IGNORE INTO resource_groups VALUES (?, ?, ?, '{}')",
+                "INSERT OR IGNORE INTO resource_groups (subscription, name, location, tags) VALUES (?, ?, ?, '{}')",
                 (workspace.subscription, workspace.resource_group, workspace.location),
             )
 
@@ -188,7 +190,11 @@ def _values(workspace: Workspace) -> dict[str, str]:
 
 
 def _workspace(row: Row) -> Workspace:
-    return Workspace(**{**dict(row), "created": stored_time(row["created"]), "tags": load(row["tags"])})
+    return known(Workspace, {**dict(row), "created": stored_time(row["created"]), "tags": load(row["tags"])})
+
+
+def _group(row: Row) -> ResourceGroup:
+    return known(ResourceGroup, {**dict(row), "tags": load(row["tags"])})
 
 
 SECRETS_SCHEMA = """
@@ -215,7 +221,8 @@ class SecretStore:
         """Store a secret, replacing an earlier one; raise `Invalid` for what a key vault refuses."""
         now = offset_time(self._clock.now())
         self._database.execute(
-            "INSERT INTO secrets VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT DO UPDATE"
+            "INSERT INTO secrets (workspace, name, content_type, created, modified, value)"
+            " VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT DO UPDATE"
             " SET content_type = ?3, modified = ?4, value = ?5",
             (workspace, name, content_type, now, self._cipher().encrypt(check_secret(name, value).encode())),
         )

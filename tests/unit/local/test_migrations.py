@@ -9,7 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from azureml_wrapper.local.store.database import STEPS, Database, NewerDatabase, Step, migrate, version_of
+import azureml_wrapper
+from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.store.database import Database, columns
+from azureml_wrapper.local.store.migrations import STEPS, NewerDatabase, Step, copies, migrate, version_of
 from tests.homes import ARCHIVES
 
 LATEST = STEPS[-1].version
@@ -46,24 +50,50 @@ def test_a_new_database_has_the_latest_version(file):
         assert version_of(made) == LATEST
 
 
-def test_the_missing_steps_are_applied_in_order_and_once(connection):
+def test_the_missing_steps_are_applied_in_order_and_once(connection, file):
     steps = (Step(1, "", adding("one")), Step(2, "", adding("two")), Step(3, "", adding("three")))
-    migrate(connection, "file", steps[:1])
+    migrate(connection, str(file), steps[:1])
     for _ in range(2):
-        migrate(connection, "file", steps)
+        migrate(connection, str(file), steps)
     assert names(connection) == ["one", "two", "three"]
     assert version_of(connection) == 3
 
 
-def test_a_step_that_fails_changes_nothing(connection):
+def test_a_migration_that_fails_changes_nothing(connection, file):
     def fail(connection):
         adding("half")(connection)
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        migrate(connection, "file", (Step(1, "", adding("one")), Step(2, "", fail)))
-    assert names(connection) == ["one"]
-    assert version_of(connection) == 1
+        migrate(connection, str(file), (Step(1, "", adding("one")), Step(2, "", fail)))
+    assert names(connection) == []
+    assert version_of(connection) == 0
+
+
+def test_the_database_before_the_last_migration_is_kept(connection, file, caplog):
+    steps = (Step(1, "", adding("one")), Step(2, "", adding("two")))
+    migrate(connection, str(file), steps[:1])
+    assert str(file.with_name("state.sqlite.version-0")) in caplog.text
+    migrate(connection, str(file), steps)
+    (copy,) = copies(file)
+    assert copy.name == "state.sqlite.version-1"
+    assert copy.stat().st_mode & 0o077 == 0
+    with closing(sqlite3.connect(copy)) as before:
+        assert names(before) == ["one"]
+        assert version_of(before) == 1
+
+
+def test_without_a_copy_nothing_is_migrated(connection, file):
+    file.with_name("state.sqlite.copying").mkdir()
+    with pytest.raises(OSError, match="copying"):
+        migrate(connection, str(file), (Step(1, "", adding("one")),))
+    assert names(connection) == []
+
+
+def test_a_database_that_needs_no_step_is_not_copied(file):
+    for _ in range(2):
+        Database(file).close()
+    assert copies(file) == []
 
 
 def test_a_newer_database_is_refused_with_both_versions_and_what_to_do(file):
@@ -72,8 +102,20 @@ def test_a_newer_database_is_refused_with_both_versions_and_what_to_do(file):
     with pytest.raises(NewerDatabase) as refused:
         Database(file)
     assert f"{file} has version {LATEST + 1}" in str(refused.value)
-    assert f"versions up to {LATEST}." in str(refused.value)
+    assert f"This is azureml_wrapper {azureml_wrapper.__version__}, which reads versions up to {LATEST}." in str(
+        refused.value
+    )
     assert "AZUREML_WRAPPER_HOME" in str(refused.value)
+
+
+def test_a_newer_database_is_refused_with_the_name_of_its_writer(file, monkeypatch):
+    monkeypatch.setattr(azureml_wrapper, "__version__", "7.8.9")
+    Database(file).close()
+    monkeypatch.undo()
+    with closing(sqlite3.connect(file)) as made:
+        made.execute(f"PRAGMA user_version = {LATEST + 1}")
+    with pytest.raises(NewerDatabase, match=r"made by azureml_wrapper 7\.8\.9"):
+        Database(file)
 
 
 def test_definitions_move_out_of_the_runs(file):
@@ -91,6 +133,22 @@ def test_definitions_move_out_of_the_runs(file):
     left = database.all("SELECT * FROM runs")
     assert {(row["workspace"], row["run_id"]): json.loads(row["body"]) for row in left} == bodies
     database.close()
+
+
+@pytest.mark.parametrize("archive", sorted(ARCHIVES.glob("*.tar.gz")), ids=lambda archive: archive.name)
+def test_the_tables_of_earlier_versions_become_those_of_a_new_home(archive, tmp_path):
+    """A column that a store's schema gets has to be added to existing tables by a step."""
+    found = []
+    for name in ("old", "new"):
+        home = Home(tmp_path / name)
+        home.create()
+        if name == "old":
+            with tarfile.open(archive) as packed:
+                packed.extractall(home.path)  # noqa: S202 - our own
+        build_context(home, 1).work_queue.close()
+        with closing(sqlite3.connect(home.database)) as database:
+            found.append(columns(database))
+    assert found[0] == found[1]
 
 
 def test_a_start_that_was_cut_short_is_migrated(connection, file):
