@@ -112,11 +112,15 @@ def is_refused_by_proxy(error: Exception) -> bool:
     return isinstance(error, urllib3.exceptions.ProxyError) and " 407 " in f"{error} "
 
 
+# How urllib3 shows its connection before what broke: <…Connection object at 0x…>: or HTTPConnection(host=…, port=…):
+_REPR = re.compile(r"^(.*>|\w+\(host=.*?\)): ")
+
+
 def reason_of(error: Exception) -> str:
     """What broke, without the addresses and the reprs of objects that urllib3 puts into its messages."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, Exception):
         return reason_of(reason)
     cause = error.__cause__ or error.__context__ or error
-    text = str(reason or error).rpartition(">: ")[2] or str(cause)
+    text = _REPR.sub("", str(reason or error)) or str(cause)
     return text.strip("()'\"") or type(error).__name__

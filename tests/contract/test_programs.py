@@ -48,7 +48,9 @@ class Program:
     def token(self, subscriptions=SUBSCRIPTION):
         address = local_environment(self.home, self.service)["MSI_ENDPOINT"]
         query = f"program={self.name}&subscriptions={subscriptions}"
-        return requests.post(f"{address}?{query}", data={"resource": "x"}, timeout=30).json()["access_token"]
+        return requests.post(
+            f"{address}?{query}", data={"resource": f"http://127.0.0.1:{self.service.port}"}, timeout=30
+        ).json()["access_token"]
 
     def send(self, method, path, token=None):
         headers = {"Authorization": f"Bearer {token or self.token()}"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from azureml_wrapper.local.domain.environments import EnvironmentVersion, Prebuild
-from azureml_wrapper.local.domain.errors import Invalid, Unsupported
+from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated, Unsupported
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
@@ -98,11 +99,14 @@ def start_build(context: Context, request: Request) -> Response:
 def get_build(context: Context, request: Request) -> Response:
     """The status of a build, and the address of its log."""
     build = context.prebuilds.get(request.workspace_id, request["build"])
-    return json_response({"status": build.state.value, "logUrl": f"{_address(context, request, build)}/log"})
+    address = f"{_address(context, request, build)}/log/{context.addresses.open_key}"
+    return json_response({"status": build.state.value, "logUrl": address})
 
 
 def get_build_log(context: Context, request: Request) -> Response:
-    """The output of a build. The SDK reads it without a token; the build's id is the key."""
+    """The output of a build. The SDK reads it without a token, so the address has a key."""
+    if not hmac.compare_digest(request["key"].encode(), context.addresses.open_key.encode()):
+        raise Unauthenticated("The key in the address of the build's log is not this service's.")
     build = context.prebuilds.get(request.workspace_id, request["build"])
     return Response(build.log.read_bytes(), media_type="text/plain; charset=utf-8")
 
@@ -145,5 +149,5 @@ ROUTES = (
     Route("POST", _BUILD + "/image", start_build),
     Route("POST", _BUILD + "/imageoncompute/{compute}", start_build),
     Route("GET", _BUILDS + "/{build}", get_build),
-    Route("GET", _BUILDS + "/{build}/log", get_build_log, public=True),
+    Route("GET", _BUILDS + "/{build}/log/{key}", get_build_log, public=True),
 )
