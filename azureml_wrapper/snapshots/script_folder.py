@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from azureml_wrapper.errors import ScriptNotFound, SecretInFolder, SnapshotTooLarge, did_you_mean
+from azureml_wrapper.messages import inform
 from azureml_wrapper.snapshots.secret_files import secret_files, sent_on_purpose
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def check_upload(directory: Path) -> None:
 
     Raises:
         SnapshotTooLarge: The folder exceeds Azure ML's limits of size or number of files.
-        SecretInFolder: A file looks secret.
+        SecretInFolder: A file looks secret, and the folder has an ignore file that does not list it. Without an
+            ignore file, one is created.
     """
     sizes = dict(_files(directory, _excluded_by_sdk_v1(directory)))
     _check_size(directory, sizes)
@@ -104,15 +107,44 @@ def _check_secrets(directory: Path, sizes: Mapping[Path, int]) -> None:
     if found and file.is_file():
         for name in sent_on_purpose(file.read_text(encoding="utf-8", errors="replace").splitlines()):
             found.pop(name, None)
-    if not found:
-        return
+    if found and not _leave_out(directory, found):
+        _refuse(directory, file, found)
+
+
+def _leave_out(directory: Path, found: Mapping[str, str]) -> bool:
+    """Create an ignore file with the files that look secret. Returns False if the folder has one, or is read-only."""
+    if _ignore_file(directory).exists():
+        return False
+    lines = "".join(f"{_line(name)}\n" for name in found)
+    try:
+        with (directory / ".amlignore").open("x", encoding="utf-8") as file:
+            file.write(
+                f"# Not uploaded with the scripts: these look secret. To upload one on purpose: !/FILE\n{lines}"
+            )
+    except OSError:
+        return False
+    inform(f"{file.name}: created, so that these are not uploaded: {_shown(found)}")
+    return True
+
+
+def _line(name: str) -> str:
+    """A line of an ignore file that matches one file, as gitignore(5) escapes it."""
+    return "/" + re.sub(r"[\\*?\[]| $", r"\\\g<0>", name)
+
+
+def _shown(found: Mapping[str, str]) -> str:
+    more = f", … and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return ", ".join(f"{name} ({what})" for name, what in list(found.items())[:LISTED]) + more
+
+
+def _refuse(directory: Path, file: Path, found: Mapping[str, str]) -> NoReturn:
     listed = "".join(f"\n  {name}: {what}" for name, what in list(found.items())[:LISTED])
     more = f"\n  … and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    lines = " ".join(f"/{name}" for name in list(found)[:LISTED])
+    lines = " ".join(map(_line, list(found)[:LISTED]))
     raise SecretInFolder(
         f"{directory} has files that look secret and would be uploaded with the scripts:{listed}{more}\n"
         f"Add these lines to {file}: {lines}\n"
-        f"If a script needs this file, send it on purpose with the line !/{next(iter(found))}"
+        f"If a script needs this file, send it on purpose with the line !{_line(next(iter(found)))}"
     )
 
 

@@ -1,8 +1,8 @@
 """What looks like a secret: in a config by the names of its keys and by its values, and in a folder by its files.
 
 A script folder is uploaded with everything that its ignore file does not list, and a snapshot is kept for as long as
-its workspace. So files that look secret are refused before anything is sent. Sources, notebooks and data are not
-read.
+its workspace. So files that look secret are left out, or refused, before anything is sent. Sources, notebooks and
+data are not read.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def secret_files(directory: Path, sizes: Mapping[Path, int]) -> dict[str, str]:
 
 def sent_on_purpose(lines: Iterable[str]) -> set[str]:
     """The files that lines of an ignore file include by their whole path: `!.env`, `!/conf/store.json`."""
-    return {line.strip()[1:].lstrip("/") for line in lines if line.startswith("!")}
+    named = (line.strip()[1:].lstrip("/") for line in lines if line.startswith("!"))
+    return {re.sub(r"\\(.)", r"\1", name) for name in named}
 
 
 def _secret_in(file: Path, name: str, size: int) -> str:

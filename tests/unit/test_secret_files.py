@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+from azureml._project.ignore_file import get_project_ignore_file
 
 from azureml_wrapper import JobWrapper, PipelineStep, PipelineWrapper, SecretInFolder
 from azureml_wrapper.pipelines import checks
@@ -23,8 +24,9 @@ WHERE = ("ws", "group", "local")
 
 @pytest.fixture
 def folder(tmp_path):
-    """A script folder, with a file `main.py`."""
+    """A script folder, with a file `main.py`, and an ignore file that lists nothing secret."""
     (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / ".amlignore").write_text("*.pyc\n")
     (tmp_path / "scripts" / "main.py").write_text("print('ran')\n")
     return tmp_path / "scripts"
 
@@ -95,12 +97,39 @@ def test_the_file_that_counts_is_named_and_a_file_is_sent_on_purpose(folder):
     put(folder, ".env", "API_KEY=abc\n")
     put(folder, "conf/key.pem", "-----BEGIN PRIVATE KEY-----\n")
     put(folder, ".gitignore", "*.pyc\n")
+    (folder / ".amlignore").unlink()
     with pytest.raises(SecretInFolder, match=r"to .*\.gitignore: /\.env /conf/key\.pem\n.* the line !/\.env"):
         check_upload(folder)
     put(folder, ".gitignore", "*.pyc\n!/.env\n/conf/*.pem\n")
     check_upload(folder)
     put(folder, ".amlignore", "!.env\n!conf/key.pem\n")
     check_upload(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["workspaceConfig.json", "test\\workspaceConfig.json", "a*[1]?.json", "conf/x .json"]
+)
+def test_a_folder_without_an_ignore_file_gets_one_that_lists_what_looks_secret(folder, reported, name):
+    # The first version's own tests have such a file beside the scripts.
+    put(folder, name, json.dumps({"storage_key": KEY}))
+    put(folder, "other.json", "{}")
+    (folder / ".amlignore").unlink()
+    check_upload(folder)
+    assert name in reported()
+    excluded = get_project_ignore_file(str(folder)).is_file_excluded
+    assert excluded(str(folder / name))
+    assert not excluded(str(folder / "other.json"))
+    assert not excluded(str(folder / "main.py"))
+    # The line of the created file and its comment tell how to send it on purpose.
+    lines = (folder / ".amlignore").read_text().splitlines()
+    (folder / ".amlignore").write_text(f"!{lines[1]}\n")
+    check_upload(folder)
+
+
+def test_a_folder_without_secrets_gets_no_ignore_file(folder):
+    (folder / ".amlignore").unlink()
+    check_upload(folder)
+    assert not (folder / ".amlignore").exists()
 
 
 class TestEveryWay:
@@ -132,7 +161,8 @@ class TestEveryWay:
         put(tmp_path, "pptdaml.yaml", "dependencies: [python]\n")
         put(tmp_path, "compute.yaml", "compute_name: cpu\n")
         (folder / "main.py").rename(tmp_path / "pipeline" / "main.py")
-        (folder / ".env").rename(tmp_path / "pipeline" / ".env")
+        for name in (".env", ".amlignore"):
+            (folder / name).rename(tmp_path / "pipeline" / name)
         with pytest.raises(SecretInFolder):
             Execution(WorkspaceWrapper(*WHERE), Project.at(tmp_path), ExecutionOptions(script_path="main.py"))
 
