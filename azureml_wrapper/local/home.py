@@ -25,8 +25,12 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from azureml_wrapper.local.faultpoints import fault_point
+
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 REPORTS = "reports"
+# What `write_private` writes to first: a name, and the number of a process.
+_UNFINISHED = ".*.[0-9]*"
 # Hexadecimal digits: 256 bits.
 LEAST_SECRET = 64
 
@@ -137,6 +141,14 @@ class Home:
         for folder in (*stores, self.tls, self.cloud_settings):
             folder.mkdir(exist_ok=True, mode=0o700)
 
+    def discard_unfinished(self) -> None:
+        """Delete what a killed service was writing or receiving. Only the service that holds the lock may do so."""
+        received = self.incoming.iterdir()
+        contents = self.snapshots.glob("[0-9a-f][0-9a-f]/*.*")
+        small = (file for folder in (self.path, self.tls) for file in folder.glob(_UNFINISHED))
+        for file in (*received, *contents, *small, *self.tls.glob("trust-*.[0-9]*")):
+            file.unlink(missing_ok=True)
+
     def secret(self) -> str:
         """The service's secret, created by the first call.
 
@@ -223,6 +235,7 @@ def write_private(path: Path, text: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+    fault_point("home.file-written")
     temporary.replace(path)
 
 

@@ -29,6 +29,7 @@ from azureml_wrapper.local.app import build_application, build_context
 from azureml_wrapper.local.background import every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.home import Home, ServiceInfo
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
@@ -216,9 +217,11 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
     with lock:
         # A killed service has left it; until the new one is written, clients must wait for this service.
         home.service_file.unlink(missing_ok=True)
+        home.discard_unfinished()
         listener = listen(home, port)
         number: int = listener.getsockname()[1]
         home.write_port(number)
+        fault_point("start.port-written")
         try:
             context = build_context(home, number)
             application = build_application(context)
@@ -228,6 +231,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         except ServiceFault as fault:
             # A database that is damaged, locked or of a later version, or a full disk.
             raise SystemExit(fault.message) from fault
+        fault_point("start.recovered")
         python = f"{sys.executable} ({platform.python_version()})"
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))

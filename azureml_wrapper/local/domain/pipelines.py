@@ -23,6 +23,9 @@ ERROR_LOG = "logs/azureml/stderrlogs.txt"
 # The order in which logFiles shows them.
 LOGS = (EXECUTION_LOG, ERROR_LOG, OUT_LOG)
 
+# The SDK creates a run and submits it at once; it repeats a request for two minutes at most.
+UNSUBMITTED = timedelta(minutes=10)
+
 # Properties with which the wrapper marks a run that retries a failed step: "2 of 3", and why.
 TRY, RETRY_REASON = "azureml_wrapper.try", "azureml_wrapper.retry_reason"
 
@@ -90,6 +93,16 @@ class PipelineRun:
     is_submitted: bool = False
     pipeline_id: str | None = None
     schedule_id: str | None = None
+
+    def is_abandoned(self, now: datetime) -> bool:
+        """Whether nobody will submit this run, which was left unsubmitted.
+
+        Those of schedules are submitted by the scheduler, those of published pipelines by the request that stored
+        them, and those of the SDK by its next request.
+        """
+        if self.schedule_id:
+            return False
+        return self.pipeline_id is not None or now - self.created > UNSUBMITTED
 
 
 def over(below: Values, above: Values) -> Values:

@@ -23,6 +23,7 @@ from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -115,6 +116,7 @@ class GraphExecutor:
         # Steps first: a pipeline that has ended has no open steps.
         for run in sorted(left, key=lambda run: run.run_type == PIPELINE_RUN_TYPE):
             self._fail(run.workspace_id, run.run_id, ServiceFault(LEFT_BEHIND))
+            fault_point("recovery.pipeline-failed")
             self._logs.complain(run.workspace_id, run.run_id, LEFT_BEHIND)
 
     def submit(self, workspace_id: str, run_id: str) -> None:
@@ -138,6 +140,7 @@ class GraphExecutor:
         except BaseException:
             del self._active[active.key]
             raise
+        fault_point("pipelines.running")
         self._logs.open(workspace_id, run_id)
         self._put(active, partial(self._begin, active))
 
@@ -171,7 +174,7 @@ class GraphExecutor:
     def _is_ours(self, run: Run) -> bool:
         if run.run_type == PIPELINE_RUN_TYPE:
             record = self._pipelines.find_run(run.workspace_id, run.run_id)
-            return record is not None and record.is_submitted
+            return record is not None and (record.is_submitted or record.is_abandoned(self._clock.now()))
         return run.run_type == STEP_RUN_TYPE
 
     def _listen(self, run: Run) -> None:
@@ -235,6 +238,7 @@ class GraphExecutor:
         try:
             job = step.job(record.workspace_id, run_id, self._inputs_of(active, node))
             self._step_runs.describe(run, step, job)
+            fault_point("pipelines.step-described")
             self._run_or_reuse(active, run, self._reuse.decide(step, job, self._makers(active, node)))
         except Temporary:
             raise
@@ -247,6 +251,7 @@ class GraphExecutor:
         with self._runs.transaction():
             run = self._step_runs.add(record, active.plan.steps[node], run_id)
             self._pipelines.add_step(record.workspace_id, record.run_id, node, run_id)
+        fault_point("pipelines.step-stored")
         self._logs.open(record.workspace_id, run_id)
         return run
 
@@ -355,6 +360,7 @@ class GraphExecutor:
         )
         properties = self._step_runs.finished(self._runs.get(*active.key), self._clock.now(), status)
         self._runs.change(*active.key, properties=properties)
+        fault_point("pipelines.end")
         form = self._forms.error(error) if error else None
         # By the time the run has ended, `is_busy` must not count it any more.
         del self._active[active.key]

@@ -26,6 +26,7 @@ from azureml_wrapper.local.executor.process import ProcessId, Starter, end_famil
 from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
+from azureml_wrapper.local.faultpoints import fault_point
 
 # Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
@@ -64,12 +65,15 @@ class LocalExecutor:
             leader = ProcessId(record.pid, record.ticks or 0) if record.pid is not None else None
             if not end_family(leader, record.job_key):
                 log.warning("processes of run %s could not be stopped", record.run_id)
+            fault_point("recovery.job-stopped")
             self._fail_left_behind(record.workspace_id, record.run_id)
+            fault_point("recovery.job-failed")
             self._context.jobs.remove(record.job_key)
         for run in self._context.runs.unfinished():
             # Prepared for a script on the user's machine that did not start.
             if run.run_type == SCRIPT_RUN_TYPE:
                 self._fail_left_behind(run.workspace_id, run.run_id)
+        fault_point("recovery.jobs-failed")
         for folder in self._context.home.jobs.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -94,6 +98,7 @@ class LocalExecutor:
         except BaseException:
             self._forget(ticket)
             raise
+        fault_point("jobs.stored")
         self._start(ticket)
 
     def _start(self, ticket: Ticket) -> None:
@@ -191,6 +196,7 @@ class LocalExecutor:
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
         Attempts(f"removing the folder of run {ticket.job.run_id}").attempt(session.close)
+        fault_point("jobs.folder-removed")
         self._end(ticket, ending)
 
     def _end(self, ticket: Ticket, ending: Ending) -> None:
@@ -220,6 +226,7 @@ class LocalExecutor:
         if run and run.requested_failure and ending.status is not RunStatus.CANCELED:
             ending = Ending(RunStatus.FAILED, run.requested_failure)
         self._advance(ticket, ending.status, ending.error)
+        fault_point("jobs.end-stored")
         self._context.jobs.remove(ticket.job_key)
 
     def _advance(self, ticket: Ticket, status: RunStatus, error: RunError | JSON | None = None) -> None:

@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression
+from azureml_wrapper.local.faultpoints import fault_point
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,13 @@ class OutputStager:
         for name, path in targets.items():
             with _movable(self._context, path, self._folder) as file:
                 self._context.blobs.put_file(store.account, store.container, name, file)
+            fault_point("jobs.output-published")
 
     def describe(self, staged: StagedOutput) -> JSON:
         """Save the output's dataset, and register it if requested. Returns the run's item for it."""
         saved = self._save(staged)
         registration = staged.job_output.register_as
+        fault_point("jobs.output-saved")
         if registration and registration.name:
             self._context.datasets.register(
                 self._job.workspace_id,

@@ -31,6 +31,7 @@ from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern
 from azureml_wrapper.local.executor.session import DRIVER_LOG
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.results import Result, ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -205,8 +206,10 @@ class ReusedRuns:
             input_datasets=origin.input_datasets,
             output_datasets=origin.output_datasets,
         )
+        fault_point("reuse.described")
         try:
             self._link_files(run, origin)
+            fault_point("reuse.linked")
             self._write_log(run, origin)
         except OSError as error:
             raise OutOfSpace(f"The files of run {origin.run_id} cannot be linked: {error}.") from error

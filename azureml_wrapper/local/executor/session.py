@@ -32,6 +32,7 @@ from azureml_wrapper.local.executor.variables import (
     preload_variables,
     withheld,
 )
+from azureml_wrapper.local.faultpoints import fault_point
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 # The only name that StepRun's streaming in the SDK reads (azureml/pipeline/core/run.py, _stream_run_output).
@@ -77,6 +78,7 @@ class Session:
     def prepare(self) -> None:
         """Open the log, and provide the interpreter. The run is Preparing while one is built."""
         self._log.touch()
+        fault_point("jobs.log-made")
         os.link(self._log, self._artifact(DRIVER_LOG))
         choice = choose(
             self._job.environment,
@@ -104,6 +106,7 @@ class Session:
         """Run the task until it ends, and publish its files; `timed_out` is called at its timeout."""
         self._ticket.check()
         staged = stage(self._context, self._job, self._folder)
+        fault_point("jobs.staged")
         for note in staged.notes():
             self.say(note)
         self._context.runs.change(
@@ -112,6 +115,7 @@ class Session:
         self._advance(RunStatus.RUNNING)
         with self._limit(timed_out):
             ending = self._execute(staged)
+        fault_point("jobs.ended")
         self._advance(RunStatus.FINALIZING)
         return self._publish(staged, ending)
 
@@ -148,12 +152,14 @@ class Session:
 
         def start() -> Process:
             process = starter.start(command, folder=staged.working_directory, variables=variables, log=log)
+            fault_point("jobs.started")
             try:
                 self._context.jobs.set_process(self._ticket.job_key, process.identity.pid, process.identity.ticks)
             except ServiceFault:
                 # A process that could not be found again must not go on.
                 process.end()
                 raise
+            fault_point("jobs.numbered")
             process.go()
             return process
 
@@ -187,6 +193,7 @@ class Session:
         """Upload the run's folders in any case, and its outputs if it succeeded."""
         for problem in FolderCollector(self._context, self._job, staged.working_directory).collect():
             self.say(problem)
+        fault_point("jobs.collected")
         if ending is not endings.COMPLETED:
             return ending
         outputs = OutputStager(self._context, self._job, self._folder)
@@ -197,6 +204,7 @@ class Session:
         except ServiceFault as fault:
             self.say(fault.message)
             return endings.failed(fault.message)
+        fault_point("jobs.outputs-saved")
         self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
         return ending
 

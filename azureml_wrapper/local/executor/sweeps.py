@@ -21,6 +21,7 @@ from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Values
 from azureml_wrapper.local.executor.runlogs import SweepLogs
 from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -84,6 +85,7 @@ class SweepExecutor:
             if run.run_type == SWEEP_RUN_TYPE:
                 error = self._form(ServiceFault(LEFT_BEHIND))
                 self._runs.advance(run.workspace_id, run.run_id, RunStatus.FAILED, error=error)
+                fault_point("recovery.sweep-failed")
 
     def submit(self, parent: Run, sweep: Sweep) -> None:
         """Start a stored sweep, and return at once."""
@@ -94,6 +96,7 @@ class SweepExecutor:
         except BaseException:
             del self._active[active.key]
             raise
+        fault_point("sweeps.running")
         self._logs.begin(parent, len(active.samples))
         active.timer = threading.Timer(sweep.minutes * 60, lambda: self._put(active, partial(self._time_out, active)))
         active.timer.daemon = True
@@ -173,6 +176,7 @@ class SweepExecutor:
         active.started += 1
         active.running.add(run_id)
         active.unsubmitted.append(made)
+        fault_point("sweeps.child-stored")
         self._logs.say(active.parent, "SCHEDULER", f"Scheduled job, id='{run_id}'")
         self._submit(active)
 
@@ -251,6 +255,7 @@ class SweepExecutor:
         scores = {run: values.best_logged() for run, values in active.history.items()}
         properties = _last_properties(active.sweep, scores)
         self._runs.change(*active.key, properties=properties)
+        fault_point("sweeps.end")
         if not properties and status is RunStatus.COMPLETED:
             self._warn(active, _no_best_run(active.sweep.metric, self._logged_names(active)))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")

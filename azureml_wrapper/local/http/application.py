@@ -33,6 +33,7 @@ from azureml_wrapper.local.domain.errors import (
     Unsupported,
 )
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, error_response
 from azureml_wrapper.local.http.routing import Match, Router
 from azureml_wrapper.local.tokens import BadToken, Identity, Tokens
@@ -86,6 +87,7 @@ class Application:
             response = await self._answer(request, incoming)
         except ClientDisconnect:
             return
+        fault_point("http.handled")
         await response(scope, receive, send)
         self.last_request = time.monotonic()
 
@@ -102,6 +104,7 @@ class Application:
             if match.route.streams:
                 body_file = self._incoming / uuid.uuid4().hex
                 await _spool(incoming, body_file)
+                fault_point("http.received")
                 request = replace(request, body_file=body_file)
             else:
                 request = replace(request, body=await _read(incoming))

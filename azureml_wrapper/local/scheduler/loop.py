@@ -21,6 +21,7 @@ from azureml_wrapper.local.domain.pipelines import PipelineForms, PipelineRun, S
 from azureml_wrapper.local.domain.plans import PipelineExecutor
 from azureml_wrapper.local.domain.runs import RunError, RunStatus
 from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.scheduler import triggers
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.database import Database
@@ -176,6 +177,7 @@ class SchedulerLoop:
                 return
             record = self._make(current, triggers.for_instant(current, current.next_fire))
             self._stores.schedules.plan(current, triggers.next_instant(current, now), current.next_fire)
+        fault_point("schedules.fired")
         self._begin(record)
 
     def _look(self, schedule: Schedule, watch: Watch) -> None:
@@ -186,6 +188,7 @@ class SchedulerLoop:
         if last and last.changed == changed and now < last.again and not is_due:
             return
         for record in self._changes(schedule, watch, now):
+            fault_point("schedules.changes-stored")
             self._begin(record)
         self._looks[key] = _Look(now + watch.polling, changed)
 

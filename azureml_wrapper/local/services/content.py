@@ -17,6 +17,7 @@ from zipfile import BadZipFile, ZipFile
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.domain.snapshots import Snapshot, StoredFile, check_snapshot_id, read_tree
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -171,6 +172,7 @@ def create_snapshot(context: Context, request: Request) -> Response:
             parent_id=read_parent(body),
             properties=read_properties(body),
         )
+        fault_point("snapshots.stored")
     finally:
         # Whatever the outcome: a client that retries uploads again.
         for blob in blobs.values():

@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.limits import check_experiment_name, check_run
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import JSON, Sweep
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, json_object, json_response, read_json
 from azureml_wrapper.local.http.routing import Refusal, Route
 from azureml_wrapper.local.services import sweeps
@@ -116,6 +117,7 @@ def _create(context: Context, request: Request, run_id: str, parent_id: str | No
     )
     context.sweep_children.make(parent, f"{run_id}_0", sweep, {})
     stored = context.runs.add(parent)
+    fault_point("sweeps.stored")
     context.note_client(request.identity, workspace.workspace_id, run_id)
     context.sweeps.submit(stored, sweep)
     return json_response(created(sweep, stored), 201)

@@ -31,6 +31,7 @@ from azureml_wrapper.local.domain.storage import (
     check_container_name,
     without_dots,
 )
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import (
     BlobNotes,
     append_bytes,
@@ -102,7 +103,9 @@ class BlobStore:
         with self._lock:
             gone = self._incoming / uuid.uuid4().hex
             path.rename(gone)
+            fault_point("blobs.container-moved")
             self._notes.forget_container(account, container)
+        fault_point("blobs.container-forgotten")
         discard(gone)
 
     # Paths -----------------------------------------------------------------------------------------------------
@@ -179,6 +182,7 @@ class BlobStore:
         folder.file(name)
         source = self._adopt(source)
         status = self._touch(source)
+        fault_point("blobs.received")
         blob = replace(
             blob_of(name, status), headers=kept, metadata=metadata or {}, md5=md5, kind=kind, blocks=blocks
         )
@@ -189,7 +193,9 @@ class BlobStore:
             target = folder.make_room(name)
             # Noted before the rename, under the new ETag: a kill in between leaves the old blob intact.
             self._notes.add(account, container, blob)
+            fault_point("blobs.noted")
             source.replace(target)
+            fault_point("blobs.replaced")
             self._notes.forget(account, container, name, but=blob.etag)
         return blob
 
@@ -239,6 +245,7 @@ class BlobStore:
             path = self._container(account, container).file(name)
             with path.open("ab") as file:
                 append_bytes(file.fileno(), data)
+            fault_point("blobs.appended")
             after = replace(before, **own_properties(path.stat()), md5=None, blocks=())
             self._notes.add(account, container, after)
             self._notes.forget(account, container, name, but=after.etag)
@@ -266,6 +273,7 @@ class BlobStore:
             path = self._container(account, container).file(name)
             if path.exists():
                 changed = replace(changed, **own_properties(self._touch(path)))
+            fault_point("blobs.touched")
             self._notes.add(account, container, changed)
             self._notes.forget(account, container, name, but=changed.etag)
         return changed
@@ -276,6 +284,7 @@ class BlobStore:
             folder = self._container(account, container)
             folder.remove(name)
             path = folder.make_folder(name)
+            fault_point("blobs.folder-made")
             blob = replace(blob_of(name, path.stat()), size=0, etag=folder_etag(path), metadata=metadata)
             self._notes.add(account, container, blob)
             self._notes.forget(account, container, name, but=blob.etag)
@@ -289,6 +298,7 @@ class BlobStore:
                 check(before)
             if before is not None:
                 self._container(account, container).remove(name)
+                fault_point("blobs.removed")
                 self._notes.forget(account, container, name)
         return before is not None
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.storage import Blob, check_blob_name
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import COPY_CHUNK
 from azureml_wrapper.local.store.blobs import BlobStore, Check
 
@@ -49,6 +50,7 @@ class BlockStore:
             )
         with self._blobs.receive() as waiting:
             shutil.move(source, waiting)
+            fault_point("blocks.received")
             waiting.replace(file)
 
     def staged(self, account: str, container: str, name: str) -> list[tuple[str, int]]:
@@ -77,6 +79,7 @@ class BlockStore:
         with self._blobs.receive() as whole:
             with whole.open("wb") as target:
                 sizes = self._join(account, container, name, picks, target=target)
+            fault_point("blocks.joined")
             blob = self._blobs.put_file(
                 account,
                 container,
@@ -88,6 +91,7 @@ class BlockStore:
                 blocks=tuple((block, size) for (_, block), size in zip(picks, sizes, strict=True)),
                 check=check,
             )
+        fault_point("blocks.committed")
         self.drop(account, container, name)
         return blob
 

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
+from azureml_wrapper.local.faultpoints import fault_point
 
 # A name and its file; None for a folder, whose name ends with "/".
 Entry = tuple[str, "os.DirEntry[str] | None"]
@@ -56,6 +57,7 @@ class ContainerFolder:
         for step in reversed((path, *path.parents[: len(path.parts) - len(self.path.parts) - 1])):
             if os.path.lexists(step) and not step.is_dir():
                 step.rename(step.with_name(step.name + CONTENT_SUFFIX))
+                fault_point("blobs.moved-aside")
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ServiceFault
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.migrations import copies, migrate
 
 Row = sqlite3.Row
@@ -94,7 +95,9 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            fault_point("database.commit")
             self._run("COMMIT")
+            fault_point("database.committed")
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement. Returns the number of changed rows."""

@@ -16,11 +16,11 @@ from azureml_wrapper.local.domain.storage import (
     Credential,
     Datastore,
     check_account_name,
-    check_container_name,
     check_datastore_name,
     check_key,
 )
 from azureml_wrapper.local.domain.workspaces import Workspace
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.database import Database, known
 from azureml_wrapper.local.store.documents import Document, Documents
@@ -174,7 +174,9 @@ class DatastoreStore:
         """Like `add`, replacing an earlier one. `key` is required only for a datastore that uses an account key."""
         check_datastore_name(datastore.name)
         self._ensure_own(workspace_id)
-        check_container_name(datastore.container)
+        # Before the record: nothing creates it for a datastore that exists.
+        self._blobs.ensure_container(datastore.account, datastore.container)
+        fault_point("datastores.container-made")
         with self._database.transaction():
             if not self._others_use(datastore.account, workspace_id, datastore.name):
                 self._accounts.forget_key(datastore.account)
@@ -183,7 +185,6 @@ class DatastoreStore:
             else:
                 self._accounts.ensure(datastore.account)
             self._records.put(workspace_id, datastore.name, _body(datastore))
-        self._blobs.ensure_container(datastore.account, datastore.container)
         return datastore
 
     def delete(self, workspace_id: str, name: str) -> None:
@@ -221,6 +222,7 @@ class DatastoreStore:
         for datastore in own:
             if datastore.kind == "AzureBlob":
                 self._blobs.ensure_container(datastore.account, datastore.container)
+        fault_point("datastores.containers-made")
         with self._database.transaction():
             for datastore in own:
                 self._records.put(workspace_id, datastore.name, _body(datastore))

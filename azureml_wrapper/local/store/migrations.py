@@ -22,6 +22,7 @@ from pathlib import Path
 
 import azureml_wrapper
 from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.faultpoints import fault_point
 
 # Which azureml_wrapper last opened the database, for the message of an earlier one that cannot.
 WRITER = "CREATE TABLE IF NOT EXISTS writer (only INTEGER PRIMARY KEY CHECK (only = 1), version TEXT NOT NULL)"
@@ -121,6 +122,7 @@ def _apply(connection: sqlite3.Connection, steps: list[Step]) -> None:
     try:
         for step in steps:
             step.apply(connection)
+            fault_point("database.migrate")
         connection.execute(f"PRAGMA user_version = {steps[-1].version:d}")
     except BaseException:
         if connection.in_transaction:

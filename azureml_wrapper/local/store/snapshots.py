@@ -17,6 +17,7 @@ from pathlib import Path
 from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import copy_file
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
@@ -76,6 +77,7 @@ class SnapshotStore:
             properties=properties or {},
             created=self._clock.now(),
         )
+        fault_point("snapshots.kept")
         self._insert(workspace, snapshot)
         return snapshot
 
@@ -192,6 +194,7 @@ class SnapshotStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f"{file.sha256}.{self._ids.short()}")
             write(temporary)
+            fault_point("snapshots.written")
             temporary.replace(target)
 
     def _object(self, sha256: str) -> Path:

@@ -20,6 +20,7 @@ from azureml_wrapper.local.domain.workspaces import (
     check_secret,
     check_workspace_name,
 )
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class WorkspaceStore:
         """Delete a workspace with everything that belongs to it."""
         for listener in self._listeners:
             listener(workspace)
+        fault_point("workspaces.emptied")
         with self._database.transaction() as database:
             database.forget(workspace.workspace_id)
             database.execute("DELETE FROM workspaces WHERE workspace_id = ?", (workspace.workspace_id,))

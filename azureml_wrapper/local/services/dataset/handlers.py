@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from azureml_wrapper.local.domain.datasets import SavedDataset
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -97,6 +98,7 @@ def _saved_for(context: Context, request: Request, given: wire.Registration) -> 
     if given.saved_id:
         return store.saved(workspace, given.saved_id)
     saved = store.save(workspace, given.kind, given.definition, given.properties)
+    fault_point("datasets.saved")
     if store.by_saved_id(workspace, saved.saved_id) is None:
         return saved
     # A saved dataset has one name and version; the same content under another name is another dataset.

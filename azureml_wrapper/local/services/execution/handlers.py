@@ -9,6 +9,7 @@ from azureml_wrapper.local.domain.jobs import NewJob
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
 from azureml_wrapper.local.domain.runs import Experiment, RunStatus
 from azureml_wrapper.local.domain.snapshots import read_tree
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
@@ -36,6 +37,7 @@ def prepare_local(context: Context, request: Request) -> Response:
     submission = wire.read_submission(body)
     made = _new_job(context, request, submission)
     run = context.runs.add(made.run, made.definition)
+    fault_point("jobs.prepared")
     address = f"{_address(context, request, run.experiment, run.run_id)}/start"
     token = context.tokens.run(request.workspace_id, run.run_id)
     return Response(invocation.archive(address, token, submission.config), media_type="application/zip")
@@ -48,6 +50,7 @@ def start_local(context: Context, request: Request) -> Response:
     tree, uploads = invocation.read_folder(Path(str(request.json_object().get("folder"))))
     snapshot_id = context.ids.guid()
     context.snapshots.add(request.workspace_id, snapshot_id, read_tree(tree), uploads)
+    fault_point("jobs.folder-stored")
     context.executor.submit(wire.job(replace(submission, snapshot_id=snapshot_id), request.workspace_id, run.run_id))
     return json_response({"runId": run.run_id})
 

@@ -15,6 +15,7 @@ from azureml_wrapper.local.domain.pipelines import (
 from azureml_wrapper.local.domain.plans import Port
 from azureml_wrapper.local.domain.runs import JSON, Run
 from azureml_wrapper.local.domain.storage import of_run
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import wire
@@ -106,6 +107,7 @@ def create_run(context: Context, request: Request) -> Response:
     plan = Planner(context.pipelines).plan(request.workspace_id, graph_body, values)
     context.pipeline_executor.check(request.workspace_id, plan)
     document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
+    fault_point("pipelines.graph-stored")
     record, run = context.submissions.add(
         request.workspace_id,
         asked,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from azureml_wrapper.local.domain.errors import Conflict
 from azureml_wrapper.local.domain.pipelines import ACTIVE, PublishedPipeline, Submission
 from azureml_wrapper.local.domain.runs import JSON
+from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.pipelines import publishedwire, wire
@@ -24,6 +25,7 @@ def publish(context: Context, request: Request) -> Response:
     graph = read_graph(graph_body)
     graph.check()
     document = context.pipelines.add_graph(request.workspace_id, graph_body, interface)
+    fault_point("publishing.graph-stored")
     published = publishedwire.read_published(
         body, pipeline_id=context.ids.guid(), graph_id=document.key, total_steps=len(graph.steps)
     )
@@ -77,6 +79,7 @@ def begin(context: Context, request: Request, published: PublishedPipeline) -> R
     asked = replace(asked, parent_id=_parent(context, request))
     _check(context, request, published, asked)
     record, run = context.submissions.add_published(request.workspace_id, published, asked)
+    fault_point("publishing.run-stored")
     context.note_client(request.identity, request.workspace_id, record.run_id)
     context.pipeline_executor.submit(request.workspace_id, record.run_id)
     return json_response(wire.pipeline_run(record, run))

@@ -1,0 +1,48 @@
+"""Forks services: `python -m tests.faults.nursery HOME`. A service that is forked starts five times as fast.
+
+Reads a line for each service that it is to start, and prints its number. A forked service is a process and a session
+of its own, exactly like `python -m azureml_wrapper.local.server`, whose `main` it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from azureml_wrapper.local import server
+
+# Imported on first use by a service; here once for all of them.
+from azureml_wrapper.local.executor import sweeps  # noqa: F401
+
+
+def become_service(home: str) -> None:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    log = os.open(f"{home}/service.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    sys.argv[:] = ["azureml_wrapper.local.server", "--home", home, "--idle", "0"]
+    code = 1
+    try:
+        server.main()
+        code = 0
+    except BaseException:  # noqa: BLE001 - as the interpreter itself does
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    # The kernel reaps services that end.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for _ in iter(sys.stdin.readline, ""):
+        pid = os.fork()
+        if pid == 0:
+            become_service(sys.argv[1])
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()

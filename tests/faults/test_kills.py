@@ -1,0 +1,102 @@
+"""The service is killed at every point and at random: nothing that it acknowledged is lost, and nothing is half."""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.kills import KILL, Tally, attempt, examine, left_behind, points, strike
+from tests.faults.machine import machine
+from tests.faults.usage import OPERATIONS, Usage, run_pipeline, run_script, sweep
+from tests.homes import ARCHIVES
+
+# Passed at a start, whatever was done before.
+AT_START = ("start.", "home.", "recovery.")
+MIGRATION = "database.migrate"
+# What a start recovers: the operation, and the point at which the service is killed in it.
+JOB = run_script, "jobs.numbered"
+TO_RECOVER = {
+    "recovery.pipeline-failed": (run_pipeline, "pipelines.step-described"),
+    "recovery.sweep-failed": (sweep, "sweeps.running"),
+}
+
+
+def in_operations() -> set[str]:
+    return {point for point in points() if not point.startswith(AT_START)} - {MIGRATION}
+
+
+def fastest(usage: Usage) -> dict[str, Callable[[Usage], object]]:
+    """For each point, the fastest operation that passes it whenever it is done."""
+    found: dict[str, tuple[float, Callable[[Usage], object]]] = {}
+    for is_first in (True, False):
+        for operation in OPERATIONS:
+            usage.machine.passed()
+            begin = time.monotonic()
+            operation(usage)
+            usage.settle()
+            taken = time.monotonic() - begin
+            for point in usage.machine.passed():
+                if not is_first and (point not in found or taken < found[point][0]):
+                    found[point] = taken, operation
+    return {point: operation for point, (_, operation) in found.items()}
+
+
+@pytest.mark.slow
+def test_a_service_that_is_killed_at_any_point_loses_nothing(tmp_path):
+    with machine(tmp_path) as made:
+        made.start()
+        usage = Usage(made)
+        reached = fastest(usage)
+        # Every point in the source has an operation that passes it.
+        assert in_operations() - reached.keys() == set()
+        problems = []
+        for point in sorted(in_operations()):
+            made.order(KILL, point)
+            attempt(usage, reached[point])
+            if made.cancel_order():
+                problems.append(f"{point} is not reached again by {reached[point].__name__}")
+            problems += [f"{point}: {problem}" for problem in examine(usage)]
+        assert problems + left_behind(usage) == []
+
+
+@pytest.mark.slow
+def test_a_start_that_is_killed_at_any_point_is_repeated(tmp_path):
+    starting = sorted(point for point in points() if point.startswith(AT_START))
+    with machine(tmp_path) as made:
+        made.start()
+        usage, problems = Usage(made), []
+        for point in starting:
+            operation, before = TO_RECOVER.get(point, JOB)
+            made.order(KILL, before)
+            attempt(usage, operation)
+            assert not made.cancel_order(), before
+            made.order(KILL, point)
+            made.start()
+            if made.cancel_order():
+                problems.append(f"{point} is not reached")
+            problems += [f"{point}: {problem}" for problem in examine(usage)]
+        assert problems + left_behind(usage) == []
+
+
+@pytest.mark.slow
+def test_random_kills_of_services_helpers_and_steps_lose_nothing(tmp_path):
+    tally = Tally()
+    strike(40, 1, tmp_path, tally)
+    assert tally.problems == []
+    assert tally.acknowledged
+
+
+def test_a_migration_that_is_killed_is_done_at_the_next_start(tmp_path):
+    with machine(tmp_path) as made:
+        with tarfile.open(ARCHIVES / "version-0.tar.gz") as packed:
+            # Python before 3.11.4 has no `filter=`; the archives are our own.
+            packed.extractall(made.home.path)  # noqa: S202
+        made.order(KILL, MIGRATION)
+        made.start()
+        assert not made.cancel_order()
+        assert MIGRATION in made.passed()
+        assert made.integrity() == "ok"
+        assert made.ask("GET", "{ws}").json()["name"] == "local"
