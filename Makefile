@@ -10,15 +10,17 @@ IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
 # that it starts take up to 1 GB.
 JOBS ?= 4
 ARGS ?=
+KILLS ?= 100
 # Container images often set it; then hundreds of processes compile the same modules, a seventh of the tests' time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo stop test check format bench clean
+.PHONY: help demo stop test faults check format bench clean
 
 help:
 	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
 	@echo "make stop    stop the demo's service"
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
+	@echo "make faults  kill services, their helpers and steps at random and count what is lost: make faults KILLS=1000"
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
 	@echo "make bench   measure everything beside other tools, and write docs/performance.md; one: make bench ARGS=chain"
@@ -36,6 +38,9 @@ stop:
 
 test: $(VENV)/.developer
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+faults: $(VENV)/.developer
+	$(BIN)/python -m tests.faults.kills $(KILLS)
 
 check: $(VENV)/.developer
 	$(BIN)/ruff check .

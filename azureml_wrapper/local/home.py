@@ -141,14 +141,6 @@ class Home:
         for folder in (*stores, self.tls, self.cloud_settings):
             folder.mkdir(exist_ok=True, mode=0o700)
 
-    def discard_unfinished(self) -> None:
-        """Delete what a killed service was writing or receiving. Only the service that holds the lock may do so."""
-        received = self.incoming.iterdir()
-        contents = self.snapshots.glob("[0-9a-f][0-9a-f]/*.*")
-        small = (file for folder in (self.path, self.tls) for file in folder.glob(_UNFINISHED))
-        for file in (*received, *contents, *small, *self.tls.glob("trust-*.[0-9]*")):
-            file.unlink(missing_ok=True)
-
     def secret(self) -> str:
         """The service's secret, created by the first call.
 
@@ -219,6 +211,15 @@ def lacks_database(home: Home) -> bool:
     log = Path(f"{home.database}-wal")
     accounts = home.blobs.iterdir() if home.blobs.is_dir() else ()
     return not (log.exists() and log.stat().st_size) and any(each.name[:1] != "." for each in accounts)
+
+
+def discard_unfinished(home: Home) -> None:
+    """Delete what a killed service was writing or receiving; only the service that holds the lock may do so."""
+    received = home.incoming.iterdir()
+    contents = home.snapshots.glob("[0-9a-f][0-9a-f]/*.*")
+    small = (file for folder in (home.path, home.tls) for file in folder.glob(_UNFINISHED))
+    for file in (*received, *contents, *small, *home.tls.glob("trust-*.[0-9]*")):
+        file.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:

@@ -30,7 +30,7 @@ from azureml_wrapper.local.background import every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.home import Home, ServiceInfo
+from azureml_wrapper.local.home import Home, ServiceInfo, discard_unfinished
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
@@ -217,7 +217,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
     with lock:
         # A killed service has left it; until the new one is written, clients must wait for this service.
         home.service_file.unlink(missing_ok=True)
-        home.discard_unfinished()
+        discard_unfinished(home)
         listener = listen(home, port)
         number: int = listener.getsockname()[1]
         home.write_port(number)

@@ -27,7 +27,7 @@ LOCAL_LAYERS = (
     ("http",),
     ("store",),
     ("tokens",),
-    ("background", "domain", "home"),
+    ("background", "domain", "faultpoints", "home"),
 )
 # The same for the wrapper. What stands side by side may import each other, but no two modules do.
 WRAPPER_FLOORS = (

@@ -95,7 +95,7 @@ class PipelineRun:
     schedule_id: str | None = None
 
     def is_abandoned(self, now: datetime) -> bool:
-        """Whether nobody will submit this run, which was left unsubmitted.
+        """Whether this run, which was not submitted, never will be.
 
         Those of schedules are submitted by the scheduler, those of published pipelines by the request that stored
         them, and those of the SDK by its next request.

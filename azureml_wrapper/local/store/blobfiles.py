@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import stored_time
-from azureml_wrapper.local.domain.storage import Blob
+from azureml_wrapper.local.domain.storage import Blob, Prefix
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 SCHEMA = """
@@ -94,6 +94,16 @@ def discard(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def item_of(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
+    """An item of a listing: a blob, or a prefix if `entry` is None; None for a file that is gone."""
+    if entry is None:
+        return Prefix(name=name)
+    try:
+        return blob_of(name, entry.stat())
+    except FileNotFoundError:  # deleted since the folder was read
+        return None
 
 
 class BlobNotes:

@@ -39,6 +39,7 @@ from azureml_wrapper.local.store.blobfiles import (
     discard,
     file_time,
     folder_etag,
+    item_of,
     own_properties,
 )
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
@@ -329,7 +330,7 @@ class BlobStore:
             entries = self._shown(account, container, folder.level(prefix, marker))
         elif delimiter:
             entries = grouped(entries, prefix, delimiter, marker)
-        made = (_item(name, entry) for name, entry in entries)
+        made = (item_of(name, entry) for name, entry in entries)
         items = list(islice((item for item in made if item is not None), limit))
         found = [item for item in items if isinstance(item, Blob)]
         noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
@@ -397,12 +398,3 @@ class BlobStore:
         instant = int(self._clock.now().timestamp() * 1_000_000) * 1000
         os.utime(path, ns=(instant, instant))
         return path.stat()
-
-
-def _item(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
-    if entry is None:
-        return Prefix(name=name)
-    try:
-        return blob_of(name, entry.stat())
-    except FileNotFoundError:  # deleted since the folder was read
-        return None

@@ -34,6 +34,9 @@ class Ticking:
         self._now += timedelta(seconds=1)
         return self._now
 
+    def advance(self, seconds):
+        self._now += timedelta(seconds=seconds)
+
 
 class Numbered:
     def __init__(self):
@@ -151,7 +154,7 @@ class Bench:
         body = {"Name": name, "StepType": "PythonScriptStep", "StorageId": "snapshot", **more}
         return self.pipelines.add_module(W, body).key
 
-    def store(self, graph, *, values=None, keep_on=False):
+    def store(self, graph, *, values=None, keep_on=False, **fields):
         """A stored pipeline run of a graph."""
         run_id = self.ids.guid()
         graph_id = self.pipelines.add_graph(W, graph, {}).key
@@ -164,6 +167,7 @@ class Bench:
                 created=START,
                 assigned=values or Values(),
                 continue_on_failure=keep_on,
+                **fields,
             )
         )
         self.runs.add(

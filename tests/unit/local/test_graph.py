@@ -156,6 +156,23 @@ def test_what_a_killed_service_left_is_failed_with_the_reason(bench):
     assert not after.graphs.is_busy()
 
 
+@pytest.mark.parametrize(
+    ("fields", "minutes", "expected"),
+    [
+        ({}, 9, RunStatus.NOT_STARTED),
+        ({}, 11, RunStatus.FAILED),
+        ({"pipeline_id": "p"}, 0, RunStatus.FAILED),
+        ({"pipeline_id": "p", "schedule_id": "s"}, 11, RunStatus.NOT_STARTED),
+    ],
+)
+def test_a_run_that_will_never_be_submitted_is_failed_at_the_next_start(bench, fields, minutes, expected):
+    run = bench.store(bench.graph(nodes=["a"]), **fields)
+    after = Bench(bench.database)
+    after.clock.advance(minutes * 60)
+    after.graphs.recover()
+    assert after.status(run) is expected
+
+
 def test_a_service_that_ends_begins_no_further_step(bench):
     run = bench.begin(bench.graph("a>b"))
     bench.graphs.close()
