@@ -72,6 +72,7 @@ from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.syncing import Syncer
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore, WorkspaceStore
 from azureml_wrapper.local.studio import handlers as studio
 from azureml_wrapper.local.tokens import Tokens
@@ -118,14 +119,15 @@ def build_context(home: Home, port: int) -> Context:
     workspaces = WorkspaceStore(database)
     _ensure_default_workspace(workspaces, clock, ids)
     addresses = Addresses(port=port, key=tokens.key("address"))
-    accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock)
+    syncer = Syncer(database, home.blobs)
+    accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock, syncer)
     signatures = Signatures(accounts, addresses, clock)
     computes, runs = ComputeStore(database, clock), RunStore(database, clock)
     workspaces.listen(lambda gone: _refuse_while_jobs_run(gone, runs))
     workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
     datasets = DatasetStore(database, clock, ids, workspaces)
     datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs)
-    snapshots = SnapshotStore(database, home.snapshots, clock, ids)
+    snapshots = SnapshotStore(database, home.snapshots, clock, ids, syncer)
     shared = ExecutorContext(
         home=home,
         addresses=addresses,
@@ -141,6 +143,7 @@ def build_context(home: Home, port: int) -> Context:
         datastores=datastores,
         blobs=blobs,
         forms=RunHistoryForms(),
+        syncer=syncer,
     )
     return _context(shared, database, accounts, signatures)
 
@@ -173,6 +176,7 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
     stores = _schedule_stores(shared, database, experiments, pipelines)
     return Context(
         **vars(shared),
+        database=database,
         resource_groups=ResourceGroupStore(database),
         deployments=Documents(database, shared.clock, "deployment"),
         secrets=SecretStore(database, shared.clock, shared.tokens.key("secrets")),

@@ -4,6 +4,7 @@
   service.json           while the service runs: pid, port, secret (0600)
   secret  port  lock     what one start leaves to the next, and the lock that only one service can hold
   service.log
+  running                since when the service runs; gone if it has written everything to the disk
   tls/                   the certificate for https, and the authority that clients trust
   state.sqlite           everything that has a name or a status
   blobs/                 everything that has bytes: <account>/<container>/<path>
@@ -11,6 +12,7 @@
   incoming/  jobs/  environments/  programs/
   reports/               named pipes to programs under `aml local exec`
   clients/               sitecustomize.py of the programs that `aml local exec` runs (old_clients.py)
+  unsynced/              files that a loss of power has perhaps left incomplete
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
 
@@ -31,6 +33,7 @@ HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 REPORTS = "reports"
 # What `write_private` writes to first: a name, and the number of a process.
 _UNFINISHED = ".*.[0-9]*"
+UNSYNCED = "unsynced"
 # Hexadecimal digits: 256 bits.
 LEAST_SECRET = 64
 
@@ -38,9 +41,10 @@ log = logging.getLogger("azureml_wrapper.local")
 
 # Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
-    *("service.json", "secret", "port", "lock", "service.log", "state.sqlite*"),
+    *("service.json", "secret", "port", "lock", "running", "service.log", "state.sqlite*"),
     *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", REPORTS, "tls", "azure", "transfers"),
     "clients",
+    UNSYNCED,
 )
 
 
@@ -152,7 +156,7 @@ class Home:
             if file.exists():
                 log.warning("%s is damaged; creating a new secret: earlier tokens and secrets are lost", file)
             found = secrets.token_hex(LEAST_SECRET // 2)
-            write_private(file, found)
+            write_private(file, found, flush=True)
         return found
 
     def last_port(self) -> int | None:
@@ -230,12 +234,15 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file atomically, readable only by its owner."""
+def write_private(path: Path, text: str, *, flush: bool = False) -> None:
+    """Write a file atomically, readable only by its owner; with `flush`, also for the case of a loss of power."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
     fault_point("home.file-written")
     temporary.replace(path)
 

@@ -20,6 +20,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from functools import partial
 from typing import IO, Any
 
@@ -30,10 +31,11 @@ from azureml_wrapper.local.background import every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.home import Home, ServiceInfo, discard_unfinished
+from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfinished
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.store.syncing import mark_end, mark_start, power_lost_since, restore
 from azureml_wrapper.local.tls import server_context
 
 TLS_HANDSHAKE = 0x16
@@ -66,10 +68,14 @@ class OneServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        self.stop_on_signals()
+        yield
+
+    def stop_on_signals(self) -> None:
+        """Stop on SIGTERM and SIGINT. Call it before clients find the service, and may stop it."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        yield
 
     def _stop(self) -> None:
         self.should_exit = True
@@ -223,7 +229,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         home.write_port(number)
         fault_point("start.port-written")
         try:
-            context = build_context(home, number)
+            context = open_stores(home, number)
             application = build_application(context)
             context.executor.recover()
             context.pipeline_executor.recover()
@@ -235,7 +241,24 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
         python = f"{sys.executable} ({platform.python_version()})"
         info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
         asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
+        context.syncer.close()
+        context.database.close()
+        mark_end(home)
     return True
+
+
+def open_stores(home: Home, port: int) -> Context:
+    """All stores, without the incomplete files of a service that lost its power."""
+    since = power_lost_since(home)
+    context = build_context(home, port)
+    if since is not None:
+        log.warning("the last service lost its power: looking for incomplete files")
+        restore(home.blobs, context.database, since, home.path / UNSYNCED)
+        context.snapshots.discard_incomplete(datetime.fromtimestamp(since / 1e9, timezone.utc))
+        context.blocks.clear()
+    mark_start(home)
+    context.syncer.start()
+    return context
 
 
 async def _run(
@@ -248,6 +271,7 @@ async def _run(
     ready: IO[str] | None,
 ) -> None:
     server = OneServer(settings(application), listener, server_context(context.home), context.waiting)
+    server.stop_on_signals()
     context.home.write_service(info)
     tell(ready, "ready")
     context.executor.preload()

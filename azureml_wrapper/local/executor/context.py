@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from azureml_wrapper.local.domain.addresses import Addresses
@@ -17,6 +17,7 @@ from azureml_wrapper.local.store.documents import ComputeStore
 from azureml_wrapper.local.store.jobs import JobStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.snapshots import SnapshotStore
+from azureml_wrapper.local.store.syncing import Syncer
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 from azureml_wrapper.local.tokens import Tokens
 
@@ -39,6 +40,7 @@ class ExecutorContext:
     datastores: DatastoreStore
     blobs: BlobStore
     forms: RunForms
+    syncer: Syncer = field(default_factory=Syncer)
 
     def artifact(self, workspace_id: str, run_id: str, path: str) -> Path:
         """The file of a run's artifact, to be written in place (logs grow); creates its folder."""

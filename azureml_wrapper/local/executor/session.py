@@ -133,8 +133,9 @@ class Session:
             timer.cancel()
 
     def close(self) -> None:
-        """Remove the working directory."""
+        """Remove the working directory, and flush the run's files: logs are written in place."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._context.syncer.soon(self._artifact("logs").parent)
 
     def _execute(self, staged: Staged) -> Ending:
         python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")
@@ -206,6 +207,8 @@ class Session:
             return endings.failed(fault.message)
         fault_point("jobs.outputs-saved")
         self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
+        # Scripts write mounted outputs to the store themselves.
+        self._context.syncer.soon(*(output.folder for output in staged.outputs))
         return ending
 
     def _variables(self, staged: Staged, python: Path) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.store.artifacts import ArtifactStore
 from azureml_wrapper.local.store.blocks import BlockStore
+from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datastores import AccountStore, Signatures
 from azureml_wrapper.local.store.documents import Documents
 from azureml_wrapper.local.store.environments import EnvironmentStore
@@ -35,6 +36,7 @@ from azureml_wrapper.local.tokens import Identity
 class Context(ExecutorContext):
     """Everything that the services share: what the executors have, the other stores, and the executors themselves."""
 
+    database: Database
     resource_groups: ResourceGroupStore
     deployments: Documents
     secrets: SecretStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -104,6 +105,19 @@ def item_of(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
         return blob_of(name, entry.stat())
     except FileNotFoundError:  # deleted since the folder was read
         return None
+
+
+def adopt(source: Path, folder: Path) -> Path:
+    """The source, or a copy in `folder` if it is on another file system and cannot be renamed into place."""
+    if source.stat().st_dev == folder.stat().st_dev:
+        return source
+    inside = folder / uuid.uuid4().hex
+    try:
+        shutil.move(source, inside)
+    except BaseException:
+        inside.unlink(missing_ok=True)
+        raise
+    return inside
 
 
 class BlobNotes:

@@ -34,6 +34,7 @@ from azureml_wrapper.local.domain.storage import (
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import (
     BlobNotes,
+    adopt,
     append_bytes,
     blob_of,
     discard,
@@ -44,6 +45,7 @@ from azureml_wrapper.local.store.blobfiles import (
 )
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.syncing import Syncer
 
 # Not a valid account name, so no request can reach it.
 _INCOMING = ".incoming"
@@ -55,8 +57,8 @@ Check = Callable[[Blob | None], None]
 class BlobStore:
     """All containers of all accounts. A blob is identified by `account, container, name`."""
 
-    def __init__(self, root: Path, database: Database, clock: Clock) -> None:
-        self._root, self._clock = root, clock
+    def __init__(self, root: Path, database: Database, clock: Clock, syncer: Syncer | None = None) -> None:
+        self._root, self._clock, self._syncer = root, clock, syncer or Syncer()
         self._notes = BlobNotes(database)
         self._lock = threading.RLock()
         self._changes = self._depth = 0
@@ -181,7 +183,7 @@ class BlobStore:
         kept = {**(headers or {}), **({"content-type": content_type} if content_type else {})}
         folder = self._container(account, container)
         folder.file(name)
-        source = self._adopt(source)
+        source = adopt(source, self._incoming)
         status = self._touch(source)
         fault_point("blobs.received")
         blob = replace(
@@ -192,12 +194,14 @@ class BlobStore:
             if check:
                 check(before)
             target = folder.make_room(name)
+            self._syncer.before_rename(source, target)
             # Noted before the rename, under the new ETag: a kill in between leaves the old blob intact.
             self._notes.add(account, container, blob)
             fault_point("blobs.noted")
             source.replace(target)
             fault_point("blobs.replaced")
             self._notes.forget(account, container, name, but=blob.etag)
+        self._syncer.soon(target)
         return blob
 
     def put_bytes(
@@ -250,6 +254,7 @@ class BlobStore:
             after = replace(before, **own_properties(path.stat()), md5=None, blocks=())
             self._notes.add(account, container, after)
             self._notes.forget(account, container, name, but=after.etag)
+        self._syncer.soon(path)
         return after
 
     def set_properties(
@@ -273,6 +278,7 @@ class BlobStore:
                 changed = replace(changed, headers=headers, md5=md5)
             path = self._container(account, container).file(name)
             if path.exists():
+                self._syncer.keep(path)
                 changed = replace(changed, **own_properties(self._touch(path)))
             fault_point("blobs.touched")
             self._notes.add(account, container, changed)
@@ -298,9 +304,10 @@ class BlobStore:
             if check:
                 check(before)
             if before is not None:
-                self._container(account, container).remove(name)
+                path = self._container(account, container).remove(name)
                 fault_point("blobs.removed")
                 self._notes.forget(account, container, name)
+                self._syncer.soon(path)
         return before is not None
 
     # Listings --------------------------------------------------------------------------------------------------
@@ -381,18 +388,6 @@ class BlobStore:
         blob = replace(blob_of(name, path.stat()), size=0, etag=folder_etag(path))
         noted = self._notes.fill(account, container, [blob])[0]
         return noted if FOLDER_MARK in noted.metadata else None
-
-    def _adopt(self, source: Path) -> Path:
-        """The source, or a copy if it is on another file system and cannot be renamed into place."""
-        if source.stat().st_dev == self._root.stat().st_dev:
-            return source
-        inside = self._incoming / uuid.uuid4().hex
-        try:
-            shutil.move(source, inside)
-        except BaseException:
-            inside.unlink(missing_ok=True)
-            raise
-        return inside
 
     def _touch(self, path: Path) -> os.stat_result:
         instant = int(self._clock.now().timestamp() * 1_000_000) * 1000

@@ -99,6 +99,11 @@ class BlockStore:
         """Delete a blob's staged blocks."""
         shutil.rmtree(self._folder(account, container, name), ignore_errors=True)
 
+    def clear(self) -> None:
+        """Delete every staged block: after a loss of power, some may be incomplete."""
+        for folder in self._root.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _join(
         self, account: str, container: str, name: str, picks: Sequence[tuple[str, str]], *, target: BinaryIO
     ) -> list[int]:

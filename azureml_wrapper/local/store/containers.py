@@ -71,11 +71,12 @@ class ContainerFolder:
             (self.path / name).rmdir()
         return self.file(name)
 
-    def remove(self, name: str) -> None:
-        """Delete the blob's content. Folders stay, because a running script may write to them."""
+    def remove(self, name: str) -> Path:
+        """Delete the blob's content. Returns its file. Folders stay, because a running script may write to them."""
         path = self.file(name)
         path.unlink(missing_ok=True)
         path.with_name(path.name.removesuffix(CONTENT_SUFFIX) + CONTENT_SUFFIX).unlink(missing_ok=True)
+        return path
 
     def walk(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
         """Every blob whose name starts with `prefix` and comes after `after`, sorted by name.

@@ -10,10 +10,11 @@ that this version does not know are ignored (`known`).
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ Made = TypeVar("Made")
 MEMORY = ":memory:"
 # A database up to this size is checked whenever it is opened, in about 30 ms; a larger one only after a kill.
 CHECKED_BYTES = 16 * 1024 * 1024
+# The write-ahead log is copied into the database when it is larger than this: 1,000 pages, SQLite's own default.
+CHECKPOINT_BYTES = 1000 * 4096
 # What a large transaction may leave of the write-ahead log.
 LOG_BYTES = 16 * 1024 * 1024
 WHERE = "state.sqlite in its home folder"
@@ -49,6 +52,8 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         self._path = str(path)
         self._lock = threading.RLock()
+        self._changes = 0
+        self._changed: Callable[[], object] = _nothing
         is_checked = self._path != MEMORY and _needs_check(Path(path))
         with faults(self._path):
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
@@ -135,6 +140,25 @@ class Database:
             for table in tables:
                 self._run(f'DELETE FROM "{table["name"]}" WHERE workspace = ?', (workspace_id,))  # noqa: S608
 
+    def checkpoint_by(self, changed: Callable[[], object]) -> None:
+        """Leave the flushing of the write-ahead log to `flush_log`; `changed` is called after each change."""
+        with self._lock, faults(self._path):
+            self._connection.execute("PRAGMA wal_autocheckpoint=0")
+            self._changed = changed
+
+    def flush_log(self) -> None:
+        """Write everything that was committed to the disk."""
+        log = Path(f"{self._path}-wal")
+        # Not under the lock: SQLite keeps no locks in this file, which it only appends to.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(log, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if log.stat().st_size > CHECKPOINT_BYTES:
+                self.all("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         """Close the database; the last connection to it empties the write-ahead log."""
         with self._lock:
@@ -143,11 +167,19 @@ class Database:
     def _run(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
         with faults():
             try:
-                return self._connection.execute(sql, values)
+                cursor = self._connection.execute(sql, values)
+                if self._connection.total_changes != self._changes and not self._connection.in_transaction:
+                    self._changes = self._connection.total_changes
+                    self._changed()
+                return cursor
             except sqlite3.Error:
                 if self._connection.in_transaction and sql == "COMMIT":
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def _nothing() -> None:
+    """No listener for changes."""
 
 
 @contextmanager

@@ -7,19 +7,23 @@ lists all of its files, so restoring one does not read others.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import shutil
 import threading
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from azureml_wrapper.local.domain.clock import Clock, Ids, offset_time, stored_time
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.domain.errors import Conflict, Damaged, Invalid, NotFound
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import copy_file
 from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.syncing import Syncer
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS snapshots (
@@ -35,15 +39,25 @@ CREATE TABLE IF NOT EXISTS snapshots (
 );
 """
 CHUNK = 1024 * 1024
+_INCOMING = ".incoming"
 # Cached snapshots: a step reads its own several times, and one of 2,000 files takes milliseconds to parse.
 REMEMBERED = 16
+
+log = logging.getLogger("azureml_wrapper.local")
 
 
 class SnapshotStore:
     """Snapshots by workspace and id; `folder` holds the files' contents."""
 
-    def __init__(self, database: Database, folder: Path, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, database: Database, folder: Path, clock: Clock, ids: Ids, syncer: Syncer | None = None
+    ) -> None:
         self._database, self._folder, self._clock, self._ids = database, folder, clock, ids
+        self._syncer = syncer or Syncer()
+        # What a killed service was writing.
+        self._incoming = folder / _INCOMING
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True)
         self._lock = threading.Lock()
         self._remembered: OrderedDict[int, Snapshot] = OrderedDict()
         database.ensure(SCHEMA)
@@ -123,7 +137,7 @@ class SnapshotStore:
             (folder / path).mkdir(exist_ok=True)
         for path, file in snapshot.files.items():
             # A copy, not a link: a script may write to its own files, and a link shares its bytes with the store.
-            copy_file(self._object(file.sha256), folder / path)
+            copy_file(self._whole(snapshot_id, path, file), folder / path)
 
     def write_zip(self, workspace: str, snapshot_id: str, target: Path) -> None:
         """Write the script folder as a zip file."""
@@ -132,14 +146,37 @@ class SnapshotStore:
             for path in snapshot.folders:
                 archive.writestr(f"{path}/", b"")
             for path, file in snapshot.files.items():
-                archive.write(self._object(file.sha256), path)
+                archive.write(self._whole(snapshot_id, path, file), path)
 
     def file(self, workspace: str, snapshot_id: str, path: str) -> Path:
         """The file with the content of a snapshot's file. Do not write to it."""
         found = self.get(workspace, snapshot_id).files.get(path)
         if found is None:
             raise NotFound(f"Snapshot {snapshot_id} has no file {path!r}.")
-        return self._object(found.sha256)
+        return self._whole(snapshot_id, path, found)
+
+    def discard_incomplete(self, since: datetime) -> None:
+        """Delete the snapshots since a time that have no whole files: a loss of power took them.
+
+        Clients that send the same files again get new ones.
+        """
+        for row in self._database.all("SELECT * FROM snapshots ORDER BY sequence DESC"):
+            snapshot = _snapshot(row)
+            if snapshot.created and snapshot.created < since:
+                break
+            if not all(self._has(file) for file in snapshot.files.values()):
+                log.warning(
+                    "discarding snapshot %s: power was lost within a second of its upload", row["snapshot_id"]
+                )
+                self._database.execute("DELETE FROM snapshots WHERE sequence = ?", (row["sequence"],))
+
+    def _whole(self, snapshot_id: str, path: str, file: StoredFile) -> Path:
+        if not self._has(file):
+            raise Damaged(
+                f"The file {path!r} of snapshot {snapshot_id} is missing or incomplete in the home folder "
+                f"({self._object(file.sha256)}). Submit the script folder again: what is missing is uploaded again."
+            )
+        return self._object(file.sha256)
 
     def _read(self, sequence: int) -> Snapshot:
         """A snapshot by its row; snapshots never change."""
@@ -162,15 +199,21 @@ class SnapshotStore:
     ) -> dict[str, StoredFile]:
         nodes = file_nodes(tree)
         inherited = self._inherited(workspace, parent_id) if parent_id else {}
-        missing = [
-            path for path in nodes if path not in uploads and inherited.get(path, (None,))[0] != _hash(nodes, path)
-        ]
+        missing = [path for path in nodes if path not in uploads and not self._inherits(inherited, nodes, path)]
         if missing:
             raise Invalid(
                 f"{len(missing)} files of the snapshot are missing: neither uploaded nor in its parent {parent_id}. "
                 f"The first one is {missing[0]!r}."
             )
         return {path: self._keep(uploads[path]) if path in uploads else inherited[path][1] for path in nodes}
+
+    def _inherits(
+        self, inherited: Mapping[str, tuple[str | None, StoredFile]], nodes: Mapping[str, Node], path: str
+    ) -> bool:
+        if path not in inherited:
+            return False
+        checksum, file = inherited[path]
+        return checksum == _hash(nodes, path) and self._has(file)
 
     def _inherited(self, workspace: str, parent_id: str) -> dict[str, tuple[str | None, StoredFile]]:
         parent = self.get(workspace, parent_id)
@@ -180,7 +223,7 @@ class SnapshotStore:
     def _keep(self, source: Path | StoredFile) -> StoredFile:
         """Copy a file to its place in the store unless its content is already there."""
         if isinstance(source, StoredFile):
-            if not self._object(source.sha256).exists():
+            if not self._has(source):
                 raise Invalid(f"The file {source.sha256} of the snapshot was not uploaded.")
             return source
         file = StoredFile(*_digest(source))
@@ -190,12 +233,20 @@ class SnapshotStore:
     def _put(self, file: StoredFile, write: Callable[[Path], object]) -> None:
         """Store a content atomically unless it is already there."""
         target = self._object(file.sha256)
-        if not target.exists():
+        if not self._has(file):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"{file.sha256}.{self._ids.short()}")
+            temporary = self._incoming / f"{file.sha256}.{self._ids.short()}"
             write(temporary)
             fault_point("snapshots.written")
             temporary.replace(target)
+            self._syncer.soon(target)
+
+    def _has(self, file: StoredFile) -> bool:
+        """Whether the store has all of a content: a loss of power may have left a part of it."""
+        try:
+            return self._object(file.sha256).stat().st_size == file.size
+        except FileNotFoundError:
+            return False
 
     def _object(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
