@@ -127,6 +127,16 @@ class JobInput:
     def __post_init__(self) -> None:
         _check_name("input", self.name)
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is a DataReference or PipelineData; other data have a variable of their own name."""
+        return self.dataset_id is None and self.variable.startswith("AZUREML_DATAREFERENCE_")
+
+    @property
+    def is_mounted_reference(self) -> bool:
+        """Azure has no `path_on_compute` for these (Azure/MachineLearningNotebooks #1177)."""
+        return self.is_reference and self.mode is Mode.MOUNT
+
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
@@ -164,7 +174,8 @@ class JobOutput:
     AZUREML_DATASET_FILE_OUTPUTS and becomes a dataset when the job has completed. Otherwise it is PipelineData (or a
     DataReference in upload mode): only the folder above it exists, so that the script may make it a folder or a file,
     and no dataset is made of it; `$AZUREML_DATAREFERENCE_<name>` stands for its path.
-    Uploads are published only if the script succeeds, mounts at once.
+    Uploads are published only if the script succeeds, mounts at once. `path_on_compute`: the folder or file that the
+    script writes; PipelineData has one in upload mode only.
     """
 
     name: str
@@ -182,6 +193,11 @@ class JobOutput:
         _check_name("output", self.name)
         if ".." in self.path.split("/") or "\0" in self.path:
             raise Invalid(f"Output {self.name}: {self.path[:300]!r} leads out of its datastore.")
+
+    @property
+    def is_mounted_reference(self) -> bool:
+        """As of an input: the SDK documents PipelineData's `output_path_on_compute` for upload mode only."""
+        return not self.is_dataset and self.mode is Mode.MOUNT
 
     def path_of(self, run_id: str) -> str:
         """The path in the datastore for a run."""

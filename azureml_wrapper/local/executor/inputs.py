@@ -2,16 +2,18 @@
 
 A mount is the store's own folder or file if the dataset is exactly that, and otherwise a folder of links to the files
 that it matches. Azure's mounts are read-only. Here nothing prevents a script from writing (root ignores file modes),
-so the log says that it must not; a download is a copy that a script may change.
+so the log says that it must not; a download is a copy that a script may change. A relative `path_on_compute` is below
+the working directory, where the script may open it by that name.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -50,11 +52,15 @@ _HARMLESS_STEPS = frozenset({"extract_columns_from_partition_format", "add_colum
 
 @dataclass(frozen=True)
 class StagedInput:
-    """`value` is what the script receives: a path, or the dataset's id in direct mode. `note` is for the log."""
+    """`value` is what the script receives: a path, or the dataset's id in direct mode. `note` is for the log.
+
+    `is_literal`: the data is at its `path_on_compute`.
+    """
 
     job_input: JobInput
     value: str
     note: str = ""
+    is_literal: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,19 +72,49 @@ class _Files:
 
 
 class InputStager:
-    """Stages inputs in a folder of the job."""
+    """Stages inputs in a folder of the job, or where their `path_on_compute` says in the working directory."""
 
-    def __init__(self, context: ExecutorContext, workspace_id: str, folder: Path) -> None:
+    def __init__(self, context: ExecutorContext, workspace_id: str, folder: Path, working_directory: Path) -> None:
         self._context, self._workspace_id, self._folder = context, workspace_id, folder
+        self._working_directory = working_directory
 
     def stage(self, job_input: JobInput) -> StagedInput:
         """Make an input available; a fault if its data does not exist or is not supported."""
         if job_input.mode is Mode.DIRECT:
             return StagedInput(job_input, job_input.dataset_id or "", self._note(job_input))
         found = list(self._resolve(job_input))
-        if job_input.mode is Mode.DOWNLOAD:
-            return StagedInput(job_input, str(self._copy(job_input, found)))
-        return StagedInput(job_input, str(self._mount(job_input, found)))
+        place = self._place(job_input, found)
+        if job_input.mode is Mode.MOUNT and len(found) == 1 and found[0].names is None:
+            if place is None:
+                return StagedInput(job_input, str(found[0].root))
+            if found[0].root.is_dir() and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(found[0].root, target_is_directory=True)
+                return StagedInput(job_input, str(place), is_literal=True)
+        target = place or self._folder / job_input.name
+        _fill(target, found, os.symlink if job_input.mode is Mode.MOUNT else shutil.copyfile)
+        is_file = len(found) == 1 and found[0].names is None and found[0].root.is_file()
+        value = target / found[0].root.name if is_file else target
+        return StagedInput(job_input, str(value), is_literal=place is not None)
+
+    def _place(self, job_input: JobInput, found: list[_Files]) -> Path | None:
+        """The input's `path_on_compute`, unless it leads out of the working directory or replaces a file there."""
+        wanted = job_input.path_on_compute
+        if not wanted or job_input.is_mounted_reference:
+            return None
+        if job_input.is_reference:
+            # Of the SDK: downloads go below a folder with the datastore's name, and keep their path on the datastore
+            # (DatastoreContextManager in azureml/data/context_managers.py).
+            above, _ = split_pattern(job_input.path)
+            if found[0].root.is_file():
+                above = posixpath.dirname(above)
+            wanted = posixpath.join(job_input.datastore or "", wanted, above)
+        place = literal_place(wanted, self._working_directory)
+        if place is None or place.is_file():
+            return None
+        if place.exists() and any((place / name.split("/")[0]).exists() for _, name in _entries(found)):
+            return None
+        return place
 
     def _note(self, job_input: JobInput) -> str:
         """A warning if the script will read a table of Parquet files with wrong dates."""
@@ -137,25 +173,28 @@ class InputStager:
             raise NotFound(f"Input {job_input.name}: no file in datastore {datastore} matches {path!r}.")
         return _Files(blobs.folder(*place, fixed), None if len(chosen) == len(names) else chosen)
 
-    def _mount(self, job_input: JobInput, found: list[_Files]) -> Path:
-        if len(found) == 1 and found[0].names is None:
-            return found[0].root
-        target = self._folder / job_input.name
-        for source, name in _entries(found):
-            link = target / name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(source)
-        return target
 
-    def _copy(self, job_input: JobInput, found: list[_Files]) -> Path:
-        target = self._folder / job_input.name
-        target.mkdir(parents=True)
-        for source, name in _entries(found):
-            copy = target / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
-        is_file = len(found) == 1 and found[0].root.is_file()
-        return target / found[0].root.name if is_file else target
+def literal_place(wanted: str, working_directory: Path) -> Path | None:
+    """The place of a relative `path_on_compute`; None if it is not below the working directory.
+
+    A script opens it by that name (docstring of `DatasetConsumptionConfig.as_mount`: relative to the working
+    directory). A place below a file of the script's folder, or inside a mount, is none.
+    """
+    relative = posixpath.normpath(wanted)
+    if posixpath.isabs(relative) or relative.split("/")[0] == ".." or "\0" in relative:
+        return None
+    place = working_directory / relative
+    if any(above.is_file() for above in place.parents):
+        return None
+    return place if place.resolve().is_relative_to(working_directory.resolve()) else None
+
+
+def _fill(target: Path, found: list[_Files], put: Callable[[Path, Path], object]) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for source, name in _entries(found):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        put(source, place)
 
 
 def columns_of_seconds(file: Path) -> list[str]:

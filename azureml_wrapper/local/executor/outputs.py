@@ -13,17 +13,21 @@ from azureml_wrapper.local.domain.errors import Conflict, Invalid
 from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor.context import ExecutorContext
-from azureml_wrapper.local.executor.inputs import glob_expression
+from azureml_wrapper.local.executor.inputs import glob_expression, literal_place
 from azureml_wrapper.local.faultpoints import fault_point
 
 
 @dataclass(frozen=True)
 class StagedOutput:
-    """`folder` is where the script writes, `path` is where its files go in the datastore."""
+    """`folder` is where the script writes, `path` is where its files go in the datastore.
+
+    `is_literal`: `folder` is the output's `path_on_compute`, below the working directory.
+    """
 
     job_output: JobOutput
     folder: Path
     path: str
+    is_literal: bool = False
 
     @property
     def name(self) -> str:
@@ -31,27 +35,48 @@ class StagedOutput:
 
 
 class OutputStager:
-    """Gives each output a folder, and publishes it at the end."""
+    """Gives each output a folder, and publishes it at the end; `folder` is the job's."""
 
     def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
         self._context, self._job, self._folder = context, job, folder
 
-    def stage(self, output: JobOutput) -> StagedOutput:
+    def stage(self, output: JobOutput, working_directory: Path) -> StagedOutput:
         """Create the output's folder: the store's own in mount mode, else one of the job's.
 
-        Raises a fault before the script runs if the datastore does not exist.
+        It is at the output's `path_on_compute` if that is relative. Raises a fault before the script runs if the
+        datastore does not exist.
         """
         path = output.path_of(self._job.run_id)
+        place = self._literal(output, working_directory)
         if output.mode is not Mode.MOUNT:
-            place = self._folder / output.name
             self._context.datastores.get(self._job.workspace_id, output.datastore)
+            folder = place or self._folder / "outputs" / output.name
+            (folder if output.is_dataset else folder.parent).mkdir(parents=True, exist_ok=True)
         elif output.is_dataset:
-            return StagedOutput(output, self._store_folder(output, path), path)
+            folder = self._store_folder(output, path)
+            if place:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if place.exists():
+                    place.rmdir()
+                place.symlink_to(folder, target_is_directory=True)
+                folder = place
         else:
             above, _, name = path.strip("/").rpartition("/")
-            place = self._store_folder(output, above) / name
-        (place if output.is_dataset else place.parent).mkdir(parents=True, exist_ok=True)
-        return StagedOutput(output, place, path)
+            folder = self._store_folder(output, above) / name
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        return StagedOutput(output, folder, path, is_literal=place is not None)
+
+    def _literal(self, output: JobOutput, working_directory: Path) -> Path | None:
+        """The output's `path_on_compute`, unless it leads out of the working directory or is taken."""
+        if not output.path_on_compute or output.is_mounted_reference:
+            return None
+        place = literal_place(output.path_on_compute, working_directory)
+        if place is None:
+            return None
+        if output.mode is not Mode.MOUNT:
+            return None if output.is_dataset and place.is_file() else place
+        is_empty = place.is_dir() and place != working_directory and not any(place.iterdir())
+        return place if is_empty or not place.exists() else None
 
     def publish(self, staged: StagedOutput) -> None:
         """Move the files of an upload folder to the datastore; `Conflict` if that would overwrite some."""
@@ -62,11 +87,14 @@ class OutputStager:
         files = {name: path for path, name in _below(staged.folder) if _is_wanted(name, output.source_globs)}
         targets = {f"{staged.path.strip('/')}/{name}".strip("/"): path for name, path in files.items()}
         if staged.folder.is_file():
-            targets = {staged.path.strip("/"): staged.folder}
+            # With a path on the compute, the output is a folder that has the file under its name
+            # (DatastoreContextManager in azureml/data/context_managers.py calls upload_files).
+            name = f"{staged.path.strip('/')}/{staged.folder.name}" if staged.is_literal else staged.path
+            targets = {name.strip("/"): staged.folder}
         if not output.overwrite:
             self._check_free(staged, store.account, store.container, targets)
         for name, path in targets.items():
-            with _movable(self._context, path, self._folder) as file:
+            with _movable(self._context, path, self._folder, kept_folders([staged])) as file:
                 self._context.blobs.put_file(store.account, store.container, name, file)
             fault_point("jobs.output-published")
 
@@ -111,15 +139,18 @@ class OutputStager:
 class FolderCollector:
     """Uploads `outputs/` and `logs/` of the working directory to the run, as Azure does however a run ends."""
 
-    def __init__(self, context: ExecutorContext, job: Job, folder: Path) -> None:
+    def __init__(
+        self, context: ExecutorContext, job: Job, folder: Path, outputs: Iterable[StagedOutput] = ()
+    ) -> None:
         self._context, self._job, self._folder = context, job, folder
+        self._kept = kept_folders(outputs)
 
     def collect(self) -> list[str]:
         """Upload the folders. Returns a sentence for each file that could not be uploaded."""
         problems = list(self._linked_folders())
         for path, name in self._files():
             try:
-                with _movable(self._context, path, self._folder) as file:
+                with _movable(self._context, path, self._folder, self._kept) as file:
                     self._context.publish(self._job.workspace_id, self._job.run_id, name, file)
             except (Invalid, OSError) as error:
                 problems.append(f"{name} was not uploaded: {error}")
@@ -150,10 +181,16 @@ def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
     return not globs or any(glob_expression(glob.lstrip("/")).fullmatch(name) for glob in globs)
 
 
+def kept_folders(outputs: Iterable[StagedOutput]) -> tuple[Path, ...]:
+    """Folders of the working directory that more than one upload may read: files there are copied, not moved."""
+    return tuple(output.folder for output in outputs if output.is_literal)
+
+
 @contextmanager
-def _movable(context: ExecutorContext, path: Path, folder: Path) -> Iterator[Path]:
-    """The file itself, or a copy if it is a link or lies outside `folder`: only the job's own files are moved."""
-    if not path.is_symlink() and path.resolve().is_relative_to(folder.resolve()):
+def _movable(context: ExecutorContext, path: Path, folder: Path, kept: tuple[Path, ...]) -> Iterator[Path]:
+    """The file itself if it may be moved; a copy of a link, of a file outside `folder`, or of a `kept` folder's."""
+    is_own = not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())
+    if is_own and not any(path.is_relative_to(place) for place in kept):
         yield path
         return
     with context.blobs.receive() as copy:

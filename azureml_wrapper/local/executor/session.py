@@ -192,7 +192,8 @@ class Session:
 
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
         """Upload the run's folders in any case, and its outputs if it succeeded."""
-        for problem in FolderCollector(self._context, self._job, staged.working_directory).collect():
+        folders = FolderCollector(self._context, self._job, staged.working_directory, staged.outputs)
+        for problem in folders.collect():
             self.say(problem)
         fault_point("jobs.collected")
         if ending is not endings.COMPLETED:

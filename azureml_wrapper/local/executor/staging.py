@@ -1,6 +1,6 @@
 """A job's working directory: the snapshot, the inputs and the outputs.
 
-<home>/jobs/<job key>/wd        the snapshot, where the script runs
+<home>/jobs/<job key>/wd        the snapshot, where the script runs; data with a relative `path_on_compute`
                      /inputs    copies and folders of links
                      /outputs   files to publish when the script ends
                      /bin       `python` of a shell command
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from azureml_wrapper.local.domain.jobs import Job, Mode, RunForms
+from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Mode, RunForms
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import InputStager, StagedInput
@@ -59,12 +59,22 @@ class Staged:
                     if staged.job_input.dataset_id
                     else ": files written there are in the datastore at once."
                 )
-            if staged.job_input.path_on_compute:
-                wanted = staged.job_input.path_on_compute
-                yield f"Input {staged.job_input.name} is at {staged.value}, not at {wanted}."
+            if staged.job_input.path_on_compute and not staged.is_literal:
+                yield _elsewhere("Input", staged.job_input, staged.value)
         for output in self.outputs:
-            if output.job_output.path_on_compute:
-                yield f"Output {output.name} is at {output.folder}, not at {output.job_output.path_on_compute}."
+            if output.job_output.path_on_compute and not output.is_literal:
+                yield _elsewhere("Output", output.job_output, str(output.folder))
+
+
+def _elsewhere(kind: str, data: JobInput | JobOutput, value: str) -> str:
+    """A sentence about data whose `path_on_compute` is not used."""
+    start = f"{kind} {data.name} is at {value}, not at {data.path_on_compute}"
+    if data.is_mounted_reference:
+        return f"{start}: data references and PipelineData have no path on the compute in mount mode, as in Azure."
+    return (
+        f"{start}: on this machine, only a relative path is used, and only if it is free. "
+        f"Pass the {kind.lower()} as an argument, and use the path that the script receives."
+    )
 
 
 def stage(context: ExecutorContext, job: Job, folder: Path) -> Staged:
@@ -73,12 +83,12 @@ def stage(context: ExecutorContext, job: Job, folder: Path) -> Staged:
     working_directory.mkdir(parents=True)
     if job.snapshot_id:
         context.snapshots.restore(job.workspace_id, job.snapshot_id, working_directory)
-    inputs = InputStager(context, job.workspace_id, folder / "inputs")
-    outputs = OutputStager(context, job, folder / "outputs")
+    inputs = InputStager(context, job.workspace_id, folder / "inputs", working_directory)
+    outputs = OutputStager(context, job, folder)
     staged = Staged(
         folder=folder,
         inputs=tuple(inputs.stage(item) for item in job.inputs),
-        outputs=tuple(outputs.stage(item) for item in job.outputs),
+        outputs=tuple(outputs.stage(item, working_directory) for item in job.outputs),
     )
     # Azure creates both; scripts rely on `outputs`.
     for name in ("outputs", "logs"):

@@ -122,9 +122,30 @@ def test_pipeline_data_goes_from_step_to_step(ws, complete, make, tmp_path):
 def test_pipeline_data_can_be_uploaded_and_downloaded(ws, complete, make):
     middle = PipelineData("middle", ws.get_default_datastore(), output_mode="upload", output_path_on_compute="there")
     first = make(WRITE, "first", [middle, "a"], outputs=[middle])
-    copy = middle.as_download(input_name="copy")
-    run = complete([first, make(LIST, "second", [copy], inputs=[copy])])
-    assert said(run, "second", "FOUND") == [["words.txt"]]
+    # The script writes below its working directory, without an argument from the pipeline's data.
+    literal = PipelineData("literal", ws.get_default_datastore(), output_mode="upload", output_path_on_compute="a/b")
+    second = make(WRITE, "second", ["a/b", "a"], outputs=[literal])
+    copies = [middle.as_download(input_name="copy"), literal.as_download("copy2")]
+    run = complete([first, second, make(LIST, "third", copies, inputs=copies)])
+    assert said(run, "third", "FOUND") == [["words.txt"], ["words.txt"]]
+
+
+def test_outputs_and_datasets_are_at_their_relative_paths(ws, complete, make, folder):
+    outputs = [OutputFileDatasetConfig("up", source="up").as_upload(overwrite=True)]
+    outputs.append(OutputFileDatasetConfig("mount", source="a/mount").as_mount())
+    steps = [
+        make(WRITE, output.name, [place, "a"], outputs=[output])
+        for output, place in zip(outputs, ("up", "a/mount"), strict=True)
+    ]
+    files = Dataset.File.from_files([(ws.get_default_datastore(), f"{folder}/**")])
+    inputs = [
+        files.as_named_input("copied").as_download("in/copied"),
+        files.as_named_input("mounted").as_mount("in/mounted"),
+        *(output.as_input(f"{output.name}_in").as_mount(f"in/{output.name}") for output in outputs),
+    ]
+    places = ["in/copied", "in/mounted", "in/up", "in/mount"]
+    run = complete([*steps, make(LIST, "read", places, inputs=inputs)])
+    assert said(run, "read", "FOUND") == [FOLDER, FOLDER, ["words.txt"], ["words.txt"]]
 
 
 def test_pipeline_data_can_become_a_dataset(ws, complete, make, unique):
