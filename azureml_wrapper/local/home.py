@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -132,18 +134,40 @@ class Home:
         return self.tls / "ca.pem"
 
     def create(self) -> None:
-        """Create the folder if it is missing, for its owner only; raise `OSError` if it is not writable.
+        """Create the folder if it is missing, for its owner only.
 
         A folder that exists keeps its mode, because it may contain other things. What the service stores in it has
         modes of its own.
+
+        Raises:
+            OSError: The folder is not writable, or jobs could not run in it.
         """
+        if os.pathsep in str(self.path):
+            raise OSError(errno.EINVAL, f"the {os.pathsep!r} in its path separates folders in PATH")
         if not self.path.exists():
             self.path.mkdir(parents=True, exist_ok=True)
             # Not with the mode of mkdir, which the umask changes.
-            self.path.chmod(0o700)
+            # On some network shares, all files have one owner and one mode; its mount decides who reads them.
+            with contextlib.suppress(PermissionError):
+                self.path.chmod(0o700)
         stores = (self.blobs, self.snapshots, self.incoming, self.jobs, self.environments)
         for folder in (*stores, self.tls, self.cloud_settings):
             folder.mkdir(exist_ok=True, mode=0o700)
+        self._check_links()
+
+    def _check_links(self) -> None:
+        link = self.path / f".link.{os.getpid()}"
+        try:
+            link.symlink_to(self.blobs)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            reason = "its file system has no symbolic links, which the environments of jobs consist of"
+            raise OSError(error.errno, reason) from error
+        else:
+            link.unlink(missing_ok=True)
 
     def secret(self) -> str:
         """The service's secret, created by the first call.
@@ -254,3 +278,11 @@ def write_sitecustomize(home: Home, source: bytes) -> Path:
         file.parent.mkdir(exist_ok=True)
         write_private(file, source.decode())
     return file.parent
+
+
+def refusal(home: Home, error: OSError) -> str:
+    """What to tell a user if `Home.create` raises an error."""
+    return (
+        f"Cannot use the home folder {home.path}: {error.strerror}. Set {HOME_VARIABLE} to a folder that you can "
+        "write to, on a file system with symbolic links and without ':' in its path."
+    )

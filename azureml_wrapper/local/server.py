@@ -31,7 +31,7 @@ from azureml_wrapper.local.background import every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfinished
+from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfinished, refusal
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.services.context import Context
@@ -341,7 +341,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     become_service()
     home = Home(options.home)
-    home.create()
+    try:
+        home.create()
+    except OSError as error:
+        raise SystemExit(refusal(home, error)) from error
     ready = os.fdopen(options.ready_fd, "w") if options.ready_fd is not None else None
     if not serve(home, port=options.port, idle=options.idle, ready=ready):
         tell(ready, "busy")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from azureml_wrapper.local.home import Home, ServiceInfo
+from azureml_wrapper.local.home import Home, ServiceInfo, refusal
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
@@ -133,10 +133,7 @@ def _prepare(home: Home) -> None:
         home.create()
         home.log_file.touch(mode=0o600)
     except OSError as error:
-        raise ServiceError(
-            f"Cannot write to the home folder {home.path}: {error.strerror}. "
-            "Set AZUREML_WRAPPER_HOME to a folder that you can write to."
-        ) from error
+        raise ServiceError(refusal(home, error)) from error
 
 
 def _is_locked(home: Home) -> bool:

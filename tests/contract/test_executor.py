@@ -18,7 +18,8 @@ from azureml_wrapper.local.domain.errors import Conflict, Locked, OutOfSpace
 from azureml_wrapper.local.domain.jobs import Job, NewJob, Script
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import local
-from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
+from azureml_wrapper.local.executor.process import ColdStarter
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 from tests.contract.bench import is_alive, message, warm_starter
 from tests.waiting import until
 
@@ -367,17 +368,19 @@ def test_closing_ends_the_jobs_and_says_why(bench):
 @pytest.mark.parametrize("leader_lives", [True, False])
 def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
     shared, run_id = bench.shared, bench.add_run()
+    # Of this test alone: others run at the same time.
+    mark = f"mark {bench.home.path}"
     bench.context.runs.advance(bench.workspace.workspace_id, run_id, RunStatus.RUNNING)
     log = bench.file(run_id, "user_logs/std_log.txt")
     log.parent.mkdir(parents=True)
     process = ColdStarter().start(
         [sys.executable, "-c", STUBBORN],
         folder=bench.home.jobs,
-        variables={**os.environ, JOB_KEY_VARIABLE: "mark"},
+        variables={**os.environ, JOB_KEY_VARIABLE: mark},
         log=log,
     )
-    shared.jobs.add("mark", bench.workspace.workspace_id, run_id)
-    shared.jobs.set_process("mark", process.identity.pid, process.identity.ticks)
+    shared.jobs.add(mark, bench.workspace.workspace_id, run_id)
+    shared.jobs.set_process(mark, process.identity.pid, process.identity.ticks)
     pids = await_pids(bench, run_id, 3)
     if not leader_lives:
         os.kill(process.identity.pid, signal.SIGKILL)
@@ -391,13 +394,14 @@ def test_what_a_killed_service_left_is_failed_and_ended(bench, leader_lives):
 
 def test_a_process_whose_number_was_not_stored_yet_is_found_by_its_job(bench):
     shared, run_id = bench.shared, bench.add_run()
+    mark = f"mark of a killed service {bench.home.path}"
     process = ColdStarter().start(
         ["sleep", "60"],
         folder=bench.home.jobs,
-        variables={**os.environ, JOB_KEY_VARIABLE: "mark of a killed service"},
+        variables={**os.environ, JOB_KEY_VARIABLE: mark},
         log=bench.home.jobs / "log",
     )
-    shared.jobs.add("mark of a killed service", bench.workspace.workspace_id, run_id)
+    shared.jobs.add(mark, bench.workspace.workspace_id, run_id)
     # A process that is being loaded has no variables for an instant.
     until(lambda: b"killed service" in Path(f"/proc/{process.identity.pid}/environ").read_bytes())
     bench.executor.recover()

@@ -105,7 +105,7 @@ def test_a_wanted_port_that_is_taken_is_an_error_that_names_it(home):
 
 def test_a_home_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(service_process.ServiceError, match=r"(?s)Cannot write to the home folder.*_HOME"):
+    with pytest.raises(service_process.ServiceError, match=r"(?s)Cannot use the home folder.*_HOME"):
         service_process.start(Home(tmp_path / "file" / "home"))
 
 

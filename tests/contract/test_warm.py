@@ -17,9 +17,11 @@ import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor import warm as warm_module
-from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, ColdStarter
+from azureml_wrapper.local.executor.process import ColdStarter
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 from azureml_wrapper.local.executor.variables import preload_variables
 from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, ForkError, Preloaded, WarmStarter
+from tests import machines
 from tests.waiting import until
 
 READY_SECONDS = 60.0
@@ -299,6 +301,25 @@ def test_a_fork_that_has_not_begun_ends_with_the_service(folder):
     starter.close()
     until(lambda: _is_gone(process.identity.pid))
     assert not folder.log.exists() or folder.log.read_text() == ""
+
+
+@pytest.mark.slow
+@machines.needs_linux
+def test_forks_need_no_call_of_newer_kernels(folder, tmp_path):
+    """As on kernels before 5.3, WSL 1, or where a sandbox refuses what it does not know."""
+    variables = {**VARIABLES, "PYTHONPATH": machines.play(tmp_path / "machine", machines.OLD_KERNEL)}
+    starter = WarmStarter()
+    starter.preload(sys.executable, variables)
+    assert starter.await_ready(sys.executable, variables, READY_SECONDS)
+    source = "import os\ntry:\n    os.pidfd_open(os.getpid())\nexcept OSError as error:\n    print('begins', error)"
+    try:
+        assert starter.why_cold(folder.command(source), folder.path, variables) is None
+        begins = (0, "begins [Errno 38] Function not implemented\n")
+        assert [folder.run(starter, source, variables=variables) for _ in range(2)] == [begins] * 2
+        assert len(starter._preloaded) == 1
+        assert all(preloaded.is_ready for preloaded in starter._preloaded.values())
+    finally:
+        starter.close()
 
 
 MEET = """

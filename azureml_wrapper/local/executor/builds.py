@@ -25,7 +25,8 @@ from azureml_wrapper.local.domain.environments import EnvironmentSpec
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.additions import Attempt, attempts, missing_tools, uv_options, with_conda_tools
 from azureml_wrapper.local.executor.environments import Choice, is_hashed
-from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Starter
+from azureml_wrapper.local.executor.process import Starter
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 from azureml_wrapper.local.executor.pythons import Python, installed_pythons, older_pythons, own_python
 from azureml_wrapper.local.executor.slots import Work
 

@@ -112,14 +112,20 @@ def _shared_programs(folder: Path, shared: Path) -> Path:
         shared.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=shared))
         for name, text in _programs(folder).items():
-            (unfinished / name).write_text(text)
-            (unfinished / name).chmod(0o755)
+            write_program(unfinished / name, text)
         try:
             unfinished.rename(place)
         except OSError:
             # Another job was faster.
             shutil.rmtree(unfinished, ignore_errors=True)
     return place
+
+
+def write_program(path: Path, text: str) -> None:
+    """Write a new program. Its mode comes with the file, because some file systems refuse to change one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _programs(folder: Path) -> dict[str, str]:

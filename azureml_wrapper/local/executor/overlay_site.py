@@ -64,10 +64,16 @@ def _prepare(environment: str) -> None:
 
 
 def _is_pip() -> bool:
-    with open("/proc/self/cmdline", "rb") as file:  # noqa: PTH123 - pathlib is slow to import
-        words = file.read().split(b"\0")
+    words = getattr(sys, "orig_argv", None)
+    if words is None:
+        # Before Python 3.10; macOS has no such file, and pip's own message about --user appears there.
+        try:
+            with open("/proc/self/cmdline", errors="replace") as file:  # noqa: PTH123 - pathlib is slow to import
+                words = file.read().split("\0")
+        except OSError:
+            words = []
     # `python -m pip`, `python bin/pip3`, or `python __pip-runner__.py`, by which pip starts itself elsewhere.
-    return any(b"pip" in word.rpartition(b"/")[2] for word in words[1:3])
+    return any("pip" in word.rpartition("/")[2] for word in words[1:3])
 
 
 def packages(environment: str) -> str:

@@ -2,7 +2,7 @@
 
 A job gets a session of its own. The processes that it starts stay in that session, or at least inherit the variable
 `AZUREML_WRAPPER_JOB` with the job key. With the two, all processes of a job are found, even after the service that
-started them was killed. Linux only: reads /proc.
+started them was killed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-JOB_KEY_VARIABLE = "AZUREML_WRAPPER_JOB"
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE, process_table
+
 # Between SIGTERM and SIGKILL.
 GRACE_SECONDS = 2.0
 # How long SIGKILL may take: a process in a system call ends after the call.
 KILL_SECONDS = 2.5
 # What a service with thousands of connections and logs needs, if the machine allows it.
 MOST_DESCRIPTORS = 65_536
+# OPEN_MAX of macOS, where the hard limit may be "unlimited" and a larger soft one is refused.
+SAFE_DESCRIPTORS = 10_240
 _POLL_SECONDS = 0.02
-_PROC = "/proc"
-_PROC_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
 class ProcessId:
-    """Identifies a process even if its number is reused later: `ticks` is its start time since boot."""
+    """Identifies a process even if its number is reused later: `ticks` is its start time."""
 
     pid: int
     ticks: int
@@ -50,7 +51,8 @@ class Shell:
         """Give a process that was just started the shell's limit of open files."""
         # Only Linux changes the limits of another process; elsewhere a job has the service's.
         if self.descriptors is not None and hasattr(resource, "prlimit"):
-            with contextlib.suppress(ProcessLookupError):
+            # The process has ended, or a sandbox refuses the call: the job has the service's limit then.
+            with contextlib.suppress(OSError):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (self.descriptors, hard))
 
@@ -63,8 +65,12 @@ def become_service() -> None:
     global _shell
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MOST_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    for wanted in (allowed, min(allowed, SAFE_DESCRIPTORS)):
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            break
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
     _shell = Shell(umask=os.umask(0o077), descriptors=soft)
 
 
@@ -154,7 +160,7 @@ class ChildProcess:
 
     def wait(self) -> int:
         # Reaped only after the rest of its group is gone: until then its number cannot be reused.
-        os.waitid(os.P_PID, self._identity.pid, os.WEXITED | os.WNOWAIT)
+        process_table().await_exit(self._identity.pid)
         end_family(self._identity, self._job_key, grace=0)
         self._ended.set()
         return self._process.wait()
@@ -181,7 +187,7 @@ def end_family(leader: ProcessId | None, job_key: str, *, grace: float = GRACE_S
 
 def is_alive(process: ProcessId) -> bool:
     """Whether exactly this process runs."""
-    status = _Status.read(process.pid)
+    status = process_table().status(process.pid)
     return status is not None and status.ticks == process.ticks
 
 
@@ -203,83 +209,19 @@ def _signal(pids: Iterator[int], number: signal.Signals) -> int:
 
 def _family(leader: ProcessId | None, job_key: str) -> Iterator[int]:
     """The living processes of a job."""
-    holder = _Status.read(leader.pid) if leader else None
+    table = process_table()
+    holder = table.status(leader.pid) if leader else None
     number = None if leader is None or (holder and holder.ticks != leader.ticks) else leader.pid
     # Processes that are older than the job do not belong to it.
-    for pid in _started_since(leader.ticks if leader else 0):
-        status = _Status.read(pid)
+    for pid in table.started_since(leader.ticks if leader else 0):
+        status = table.status(pid)
         # A process that was just forked has neither its session nor its job key yet.
         is_led = status is not None and number is not None and number in (pid, status.session)
-        if status and status.lives and (is_led or _has_job_key(pid, job_key)):
+        if status and status.lives and (is_led or table.has_job_key(pid, job_key)):
             yield pid
 
 
-# Process → the inode of its folder in /proc, and its start time. A later process with the same number has another
-# inode, so after each job only processes are read that are new since the last time.
-_starts: dict[int, tuple[int, int]] = {}
-
-
-def _started_since(ticks: int) -> list[int]:
-    """This user's processes that started at that time or later, without this one."""
-    global _starts
-    # Replaced as a whole, because several threads may read it at the same time.
-    known, found = _starts, {}
-    with os.scandir(_PROC) as entries:
-        for entry in entries:
-            if entry.name.isdigit():
-                pid, inode = int(entry.name), entry.inode()
-                before = known.get(pid)
-                found[pid] = before if before and before[0] == inode and before[1] else (inode, start_ticks(pid))
-    _starts = found
-    me = os.getpid()
-    return [pid for pid, (_, start) in found.items() if start >= ticks and pid != me and _is_own(pid)]
-
-
-def _is_own(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return os.stat(f"{_PROC}/{pid}").st_uid == os.getuid()  # noqa: PTH116 - see _read
-    return False
-
-
-def _has_job_key(pid: int, job_key: str) -> bool:
-    wanted = f"{JOB_KEY_VARIABLE}={job_key}".encode()
-    return bool(job_key) and wanted in _read(f"{_PROC}/{pid}/environ").split(b"\0")
-
-
-def _read(path: str) -> bytes:
-    """A file of /proc; empty if its process is gone. Without pathlib, which costs more than the reading."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, _PROC_CHUNK), b""))
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
 def start_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 if it is gone."""
-    status = _Status.read(pid)
+    """When a process started, in the unit of the process table; 0 if it is gone."""
+    status = process_table().status(pid)
     return status.ticks if status else 0
-
-
-@dataclass(frozen=True)
-class _Status:
-    """The fields of /proc/<pid>/stat (proc(5))."""
-
-    state: str
-    session: int
-    ticks: int
-
-    @property
-    def lives(self) -> bool:
-        return self.state not in "ZX"
-
-    @classmethod
-    def read(cls, pid: int) -> _Status | None:
-        # The program's name is in parentheses, and may itself contain parentheses and spaces.
-        fields = _read(f"{_PROC}/{pid}/stat").rpartition(b")")[2].split()
-        return cls(state=fields[0].decode(), session=int(fields[3]), ticks=int(fields[19])) if fields else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern
 from azureml_wrapper.local.executor.session import DRIVER_LOG
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.local.store.blobfiles import link_file
 from azureml_wrapper.local.store.results import Result, ResultStore
 from azureml_wrapper.local.store.runs import RunStore
 
@@ -212,7 +212,7 @@ class ReusedRuns:
             fault_point("reuse.linked")
             self._write_log(run, origin)
         except OSError as error:
-            raise OutOfSpace(f"The files of run {origin.run_id} cannot be linked: {error}.") from error
+            raise OutOfSpace(f"The files of run {origin.run_id} cannot be taken over: {error}.") from error
         self._context.runs.advance(run.workspace_id, run.run_id, RunStatus.COMPLETED)
 
     def _link_files(self, run: Run, origin: Run) -> None:
@@ -222,7 +222,7 @@ class ReusedRuns:
         for name in self._context.blobs.names(account, CONTAINER, root):
             path = name.removeprefix(root)
             if path not in own:
-                os.link(self._context.blobs.path(account, CONTAINER, name), self._file(run, path))
+                link_file(self._context.blobs.path(account, CONTAINER, name), self._file(run, path))
 
     def _write_log(self, run: Run, origin: Run) -> None:
         before, log = self._file(origin, DRIVER_LOG), self._file(run, endings.LOG)
@@ -231,7 +231,7 @@ class ReusedRuns:
             if before.exists():
                 with before.open("rb") as source:
                     shutil.copyfileobj(source, file)
-        os.link(log, self._file(run, DRIVER_LOG))
+        link_file(log, self._file(run, DRIVER_LOG))
 
     def _file(self, run: Run, path: str) -> Path:
         return self._context.artifact(run.workspace_id, run.run_id, path)

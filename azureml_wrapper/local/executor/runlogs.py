@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
+import uuid
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +16,9 @@ from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOG
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.sweeps import LOG
 from azureml_wrapper.local.executor.context import ExecutorContext
+from azureml_wrapper.local.store.blobfiles import copy_file, link_file
+
+FOLLOW_SECONDS = 1.0
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -44,6 +50,47 @@ class PipelineLogs:
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Append a line to the error log."""
         _append(partial(self._file, workspace_id, run_id, ERROR_LOG), f"{text}\n")
+
+
+class SecondName:
+    """Another name of a growing log. On a file system without hard links it is a copy, a second behind.
+
+    Args:
+        folder: For incomplete copies, on the file system of both.
+    """
+
+    def __init__(self, file: Path, name: Path, folder: Path) -> None:
+        self._file, self._name, self._folder = file, name, folder
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        if not link_file(file, name):
+            self._thread = threading.Thread(target=self._follow, name=f"copies {file.name}", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Complete the copy; the log does not grow any more."""
+        self._ended.set()
+        if self._thread:
+            self._thread.join()
+            self._copy()
+
+    def _follow(self) -> None:
+        pause = FOLLOW_SECONDS
+        while not self._ended.wait(pause):
+            began = time.monotonic()
+            self._copy()
+            # Copies of a log of gigabytes take a tenth of the time.
+            pause = max(FOLLOW_SECONDS, 9 * (time.monotonic() - began))
+
+    def _copy(self) -> None:
+        copy = self._folder / uuid.uuid4().hex
+        try:
+            # A log only grows; a line that is inserted at its top makes it longer, too.
+            if self._file.stat().st_size != self._name.stat().st_size:
+                copy_file(self._file, copy)
+                copy.replace(self._name)
+        except OSError as error:
+            log.warning("%s is not up to date: %s", self._name, error)
 
 
 class SweepLogs:

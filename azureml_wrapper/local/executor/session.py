@@ -21,7 +21,9 @@ from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import OwnPackages, choose, sdk_notes
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.overlay import make_overlay
-from azureml_wrapper.local.executor.process import JOB_KEY_VARIABLE, Process, Starter
+from azureml_wrapper.local.executor.process import Process, Starter
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
+from azureml_wrapper.local.executor.runlogs import SecondName
 from azureml_wrapper.local.executor.slots import Stopped, StopReason, Ticket
 from azureml_wrapper.local.executor.staging import Staged, data_variables, stage
 from azureml_wrapper.local.executor.tasks import runner_of, unknown_references
@@ -50,6 +52,7 @@ class Session:
         self._folder = context.home.jobs / ticket.job_key
         self._runner = runner_of(self._job)
         self._interpreter = Path()
+        self._driver_log: SecondName | None = None
 
     @cached_property
     def _log(self) -> Path:
@@ -79,7 +82,7 @@ class Session:
         """Open the log, and provide the interpreter. The run is Preparing while one is built."""
         self._log.touch()
         fault_point("jobs.log-made")
-        os.link(self._log, self._artifact(DRIVER_LOG))
+        self._driver_log = SecondName(self._log, self._artifact(DRIVER_LOG), self._context.home.incoming)
         choice = choose(
             self._job.environment,
             OwnPackages(),
@@ -133,7 +136,9 @@ class Session:
             timer.cancel()
 
     def close(self) -> None:
-        """Remove the working directory, and flush the run's files: logs are written in place."""
+        """Remove the working directory, and complete and flush the run's files: logs are written in place."""
+        if self._driver_log:
+            self._driver_log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._context.syncer.soon(self._artifact("logs").parent)
 

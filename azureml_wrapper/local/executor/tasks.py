@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from azureml_wrapper.local import driver
 from azureml_wrapper.local.domain.jobs import Command, Job, ParallelRun, Script
 from azureml_wrapper.local.executor import launcher
+from azureml_wrapper.local.executor.overlay import write_program
 from azureml_wrapper.local.executor.staging import REFERENCE, Staged
 
 _INPUT, _OUTPUT = "DatasetConsumptionConfig:", "DatasetOutputConfig:"
@@ -131,5 +132,4 @@ def _write_shims(folder: Path, interpreter: Path) -> None:
     folder.mkdir()
     text = _SHIM.format(python=shlex.quote(str(interpreter)), launcher=shlex.quote(launcher.__file__))
     for name in ("python", "python3"):
-        (folder / name).write_text(text)
-        os.chmod(folder / name, 0o755)  # noqa: PTH101, S103 - a program of the job's own
+        write_program(folder / name, text)

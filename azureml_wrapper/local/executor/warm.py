@@ -24,7 +24,6 @@ from typing import Any
 from azureml_wrapper.local.executor import launcher, zygote
 from azureml_wrapper.local.executor.overlay import base_of
 from azureml_wrapper.local.executor.process import (
-    JOB_KEY_VARIABLE,
     ColdStarter,
     Process,
     ProcessId,
@@ -32,6 +31,7 @@ from azureml_wrapper.local.executor.process import (
     shell,
     start_ticks,
 )
+from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 
 # Read by the interpreter, the C library or numerical libraries only while they are loaded.
 READ_AT_IMPORT = re.compile(

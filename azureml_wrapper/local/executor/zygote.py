@@ -45,21 +45,23 @@ class Zygote:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._waiting = b""
+        self._ends, wakeup = _ends_of_children()
         self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
-        self._watched: dict[int, int] = {}  # descriptor of a child → job
+        for descriptor in (connection.fileno(), self._ends):
+            self._poll.register(descriptor, select.POLLIN)
         self._children: dict[int, int] = {}  # job → child
+        self._running: dict[int, int] = {}  # those whose end has not been reported
         self._gates: dict[int, int] = {}  # job → the end of a pipe; its child reads the other one
         # Opened by libraries during their import; a new process that imports them has these, too.
-        self._kept = descriptors() - {connection.fileno()}
+        self._kept = descriptors() - {connection.fileno(), self._ends, wakeup}
 
     def serve(self) -> dict[str, Any] | None:
         """Fork until the service is gone. Returns the order in each child, and None in the parent at the end."""
         self._send({"ready": _top_level_modules(), "places": _places()})
         while True:
             for descriptor, _ in self._poll.poll():
-                if descriptor != self._connection.fileno():
-                    self._report_end(descriptor)
+                if descriptor == self._ends:
+                    self._report_ends()
                     continue
                 orders = self._read()
                 if orders is None:
@@ -96,16 +98,17 @@ class Zygote:
             return pid
         os.close(closed)
         self._gates[job] = opened
-        descriptor = os.pidfd_open(pid)
-        self._watched[descriptor], self._children[job] = job, pid
-        self._poll.register(descriptor, select.POLLIN)
+        self._children[job] = self._running[job] = pid
         self._send({"job": job, "pid": pid})
         return pid
 
-    def _report_end(self, descriptor: int) -> None:
-        self._poll.unregister(descriptor)
-        os.close(descriptor)
-        self._send({"job": self._watched.pop(descriptor), "ended": True})
+    def _report_ends(self) -> None:
+        # Signals of several ends may have become one.
+        os.read(self._ends, 65536)
+        for job, pid in list(self._running.items()):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                del self._running[job]
+                self._send({"job": job, "ended": True})
 
     def _open(self, job: int) -> None:
         gate = self._gates.pop(job)
@@ -126,6 +129,21 @@ class Zygote:
             self._connection.sendall(json.dumps(message).encode() + b"\n")
 
 
+def _ends_of_children() -> tuple[int, int]:
+    """A pipe that has something to read when a child has ended, and its other end.
+
+    A signal, and no pidfd: kernels before 5.3, WSL 1 and some sandboxes have none.
+    """
+    ends, wakeup = os.pipe()
+    for descriptor in (ends, wakeup):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    # The interpreter writes to the pipe only for signals that have a handler.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.siginterrupt(signal.SIGCHLD, False)
+    return ends, wakeup
+
+
 def await_go(gate: int) -> None:
     """Wait for the service's word; end if the service is gone before, because then nothing knows this process."""
     word = os.read(gate, 1)
@@ -137,6 +155,8 @@ def await_go(gate: int) -> None:
 def become(order: dict[str, Any], kept: set[int]) -> None:
     """Turn the forked child into the requested process."""
     os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _redirect(order["log"])

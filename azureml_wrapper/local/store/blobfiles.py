@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS blob_notes (
 """
 _NAMES_PER_QUERY = 500
 COPY_CHUNK = 1024 * 1024
+# Without hard links at all, between these two folders, to this file, or any more of them.
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
 
 
 def blob_of(name: str, status: os.stat_result) -> Blob:
@@ -118,6 +121,29 @@ def adopt(source: Path, folder: Path) -> Path:
         inside.unlink(missing_ok=True)
         raise
     return inside
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file a second name. Returns False if the file system has no hard links: then it is copied."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        copy_file(source, target)
+        return False
+    return True
+
+
+def set_time(path: Path, time: datetime) -> os.stat_result:
+    """Set when a file was changed; on some shares, to the current time."""
+    nanoseconds = int(time.timestamp() * 1_000_000) * 1000
+    try:
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+    except PermissionError:
+        # Only its owner may choose a time, and there that is another user for all files.
+        os.utime(path)
+    return path.stat()
 
 
 class BlobNotes:

@@ -42,6 +42,7 @@ from azureml_wrapper.local.store.blobfiles import (
     folder_etag,
     item_of,
     own_properties,
+    set_time,
 )
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
 from azureml_wrapper.local.store.database import Database
@@ -390,6 +391,4 @@ class BlobStore:
         return noted if FOLDER_MARK in noted.metadata else None
 
     def _touch(self, path: Path) -> os.stat_result:
-        instant = int(self._clock.now().timestamp() * 1_000_000) * 1000
-        os.utime(path, ns=(instant, instant))
-        return path.stat()
+        return set_time(path, self._clock.now())

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.home import ENTRIES, Home
+import errno
+import os
+
+import pytest
+
+from azureml_wrapper.local.home import ENTRIES, Home, refusal
 
 
 def test_clearing_removes_what_a_home_is_made_of(tmp_path):
@@ -48,3 +53,35 @@ def test_clearing_removes_a_link_and_not_what_it_leads_to(tmp_path):
 def test_every_folder_of_a_new_home_is_known_to_clear(tmp_path):
     Home(tmp_path).create()
     assert {path.name for path in tmp_path.iterdir()} <= set(ENTRIES)
+
+
+def refusing(error):
+    def refuse(*_, **__):
+        raise OSError(error, os.strerror(error))
+
+    return refuse
+
+
+def test_a_file_system_without_symbolic_links_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "symlink", refusing(errno.EPERM))
+    home = Home(tmp_path / "home")
+    with pytest.raises(OSError, match="no symbolic links") as caught:
+        home.create()
+    assert f"Cannot use the home folder {home.path}: its file system has no symbolic" in refusal(home, caught.value)
+
+
+def test_a_full_disk_is_not_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "symlink", refusing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        Home(tmp_path / "home").create()
+
+
+def test_a_path_that_cannot_be_part_of_PATH_is_refused(tmp_path):
+    with pytest.raises(OSError, match="':' in its path"):
+        Home(tmp_path / "a:b").create()
+
+
+def test_a_share_that_refuses_modes_can_have_a_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "chmod", refusing(errno.EPERM))
+    Home(tmp_path / "home").create()
+    assert (tmp_path / "home" / "blobs").is_dir()
