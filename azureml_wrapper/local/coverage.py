@@ -13,7 +13,7 @@ from types import ModuleType
 
 from azureml_wrapper.local import services
 from azureml_wrapper.local.app import SERVICES
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.blob import handlers as blob
 
 _HEAD = """\
@@ -22,7 +22,10 @@ _HEAD = """\
 Generated from the route tables (`python -m azureml_wrapper.local.coverage --write COVERAGE.md`). The response to any
 other request is 501, with a message that names it. `{ws}` stands for
 `/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}`.
-"""
+
+The last column says what the token of a run may do, which every script gets:
+
+""" + "".join(f"- {kind.name.lower()}: {kind.value}\n" for kind in Runs)
 
 
 def text() -> str:
@@ -38,7 +41,7 @@ def text() -> str:
 
 
 def _section(service: ModuleType) -> str:
-    table = ["| method | path | what |", "| --- | --- | --- |", *_rows(service.ROUTES)]
+    table = ["| method | path | what | for runs |", "| --- | --- | --- | --- |", *_rows(service.ROUTES)]
     named = _named(service)
     head = [f"## {named.__name__.rpartition('.')[2]}", "", _first_line(named), ""]
     return "\n".join([*head, *(table if service.ROUTES else ["No operations yet."]), ""])
@@ -50,7 +53,15 @@ def _named(service: ModuleType) -> ModuleType:
 
 
 def _rows(routes: Iterable[Route]) -> list[str]:
-    return [f"| {route.method} | `{_path(route)}` | {_first_line(route.handler)} |" for route in routes]
+    return [f"| {' | '.join(_cells(route))} |" for route in routes]
+
+
+def _cells(route: Route) -> tuple[str, ...]:
+    return route.method, f"`{_path(route)}`", _first_line(route.handler), _for_runs(route)
+
+
+def _for_runs(route: Route) -> str:
+    return "no token" if route.public else route.access.name.lower()
 
 
 def _path(route: Route) -> str:

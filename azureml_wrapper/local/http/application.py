@@ -35,7 +35,7 @@ from azureml_wrapper.local.domain.errors import (
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, error_response
-from azureml_wrapper.local.http.routing import Match, Router
+from azureml_wrapper.local.http.routing import Match, Router, Runs
 from azureml_wrapper.local.tokens import BadToken, Identity, Tokens
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -150,8 +150,12 @@ class Application:
     def _enter(self, frontend: Frontend, match: Match, request: Request) -> Request:
         request = replace(request, parameters=match.parameters)
         request = replace(request, identity=frontend.authenticate(request, match))
-        if request.identity.is_run and match.route.for_users:
-            raise Forbidden(f"The token of run {request.identity.run_id} does not give access to {request.path}.")
+        if request.identity.is_run and match.route.access is Runs.NOTHING:
+            raise Forbidden(
+                f"The token of run {request.identity.run_id} does not give access to {request.method} "
+                f"{request.path}: a script may write to its own runs and their files, and add datasets, models, "
+                "environments and runs. Do this in a program that is not a run."
+            )
         if {"subscription", "resource_group", "workspace"} <= match.parameters.keys():
             names = (match.parameters[key] for key in ("subscription", "resource_group", "workspace"))
             request = replace(request, scope_workspace=self._find_workspace(request, *names))
@@ -163,7 +167,7 @@ class Application:
         if request.identity.is_run and request.identity.workspace_id != request.workspace_id:
             raise Forbidden(f"The token of run {request.identity.run_id} belongs to another workspace.")
         run_id = match.parameters.get("run_id") or match.parameters.get("container", "").removeprefix("dcid.")
-        if run_id and match.route.writes:
+        if run_id and match.route.access is Runs.FAMILY:
             self._context.guard_run(request.identity, request.workspace_id, run_id)
 
 

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -33,6 +34,16 @@ WORKSPACE_SCOPE = (
 )
 
 
+class Runs(Enum):
+    """What the token of a run may do with a route: what scripts do in Azure, and nothing else."""
+
+    NOTHING = "refused: for users only"
+    READ = "changes nothing"
+    FAMILY = "writes to runs: to its own, those above it and those below it"
+    ADD = "adds something, and changes nothing that exists"
+    DATA = "writes to the containers of its workspace's datastores"
+
+
 @dataclass(frozen=True)
 class Route:
     """One operation of one service.
@@ -41,8 +52,8 @@ class Route:
         query: Query parameters with the value that the route requires (`{"comp": "block"}`); None: must be absent.
         streams: Write the body to a file.
         public: Require no token, because the path contains a key.
-        reads: The operation changes nothing although its method is POST, so a run's token may use it on any run.
-        for_users: Refuse the tokens of runs.
+        runs: What the token of a run may do; by default `READ` if the method is GET or HEAD, else `NOTHING`. With
+            `FAMILY`, the run is named in the path, or the handler calls `guard_run` for those in the body.
         awaits: What to wait for before the handler runs.
     """
 
@@ -52,13 +63,13 @@ class Route:
     query: Mapping[str, str | None] = field(default_factory=dict)
     streams: bool = False
     public: bool = False
-    reads: bool = False
-    for_users: bool = False
+    runs: Runs | None = None
     awaits: Await | None = None
 
     @property
-    def writes(self) -> bool:
-        return self.method not in ("GET", "HEAD") and not self.reads
+    def access(self) -> Runs:
+        """What the token of a run may do."""
+        return self.runs or (Runs.READ if self.method in ("GET", "HEAD") else Runs.NOTHING)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.domain.snapshots import Snapshot, StoredFile, check_snapshot_id, read_tree
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 
 _SNAPSHOT = {
@@ -213,8 +213,8 @@ _V2 = "/content/v2.0{workspace_scope}/snapshots"
 ROUTES = (
     Route("GET", _V1 + "/latest/metadata", get_latest),
     Route("GET", _V1 + "/{snapshot_id}/metadata", get_snapshot),
-    Route("POST", _V2 + "/getblob", get_upload_addresses),
-    Route("POST", _V2 + "/archive", take_archive, streams=True),
-    Route("POST", _V2 + "/{snapshot_id}", create_snapshot),
-    Route("POST", _V2 + "/{snapshot_id}/zip", zip_snapshot, reads=True),
+    Route("POST", _V2 + "/getblob", get_upload_addresses, runs=Runs.ADD),
+    Route("POST", _V2 + "/archive", take_archive, streams=True, runs=Runs.ADD),
+    Route("POST", _V2 + "/{snapshot_id}", create_snapshot, runs=Runs.ADD),
+    Route("POST", _V2 + "/{snapshot_id}/zip", zip_snapshot, runs=Runs.READ),
 )

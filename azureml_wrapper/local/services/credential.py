@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.workspaces import Secret, check_secret
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 
 JSON = dict[str, Any]
@@ -110,7 +110,7 @@ ROUTES = (
     Route("PUT", ALL, put_secret),
     Route("GET", ALL, list_secrets),
     Route("PUT", ALL + ":putbatch", put_secrets),
-    Route("POST", ALL + ":getbatch", get_secrets, reads=True),
+    Route("POST", ALL + ":getbatch", get_secrets, runs=Runs.READ),
     Route("POST", ALL + ":deletebatch", delete_secrets),
     Route("GET", ALL + "/{secret}", get_secret),
     Route("DELETE", ALL + "/{secret}", delete_secret),

@@ -15,7 +15,7 @@ from azureml_wrapper.local.domain.shapes import MapOf, check_shape
 from azureml_wrapper.local.domain.storage import Credential, Datastore
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 
 JSON = dict[str, Any]
@@ -184,7 +184,7 @@ def _count(request: Request) -> int:
 _BASE = "/datastore/v1.0{workspace_scope}"
 
 ROUTES = (
-    Route("GET", "/datastore/v1.0/accounts", list_accounts, for_users=True),
+    Route("GET", "/datastore/v1.0/accounts", list_accounts, runs=Runs.NOTHING),
     Route("GET", f"{_BASE}/datastores", list_datastores),
     Route("POST", f"{_BASE}/datastores", create_datastore),
     Route("GET", f"{_BASE}/datastores/{{name}}", get_datastore),

@@ -9,7 +9,7 @@ from azureml_wrapper.local.domain.environments import EnvironmentVersion, Prebui
 from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated, Unsupported
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.environment_definitions import conda_name, read_environment
 
@@ -137,11 +137,11 @@ ROUTES = (
     Route("GET", _ENVIRONMENTS + "/", list_environments),
     Route("GET", _ENVIRONMENTS, list_environments),
     Route("GET", _ENVIRONMENTS + "/{environment}", get_environment),
-    Route("PUT", _ENVIRONMENTS + "/{environment}", put_environment),
+    Route("PUT", _ENVIRONMENTS + "/{environment}", put_environment, runs=Runs.ADD),
     Route("GET", _ENVIRONMENTS + "/{environment}/labels/{label}", get_labelled),
     Route("GET", _ENVIRONMENTS + "/{environment}/image", get_image),
     Route("GET", _VERSION, get_environment),
-    Route("PUT", _VERSION, put_environment),
+    Route("PUT", _VERSION, put_environment, runs=Runs.ADD),
     Route("PUT", _VERSION + "/metadata", put_labels),
     Route("GET", _VERSION + "/image", get_image),
     Route("POST", _VERSION + "/recipe", refuse_recipe),

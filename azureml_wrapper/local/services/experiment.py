@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.runs import Experiment, amend_experiment
 from azureml_wrapper.local.http.messages import Request, Response, json_response, string, string_list, string_map
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.query import Page, Query
 
@@ -114,9 +114,9 @@ def _without(experiment: Experiment, names: list[str]) -> Experiment:
 _HISTORY = "/history/v1.0{workspace_scope}"
 
 ROUTES = (
-    Route("POST", f"{_HISTORY}/experiments:query", query_experiments, reads=True),
+    Route("POST", f"{_HISTORY}/experiments:query", query_experiments, runs=Runs.READ),
     Route("GET", f"{_HISTORY}/experiments/{{experiment}}", get_experiment),
-    Route("POST", f"{_HISTORY}/experiments/{{experiment}}", create_experiment),
+    Route("POST", f"{_HISTORY}/experiments/{{experiment}}", create_experiment, runs=Runs.ADD),
     Route("GET", f"{_HISTORY}/experimentids/{{experiment_id}}", get_experiment_by_id),
     Route("PATCH", f"{_HISTORY}/experimentids/{{experiment_id}}", update_experiment),
     Route("DELETE", f"{_HISTORY}/experimentids/{{experiment_id}}", delete_experiment),

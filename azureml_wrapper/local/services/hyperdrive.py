@@ -134,10 +134,10 @@ def _place(context: Context, request: Request) -> tuple[Workspace, str]:
 _SCOPE = "/hyperdrive/v1.0/{experiment_scope}"
 
 ROUTES = (
-    Route("POST", _SCOPE + "/runs", create, for_users=True),
-    Route("POST", _SCOPE + "/hdruns/{run_id}", create_named, for_users=True),
-    Route("POST", _SCOPE + "/runs/{run_id}", create_below, for_users=True),
-    Route("POST", _SCOPE + "/runs/{run_id}/cancel", cancel, for_users=True),
+    Route("POST", _SCOPE + "/runs", create),
+    Route("POST", _SCOPE + "/hdruns/{run_id}", create_named),
+    Route("POST", _SCOPE + "/runs/{run_id}", create_below),
+    Route("POST", _SCOPE + "/runs/{run_id}/cancel", cancel),
 )
 
 # Jasmine is the service of AutoML.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Forbidden, Invalid
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.models import JSON, split_model_id
 from azureml_wrapper.local.domain.models import patch_model as patched
@@ -21,7 +21,7 @@ from azureml_wrapper.local.http.messages import (
     string,
     string_map,
 )
-from azureml_wrapper.local.http.routing import Refusal, Route
+from azureml_wrapper.local.http.routing import Refusal, Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.models import MAX_PAGE_SIZE, Asset, Model, ModelQuery
 from azureml_wrapper.local.store.query import Page
@@ -48,6 +48,8 @@ _MODEL_FIELDS = (
 )
 _ASSET_FIELDS = ("name", "type", "description", "artifacts", "kvTags", "properties", "runid", "meta")
 ASSET_URL = "aml://asset/"
+# Kept with a model, and never sent: the run whose script registered it.
+BY_RUN = "byRun"
 
 
 def model_json(record: Model) -> JSON:
@@ -126,6 +128,8 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
 def register_model(context: Context, request: Request) -> Response:
     """Register the next version of a model, whose files an asset lists."""
     body = read_model(request.json_object())
+    if request.identity.is_run:
+        body[BY_RUN] = request.identity.run_id
     url = string(body, "url") or ""
     if url.startswith(ASSET_URL):
         context.models.get_asset(request.workspace_id, url.removeprefix(ASSET_URL))
@@ -143,11 +147,20 @@ def get_model(context: Context, request: Request) -> Response:
 
 
 def patch_model(context: Context, request: Request) -> Response:
+    """Change tags, properties or the description. A run's token may do that to what its family has registered."""
     operations = object_list(request.json(), "The body")
-    changed = context.models.change(
-        request.workspace_id, *split_model_id(request["model_id"]), lambda body: patched(body, operations)
-    )
+    model_id = split_model_id(request["model_id"])
+    if request.identity.is_run:
+        _guard_model(context, request, context.models.get(request.workspace_id, *model_id).body)
+    changed = context.models.change(request.workspace_id, *model_id, lambda body: patched(body, operations))
     return json_response(model_json(changed))
+
+
+def _guard_model(context: Context, request: Request, body: JSON) -> None:
+    owner = body.get("runId") or body.get(BY_RUN)
+    if not owner:
+        raise Forbidden(f"The token of run {request.identity.run_id} may change the models of its own runs only.")
+    context.guard_run(request.identity, request.workspace_id, str(owner))
 
 
 def delete_model(context: Context, request: Request) -> Response:
@@ -175,12 +188,12 @@ def list_assets(context: Context, request: Request) -> Response:
 _ALL = "/modelmanagement/v1.0{workspace_scope}"
 
 ROUTES = (
-    Route("POST", f"{_ALL}/models", register_model),
+    Route("POST", f"{_ALL}/models", register_model, runs=Runs.ADD),
     Route("GET", f"{_ALL}/models", list_models),
     Route("GET", f"{_ALL}/models/{{model_id}}", get_model),
-    Route("PATCH", f"{_ALL}/models/{{model_id}}", patch_model),
+    Route("PATCH", f"{_ALL}/models/{{model_id}}", patch_model, runs=Runs.FAMILY),
     Route("DELETE", f"{_ALL}/models/{{model_id}}", delete_model),
-    Route("POST", f"{_ALL}/assets", create_asset),
+    Route("POST", f"{_ALL}/assets", create_asset, runs=Runs.ADD),
     Route("GET", f"{_ALL}/assets", list_assets),
     Route("GET", f"{_ALL}/assets/{{asset_id}}", get_asset),
 )

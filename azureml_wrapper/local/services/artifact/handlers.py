@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time
-from azureml_wrapper.local.domain.errors import Invalid, ServiceFault, Unsupported
-from azureml_wrapper.local.domain.storage import CONTAINER, Artifact, Place, clean_path, of_run
+from azureml_wrapper.local.domain.errors import Forbidden, Invalid, ServiceFault, Unsupported
+from azureml_wrapper.local.domain.storage import CONTAINER, RUN_ORIGIN, Artifact, Place, clean_path, of_run
 from azureml_wrapper.local.http.messages import (
     Request,
     Response,
@@ -16,7 +16,7 @@ from azureml_wrapper.local.http.messages import (
     object_list,
     string,
 )
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.artifact import wire
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.query import Page
@@ -49,7 +49,7 @@ def get_write_address(context: Context, request: Request) -> Response:
     """An address to write a file to: log files that grow (azureml/_run_impl/file_watcher.py)."""
     place, path = _place(request), request["path"]
     # A GET, but with this address the file can be changed.
-    context.guard_run(request.identity, request.workspace_id, place.container.removeprefix("dcid."))
+    _guard_change(context, request)
     context.blobs.ensure_container(request.workspace.storage_account, CONTAINER)
     address = context.artifacts.url(request.workspace, place, path, permissions=WRITE, for_sdk=True)
     return json_response(wire.content(place, path, address))
@@ -58,10 +58,12 @@ def get_write_address(context: Context, request: Request) -> Response:
 def create_artifacts(context: Context, request: Request) -> Response:
     if request.query.get("datastorename"):
         raise Unsupported("The local service keeps artifacts only in its own store; remove datastore_name.")
+    _guard_place(context, request)
     return _announce(context, request, _place(request))
 
 
 def delete_artifact(context: Context, request: Request) -> Response:
+    _guard_change(context, request)
     context.artifacts.delete(request.workspace, _place(request), request["path"])
     return empty()
 
@@ -69,6 +71,7 @@ def delete_artifact(context: Context, request: Request) -> Response:
 def delete_artifacts(context: Context, request: Request) -> Response:
     """Delete every file of a container."""
     place = _place(request)
+    _guard_change(context, request)
     while found := context.artifacts.page(request.workspace, place).items:
         for item in found:
             context.artifacts.delete(request.workspace, place, item.path)
@@ -85,10 +88,29 @@ def upload(context: Context, request: Request) -> Response:
     if request.body_file is None:
         raise Invalid("The upload has no body.")
     append = request.query.get("append", "").lower() == "true"
+    if append:
+        _guard_change(context, request)
+    _guard_place(context, request)
     stored = context.artifacts.write(
         request.workspace, _place(request), request["path"], request.body_file, append=append
     )
     return json_response(wire.artifact(stored))
+
+
+def _guard_place(context: Context, request: Request) -> None:
+    """Raise if a run's token would add files to another run. It may add those of a model (origin LocalUpload)."""
+    place = _place(request)
+    if request.identity.is_run and place.origin == RUN_ORIGIN:
+        run_id = place.container.removeprefix("dcid.")
+        context.runs.get(request.workspace_id, run_id)
+        context.guard_run(request.identity, request.workspace_id, run_id)
+
+
+def _guard_change(context: Context, request: Request) -> None:
+    """Raise if a run's token would change or delete files that are not those of a run of its family."""
+    if request.identity.is_run and _place(request).origin != RUN_ORIGIN:
+        raise Forbidden(f"The token of run {request.identity.run_id} may change the files of its own runs only.")
+    _guard_place(context, request)
 
 
 def _announce(context: Context, request: Request, place: Place) -> Response:
@@ -185,20 +207,20 @@ def _of_run(parent: str) -> tuple[Route, ...]:
         Route("GET", f"{artifacts}/contentinfo", get_run_content),
         Route("GET", f"{artifacts}/artifacturi", get_run_address),
         Route("GET", f"{artifacts}/prefix/contentinfo", list_run_contents),
-        Route("POST", f"{artifacts}/batch/metadata", create_run_artifacts),
+        Route("POST", f"{artifacts}/batch/metadata", create_run_artifacts, runs=Runs.FAMILY),
     )
 
 
 ROUTES = (
-    Route("POST", f"{_ALL}/batch/metadata/{_PLACE}", create_artifacts),
-    Route("DELETE", f"{_ALL}/batch/{_PLACE}", delete_artifacts),
+    Route("POST", f"{_ALL}/batch/metadata/{_PLACE}", create_artifacts, runs=Runs.FAMILY),
+    Route("DELETE", f"{_ALL}/batch/{_PLACE}", delete_artifacts, runs=Runs.FAMILY),
     Route("GET", f"{_ALL}/metadata/{_FILE}", get_artifact),
-    Route("DELETE", f"{_ALL}/metadata/{_FILE}", delete_artifact),
+    Route("DELETE", f"{_ALL}/metadata/{_FILE}", delete_artifact, runs=Runs.FAMILY),
     Route("GET", f"{_ALL}/contentinfo/{_FILE}", get_content),
     Route("GET", f"{_ALL}/write/{_FILE}", get_write_address),
     Route("GET", f"{_ALL}/prefix/contentinfo/{_FILE}", list_contents),
     Route("GET", f"{_ALL}/content/{_FILE}", download),
-    Route("POST", f"{_ALL}/content/{_FILE}", upload, streams=True),
+    Route("POST", f"{_ALL}/content/{_FILE}", upload, streams=True, runs=Runs.FAMILY),
     Route("GET", f"{_ALL}/{_PLACE}", list_artifacts),
     Route("GET", f"{_ALL}/{_FILE}", list_artifacts),
     *_of_run("experiments/{experiment}"),

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 from azureml_wrapper.local.domain.clock import parse_time
 from azureml_wrapper.local.domain.errors import Forbidden, Unauthenticated
 from azureml_wrapper.local.domain.signatures import account_sas_text, sas_text, shared_key_text, sign
-from azureml_wrapper.local.domain.storage import without_dots
+from azureml_wrapper.local.domain.storage import CONTAINER, RUN_ORIGIN, without_dots
 from azureml_wrapper.local.http.application import Authenticate
 from azureml_wrapper.local.http.messages import Request
-from azureml_wrapper.local.http.routing import Match
+from azureml_wrapper.local.http.routing import Match, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.tokens import BadToken, Identity
 
@@ -80,7 +80,24 @@ def _bearer(context: Context, match: Match, token: str) -> Identity:
         raise _refused(
             "a bearer token names no account, and the container exists in none or several; use the account's key"
         )
+    if identity.is_run and match.route.access is Runs.DATA:
+        _guard_write(context, identity, match, accounts[0])
     return Identity(run_id=identity.run_id, workspace_id=identity.workspace_id, account=accounts[0])
+
+
+def _guard_write(context: Context, identity: Identity, match: Match, account: str) -> None:
+    """Raise unless a run writes to a datastore of its workspace; of the files of runs, to those of its family."""
+    workspace_id, container = identity.workspace_id or "", match.parameters["container"]
+    origin, _, rest = without_dots(match.parameters["name"]).partition("/")
+    stores = {(store.account, store.container) for store in context.datastores.all(workspace_id)}
+    has_artifacts = (account, container) == (context.workspaces.by_id(workspace_id).storage_account, CONTAINER)
+    if has_artifacts and origin == RUN_ORIGIN:
+        context.guard_run(identity, workspace_id, rest.partition("/")[0].removeprefix("dcid."))
+    elif has_artifacts or (account, container) not in stores:
+        raise Forbidden(
+            f"The token of run {identity.run_id} may write to the datastores of its workspace and to the files of "
+            f"its own runs, not to {container}/{match.parameters['name']}."
+        )
 
 
 def _within(context: Context, workspace_id: str, accounts: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.storage import Blob, without_dots
 from azureml_wrapper.local.http.application import Frontend
 from azureml_wrapper.local.http.messages import Request, Response, empty, file_response
-from azureml_wrapper.local.http.routing import Route, Router
+from azureml_wrapper.local.http.routing import Route, Router, Runs
 from azureml_wrapper.local.services.blob import conditions, wire
 from azureml_wrapper.local.services.blob.authentication import authenticator
 from azureml_wrapper.local.services.context import Context
@@ -306,15 +306,15 @@ ROUTES = (
     *(Route(method, _CONTAINER, container_properties, _METADATA) for method in ("GET", "HEAD")),
     Route("GET", _BLOB, get_blob, {"comp": None}),
     Route("HEAD", _BLOB, head_blob, {"comp": None}),
-    Route("PUT", _BLOB, put_blob, {"comp": None, "restype": None}, streams=True),
-    Route("DELETE", _BLOB, delete_blob, {"comp": None, "restype": None}),
-    Route("PUT", _BLOB, put_block, {"comp": "block"}, streams=True),
-    Route("PUT", _BLOB, put_block_list, {"comp": "blocklist"}),
+    Route("PUT", _BLOB, put_blob, {"comp": None, "restype": None}, streams=True, runs=Runs.DATA),
+    Route("DELETE", _BLOB, delete_blob, {"comp": None, "restype": None}, runs=Runs.DATA),
+    Route("PUT", _BLOB, put_block, {"comp": "block"}, streams=True, runs=Runs.DATA),
+    Route("PUT", _BLOB, put_block_list, {"comp": "blocklist"}, runs=Runs.DATA),
     Route("GET", _BLOB, get_block_list, {"comp": "blocklist"}),
-    Route("PUT", _BLOB, append_block, {"comp": "appendblock"}, streams=True),
+    Route("PUT", _BLOB, append_block, {"comp": "appendblock"}, streams=True, runs=Runs.DATA),
     *(Route(method, _BLOB, head_blob, {"comp": "metadata"}) for method in ("GET", "HEAD")),
-    Route("PUT", _BLOB, set_metadata, {"comp": "metadata"}),
-    Route("PUT", _BLOB, set_properties, {"comp": "properties"}),
+    Route("PUT", _BLOB, set_metadata, {"comp": "metadata"}, runs=Runs.DATA),
+    Route("PUT", _BLOB, set_properties, {"comp": "properties"}, runs=Runs.DATA),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from azureml_wrapper.local.domain.computes import Compute
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.compute import wire
 from azureml_wrapper.local.services.context import Context
 
@@ -97,11 +97,11 @@ ROUTES = (
     Route("GET", "/rp/workspaces" + ALL, list_computes),
     Route("GET", ONE, get_compute),
     Route("GET", "/rp/workspaces" + ONE, get_compute),
-    Route("PUT", ONE, put_compute, for_users=True),
-    Route("PATCH", ONE, update_compute, for_users=True),
-    Route("DELETE", ONE, delete_compute, for_users=True),
-    Route("POST", ONE + "/listNodes", list_nodes, reads=True),
-    Route("POST", "{workspace_scope}/checkComputeNameAvailability", check_instance_name),
+    Route("PUT", ONE, put_compute),
+    Route("PATCH", ONE, update_compute),
+    Route("DELETE", ONE, delete_compute),
+    Route("POST", ONE + "/listNodes", list_nodes, runs=Runs.READ),
+    Route("POST", "{workspace_scope}/checkComputeNameAvailability", check_instance_name, runs=Runs.READ),
     Route("GET", LOCATION + "/computeOperationsStatus/{operation}", get_operation),
     Route("GET", LOCATION + "/vmSizes", list_vm_sizes),
 )

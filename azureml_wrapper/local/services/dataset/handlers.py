@@ -7,7 +7,7 @@ from dataclasses import replace
 from azureml_wrapper.local.domain.datasets import SavedDataset
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.dataset import wire
 
@@ -111,7 +111,7 @@ _DATA_VERSION = "/data/v1.0{workspace_scope}/dataversion/{name}/versions/{versio
 
 ROUTES = (
     Route("GET", _DATASETS, list_datasets),
-    Route("POST", _DATASETS, register_dataset),
+    Route("POST", _DATASETS, register_dataset, runs=Runs.ADD),
     Route("GET", _DATASETS + "/query/name={name}", get_by_name),
     Route("GET", _DATASETS + "/query/savedDatasetId={saved_id}", list_by_saved_id),
     Route("GET", _DATASETS + "/{dataset_id}", get_dataset),
@@ -119,7 +119,7 @@ ROUTES = (
     Route("DELETE", _DATASETS + "/{name}", unregister_dataset),
     Route("GET", _DATASETS + "/{dataset_id}/definitions", list_definitions),
     Route("GET", _DATASETS + "/{dataset_id}/definitions/{version}", get_definition),
-    Route("POST", _SAVED, save_dataset),
+    Route("POST", _SAVED, save_dataset, runs=Runs.ADD),
     Route("GET", _SAVED + "/{saved_id}", get_saved),
     Route("GET", _DATA_VERSION, get_data_version),
 )

@@ -11,7 +11,7 @@ from azureml_wrapper.local.domain.runs import Experiment, RunStatus
 from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, json_response
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.execution.newruns import address, new_job
@@ -105,11 +105,11 @@ _NAMED = "/execution/v1.0{workspace_scope}/experiments/{experiment}"
 _BY_ID = "/execution/v1.0{workspace_scope}/experimentids/{experiment_id}"
 
 ROUTES = (
-    Route("POST", _NAMED + "/snapshotrun", submit),
-    Route("POST", _BY_ID + "/snapshotrun", submit),
-    Route("POST", _NAMED + "/localrun", prepare_local),
+    Route("POST", _NAMED + "/snapshotrun", submit, runs=Runs.ADD),
+    Route("POST", _BY_ID + "/snapshotrun", submit, runs=Runs.ADD),
+    Route("POST", _NAMED + "/localrun", prepare_local, runs=Runs.ADD),
     # Ours: the answer of `localrun` calls it.
-    Route("POST", _NAMED + "/runs/{run_id}/start", start_local),
-    Route("POST", _NAMED + "/runs/{run_id}/cancel", cancel),
-    Route("POST", _BY_ID + "/runs/{run_id}/cancel", cancel),
+    Route("POST", _NAMED + "/runs/{run_id}/start", start_local, runs=Runs.FAMILY),
+    Route("POST", _NAMED + "/runs/{run_id}/cancel", cancel, runs=Runs.FAMILY),
+    Route("POST", _BY_ID + "/runs/{run_id}/cancel", cancel, runs=Runs.FAMILY),
 )

@@ -33,7 +33,7 @@ from azureml_wrapper.local.http.messages import (
     string,
     string_list,
 )
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.history import wire
 from azureml_wrapper.local.tokens import RUN_LIFETIME
@@ -326,17 +326,17 @@ def _of_experiment(parent: str) -> tuple[Route, ...]:
     runs = f"{_HISTORY}/{parent}"
     run = f"{runs}/runs/{{run_id}}"
     return (
-        Route("POST", f"{runs}/runs:query", query_runs, reads=True),
+        Route("POST", f"{runs}/runs:query", query_runs, runs=Runs.READ),
         Route("GET", f"{runs}/runcounts", count_runs),
-        Route("PATCH", f"{runs}/batch/runs", patch_runs),
-        Route("POST", f"{runs}/batch/events", post_events),
+        Route("PATCH", f"{runs}/batch/runs", patch_runs, runs=Runs.FAMILY),
+        Route("POST", f"{runs}/batch/events", post_events, runs=Runs.FAMILY),
         Route("GET", run, get_run, awaits=await_end),
-        Route("PATCH", run, patch_run),
+        Route("PATCH", run, patch_run, runs=Runs.FAMILY),
         Route("GET", f"{run}/details", get_details),
         Route("GET", f"{run}/children", list_children),
         Route("GET", f"{run}/token", get_token),
-        Route("DELETE", f"{run}/tags", delete_tags),
-        Route("POST", f"{run}/events", post_event),
+        Route("DELETE", f"{run}/tags", delete_tags, runs=Runs.FAMILY),
+        Route("POST", f"{run}/events", post_event, runs=Runs.FAMILY),
     )
 
 

@@ -7,7 +7,7 @@ from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series, with_numbers
 from azureml_wrapper.local.domain.runs import Experiment
 from azureml_wrapper.local.http.messages import JSON, Request, Response, json_response, object_list, string
-from azureml_wrapper.local.http.routing import Route
+from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.metric import wire
 
@@ -89,11 +89,11 @@ _RUN = "/metric/v2.0{workspace_scope}/runs/{run_id}"
 _HISTORY = "/history/v1.0{workspace_scope}"
 
 ROUTES = (
-    Route("POST", f"{_RUN}/batch", log_metrics),
-    Route("POST", f"{_RUN}/list", list_metrics, reads=True),
-    Route("POST", f"{_RUN}/full", get_metric, reads=True),
-    Route("POST", f"{_HISTORY}/experiments/{{experiment}}/metrics:query", query_metrics, reads=True),
-    Route("POST", f"{_HISTORY}/experimentids/{{experiment_id}}/metrics:query", query_metrics, reads=True),
+    Route("POST", f"{_RUN}/batch", log_metrics, runs=Runs.FAMILY),
+    Route("POST", f"{_RUN}/list", list_metrics, runs=Runs.READ),
+    Route("POST", f"{_RUN}/full", get_metric, runs=Runs.READ),
+    Route("POST", f"{_HISTORY}/experiments/{{experiment}}/metrics:query", query_metrics, runs=Runs.READ),
+    Route("POST", f"{_HISTORY}/experimentids/{{experiment_id}}/metrics:query", query_metrics, runs=Runs.READ),
     Route("GET", f"{_HISTORY}/experiments/{{experiment}}/runs/{{run_id}}/metricsingest/wait", wait),
     Route("GET", f"{_HISTORY}/experimentids/{{experiment_id}}/runs/{{run_id}}/metricsingest/wait", wait),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azureml_wrapper.local.http.routing import Refusal, Route
+from azureml_wrapper.local.http.routing import Refusal, Route, Runs
 from azureml_wrapper.local.services.mlflow import experiments, handlers
 
 # azureml-mlflow uses v1.0 or v2.0, depending on mlflow's version (azureml/mlflow/_store/azureml_reststore.py).
@@ -37,30 +37,30 @@ _FEATURES = {
 def _of_version(root: str) -> tuple[Route, ...]:
     api = f"{root}/mlflow"
     return (
-        Route("POST", f"{api}/experiments/create", experiments.create_experiment),
+        Route("POST", f"{api}/experiments/create", experiments.create_experiment, runs=Runs.ADD),
         Route("GET", f"{api}/experiments/get", experiments.get_experiment),
         Route("GET", f"{api}/experiments/get-by-name", experiments.get_experiment_by_name),
         Route("GET", f"{api}/experiments/list", experiments.list_experiments),
-        Route("POST", f"{api}/experiments/search", experiments.search_experiments, reads=True),
+        Route("POST", f"{api}/experiments/search", experiments.search_experiments, runs=Runs.READ),
         Route("POST", f"{api}/experiments/delete", experiments.delete_experiment),
         Route("POST", f"{api}/experiments/restore", experiments.restore_experiment),
         Route("POST", f"{api}/experiments/set-experiment-tag", experiments.set_experiment_tag),
         Route("POST", f"{api}/experiments/delete-experiment-tag", experiments.delete_experiment_tag),
-        Route("POST", f"{api}/runs/create", handlers.create_run),
+        Route("POST", f"{api}/runs/create", handlers.create_run, runs=Runs.FAMILY),
         Route("GET", f"{api}/runs/get", handlers.get_run),
-        Route("POST", f"{api}/runs/update", handlers.update_run),
-        Route("POST", f"{api}/runs/delete", handlers.delete_run),
-        Route("POST", f"{api}/runs/restore", handlers.restore_run),
-        Route("POST", f"{api}/runs/search", handlers.search_runs, reads=True),
-        Route("POST", f"{api}/runs/log-metric", handlers.log_metric),
-        Route("POST", f"{api}/runs/log-parameter", handlers.log_parameter),
-        Route("POST", f"{api}/runs/log-batch", handlers.log_batch),
+        Route("POST", f"{api}/runs/update", handlers.update_run, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/delete", handlers.delete_run, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/restore", handlers.restore_run, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/search", handlers.search_runs, runs=Runs.READ),
+        Route("POST", f"{api}/runs/log-metric", handlers.log_metric, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/log-parameter", handlers.log_parameter, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/log-batch", handlers.log_batch, runs=Runs.FAMILY),
         # Azure's own addition to MLflow (azureml/mlflow/_protos/aml_service_pb2.py).
-        Route("POST", f"{root}/preview/mlflow/runs/log-batch-async", handlers.log_batch_async),
-        Route("POST", f"{api}/runs/log-inputs", handlers.log_inputs),
-        Route("POST", f"{api}/runs/log-model", handlers.log_model),
-        Route("POST", f"{api}/runs/set-tag", handlers.set_run_tag),
-        Route("POST", f"{api}/runs/delete-tag", handlers.delete_run_tag),
+        Route("POST", f"{root}/preview/mlflow/runs/log-batch-async", handlers.log_batch_async, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/log-inputs", handlers.log_inputs, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/log-model", handlers.log_model, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/set-tag", handlers.set_run_tag, runs=Runs.FAMILY),
+        Route("POST", f"{api}/runs/delete-tag", handlers.delete_run_tag, runs=Runs.FAMILY),
         Route("GET", f"{api}/metrics/get-history", handlers.get_metric_history),
     )
 
