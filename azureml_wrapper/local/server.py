@@ -33,7 +33,9 @@ from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfinished, refusal
 from azureml_wrapper.local.http.application import Application
+from azureml_wrapper.local.http.protocol import BoundedProtocol
 from azureml_wrapper.local.http.routing import Waiting
+from azureml_wrapper.local.logs import SafeFormatter
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.syncing import mark_end, mark_start, power_lost_since, restore
 from azureml_wrapper.local.tls import server_context
@@ -154,7 +156,7 @@ def settings(application: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         timeout_keep_alive=60,
         timeout_graceful_shutdown=5,
@@ -338,7 +340,9 @@ def main() -> None:
     )
     parser.add_argument("--ready-fd", type=int, help="file descriptor to write to when the service listens")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     become_service()
     home = Home(options.home)
     try:

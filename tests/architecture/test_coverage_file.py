@@ -21,7 +21,7 @@ def test_every_operation_has_one_line_that_says_what_it_does():
     rows = [line for line in coverage.text().splitlines() if line.startswith("| ")]
     rows = [row for row in rows if not row.startswith(("| method", "| ---"))]
     assert len(rows) > len(service_routes())
-    assert all(len(row.replace("\\|", "").split("|")) == 5 for row in rows)
+    assert all(len(row.replace("\\|", "").split("|")) == 6 for row in rows)
     assert not [row for row in rows if row.endswith("|  |")]
 
 

@@ -6,6 +6,7 @@ A new version of uvicorn may be allowed in setup.py once this file passes with i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import signal
 import socket
@@ -179,3 +180,49 @@ def test_the_listener_is_closed_at_the_end(serve):
     serve(client)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", ports[0]), timeout=TIMEOUT)
+
+
+def exchange(connect, *parts, scheme="http"):
+    """The answer to raw bytes, which may come before all of them are sent."""
+    with connect(scheme) as connection:
+        connection.connect()
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sock.sendall(part)
+        answer = http.client.HTTPResponse(connection.sock)
+        answer.begin()
+        return answer.status, answer.getheader("connection"), answer.read()
+
+
+HEADS = {
+    "address": (b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 70_000),),
+    "one header": (b"GET / HTTP/1.1\r\nx: %s\r\n\r\n" % (b"x" * 70_000),),
+    "many headers": (b"GET / HTTP/1.1\r\n%s\r\n" % (b"x: %s\r\n" % (b"x" * 1000) * 70),),
+    "address without an end": (b"GET /%s" % (b"x" * 70_000),),
+    "header without an end": (b"GET / HTTP/1.1\r\nx: %s" % (b"x" * 70_000),),
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_address_and_headers_have_a_bound(serve, kind, scheme):
+    status, connection, body = serve(lambda _, connect: exchange(connect, *HEADS[kind], scheme=scheme))
+    assert (status, connection) == (431, "close")
+    assert body == b"The address and the headers of a request may have 64 KiB together."
+
+
+def test_the_bound_is_for_each_head_and_not_for_bodies(serve):
+    def client(_, connect):
+        with connect() as connection:
+            answers = []
+            for _ in range(3):
+                connection.request("POST", "/" + "x" * 30_000, b"x" * 200_000, headers={"x": "x" * 30_000})
+                answers.append(connection.getresponse().read()[:8])
+            return answers
+
+    assert serve(client) == [b"http xxx"] * 3
+
+
+def test_what_is_not_http_is_still_a_bad_request(serve):
+    status, connection, body = serve(lambda _, connect: exchange(connect, b"not http\r\n\r\n"))
+    assert (status, connection, body) == (400, "close", b"Invalid HTTP request received.")

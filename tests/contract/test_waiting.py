@@ -76,6 +76,11 @@ def test_what_has_ended_or_is_not_there_is_told_at_once(service):
     service.put("r", "Failed")
     assert service.get("r", "wait=30").json()["status"] == "Failed"
     assert service.get("nobody", "wait=30").status_code == 404
+    other = service.runs.replace("/experiments/e/", "/experiments/other/")
+    service.put("running", "Running")
+    # A run of another experiment: it would be waited for longer than the client does.
+    answer = requests.get(f"{other}/running", headers={**service.headers, "Prefer": "wait=60"}, timeout=20)
+    assert answer.status_code == 404
     refused = service.get("r", "wait=soon")
     assert refused.status_code == 400
     assert "Invalid Prefer: wait=soon: expected a number of seconds." in refused.text

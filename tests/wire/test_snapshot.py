@@ -282,6 +282,50 @@ def test_an_archive_that_cannot_be_read_is_refused(ws):
         assert reason in answer.json()["error"]["message"]
 
 
+def strange_zip(**fields):
+    """An archive with one file, whose record in the directory at the end has other values."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0", b"0" * 1000)
+        for name, value in fields.items():
+            setattr(archive.filelist[0], name, value)
+    return made.getvalue()
+
+
+STRANGE = {
+    "version": ({"extract_version": 90}, "not a valid zip"),
+    "method": ({"compress_type": 97}, "Cannot read file 0"),
+    "encrypted": ({"flag_bits": 1}, "Cannot read file 0"),
+    "offset": ({"header_offset": 2**31 - 1}, "Cannot read file 0"),
+    "bzip2": ({"compress_type": zipfile.ZIP_BZIP2}, "Cannot read file 0"),
+    "lzma": ({"compress_type": zipfile.ZIP_LZMA}, "Cannot read file 0"),
+    "checksum": ({"CRC": 1}, "Cannot read file 0"),
+}
+
+
+@pytest.fixture
+def send_archive(ws):
+    context = ws.service_context
+    url = f"{context._get_project_content_url()}/content/v2.0{context._get_workspace_scope()}/snapshots/archive"
+    return lambda body: requests.post(url, data=body, headers=ws._auth.get_authentication_header(), timeout=30)
+
+
+@pytest.mark.local_only
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_strange_archive_is_refused(send_archive, kind):
+    fields, reason = STRANGE[kind]
+    answer = send_archive(strange_zip(**fields))
+    assert answer.status_code == 400, answer.text
+    assert reason in answer.json()["error"]["message"]
+
+
+@pytest.mark.local_only
+def test_an_archive_is_refused_by_the_sum_of_the_sizes_of_its_files(send_archive):
+    answer = send_archive(strange_zip(file_size=2**32 - 2))
+    assert answer.status_code == 413
+    assert "may have 314572800" in answer.json()["error"]["message"]
+
+
 @pytest.mark.local_only
 def test_the_wrapper_sends_many_files_in_as_many_requests_as_one(ws, tmp_path, unique, monkeypatch):
     workspace = WorkspaceWrapper.from_workspace(ws)

@@ -44,6 +44,8 @@ log = logging.getLogger("azureml_wrapper.local")
 BODY_LIMIT = 64 * 1024 * 1024
 SPOOL_CHUNK = 4 * 1024 * 1024
 SMALL_BODY = 256 * 1024
+# Characters of a path in a message.
+PATH_SHOWN = 300
 
 # Raises a fault if the request is not allowed; gets the request without its body.
 Authenticate = Callable[[Request, Match], Identity]
@@ -212,7 +214,8 @@ def _head(incoming: Incoming) -> Request:
 def _operation(request: Request) -> str:
     """Method and path, with the parameters by which storage distinguishes operations of one path."""
     chosen = "&".join(f"{name}={request.query[name]}" for name in ("restype", "comp") if request.query.get(name))
-    return f"{request.method} {request.path}{'?' if chosen else ''}{chosen}"
+    path = request.path if len(request.path) <= PATH_SHOWN else f"{request.path[:PATH_SHOWN]}…"
+    return f"{request.method} {path}{'?' if chosen else ''}{chosen}"
 
 
 def _is_storage(request: Request) -> bool:

@@ -7,14 +7,16 @@ address of each file. The uploads, and the zips that clients download, are in a 
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile, ZipFile
 
-from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.errors import Invalid, TooLarge
 from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.domain.snapshots import Snapshot, StoredFile, check_snapshot_id, read_tree
 from azureml_wrapper.local.faultpoints import fault_point
@@ -27,6 +29,21 @@ _SNAPSHOT = {
     "Properties": dict,
     "FileRevisionList": {"FileNodes": [{"FullName": str, "BlobUri": str}]},
 }
+# What zipfile raises for files that are damaged, encrypted, or of another kind of zip.
+_BAD_ZIP = (
+    BadZipFile,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    LZMAError,
+)
+# Bytes of all files of an archive: the SDK's limit for a script folder. Users may raise that one; then the wrapper
+# sends an archive of the size of its files.
+ARCHIVE_LIMIT = 300 * 1024 * 1024
 _UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+|kept/[0-9a-f]{64}/[0-9]+")
 
 
@@ -59,15 +76,22 @@ def open_archive(file: Path | None) -> ZipFile:
     if file is None:
         raise Invalid("The body is not a valid zip file.")
     try:
-        return ZipFile(file)
-    except BadZipFile as error:
+        archive = ZipFile(file)
+    except _BAD_ZIP as error:
         raise Invalid(f"The body is not a valid zip file: {error}.") from error
+    size, most = sum(item.file_size for item in archive.infolist()), max(ARCHIVE_LIMIT, file.stat().st_size)
+    if size > most:
+        archive.close()
+        raise TooLarge(
+            f"The files of the archive have {size} bytes; an archive of {file.stat().st_size} bytes may have {most}."
+        )
+    return archive
 
 
 def read_member(archive: ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except (KeyError, BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (KeyError, *_BAD_ZIP) as error:
         raise Invalid(f"Cannot read file {name} of the archive: {error}.") from error
 
 

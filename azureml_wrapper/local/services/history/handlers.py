@@ -137,10 +137,14 @@ def delete_tags(context: Context, request: Request) -> Response:
 def find_run(context: Context, request: Request) -> Run:
     """The run in the address; raise `NotFound` if it belongs to another experiment."""
     run = context.runs.get(request.workspace_id, request["run_id"])
-    name, experiment_id = request.parameters.get("experiment"), request.parameters.get("experiment_id")
-    if experiment_id not in (None, run.experiment_id) or (name or run.experiment).lower() != run.experiment.lower():
+    if not _is_in_address(run, request):
         raise NotFound(f"Run {run.run_id} was not found")
     return run
+
+
+def _is_in_address(run: Run, request: Request) -> bool:
+    name, experiment_id = request.parameters.get("experiment"), request.parameters.get("experiment_id")
+    return experiment_id in (None, run.experiment_id) and (name or run.experiment).lower() == run.experiment.lower()
 
 
 def _put_run(context: Context, request: Request, run_id: str, body: JSON) -> Run:
@@ -218,7 +222,7 @@ async def await_end(context: Context, request: Request) -> None:
     with context.waiting.entry(run) as end:
         # Read after the entry was made, so that no end is missed. The handler reports unknown runs.
         found = await run_in_threadpool(context.runs.find, *run)
-        if found and not found.status.is_terminal:
+        if found and _is_in_address(found, request) and not found.status.is_terminal:
             await asyncio.wait([end], timeout=seconds)
 
 
