@@ -72,6 +72,7 @@ from azureml_wrapper.local.store.programs import ProgramStore
 from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.results import ResultStore
 from azureml_wrapper.local.store.runs import RunStore
+from azureml_wrapper.local.store.sealing import Seal
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from azureml_wrapper.local.store.syncing import Syncer
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, SecretStore, WorkspaceStore
@@ -120,14 +121,14 @@ def build_context(home: Home, port: int) -> Context:
     workspaces = WorkspaceStore(database)
     _ensure_default_workspace(workspaces, clock, ids)
     addresses = Addresses(port=port, key=tokens.key("address"))
-    syncer = Syncer(database, home.blobs)
-    accounts, blobs = AccountStore(database), BlobStore(home.blobs, database, clock, syncer)
+    syncer, seal = Syncer(database, home.blobs), Seal(tokens.key("secrets"))
+    accounts, blobs = AccountStore(database, seal), BlobStore(home.blobs, database, clock, syncer)
     signatures = Signatures(accounts, addresses, clock)
     computes, runs = ComputeStore(database, clock), RunStore(database, clock)
     workspaces.listen(lambda gone: _refuse_while_jobs_run(gone, runs))
     workspaces.listen(lambda gone: _delete_storage(gone, accounts, blobs))
     datasets = DatasetStore(database, clock, ids, workspaces)
-    datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs)
+    datastores = DatastoreStore(database, clock, workspaces=workspaces, accounts=accounts, blobs=blobs, seal=seal)
     snapshots = SnapshotStore(database, home.snapshots, clock, ids, syncer)
     shared = ExecutorContext(
         home=home,
@@ -180,7 +181,7 @@ def _context(shared: ExecutorContext, database: Database, accounts: AccountStore
         database=database,
         resource_groups=ResourceGroupStore(database),
         deployments=Documents(database, shared.clock, "deployment"),
-        secrets=SecretStore(database, shared.clock, shared.tokens.key("secrets")),
+        secrets=SecretStore(database, shared.clock, Seal(shared.tokens.key("secrets"))),
         experiments=experiments,
         metrics=metrics,
         artifacts=ArtifactStore(shared.blobs, signatures),

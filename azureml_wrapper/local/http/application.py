@@ -101,7 +101,9 @@ class Application:
             match = self._match(frontend, request)
             if _is_small(request) and not match.route.streams and not match.route.awaits:
                 request = replace(request, body=await _read(incoming))
-                return await run_in_threadpool(self._enter_and_handle, frontend, match, request)
+                return _private(
+                    await run_in_threadpool(self._enter_and_handle, frontend, match, request), match, request
+                )
             request = await run_in_threadpool(self._enter, frontend, match, request)
             if match.route.streams:
                 body_file = self._incoming / uuid.uuid4().hex
@@ -112,7 +114,8 @@ class Application:
                 request = replace(request, body=await _read(incoming))
             if match.route.awaits:
                 await match.route.awaits(self._context, request)
-            return await run_in_threadpool(match.route.handler, self._context, request)
+            response = await run_in_threadpool(match.route.handler, self._context, request)
+            return _private(response, match, request)
         except ServiceFault as fault:
             return frontend.answer_fault(fault, request)
         except OSError as error:
@@ -209,6 +212,17 @@ def _head(incoming: Incoming) -> Request:
         query={key.lower(): value for key, value in incoming.query_params.multi_items()},
         headers={key.lower(): value for key, value in incoming.headers.items()},
     )
+
+
+def _private(response: Response, match: Match, request: Request) -> Response:
+    """An address with a key in it goes to no other site, and what it gives into no cache.
+
+    Not if a client of the storage asks: it would take the header for a property of the blob.
+    """
+    if match.route.public or ("sig" in request.query and "x-ms-version" not in request.headers):
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _operation(request: Request) -> str:

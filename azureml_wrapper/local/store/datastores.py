@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hmac
-import secrets
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,17 +24,18 @@ from azureml_wrapper.local.domain.storage import (
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobs import BlobStore
-from azureml_wrapper.local.store.database import Database, known
+from azureml_wrapper.local.store.database import Database, Row, dump, known, load
 from azureml_wrapper.local.store.documents import Document, Documents
+from azureml_wrapper.local.store.sealing import Seal, Unreadable
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS storage_accounts (
     account TEXT PRIMARY KEY,
-    key     TEXT NOT NULL
+    key     TEXT NOT NULL,
+    sealed  BLOB
 );
 """
-KEY_BYTES = 64
 # Azure's addresses for runs are valid from ten minutes ago, for eight hours.
 EARLIER = timedelta(minutes=10)
 LIFETIME = timedelta(hours=8)
@@ -43,44 +46,69 @@ ARTIFACT_CONTAINER = "azureml"
 # azureml/data/constants.py, CONFLICT_MESSAGE: with overwrite=True the SDK looks for this text, then sends a PUT.
 CONFLICT = "Another datastore with the same name already exists"
 _DEFAULT_NAME_KIND = "default datastore"
+# The key of an encrypted SAS token in a datastore's document.
+SEALED = "sealedSas"
+log = logging.getLogger("azureml_wrapper.local")
+_IN_CLEAR = "kind = 'datastore' AND json_extract(body, '$.sas') IS NOT NULL"
 
 
 class AccountStore:
-    """Accounts by name, one key each."""
+    """Accounts by name, one key each: a registered one, encrypted, or one that is derived from the home's secret."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self._database, self._seal = database, seal
         database.ensure(SCHEMA)
+        self._seal_clear_keys()
 
     def key(self, account: str) -> str | None:
-        """The account's key in base64; None if the account is unknown."""
-        row = self._database.one("SELECT key FROM storage_accounts WHERE account = ?", (account,))
-        return row["key"] if row else None
+        """The account's key in base64; None if the account is unknown.
+
+        If the home's secret has changed since a key was registered, the account has a derived one.
+        """
+        row = self._database.one("SELECT sealed FROM storage_accounts WHERE account = ?", (account,))
+        if row is None:
+            return None
+        found = _opened(self._seal, row["sealed"], f"the key of storage account {account}")
+        return found or base64.b64encode(self._seal.derive(f"account {account}")).decode()
 
     def names(self) -> list[str]:
         """Every account that has a key."""
         return [row["account"] for row in self._database.all("SELECT account FROM storage_accounts")]
 
     def ensure(self, account: str) -> str:
-        """The account's key; a new account gets a random one."""
+        """The account's key; a new account gets one that nobody can guess."""
         check_account_name(account)
-        with self._database.transaction() as database:
-            key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-            database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, ?)", (account, key))
-            return self.key(account) or key
+        self._database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, '')", (account,))
+        return self.key(account) or ""
 
     def register(self, account: str, key: str) -> None:
         """Set the key of an account. Raise `Conflict` if the account already has another one."""
         check_account_name(account)
         check_key(key)
         with self._database.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, ?)", (account, key))
-            stored = self.key(account) or ""
+            row = database.one("SELECT sealed FROM storage_accounts WHERE account = ?", (account,))
+            is_new = row is None or (row["sealed"] and not _opened(self._seal, row["sealed"], f"account {account}"))
+            stored = key if is_new else self.key(account) or ""
+            if is_new:
+                database.execute(
+                    "INSERT OR REPLACE INTO storage_accounts (account, key, sealed) VALUES (?, '', ?)",
+                    (account, self._seal.seal(key)),
+                )
         if not hmac.compare_digest(stored.encode(), key.encode()):
             raise Conflict(
                 f"Storage account {account!r} is already registered with a different key. The local service keeps "
                 "the first key of an account: use that key, or another account name."
             )
+
+    def _seal_clear_keys(self) -> None:
+        """Encrypt the keys that a version before 2 of the database has left in clear."""
+        rows = self._database.all("SELECT account, key FROM storage_accounts WHERE key <> ''")
+        with overwriting(self._database, rows) as database:
+            for row in rows:
+                database.execute(
+                    "UPDATE storage_accounts SET key = '', sealed = ? WHERE account = ?",
+                    (self._seal.seal(row["key"]), row["account"]),
+                )
 
     def forget_key(self, account: str) -> None:
         """Forget the account's key; the next registration sets a new one."""
@@ -132,17 +160,19 @@ class DatastoreStore:
         workspaces: WorkspaceStore,
         accounts: AccountStore,
         blobs: BlobStore,
+        seal: Seal,
     ) -> None:
-        self._database, self._workspaces = database, workspaces
+        self._database, self._workspaces, self._seal = database, workspaces, seal
         self._accounts, self._blobs = accounts, blobs
         self._records = Documents(database, clock, "datastore")
         self._defaults = Documents(database, clock, _DEFAULT_NAME_KIND)
+        self._seal_clear_tokens()
 
     def find(self, workspace_id: str, name: str) -> Datastore | None:
         """By name, ignoring case, as the SDK expects."""
         self._ensure_own(workspace_id)
         found = self._records.find(workspace_id, name.lower())
-        return _datastore(found) if found else None
+        return self._datastore(found) if found else None
 
     def get(self, workspace_id: str, name: str) -> Datastore:
         """Like `find`, but raise `NotFound` if it is missing."""
@@ -162,7 +192,7 @@ class DatastoreStore:
     def all(self, workspace_id: str) -> list[Datastore]:
         """Every datastore in Azure's order: those of users, newest first, then the built-in ones."""
         self._ensure_own(workspace_id)
-        return [_datastore(document) for document in reversed(self._records.latest(workspace_id))]
+        return [self._datastore(document) for document in reversed(self._records.latest(workspace_id))]
 
     def add(self, workspace_id: str, datastore: Datastore, *, key: str | None = None) -> Datastore:
         """Register a datastore. Its account and container become a folder of the blob store."""
@@ -184,7 +214,7 @@ class DatastoreStore:
                 self._accounts.register(datastore.account, key)
             else:
                 self._accounts.ensure(datastore.account)
-            self._records.put(workspace_id, datastore.name, _body(datastore))
+            self._records.put(workspace_id, datastore.name, self._body(datastore))
         return datastore
 
     def delete(self, workspace_id: str, name: str) -> None:
@@ -197,11 +227,12 @@ class DatastoreStore:
     def tokens(self, container: str) -> list[tuple[str, str]]:
         """(account, SAS token) of every datastore with a token for a container of this name."""
         rows = self._database.all(
-            "SELECT json_extract(body, '$.account') AS account, json_extract(body, '$.sas') AS token FROM documents"
-            " WHERE kind = 'datastore' AND json_extract(body, '$.container') = ? AND token IS NOT NULL",
+            "SELECT json_extract(body, '$.account') AS account, json_extract(body, '$.sealedSas') AS sealed"
+            " FROM documents WHERE kind = 'datastore' AND json_extract(body, '$.container') = ? AND sealed NOT NULL",
             (container,),
         )
-        return [(row["account"], row["token"].lstrip("?")) for row in rows]
+        found = [(row["account"], _opened(self._seal, row["sealed"], f"a SAS token for {container}")) for row in rows]
+        return [(account, token.lstrip("?")) for account, token in found if token]
 
     def _others_use(self, account: str, workspace_id: str, name: str) -> bool:
         """Whether to keep an account's key: another datastore uses it, or it is a workspace's own account."""
@@ -225,7 +256,62 @@ class DatastoreStore:
         fault_point("datastores.containers-made")
         with self._database.transaction():
             for datastore in own:
-                self._records.put(workspace_id, datastore.name, _body(datastore))
+                self._records.put(workspace_id, datastore.name, self._body(datastore))
+
+    def _seal_clear_tokens(self) -> None:
+        """Encrypt the SAS tokens that a version before 2 of the database has left in clear."""
+        rows = self._database.all(f"SELECT sequence, body FROM documents WHERE {_IN_CLEAR}")  # noqa: S608
+        with overwriting(self._database, rows) as database:
+            for row in rows:
+                body = load(row["body"])
+                sealed = {**body, "sas": None, SEALED: self._sealed(body["sas"])}
+                database.execute(
+                    "UPDATE documents SET body = ? WHERE sequence = ?",
+                    (dump(sealed), row["sequence"]),
+                )
+
+    def _body(self, datastore: Datastore) -> dict[str, object]:
+        return {
+            "name": datastore.name,
+            "account": datastore.account,
+            "container": datastore.container,
+            "kind": datastore.kind,
+            "credential": datastore.credential.value,
+            SEALED: self._sealed(datastore.sas),
+            "record": dict(datastore.record),
+        }
+
+    def _datastore(self, document: Document) -> Datastore:
+        body = document.body
+        sas = _opened(self._seal, body.get(SEALED), f"the SAS token of datastore {document.key}")
+        return known(Datastore, {**body, "credential": Credential(body["credential"]), "sas": sas})
+
+    def _sealed(self, token: str | None) -> str | None:
+        return self._seal.seal(token).decode() if token else None
+
+
+def _opened(seal: Seal, sealed: bytes | str | None, what: str) -> str | None:
+    """What was sealed; None if nothing was, or if the home's secret has changed since."""
+    try:
+        return seal.open(sealed, what) if sealed else None
+    except Unreadable as error:
+        log.warning("%s", error.message)
+        return None
+
+
+@contextmanager
+def overwriting(database: Database, rows: Sequence[Row]) -> Iterator[Database]:
+    """A transaction after which nothing that it replaces is left in the file; does nothing without rows."""
+    if not rows:
+        yield database
+        return
+    database.all("PRAGMA secure_delete=ON")
+    try:
+        with database.transaction():
+            yield database
+        database.all("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        database.all("PRAGMA secure_delete=OFF")
 
 
 def own_datastores(workspace: Workspace) -> list[Datastore]:
@@ -240,20 +326,3 @@ def own_datastores(workspace: Workspace) -> list[Datastore]:
         replace(blob, name=ARTIFACTS, container=ARTIFACT_CONTAINER),
         replace(blob, name="workspaceworkingdirectory", container=f"code-{workspace.workspace_id}", kind="AzureFile"),
     ]
-
-
-def _body(datastore: Datastore) -> dict[str, object]:
-    return {
-        "name": datastore.name,
-        "account": datastore.account,
-        "container": datastore.container,
-        "kind": datastore.kind,
-        "credential": datastore.credential.value,
-        "sas": datastore.sas,
-        "record": dict(datastore.record),
-    }
-
-
-def _datastore(document: Document) -> Datastore:
-    body = document.body
-    return known(Datastore, {**body, "credential": Credential(body["credential"])})

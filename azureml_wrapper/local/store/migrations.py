@@ -168,4 +168,13 @@ def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-STEPS = (Step(1, "Keep the definitions of runs in a table of their own.", _separate_definitions),)
+def _make_room_for_sealed_keys(connection: sqlite3.Connection) -> None:
+    # The stores encrypt what they find in clear: they have the key. Earlier versions cannot read it any more.
+    if _has_table(connection, "storage_accounts"):
+        connection.execute("ALTER TABLE storage_accounts ADD COLUMN sealed BLOB")
+
+
+STEPS = (
+    Step(1, "Keep the definitions of runs in a table of their own.", _separate_definitions),
+    Step(2, "Encrypt account keys and SAS tokens.", _make_room_for_sealed_keys),
+)

@@ -1,14 +1,9 @@
-"""The workspaces of the local service, their resource groups and their secrets.
-
-Secrets are encrypted with a key derived from the home's secret: a copy of the database alone reveals nothing.
-"""
+"""The workspaces of the local service, their resource groups and their secrets."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
@@ -22,9 +17,7 @@ from azureml_wrapper.local.domain.workspaces import (
 )
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.database import Database, Row, dump, known, load
-
-if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
+from azureml_wrapper.local.store.sealing import Seal
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS workspaces (
@@ -213,10 +206,10 @@ CREATE TABLE IF NOT EXISTS secrets (
 
 
 class SecretStore:
-    """Secrets by name, ignoring case, as in a key vault. `key` is a random string of 32 characters."""
+    """Secrets by name, ignoring case, as in a key vault; encrypted."""
 
-    def __init__(self, database: Database, clock: Clock, key: str) -> None:
-        self._database, self._clock, self._key = database, clock, key
+    def __init__(self, database: Database, clock: Clock, seal: Seal) -> None:
+        self._database, self._clock, self._seal = database, clock, seal
         database.ensure(SECRETS_SCHEMA)
 
     def put(self, workspace: str, name: str, value: object, content_type: str | None = None) -> Secret:
@@ -226,7 +219,7 @@ class SecretStore:
             "INSERT INTO secrets (workspace, name, content_type, created, modified, value)"
             " VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT DO UPDATE"
             " SET content_type = ?3, modified = ?4, value = ?5",
-            (workspace, name, content_type, now, self._cipher().encrypt(check_secret(name, value).encode())),
+            (workspace, name, content_type, now, self._seal.seal(check_secret(name, value))),
         )
         return self.get(workspace, name)
 
@@ -250,28 +243,13 @@ class SecretStore:
             raise _missing(name)
 
     def _secret(self, row: Row) -> Secret:
-        from cryptography.fernet import InvalidToken
-
-        try:
-            value = self._cipher().decrypt(row["value"]).decode()
-        except InvalidToken as error:
-            raise Conflict(
-                f"Cannot decrypt secret {row['name']}: the key of this home folder has changed since it was set. "
-                "Set the secret again."
-            ) from error
         return Secret(
             name=row["name"],
-            value=value,
+            value=self._seal.open(row["value"], f"secret {row['name']}"),
             content_type=row["content_type"],
             created=stored_time(row["created"]),
             modified=stored_time(row["modified"]),
         )
-
-    def _cipher(self) -> Fernet:
-        # Imported on first use, because it takes as long as the rest of the service's start.
-        from cryptography.fernet import Fernet
-
-        return Fernet(base64.urlsafe_b64encode(self._key.encode()))
 
 
 def _missing(name: str) -> NotFound:

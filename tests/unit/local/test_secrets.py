@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import sqlite3
+import tarfile
+from contextlib import closing
 from datetime import datetime, timezone
 
 import pytest
 
+from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
+from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.services import credential
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.datastores import AccountStore
+from azureml_wrapper.local.store.sealing import Seal
 from azureml_wrapper.local.store.workspaces import SecretStore
+from tests.homes import ARCHIVES
 
 KEY, OTHER_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
@@ -26,7 +36,7 @@ def database():
 
 @pytest.fixture
 def store(database):
-    return SecretStore(database, StillClock(), KEY)
+    return SecretStore(database, StillClock(), Seal(KEY))
 
 
 def test_a_secret_comes_back_as_it_was_set(store):
@@ -54,8 +64,8 @@ def test_equal_values_are_not_equal_in_the_table(store, database):
 
 def test_another_key_does_not_open_it(store, database):
     store.put("w", "a", "needle")
-    other = SecretStore(database, StillClock(), OTHER_KEY)
-    with pytest.raises(Conflict, match="Set the secret again"):
+    other = SecretStore(database, StillClock(), Seal(OTHER_KEY))
+    with pytest.raises(Conflict, match="Set it again"):
         other.get("w", "a")
     assert other.put("w", "a", "newer").value == "newer"
 
@@ -92,3 +102,65 @@ def test_a_wrong_value_is_refused_without_being_told(store, value):
 def test_a_secret_without_a_name_is_refused(body):
     with pytest.raises(Invalid, match="Secret"):
         credential.parse_secret(body)
+
+
+def account_key(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def accounts(database):
+    return AccountStore(database, Seal(KEY))
+
+
+def test_the_keys_of_accounts_are_not_in_the_table_in_clear(accounts, database):
+    accounts.register("theirs", account_key("needle"))
+    own = accounts.ensure("own")
+    assert accounts.key("theirs") == account_key("needle")
+    assert len(base64.b64decode(own)) == 64
+    text = "".join(str(tuple(row)) for row in database.all("SELECT * FROM storage_accounts"))
+    assert account_key("needle") not in text
+    assert own not in text
+
+
+def test_the_own_key_of_an_account_is_the_same_at_every_start_and_in_no_other_home(accounts, database):
+    own = accounts.ensure("own")
+    assert AccountStore(database, Seal(KEY)).key("own") == own
+    assert AccountStore(database, Seal(OTHER_KEY)).key("own") != own
+    assert accounts.ensure("other") != own
+    with pytest.raises(Conflict, match="different key"):
+        accounts.register("own", account_key("needle"))
+
+
+def test_without_the_secret_an_account_has_another_key_until_it_is_registered_again(accounts, database, caplog):
+    accounts.register("theirs", account_key("needle"))
+    other = AccountStore(database, Seal(OTHER_KEY))
+    assert other.key("theirs") not in (None, account_key("needle"))
+    assert "Cannot decrypt the key of storage account theirs" in caplog.text
+    other.register("theirs", account_key("needle"))
+    assert other.key("theirs") == account_key("needle")
+
+
+def test_what_an_earlier_version_left_in_clear_is_encrypted_at_the_start(tmp_path):
+    home = Home(tmp_path)
+    home.create()
+    with tarfile.open(ARCHIVES / "version-0.tar.gz") as archive:
+        # Python before 3.11.4 has no `filter=`; the archive is our own.
+        archive.extractall(home.path)  # noqa: S202
+    with closing(sqlite3.connect(home.database)) as old, old:
+        keys = dict(old.execute("SELECT account, key FROM storage_accounts"))
+        (workspace,) = next(old.execute("SELECT workspace_id FROM workspaces"))
+        body = {"name": "mine", "account": "mine", "container": "data", "kind": "AzureBlob", "credential": "Sas"}
+        body |= {"sas": "sv=1&sig=needle", "record": {}}
+        old.execute(
+            "INSERT INTO documents (workspace, kind, key, created, modified, body)"
+            " SELECT workspace, kind, 'mine', created, modified, ? FROM documents WHERE kind = 'datastore' LIMIT 1",
+            (json.dumps(body),),
+        )
+    assert keys
+    context = build_context(home, 1)
+    assert {account: context.accounts.key(account) for account in keys} == keys
+    assert context.datastores.get(workspace, "mine").sas == "sv=1&sig=needle"
+    assert context.datastores.tokens("data") == [("mine", "sv=1&sig=needle")]
+    files = [file.read_bytes() for file in home.path.glob("state.sqlite*") if "version" not in file.name]
+    assert not [text for text in ("needle", *keys.values()) for content in files if text.encode() in content]
