@@ -188,3 +188,16 @@ def test_an_address_with_another_key_shows_nothing(run):
     assert page.status_code == 401
     assert run.id not in page.text
     assert get(run.get_portal_url().replace(key, "é")).status_code == 401
+
+
+def test_addresses_with_a_key_reach_no_other_site_and_no_cache(run, page):
+    run.upload_file("outputs/a.txt", __file__)
+    file = page.url.replace(f"/runs/{run.id}", f"/runs/{run.id}/files/outputs/a.txt")
+    signed = run._client.artifacts.get_file_uri("ExperimentRun", run._container, "outputs/a.txt")
+    for answer in (page, get(file), get(signed)):
+        assert answer.status_code == 200, answer.url
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+    # A client of the storage would take the header for a property of the blob.
+    asked = requests.get(signed, headers={"x-ms-version": "2020-10-02"}, timeout=30)
+    assert "cache-control" not in asked.headers

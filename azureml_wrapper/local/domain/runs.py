@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +13,9 @@ from azureml_wrapper.local.domain import limits
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
 
 JSON = dict[str, Any]
+REPOSITORY_ADDRESSES = ("azureml.git.repository_uri", "mlflow.source.git.repoURL", "azureml.git.build_uri")
+# Up to the last "@" of the host's part: a password may contain others.
+_LOGIN = re.compile(r"(?<=://)[^/]*@")
 
 
 class RunStatus(str, Enum):
@@ -215,6 +219,15 @@ def amend(run: Run, patch: RunPatch) -> Run:
     if patch.properties:
         limits.check_size("Properties/Count", len(changed.properties), limits.PROPERTY_COUNT)
     return changed
+
+
+def without_logins(properties: dict[str, str]) -> dict[str, str]:
+    """The properties; those with a repository's address lose the user and the password in it.
+
+    The SDK sends what `git ls-remote --get-url` prints (azureml/_base_sdk_common/tracking).
+    """
+    addresses = {name: properties[name] for name in REPOSITORY_ADDRESSES if properties.get(name)}
+    return {**properties, **{name: _LOGIN.sub("", address) for name, address in addresses.items()}}
 
 
 def amend_experiment(experiment: Experiment, *, description: str | None, tags: dict[str, str]) -> Experiment:

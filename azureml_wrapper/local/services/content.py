@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile, ZipFile
 
 from azureml_wrapper.local.domain.errors import Invalid, TooLarge
+from azureml_wrapper.local.domain.runs import without_logins
 from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.domain.snapshots import Snapshot, StoredFile, check_snapshot_id, read_tree
 from azureml_wrapper.local.faultpoints import fault_point
@@ -117,9 +118,9 @@ def read_parent(body: object) -> str | None:
 
 
 def read_properties(body: object) -> dict[str, str]:
-    """What the SDK adds: the state of the folder's git repository."""
+    """What the SDK adds: the state of the folder's git repository, whose address may have a password."""
     given = _mapping(body).get("Properties") or {}
-    return {str(key): str(value) for key, value in given.items()}
+    return without_logins({str(key): str(value) for key, value in given.items()})
 
 
 def read_uploads(body: object, container: str) -> dict[str, str]:

@@ -76,7 +76,7 @@ class AccountStore:
         return [row["account"] for row in self._database.all("SELECT account FROM storage_accounts")]
 
     def ensure(self, account: str) -> str:
-        """The account's key; a new account gets one that nobody can guess."""
+        """The account's key; a new account gets an unguessable one."""
         check_account_name(account)
         self._database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, '')", (account,))
         return self.key(account) or ""

@@ -27,7 +27,7 @@ class Seal:
         self._key = key.encode()
 
     def seal(self, text: str) -> bytes:
-        """The text, encrypted; equal texts differ."""
+        """Encrypt a string; the results for equal strings differ."""
         return self._cipher().encrypt(text.encode())
 
     def open(self, sealed: bytes | str, what: str) -> str:

@@ -10,7 +10,7 @@ from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
-from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunPatch, RunStatus
+from azureml_wrapper.local.domain.runs import EXTRA_FIELDS, JSON, Run, RunPatch, RunStatus, without_logins
 from azureml_wrapper.local.http.messages import json_object, object_list, string, string_map
 from azureml_wrapper.local.store.query import Page, Query
 from azureml_wrapper.local.tokens import TENANT, USER
@@ -134,7 +134,7 @@ def read_patch(body: JSON) -> RunPatch:
         parent_id=string(body, "parentRunId"),
         status=read_status(body["status"]) if body.get("status") else None,
         tags=string_map(body, "tags"),
-        properties=string_map(body, "properties"),
+        properties=without_logins(string_map(body, "properties")),
         input_datasets=object_list(body.get("inputDatasets"), "inputDatasets"),
         output_datasets=object_list(body.get("outputDatasets"), "outputDatasets"),
         extra={name: body[name] for name in EXTRA_FIELDS if body.get(name) is not None},
