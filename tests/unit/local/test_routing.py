@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azureml_wrapper.local.http.routing import Refusal, Route, Router
+from azureml_wrapper.local.http.routing import Refusal, Route, Router, Runs
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
 
@@ -80,7 +80,9 @@ def test_a_dot_in_a_path_is_a_dot():
     assert find(router, "GET", "/metric/v2x0/x") is None
 
 
-def test_a_route_writes_unless_it_says_otherwise():
-    assert route("POST", "/x").writes
-    assert not route("POST", "/x", reads=True).writes
-    assert not route("GET", "/x").writes
+def test_a_route_refuses_the_tokens_of_runs_unless_it_reads_or_says_otherwise():
+    assert route("POST", "/x").access is Runs.NOTHING
+    assert route("DELETE", "/x", runs=Runs.FAMILY).access is Runs.FAMILY
+    assert route("POST", "/x", runs=Runs.READ).access is Runs.READ
+    assert route("GET", "/x").access is route("HEAD", "/x").access is Runs.READ
+    assert route("GET", "/x", runs=Runs.NOTHING).access is Runs.NOTHING

@@ -289,7 +289,7 @@ def test_a_kind_of_step_that_cannot_run_is_refused_by_name(ws, cluster, unique, 
     (tmp_path / "main.py").touch()
     step = PythonScriptStep("main.py", compute_target=cluster, source_directory=str(tmp_path))
     step.step_type = "AutoMLStep"
-    with pytest.raises(ErrorResponseException, match=r"AutoMLStep\. The local service runs PythonScriptStep, "):
+    with pytest.raises(ErrorResponseException, match=r"AutoMLStep, which needs automated machine learning"):
         Experiment(ws, unique("refused")).submit(Pipeline(ws, steps=[step]))
 
 
