@@ -31,7 +31,7 @@ class FileLock:
             OSError: The file cannot be opened or locked.
         """
         if self._handle < 0:
-            self._handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
+            self._handle = os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         until = time.monotonic() + _SIGNING_SECONDS
         while not _take(self._handle):
             if holder := self._holder():

@@ -78,6 +78,53 @@ scproxy._get_proxies = scproxy._get_proxy_settings = dict
 sys.modules["_scproxy"] = scproxy
 """
 
+# What Windows lacks, in a process whose other libraries are loaded: they would import their own parts for Windows.
+WINDOWS = """
+import asyncio, concurrent.futures, ctypes, getpass, multiprocessing, pathlib, shutil, signal, socket, ssl, subprocess
+import sysconfig, tempfile, types, uuid, zoneinfo
+import click, click.testing, click.shell_completion, pydantic, requests, rich.console, tzlocal, urllib3, yaml
+import azure.identity, azureml.core, azureml.core.authentication, azureml.data, azureml.pipeline.core, pandas
+
+sysconfig.get_config_vars()
+# Its own calls stand for those of its variant for Windows.
+for name, module in (("os", os), ("signal", signal)):
+    whole = types.ModuleType(name)
+    vars(whole).update(vars(module))
+    setattr(subprocess, name, whole)
+for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "_posixsubprocess"):
+    sys.modules[name] = None
+hide(os, "fork", "forkpty", "killpg", "setsid", "getsid", "getpgid", "setpgid", "getuid", "geteuid", "chown")
+hide(os, "pwrite", "pread", "mkfifo", "waitid", "posix_fallocate", "sched_getaffinity", "pidfd_open", "sendfile")
+hide(os, "copy_file_range", "set_blocking", "fchmod", "statvfs", "uname", "O_NONBLOCK", "O_CLOEXEC", "O_NOFOLLOW")
+hide(os, "register_at_fork", "WNOHANG", "WEXITED", "WNOWAIT", "P_PID", "posix_spawn", "getloadavg", "sysconf")
+hide(signal, "SIGKILL", "SIGHUP", "SIGQUIT", "SIGCHLD", "SIGUSR1", "SIGALRM", "alarm", "setitimer", "siginterrupt")
+hide(socket, "AF_UNIX")
+
+# The C library's text mode: Python's own files are always binary, descriptors of os.open are not.
+os.O_BINARY = 1 << 29
+really_open, really_write, in_text = os.open, os.write, set()
+
+def opens(path, flags, mode=0o777, **settings):
+    descriptor = really_open(path, flags & ~os.O_BINARY, mode, **settings)
+    (in_text.discard if flags & os.O_BINARY else in_text.add)(descriptor)
+    return descriptor
+
+def writes(descriptor, data):
+    if descriptor not in in_text:
+        return really_write(descriptor, data)
+    really_write(descriptor, bytes(data).replace(b"\\n", b"\\r\\n"))
+    return len(data)
+
+os.open, os.write = opens, writes
+# A process that has replaced itself has ended, for the one that waits for it.
+for name in ("execv", "execve", "execvp", "execvpe"):
+    setattr(os, name, refuse(8, "a new process would start, and this one end"))
+msvcrt = types.ModuleType("msvcrt")
+msvcrt.LK_NBLCK, msvcrt.locking = 2, lambda handle, mode, size: None
+sys.modules["msvcrt"] = msvcrt
+sys.platform = "win32"
+"""
+
 NO_HARD_LINKS = """
 import errno
 os.link = refuse(errno.EPERM, "Operation not permitted")

@@ -68,7 +68,7 @@ class JobConfig(WorkspaceConfig):
     env_name: Text
     compute_name: Text
     script_directory: Path | None = None
-    config_file: Text | None = None
+    config_file: Script | None = None
     parameters: dict[Annotated[str, AfterValidator(_check_key)], Value] | None = None
     arguments: dict[Annotated[str, AfterValidator(_check_job_argument)], Value] | None = None
     datastore_name: Text | None = None

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -77,10 +77,11 @@ def check_argument(name: str) -> str:
 
 
 def check_script(name: str) -> str:
-    """Refuse a script outside the folder that is uploaded."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    """A script as Azure finds it, with `/`; refuse one outside the folder that is uploaded."""
+    path = PureWindowsPath(name)
+    if path.root or path.drive or ".." in path.parts:
         raise refuse("{name} must be inside the folder that is uploaded", name=repr(name))
-    return name
+    return name.replace("\\", "/")
 
 
 def check_path(path: str) -> str:

@@ -158,7 +158,14 @@ def without_login(address: str | None) -> str | None:
 def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False
+            ["git", *words],
+            cwd=folder,
+            capture_output=True,
+            # Not what Windows would take, because git writes UTF-8 there, too.
+            encoding="utf-8",
+            errors="replace",
+            timeout=_GIT_SECONDS,
+            check=False,
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import importlib
 import os
 import signal
 import subprocess
@@ -11,8 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from azureml_wrapper.local.home import Home, ServiceInfo, refusal
+
+# None on Windows; `Any`, because mypy looks for the module on the system that it runs on.
+fcntl: Any = None
+with contextlib.suppress(ImportError):
+    fcntl = importlib.import_module("fcntl")
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
@@ -20,6 +26,15 @@ STOP_TIMEOUT = 20.0
 
 class ServiceError(RuntimeError):
     """The local service did not start or stop. The message says why, and what to do."""
+
+
+def check_system() -> None:
+    """Raise `ServiceError` on a system without what the service consists of, that is on Windows."""
+    if fcntl is None:
+        raise ServiceError(
+            "The local Azure ML runs on Linux, macOS and WSL 2, not on Windows itself: run this command in WSL 2 "
+            "(`wsl --install`), or use a workspace in Azure."
+        )
 
 
 def find(home: Home | None = None) -> ServiceInfo | None:
@@ -46,6 +61,7 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
         ServiceError: The service did not start (the message has the end of service.log), or it cannot be reached,
             because it runs in another network namespace.
     """
+    check_system()
     home = home or Home()
     found = find(home)
     if found:
@@ -137,6 +153,8 @@ def _prepare(home: Home) -> None:
 
 
 def _is_locked(home: Home) -> bool:
+    if fcntl is None:
+        return False
     try:
         descriptor = os.open(home.lock_file, os.O_RDWR)
     except (FileNotFoundError, NotADirectoryError):

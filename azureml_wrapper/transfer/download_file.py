@@ -18,6 +18,8 @@ from azureml_wrapper.transfer.outcome import CorruptData, Progress
 PIECE = 8 * 1024 * 1024
 # The longest range of which the storage returns the MD5 (Microsoft Learn, "Get Blob").
 CHECKED_PIECE = 4 * 1024 * 1024
+# Without it, the C library of Windows writes "\r\n" for each "\n".
+_BINARY: int = getattr(os, "O_BINARY", 0)
 REQUEST_MD5 = "x-ms-range-get-content-md5"
 NOT_MODIFIED, EXPIRED, RANGE_REFUSED = 304, 403, 416
 
@@ -117,7 +119,7 @@ class PartialFile:
         self._path, self._part, self._list = path, part, part.with_name(f"{part.name}{PART}")
         self._lock = threading.Lock()
         self.done = self._read()
-        self._file = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = os.open(part, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         try:
             # A disk that is too small fails now; with a sparse file it would fail in the middle.
             _reserve(self._file, size)

@@ -240,6 +240,9 @@ def test_all_problems_are_told_at_once():
         (pipeline(step("a", input_steps={"--output-folder": "a"})), "--output-folder is used for something else"),
         (pipeline(step("a", script_name="../a.py")), "'../a.py' must be inside the folder that is uploaded"),
         (pipeline(step("a", script_name="/a.py")), "'/a.py' must be inside the folder that is uploaded"),
+        (pipeline(step("a", script_name="..\\a.py")), "must be inside the folder that is uploaded"),
+        (pipeline(step("a", script_name="C:\\a.py")), "must be inside the folder that is uploaded"),
+        (pipeline(step("a", script_name="\\a.py")), "must be inside the folder that is uploaded"),
         (pipeline(step("")), "steps[0].step_name is empty"),
         (pipeline(step("prep"), step("b", input_steps={"--f": "perp"})), "Did you mean 'prep'?"),
     ],
@@ -425,3 +428,18 @@ class TestFiles:
         from azureml_wrapper.config.parsing import read
 
         assert len(read(self.write(tmp_path, "a.yml", text)).lines) < 200
+
+
+def test_a_script_that_is_named_as_in_windows_is_named_as_in_azure(tmp_path):
+    from pydantic import TypeAdapter
+
+    from azureml_wrapper import PipelineStep
+    from azureml_wrapper.config.job_models import JobConfig
+
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "a.py").touch()
+    named = {"script_name": "scripts\\a.py", "script_directory": tmp_path}
+    step = PipelineStep("ws", "group", "local", "a", **named, env_name="e", compute_name="c")
+    assert step.script_name == "scripts/a.py"
+    config_file = TypeAdapter(JobConfig.model_fields["config_file"].annotation)
+    assert config_file.validate_python("conf\\a.json") == "conf/a.json"

@@ -150,6 +150,7 @@ def size(folder: Path) -> int:
 
 def _become(home: Home, port: int | None) -> None:
     """Turn this process into the service."""
+    service_process.check_system()
     running = service_process.find(home)
     if running:
         raise ServiceError(f"The service runs already (pid {running.pid}). `aml local down` stops it.")

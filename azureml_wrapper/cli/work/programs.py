@@ -39,7 +39,8 @@ _NAMED = re.compile(r"subscription\w*[\"']?\s*[:=]\s*[\"']([A-Za-z0-9][A-Za-z0-9
 _OPTION = re.compile(r"--?\w*sub\w*(?:[-_]\w+)*[= ]([A-Za-z0-9][A-Za-z0-9-]{0,63})", re.IGNORECASE)
 _SPEAKS_OF_ONE = re.compile("subscription|workspace", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"']([^\"'\n]{1,200})[\"']")
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# Windows has two of them.
+_FORWARDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 _END = "\n"
 
 
