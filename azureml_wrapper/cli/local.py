@@ -54,6 +54,25 @@ def reset(yes: bool) -> None:
     work.reset(yes=yes)
 
 
+@local.command()
+@click.option(
+    "--older-than", metavar="AGE", default="7d", help="What was not used for this long: 30d, 12h, 0d; default: 7d."
+)
+@click.option(
+    "--down-to", metavar="SIZE", help="Only as much, oldest first, as brings the folder down to a size: 500MB, 5GB."
+)
+@click.option("--yes", is_flag=True, help="Delete it. Without this option nothing is deleted.")
+def prune(older_than: str, down_to: str | None, yes: bool) -> None:
+    """Show what the service keeps and nothing needs, and delete it with --yes.
+
+    These are built environments, which are built again when a job needs them, unfinished uploads, old logs, and
+    the copy of the database from before a migration. Runs, data and assets are never deleted. Stop the service first.
+    """
+    from azureml_wrapper.cli.work import local as work
+
+    work.prune(older_than=older_than, down_to=down_to, yes=yes)
+
+
 @local.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--workspace", metavar="SUB/RG/NAME", help="A workspace to prepare; default: the one in config.json.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

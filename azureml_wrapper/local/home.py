@@ -43,7 +43,7 @@ log = logging.getLogger("azureml_wrapper.local")
 
 # Everything that the service and its clients create in a home. state.sqlite has -wal and -shm files beside it.
 ENTRIES = (
-    *("service.json", "secret", "port", "lock", "running", "service.log", "state.sqlite*"),
+    *("service.json", "secret", "port", "lock", "running", "service.log*", "state.sqlite*"),
     *("blobs", "incoming", "jobs", "snapshots", "environments", "programs", REPORTS, "tls", "azure", "transfers"),
     "clients",
     UNSYNCED,

@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+from pathlib import Path
 
 # Characters of a message, such as one with a request's path; a traceback after it is not cut.
 MESSAGE_LIMIT = 1000
+# Of the current file; an earlier one of this size is kept beside it.
+LOG_LIMIT = 5 * 1024 * 1024
+STDOUT, STDERR = 1, 2
+
+
+class LogFile(logging.StreamHandler):  # type: ignore[type-arg] # not generic at run time before Python 3.11
+    """Writes to standard error. If that is a large service.log, it becomes service.log.1, and a new one begins.
+
+    What does not use `logging` (the traceback of a crash) goes the same way, because the descriptors are replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(sys.stderr)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        try:
+            self._bound()
+        except OSError:
+            self.handleError(record)
+
+    def _bound(self) -> None:
+        status = os.fstat(STDERR)
+        if status.st_size < LOG_LIMIT or not self._path.exists() or self._path.stat().st_ino != status.st_ino:
+            return
+        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for number in (STDOUT, STDERR):
+            os.dup2(descriptor, number)
+        os.close(descriptor)
 
 
 class SafeFormatter(logging.Formatter):

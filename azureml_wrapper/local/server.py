@@ -35,7 +35,7 @@ from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfi
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.protocol import BoundedProtocol
 from azureml_wrapper.local.http.routing import Waiting
-from azureml_wrapper.local.logs import SafeFormatter
+from azureml_wrapper.local.logs import LogFile, SafeFormatter
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.syncing import mark_end, mark_start, power_lost_since, restore
 from azureml_wrapper.local.tls import server_context
@@ -340,11 +340,13 @@ def main() -> None:
     )
     parser.add_argument("--ready-fd", type=int, help="file descriptor to write to when the service listens")
     options = parser.parse_args()
-    handler = logging.StreamHandler(sys.stderr)
+    home = Home(options.home)
+    handler = LogFile(home.log_file)
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # One line for each malformed request, which needs no token.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     become_service()
-    home = Home(options.home)
     try:
         home.create()
     except OSError as error:

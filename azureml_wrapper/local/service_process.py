@@ -111,6 +111,19 @@ def stop(home: Home | None = None) -> bool:
 
 
 @contextlib.contextmanager
+def stopped(home: Home) -> Iterator[None]:
+    """Keep the service of a home from starting during a `with` block; raise `ServiceError` if it runs."""
+    with home.lock_file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServiceError(
+                f"The service of {home.path} runs. Stop it first: `aml local down` loses nothing."
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
 def running(home: Path | str) -> Iterator[ServiceInfo]:
     """A service for a `with` block. It is stopped at the end, even if it was running before."""
     folder = Home(home)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,11 @@ from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.service_process import ServiceError
+from azureml_wrapper.local.store import garbage
 from azureml_wrapper.local.store.database import damage
 
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+_SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 STAY = 0.0  # never exit for lack of work
 
 
@@ -67,6 +72,49 @@ def reset(*, yes: bool) -> None:
     service_process.stop(home)
     home.clear()
     click.echo(f"Deleted everything below {home.path}.")
+
+
+def prune(*, older_than: str, down_to: str | None, yes: bool) -> None:
+    """Print what nothing needs, and with `yes` delete it.
+
+    Raises:
+        ServiceError: The service runs, or something could not be deleted.
+    """
+    home = Home()
+    before = time.time() - parse_amount(older_than, _AGES, "--older-than")
+    limit = parse_amount(down_to, _SIZES, "--down-to") if down_to else None
+    if not yes:
+        show_garbage(garbage.chosen(garbage.find(home, before), size(home.path), limit))
+        click.echo("Nothing was deleted. `aml local prune --yes` deletes it.")
+        return
+    if not home.path.is_dir():
+        raise ServiceError(f"{home.path} does not exist.")
+    with service_process.stopped(home):
+        found = garbage.chosen(garbage.find(home, before), size(home.path), limit)
+        show_garbage(found)
+        for item in found:
+            try:
+                garbage.delete(item.path)
+            except OSError as error:
+                raise ServiceError(f"Cannot delete {item.path}: {error.strerror}.") from error
+    click.echo(f"Deleted them: {filesize.decimal(sum(item.size for item in found))} more are free.")
+
+
+def show_garbage(found: Sequence[garbage.Garbage]) -> None:
+    """Print a line for each kind: how many, and what deleting them frees."""
+    for kind in dict.fromkeys(item.kind for item in found):
+        sizes = [item.size for item in found if item.kind == kind]
+        click.echo(f"{kind:<24}{len(sizes):>6}  {filesize.decimal(sum(sizes)):>10}")
+    if not found:
+        click.echo("No results.")
+
+
+def parse_amount(text: str, units: Mapping[str, int], option: str) -> int:
+    """Parse a number with a unit, such as 7d or 5GB."""
+    match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
+    if match is None or match[2].lower() not in units:
+        raise click.BadParameter(f"must be a number and one of {', '.join(units)}, got {text!r}.", param_hint=option)
+    return int(match[1]) * units[match[2].lower()]
 
 
 def exec_(workspace: str | None, command: Sequence[str]) -> None:

@@ -118,6 +118,8 @@ class EnvironmentBuilder:
             with self._turn(place.name, ticket):
                 if not (place / _READY).exists():
                     self._build(choice, environment, place, log=log, ticket=ticket)
+        # The time of the last use, for `aml local prune`.
+        os.utime(place / _READY)
         return interpreter, (place / _READY).read_text()
 
     def _with_private_wheels(self, choice: Choice, environment: EnvironmentSpec) -> tuple[Choice, EnvironmentSpec]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.local.store.garbage import delete
 
 # Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
@@ -75,7 +75,7 @@ class LocalExecutor:
                 self._fail_left_behind(run.workspace_id, run.run_id)
         fault_point("recovery.jobs-failed")
         for folder in self._context.home.jobs.iterdir():
-            shutil.rmtree(folder, ignore_errors=True)
+            Attempts(f"removing {folder}").attempt(partial(delete, folder))
 
     def submit(self, job: Job) -> None:
         self._accept(job, lambda: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +34,7 @@ from azureml_wrapper.local.executor.variables import (
     withheld,
 )
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.local.store.garbage import delete
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 # The only name that StepRun's streaming in the SDK reads (azureml/pipeline/core/run.py, _stream_run_output).
@@ -139,8 +139,8 @@ class Session:
         """Remove the working directory, and complete and flush the run's files: logs are written in place."""
         if self._driver_log:
             self._driver_log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._context.syncer.soon(self._artifact("logs").parent)
+        delete(self._folder)
 
     def _execute(self, staged: Staged) -> Ending:
         python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")

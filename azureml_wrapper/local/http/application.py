@@ -42,6 +42,8 @@ log = logging.getLogger("azureml_wrapper.local")
 
 # For bodies that are not streamed to a file: graphs, metric batches, snapshot trees. Azure's limit is 30 MB.
 BODY_LIMIT = 64 * 1024 * 1024
+# How many unknown operations are logged, and how many characters distinguish them.
+MOST_UNKNOWN = 200
 SPOOL_CHUNK = 4 * 1024 * 1024
 SMALL_BODY = 256 * 1024
 # Characters of a path in a message.
@@ -80,6 +82,7 @@ class Application:
         self._services, self._storage, self._find_workspace = services, storage, find_workspace
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self.last_request = time.monotonic()
+        self._unknown: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.last_request = time.monotonic()
@@ -141,13 +144,19 @@ class Application:
         match = frontend.router.match(request.method, request.raw_path, request.query)
         if match is None:
             operation = _operation(request)
-            log.warning("unknown route: %s", operation)
+            self._log_unknown(operation)
             raise Unsupported(
                 frontend.router.refusal(request.raw_path)
                 or f"The local service does not support {operation}. "
                 "COVERAGE.md lists what it supports; Azure ML may support more."
             )
         return match
+
+    def _log_unknown(self, operation: str) -> None:
+        """Log each unknown operation once, and not endlessly many: that needs no token."""
+        if operation[:MOST_UNKNOWN] not in self._unknown and len(self._unknown) < MOST_UNKNOWN:
+            self._unknown.add(operation[:MOST_UNKNOWN])
+            log.warning("unknown route: %s", operation)
 
     def _enter_and_handle(self, frontend: Frontend, match: Match, request: Request) -> Response:
         return match.route.handler(self._context, self._enter(frontend, match, request))
