@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tarfile
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.faults.kills import KILL, Tally, attempt, examine, left_behind, points, strike
 from tests.faults.machine import machine
-from tests.faults.usage import OPERATIONS, Usage, run_pipeline, run_script, sweep
+from tests.faults.usage import Usage, fastest, run_pipeline, run_script, sweep
 from tests.homes import ARCHIVES
 
 # Passed at a start, whatever was done before.
@@ -26,22 +24,6 @@ TO_RECOVER = {
 
 def in_operations() -> set[str]:
     return {point for point in points() if not point.startswith(AT_START)} - {MIGRATION}
-
-
-def fastest(usage: Usage) -> dict[str, Callable[[Usage], object]]:
-    """For each point, the fastest operation that passes it whenever it is done."""
-    found: dict[str, tuple[float, Callable[[Usage], object]]] = {}
-    for is_first in (True, False):
-        for operation in OPERATIONS:
-            usage.machine.passed()
-            begin = time.monotonic()
-            operation(usage)
-            usage.settle()
-            taken = time.monotonic() - begin
-            for point in usage.machine.passed():
-                if not is_first and (point not in found or taken < found[point][0]):
-                    found[point] = taken, operation
-    return {point: operation for point, (_, operation) in found.items()}
 
 
 @pytest.mark.slow

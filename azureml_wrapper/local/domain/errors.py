@@ -20,6 +20,8 @@ Handlers and stores raise these; only http/ turns them into responses.
 
 from __future__ import annotations
 
+import errno
+
 
 class ServiceFault(Exception):
     """The local service cannot do what was requested."""
@@ -107,3 +109,12 @@ class Unsupported(ServiceFault):
     """Azure ML has it, the local service does not."""
 
     status, code = 501, "NotImplemented"
+
+
+# Of the machine, which may pass by themselves: a disk is full or does not answer, or too many files are open.
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether the same work can succeed later."""
+    return isinstance(error, Temporary) or (isinstance(error, OSError) and error.errno in _PASSING)

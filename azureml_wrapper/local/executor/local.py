@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from azureml_wrapper.local.background import Attempts
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, Temporary
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import SCRIPT_RUN_TYPE, Job, NewJob
 from azureml_wrapper.local.domain.runs import JSON, LOCAL_TARGET, RunError, RunStatus
 from azureml_wrapper.local.executor import endings
@@ -196,7 +196,6 @@ class LocalExecutor:
 
     def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
         Attempts(f"removing the folder of run {ticket.job.run_id}").attempt(session.close)
-        fault_point("jobs.folder-removed")
         self._end(ticket, ending)
 
     def _end(self, ticket: Ticket, ending: Ending) -> None:
@@ -209,7 +208,7 @@ class LocalExecutor:
         defects = 0
         try:
             while error := attempts.attempt(partial(self._store, ticket, ending)):
-                defects += not isinstance(error, Temporary)
+                defects += not is_temporary(error)
                 if ticket.reason is StopReason.SHUTDOWN or defects == MOST_DEFECTS:
                     return
                 time.sleep(RETRY_SECONDS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azureml_wrapper.local.domain.datasets import SavedDataset, folder_definition, kind_after, with_transformations
-from azureml_wrapper.local.domain.errors import Conflict, Invalid
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, is_temporary
 from azureml_wrapper.local.domain.jobs import Job, JobOutput, Mode, Registration
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -146,13 +146,18 @@ class FolderCollector:
         self._kept = kept_folders(outputs)
 
     def collect(self) -> list[str]:
-        """Upload the folders. Returns a sentence for each file that could not be uploaded."""
+        """Upload the folders. Returns a sentence for each file that cannot be uploaded.
+
+        Raises `OSError` if the machine prevents it: a run is not Completed without its files.
+        """
         problems = list(self._linked_folders())
         for path, name in self._files():
             try:
                 with _movable(self._context, path, self._folder, self._kept) as file:
                     self._context.publish(self._job.workspace_id, self._job.run_id, name, file)
             except (Invalid, OSError) as error:
+                if is_temporary(error):
+                    raise
                 problems.append(f"{name} was not uploaded: {error}")
         return problems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sys
@@ -222,7 +223,7 @@ class ReusedRuns:
         for name in self._context.blobs.names(account, CONTAINER, root):
             path = name.removeprefix(root)
             if path not in own:
-                link_file(self._context.blobs.path(account, CONTAINER, name), self._file(run, path))
+                _link(self._context.blobs.path(account, CONTAINER, name), self._file(run, path))
 
     def _write_log(self, run: Run, origin: Run) -> None:
         before, log = self._file(origin, DRIVER_LOG), self._file(run, endings.LOG)
@@ -231,7 +232,13 @@ class ReusedRuns:
             if before.exists():
                 with before.open("rb") as source:
                     shutil.copyfileobj(source, file)
-        link_file(log, self._file(run, DRIVER_LOG))
+        _link(log, self._file(run, DRIVER_LOG))
 
     def _file(self, run: Run, path: str) -> Path:
         return self._context.artifact(run.workspace_id, run.run_id, path)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link a file, unless that was done before a full disk stopped the rest."""
+    with contextlib.suppress(FileExistsError):
+        link_file(source, target)

@@ -141,6 +141,7 @@ class Session:
             self._driver_log.close()
         self._context.syncer.soon(self._artifact("logs").parent)
         delete(self._folder)
+        fault_point("jobs.folder-removed")
 
     def _execute(self, staged: Staged) -> Ending:
         python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")
@@ -198,8 +199,13 @@ class Session:
     def _publish(self, staged: Staged, ending: Ending) -> Ending:
         """Upload the run's folders in any case, and its outputs if it succeeded."""
         folders = FolderCollector(self._context, self._job, staged.working_directory, staged.outputs)
-        for problem in folders.collect():
-            self.say(problem)
+        try:
+            for problem in folders.collect():
+                self.say(problem)
+        except (ServiceFault, OSError) as error:
+            self.say(f"The files of the run could not be uploaded: {error}")
+            if ending is endings.COMPLETED:
+                raise
         fault_point("jobs.collected")
         if ending is not endings.COMPLETED:
             return ending

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from azureml_wrapper.local.background import Attempts
-from azureml_wrapper.local.domain.errors import Temporary
+from azureml_wrapper.local.domain.errors import is_temporary
 
 # The error of a run whose work failed for an unforeseen reason.
 DEFECT = "The local service failed; service.log in its home folder has the details."
@@ -47,7 +47,7 @@ class WorkQueue:
         """Append work.
 
         Args:
-            give_up: Called with the work's error, unless that is `Temporary`: then the work is repeated.
+            give_up: Called with the work's error, unless that is temporary: then the work is repeated.
         """
         with self._changed:
             self._waiting.append(_Item(work, give_up))
@@ -89,7 +89,7 @@ class WorkQueue:
         """Do one item, again and again while its error is temporary."""
         attempts = Attempts("work that follows from the change of a run")
         while (error := attempts.attempt(item.work)) is not None:
-            if not isinstance(error, Temporary):
+            if not is_temporary(error):
                 Attempts("giving that work up").attempt(partial(item.give_up, error))
                 return
             with self._changed:

@@ -143,6 +143,7 @@ class SchedulerLoop:
             except FAULTS as error:
                 # It may have stored a run.
                 self._is_behind = True
+                waits.append(LOOK_SECONDS)
                 self._complain(key, schedule.name, str(error))
         return max(0.0, min(waits))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Forbidden
+from azureml_wrapper.local.domain.errors import Forbidden, ServiceFault
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import Scheduler
 from azureml_wrapper.local.domain.plans import PipelineExecutor
-from azureml_wrapper.local.domain.runs import CLIENT_PYTHON
+from azureml_wrapper.local.domain.runs import CLIENT_PYTHON, JSON, RunError, RunStatus
 from azureml_wrapper.local.domain.sweeps import Children, Sweeps
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.prebuilds import Prebuilds
@@ -71,6 +74,22 @@ class Context(ExecutorContext):
         """The properties of a new run by which a failure can name its submitter's Python."""
         is_other = identity.python and Path(identity.python).parent != Path(sys.executable).parent
         return {CLIENT_PYTHON: identity.python} if identity.python and is_other else {}
+
+    @contextmanager
+    def beginning(self, workspace_id: str, run_id: str) -> Iterator[None]:
+        """Fail a new run that cannot begin, because no later request begins it; if the disk is full, later."""
+        try:
+            yield
+        except (ServiceFault, OSError) as error:
+            fault = error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
+            form = self.forms.error(RunError(code=fault.code, message=fault.message))
+            self.work_queue.put(partial(self._fail, workspace_id, run_id, form))
+            raise
+
+    def _fail(self, workspace_id: str, run_id: str, error: JSON) -> None:
+        run = self.runs.find(workspace_id, run_id)
+        if run and run.status is RunStatus.NOT_STARTED:
+            self.runs.advance(workspace_id, run_id, RunStatus.FAILED, error=error)
 
     def guard_run(self, identity: Identity, workspace_id: str, run_id: str) -> None:
         """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""

@@ -117,9 +117,10 @@ def _create(context: Context, request: Request, run_id: str, parent_id: str | No
     )
     context.sweep_children.make(parent, f"{run_id}_0", sweep, {})
     stored = context.runs.add(parent)
-    fault_point("sweeps.stored")
-    context.note_client(request.identity, workspace.workspace_id, run_id)
-    context.sweeps.submit(stored, sweep)
+    with context.beginning(workspace.workspace_id, run_id):
+        fault_point("sweeps.stored")
+        context.note_client(request.identity, workspace.workspace_id, run_id)
+        context.sweeps.submit(stored, sweep)
     return json_response(created(sweep, stored), 201)
 
 

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ServiceFault
+from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ServiceFault, Temporary
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.migrations import copies, migrate
 
@@ -200,6 +200,12 @@ def faults(path: str = WHERE) -> Iterator[None]:
             raise Locked(
                 f"Another program has locked the database of the local service ({path}). "
                 "Nothing was changed. End that program, or try again later."
+            ) from error
+        if "unable to open" in text or "disk I/O error" in text:
+            # No descriptor is left, or the disk does not answer.
+            raise Temporary(
+                f"The database of the local service ({path}) cannot be read or written: {text}. Nothing was changed. "
+                "Try again later."
             ) from error
         if "malformed" in text or "not a database" in text:
             raise Damaged(damage(path, text)) from error

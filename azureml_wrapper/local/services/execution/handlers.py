@@ -47,11 +47,14 @@ def start_local(context: Context, request: Request) -> Response:
     """The program that the SDK has started on the user's machine sends the path of the script folder's copy."""
     run = context.runs.get(request.workspace_id, request["run_id"])
     submission = wire.read_submission(request.json_object())
-    tree, uploads = invocation.read_folder(Path(str(request.json_object().get("folder"))))
-    snapshot_id = context.ids.guid()
-    context.snapshots.add(request.workspace_id, snapshot_id, read_tree(tree), uploads)
-    fault_point("jobs.folder-stored")
-    context.executor.submit(wire.job(replace(submission, snapshot_id=snapshot_id), request.workspace_id, run.run_id))
+    with context.beginning(request.workspace_id, run.run_id):
+        tree, uploads = invocation.read_folder(Path(str(request.json_object().get("folder"))))
+        snapshot_id = context.ids.guid()
+        context.snapshots.add(request.workspace_id, snapshot_id, read_tree(tree), uploads)
+        fault_point("jobs.folder-stored")
+        context.executor.submit(
+            wire.job(replace(submission, snapshot_id=snapshot_id), request.workspace_id, run.run_id)
+        )
     return json_response({"runId": run.run_id})
 
 

@@ -79,9 +79,10 @@ def begin(context: Context, request: Request, published: PublishedPipeline) -> R
     asked = replace(asked, parent_id=_parent(context, request))
     _check(context, request, published, asked)
     record, run = context.submissions.add_published(request.workspace_id, published, asked)
-    fault_point("publishing.run-stored")
-    context.note_client(request.identity, request.workspace_id, record.run_id)
-    context.pipeline_executor.submit(request.workspace_id, record.run_id)
+    with context.beginning(request.workspace_id, record.run_id):
+        fault_point("publishing.run-stored")
+        context.note_client(request.identity, request.workspace_id, record.run_id)
+        context.pipeline_executor.submit(request.workspace_id, record.run_id)
     return json_response(wire.pipeline_run(record, run))
 
 
