@@ -146,7 +146,7 @@ class FolderCollector:
         self._kept = kept_folders(outputs)
 
     def collect(self) -> list[str]:
-        """Upload the folders. Returns a sentence for each file that cannot be uploaded.
+        """Upload the folders. Returns a sentence for each file that was not uploaded.
 
         Raises `OSError` if the machine prevents it: a run is not Completed without its files.
         """
