@@ -63,7 +63,7 @@ def reset(yes: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Delete it. Without this option nothing is deleted.")
 def prune(older_than: str, down_to: str | None, yes: bool) -> None:
-    """Show what the service keeps and nothing needs, and delete it with --yes.
+    """Show what nothing needs any more; delete it with --yes.
 
     These are built environments, which are built again when a job needs them, unfinished uploads, old logs, and
     the copy of the database from before a migration. Runs, data and assets are never deleted. Stop the service first.
