@@ -58,8 +58,14 @@ import json, os, sys, time
 from pathlib import Path
 from azureml_wrapper.local.executor import launcher, process, warm
 script, log = Path({str(tmp_path / "job.py")!r}), Path({str(tmp_path / "log")!r})
-script.write_text("import os, resource, json;"
-    "print(json.dumps([os.umask(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))")
+script.write_text('''
+import json, os, resource, time
+# A new process has its limit a moment after its start (process.py, Shell.limit).
+end = time.monotonic() + 30
+while resource.getrlimit(resource.RLIMIT_NOFILE)[0] != 256 and time.monotonic() < end:
+    time.sleep(0.01)
+print(json.dumps([os.umask(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
+''')
 os.umask(0o027)
 process.become_service()
 starter = warm.WarmStarter() if {starter == "warm"} else process.ColdStarter()

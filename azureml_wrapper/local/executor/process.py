@@ -48,7 +48,7 @@ class Shell:
     descriptors: int | None = None
 
     def limit(self, pid: int) -> None:
-        """Give a process that was just started the shell's limit of open files."""
+        """Give a process that was just started the shell's limit of open files, a moment after its start."""
         # Only Linux changes the limits of another process; elsewhere a job has the service's.
         if self.descriptors is not None and hasattr(resource, "prlimit"):
             # The process has ended, or a sandbox refuses the call: the job has the service's limit then.
