@@ -26,7 +26,7 @@ class Attempts:
         except Exception as error:  # a full disk, a locked database, a defect: the next attempt may succeed
             complaint = f"{type(error).__name__}: {error}"
             if complaint != self._complaint:
-                log.exception("%s failed, and is tried again", self._name)
+                log.exception("%s failed", self._name)
             self._complaint = complaint
             return error
         self._complaint = ""

@@ -123,7 +123,7 @@ def _leave_out(directory: Path, found: Mapping[str, str]) -> bool:
             )
     except OSError:
         return False
-    inform(f"{file.name}: created, so that these are not uploaded: {_shown(found)}")
+    inform(f"{file.name}: created, so that these are not uploaded: {_shown(found, '{} ({})', ', ')}")
     return True
 
 
@@ -132,17 +132,17 @@ def _line(name: str) -> str:
     return "/" + re.sub(r"[\\*?\[]| $", r"\\\g<0>", name)
 
 
-def _shown(found: Mapping[str, str]) -> str:
-    more = f", … and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return ", ".join(f"{name} ({what})" for name, what in list(found.items())[:LISTED]) + more
+def _shown(found: Mapping[str, str], form: str, separator: str) -> str:
+    """The first files with what each has, and how many more there are."""
+    more = [f"… and {len(found) - LISTED} more"] if len(found) > LISTED else []
+    return separator.join([*(form.format(*item) for item in list(found.items())[:LISTED]), *more])
 
 
 def _refuse(directory: Path, file: Path, found: Mapping[str, str]) -> NoReturn:
-    listed = "".join(f"\n  {name}: {what}" for name, what in list(found.items())[:LISTED])
-    more = f"\n  … and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    listed = _shown(found, "{}: {}", "\n  ")
     lines = " ".join(map(_line, list(found)[:LISTED]))
     raise SecretInFolder(
-        f"{directory} has files that look secret and would be uploaded with the scripts:{listed}{more}\n"
+        f"{directory} has files that look secret and would be uploaded with the scripts:\n  {listed}\n"
         f"Add these lines to {file}: {lines}\n"
         f"If a script needs this file, send it on purpose with the line !{_line(next(iter(found)))}"
     )

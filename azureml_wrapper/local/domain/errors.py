@@ -115,6 +115,11 @@ class Unsupported(ServiceFault):
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
+def as_fault(error: Exception) -> ServiceFault:
+    """The fault itself, or one that names an error of another kind."""
+    return error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
+
+
 def is_temporary(error: Exception) -> bool:
     """Whether the same work can succeed later."""
     return isinstance(error, Temporary) or (isinstance(error, OSError) and error.errno in _PASSING)

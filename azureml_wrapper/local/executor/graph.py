@@ -6,7 +6,6 @@ other. All that is handled can be repeated after an error that is temporary; aft
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,14 +14,14 @@ from typing import Protocol
 
 from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, Ids
-from azureml_wrapper.local.domain.errors import ServiceFault, Temporary
+from azureml_wrapper.local.domain.errors import ServiceFault, Temporary, as_fault
 from azureml_wrapper.local.domain.jobs import Job, JobInput, RunForms
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
 from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
-from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
+from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
@@ -30,8 +29,6 @@ from azureml_wrapper.local.store.runs import RunStore
 LEFT_BEHIND = "The local service ended while the pipeline was running. Submit the pipeline again."
 SHUT_DOWN = "The local service was stopped while the pipeline was running. Submit the pipeline again."
 FAILURES_SHOWN = 10
-
-log = logging.getLogger("azureml_wrapper.local")
 
 
 class Jobs(Protocol):
@@ -189,16 +186,13 @@ class GraphExecutor:
 
     def _put(self, active: _Active, work: Callable[[], None]) -> None:
         """Let the queue work for a pipeline, which fails if the work does."""
-        self._queue.put(work, lambda error: self._queue.put(partial(self._break, active, error), self._log_defect))
+        self._queue.put(work, partial(self._break, active))
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """End a pipeline because of an unforeseen error."""
         active.defect = active.defect or defect
         active.walk.stop()
         self._go_on(active)
-
-    def _log_defect(self, error: Exception) -> None:
-        log.error("a pipeline could not be ended: %s", error)
 
     def _begin(self, active: _Active) -> None:
         self._announce(active, active.walk.begin())
@@ -243,8 +237,7 @@ class GraphExecutor:
         except Temporary:
             raise
         except (ServiceFault, OSError) as error:
-            fault = error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
-            self._fail(record.workspace_id, run_id, fault)
+            self._fail(record.workspace_id, run_id, as_fault(error))
 
     def _add_step(self, active: _Active, node: str) -> Run:
         record, run_id = active.record, active.run_ids[node]
@@ -374,7 +367,7 @@ class GraphExecutor:
         if active.is_shut_down:
             return RunStatus.FAILED, _error(ServiceFault(SHUT_DOWN))
         if active.defect:
-            return RunStatus.FAILED, _error(ServiceFault(f"{DEFECT} {type(active.defect).__name__}: {active.defect}"))
+            return RunStatus.FAILED, _error(defect_fault(active.defect))
         if active.is_canceled:
             return RunStatus.CANCELED, None
         if active.failed:

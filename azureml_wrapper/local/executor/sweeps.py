@@ -20,7 +20,7 @@ from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Values
 from azureml_wrapper.local.executor.runlogs import SweepLogs
-from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
+from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.metrics import BEGINNING, MetricStore, Place
 from azureml_wrapper.local.store.runs import RunStore
@@ -133,7 +133,7 @@ class SweepExecutor:
 
     def _put(self, active: _Active, work: Callable[[], None]) -> None:
         """Let the queue work for a sweep, which fails if the work does."""
-        self._queue.put(work, lambda error: self._queue.put(partial(self._break, active, error)))
+        self._queue.put(work, partial(self._break, active))
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """End a sweep because of an unforeseen error."""
@@ -281,8 +281,7 @@ class SweepExecutor:
         if active.is_shut_down:
             return RunStatus.FAILED, self._form(ServiceFault(LEFT_BEHIND))
         if active.defect:
-            text = f"{DEFECT} {type(active.defect).__name__}: {active.defect}"
-            return RunStatus.FAILED, self._form(ServiceFault(text))
+            return RunStatus.FAILED, self._form(defect_fault(active.defect))
         if active.is_stopping:
             return RunStatus.CANCELED, None
         if active.ends and set(active.ends) == {RunStatus.FAILED}:

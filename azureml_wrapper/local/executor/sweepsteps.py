@@ -24,7 +24,7 @@ from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.outputs import OutputStager, StagedOutput
 from azureml_wrapper.local.executor.runlogs import PipelineLogs
 from azureml_wrapper.local.executor.sweeps import BEST_RUN, numbers
-from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue
+from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.store.metrics import MetricStore
 
 FILES_SHOWN = 10
@@ -102,8 +102,7 @@ class StepJobs:
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """Fail the step because of an unforeseen error."""
-        reason = f"{DEFECT} {type(defect).__name__}: {defect}"
-        self._queue.put(partial(self._store, active, RunStatus.FAILED, reason))
+        self._store(active, RunStatus.FAILED, defect_fault(defect).message)
 
     def _end(self, active: _Active, sweep: Run) -> None:
         """End the step as its sweep has ended, with the outputs that the service fills."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from azureml_wrapper.local.background import Attempts
-from azureml_wrapper.local.domain.errors import is_temporary
+from azureml_wrapper.local.domain.errors import ServiceFault, is_temporary
 
-# The error of a run whose work failed for an unforeseen reason.
 DEFECT = "The local service failed; service.log in its home folder has the details."
 RETRY_SECONDS = 1.0
 # Longer than the jobs' own stop: what follows from their ends comes after it.
@@ -26,11 +25,12 @@ CLOSE_SECONDS = 5.0
 @dataclass(frozen=True)
 class _Item:
     work: Callable[[], None]
-    give_up: Callable[[Exception], None]
+    give_up: Callable[[Exception], None] | None
 
 
-def _no_way(error: Exception) -> None:
-    """The error is in service.log, and nothing else depends on the work."""
+def defect_fault(error: Exception) -> ServiceFault:
+    """The fault of a run whose work failed for an unforeseen reason."""
+    return ServiceFault(f"{DEFECT} {type(error).__name__}: {error}")
 
 
 class WorkQueue:
@@ -43,11 +43,11 @@ class WorkQueue:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def put(self, work: Callable[[], None], give_up: Callable[[Exception], None] = _no_way) -> None:
+    def put(self, work: Callable[[], None], give_up: Callable[[Exception], None] | None = None) -> None:
         """Append work.
 
         Args:
-            give_up: Called with the work's error, unless that is temporary: then the work is repeated.
+            give_up: Work of its own, with the work's error, unless that is temporary: then the work is repeated.
         """
         with self._changed:
             self._waiting.append(_Item(work, give_up))
@@ -90,7 +90,8 @@ class WorkQueue:
         attempts = Attempts("work that follows from the change of a run")
         while (error := attempts.attempt(item.work)) is not None:
             if not is_temporary(error):
-                Attempts("giving that work up").attempt(partial(item.give_up, error))
+                if item.give_up:
+                    self.put(partial(item.give_up, error))
                 return
             with self._changed:
                 if self._is_closed:

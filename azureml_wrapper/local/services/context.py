@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from azureml_wrapper.local.domain.errors import Forbidden, ServiceFault
+from azureml_wrapper.local.domain.errors import Forbidden, ServiceFault, as_fault
 from azureml_wrapper.local.domain.jobs import Executor
 from azureml_wrapper.local.domain.pipelines import Scheduler
 from azureml_wrapper.local.domain.plans import PipelineExecutor
@@ -81,7 +81,7 @@ class Context(ExecutorContext):
         try:
             yield
         except (ServiceFault, OSError) as error:
-            fault = error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
+            fault = as_fault(error)
             form = self.forms.error(RunError(code=fault.code, message=fault.message))
             self.work_queue.put(partial(self._fail, workspace_id, run_id, form))
             raise
