@@ -108,13 +108,13 @@ def define(
 
 def step_of(fields: StepFields, folder: Path | None = None) -> Step:
     """The step of a checked config; a relative script_directory is below `folder`, else below the current one."""
-    directory = Path(fields.script_directory or ".")
+    directory = Path(fields.script_directory or ".").expanduser()
     script = fields.script_name
     return Step(
         name=fields.step_name,
         kind=fields.type,
         script=script if script.endswith(".py") else f"{script}.py",
-        directory=(folder / directory if folder else directory).expanduser().resolve(),
+        directory=(folder / directory if folder else directory).resolve(),
         arguments=(
             *_config(fields.step_config),
             *_templates(fields.arguments or {}),

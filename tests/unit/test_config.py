@@ -443,3 +443,17 @@ def test_a_script_that_is_named_as_in_windows_is_named_as_in_azure(tmp_path):
     assert step.script_name == "scripts/a.py"
     config_file = TypeAdapter(JobConfig.model_fields["config_file"].annotation)
     assert config_file.validate_python("conf\\a.json") == "conf/a.json"
+
+
+def test_a_script_directory_may_be_in_the_users_home(tmp_path, monkeypatch):
+    from azureml_wrapper import PipelineStep
+    from azureml_wrapper.pipelines.loading import load_pipeline
+
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    named = {"script_name": "a.py", "script_directory": "~/scripts", "env_name": "e", "compute_name": "c"}
+    assert PipelineStep("ws", "group", "local", "a", **named).script_directory == tmp_path / "user" / "scripts"
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(pipeline(step(script_directory="~/scripts"), step("b", script_directory="beside"))))
+    first, second = load_pipeline(file).steps
+    assert first.directory == tmp_path / "user" / "scripts"
+    assert second.directory == tmp_path / "beside"
