@@ -144,7 +144,7 @@ class RunWrapper:
         if show_output:
             self._stream(timeout)
         elapsed = 0.0
-        while not self._ends_within(self._pause(elapsed, timeout)):
+        while not self._ends_within(pause(elapsed, timeout, is_local=self._is_local)):
             elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout and self.status not in ENDS:
                 state = f"still {self.status} after {timeout:g} s"
@@ -246,10 +246,6 @@ class RunWrapper:
         self._seen = _WORDS.get(status, status)
         self._end = self._seen if self._seen in ENDS else None
 
-    def _pause(self, elapsed: float, timeout: float | None) -> float:
-        pause = HELD_SECONDS if self._is_local else min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
-        return pause if timeout is None else max(min(pause, timeout - elapsed), 0.0)
-
     def _ends_within(self, seconds: float) -> bool:
         """Whether the run has ended: the local Azure ML answers as soon as it does, Azure is asked again later."""
         if not self._is_local:
@@ -331,3 +327,9 @@ class RunWrapper:
     def _repr_html_(self) -> str:
         """A link to the run's page, shown in notebooks."""
         return f'<a href="{html.escape(self.portal_url)}">{html.escape(self.name)}</a>: {self.status}'
+
+
+def pause(elapsed: float, timeout: float | None, *, is_local: bool) -> float:
+    """How many seconds to wait for a change of the status, after `elapsed` of `timeout` seconds."""
+    wanted = HELD_SECONDS if is_local else min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return wanted if timeout is None else max(min(wanted, timeout - elapsed), 0.0)

@@ -434,9 +434,10 @@ def test_a_run_is_stored_with_its_job_or_not_at_all(bench, monkeypatch):
     assert bench.wait("new").status is RunStatus.FAILED  # It has no snapshot.
 
 
-def test_the_end_of_a_run_is_stored_when_the_database_is_free_again(bench, monkeypatch):
+@pytest.mark.parametrize("fault", [Locked("locked"), OutOfSpace("full")], ids=["locked", "full"])
+def test_the_end_of_a_run_is_stored_when_that_is_possible_again(bench, monkeypatch, fault):
     monkeypatch.setattr(local, "RETRY_SECONDS", 0.01)
-    failures, advance = iter([Locked("locked")] * 3), bench.context.runs.advance
+    failures, advance = iter([fault] * 3), bench.context.runs.advance
 
     def locked(workspace, run_id, status, **more):
         if status.is_terminal:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import signal
 import socket
 import ssl
+import struct
 import threading
 from contextlib import closing
 
@@ -19,11 +21,12 @@ import uvicorn
 
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.http.routing import Waiting
-from azureml_wrapper.local.server import OneServer, listen, settings
+from azureml_wrapper.local.server import TLS_HANDSHAKE, OneServer, listen, settings
 from azureml_wrapper.local.tls import server_context
 from tests.waiting import until
 
 TIMEOUT = 30
+TLS = bytes([TLS_HANDSHAKE])
 
 
 @pytest.fixture
@@ -84,6 +87,29 @@ def serve(home):
 def ask(connection, path="/", body=b"hello"):
     connection.request("POST", path, body)
     return connection.getresponse().read()
+
+
+@pytest.mark.parametrize("first", [b"", TLS, TLS + b"no handshake"], ids=["nothing", "one byte", "nonsense"])
+def test_a_client_that_goes_away_before_its_request_costs_nothing(serve, caplog, first):
+    def client(server, connect):
+        with connect() as known:
+            known.connect()
+            address = known.sock.getpeername()
+        for _ in range(3):
+            with socket.create_connection(address, TIMEOUT) as gone:
+                gone.sendall(first)
+                # Its end is a reset, not a close.
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with connect() as connection:
+            answer = ask(connection)
+        # They came before this one.
+        until(lambda: not server._connecting)
+        return answer
+
+    assert serve(client) == b"http hello"
+    # asyncio complains about a task's exception once the task is gone.
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -10,7 +10,15 @@ import pytest
 from azureml_wrapper import PipelineStep, PipelineWrapper
 from azureml_wrapper.config.loader import load
 from azureml_wrapper.config.models import PipelineConfig
-from azureml_wrapper.config.parameters import assign, render_argument, render_json, to_text, used, used_as_keys
+from azureml_wrapper.config.parameters import (
+    assign,
+    in_json,
+    render_argument,
+    render_json,
+    to_text,
+    used,
+    used_as_keys,
+)
 from azureml_wrapper.errors import BadParameter, BadValue
 
 SCOPE = ("w", "g", "local")
@@ -89,6 +97,12 @@ def test_values_have_the_type_of_their_defaults():
 def test_other_values_are_refused_with_what_is_allowed(given, message):
     with pytest.raises(BadParameter, match=message):
         assign(DEFAULTS, given, {"name"})
+
+
+def test_a_parameter_in_json_is_not_mistaken_for_one_whose_name_goes_on():
+    argument = '{"a": "$AML_PARAMETER_lr_decay", "b": $AML_PARAMETER_lr2, "c": "$AML_PARAMETER_name"}'
+    assert in_json(argument, ["lr", "lr_decay", "lr2", "name"]) == ["lr_decay", "lr2", "name"]
+    assert in_json("$AML_PARAMETER_name", ["name"]) == [], "an argument of its own is no JSON"
 
 
 def test_a_text_that_is_only_an_argument_may_hold_anything():

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from azureml_wrapper.errors import RunCanceled, RunFailed, RunTimeout
-from azureml_wrapper.runs.waiting import REASON, TRY, wait_or_cancel, wait_with_retries, waiter
+from azureml_wrapper.run import HELD_SECONDS, LONGEST_PAUSE, SHORTEST_PAUSE, pause
+from azureml_wrapper.runs.waiting import REASON, REASON_LENGTH, TRY, wait_or_cancel, wait_with_retries, waiter
 
 
 class Step:
@@ -102,6 +103,34 @@ def test_a_failed_step_is_tried_again_with_the_reason(reported):
     assert [run.notes[TRY] for run in (first, middle)] == ["2 of 3", "3 of 3"]
     assert first.notes[REASON] == "Step 'train' failed in run-1"
     assert "Retrying step 'train' (try 2 of 3) in run run-0, because:\nStep 'train' failed" in reported()
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "timeout", "is_local", "seconds"),
+    [
+        (0.0, None, False, SHORTEST_PAUSE),
+        (60.0, None, False, 3.0),
+        # A run that has taken ten hours is not looked at every half hour.
+        (36_000.0, None, False, LONGEST_PAUSE),
+        (36_000.0, 36_004.0, False, 4.0),
+        (36_000.0, 35_999.0, False, 0.0),
+        (36_000.0, None, True, HELD_SECONDS),
+        (0.0, 5.0, True, 5.0),
+    ],
+)
+def test_the_status_is_asked_for_less_often_as_time_goes_by_but_often_enough(elapsed, timeout, is_local, seconds):
+    assert pause(elapsed, timeout, is_local=is_local) == seconds
+
+
+def test_a_reason_is_cut_to_what_a_property_holds():
+    class Long(Run):
+        def wait(self):
+            self.status = self.end
+            raise RunFailed("x" * (REASON_LENGTH + 1))
+
+    run = Long("Failed", Run("Completed"))
+    wait_with_retries(run, lambda run: run.wait(), {"train": 1})
+    assert run.notes[REASON] == "x" * REASON_LENGTH
 
 
 @pytest.mark.parametrize(

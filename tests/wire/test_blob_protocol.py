@@ -36,7 +36,7 @@ from azureml._vendor.azure_storage.blob import (
 )
 from azureml.core import Datastore
 
-from azureml_wrapper.local.domain.signatures import shared_key_text, sign
+from azureml_wrapper.local.domain.signatures import SAS_VERSION, sas_text, shared_key_text, sign
 from azureml_wrapper.local.home import Home
 
 pytestmark = pytest.mark.local_only
@@ -210,6 +210,28 @@ def test_a_signature_opens_its_blob_only_for_what_it_allows_and_as_long_as_it_la
     )
 
 
+@pytest.mark.parametrize("letters", ["r", "c", "a", "w", "racw"])
+def test_only_a_signature_to_delete_deletes(storage, unique, letters):
+    storage.put(name := unique())
+    permission = BlobSasPermissions.from_string(letters)
+    address = f"{storage.base}/{storage.container}/{name}?{blob_sas(storage, name, permission=permission)}"
+    answer = requests.delete(address, timeout=10)
+    assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthorizationPermissionMismatch")
+    assert storage.send("HEAD", name)[0] == 200
+    sas = blob_sas(storage, name, permission=BlobSasPermissions(delete=True))
+    assert requests.delete(f"{storage.base}/{storage.container}/{name}?{sas}", timeout=10).status_code == 202
+
+
+@pytest.mark.parametrize("expiry", [None, "", "soon"])
+def test_a_signature_needs_an_end(storage, unique, expiry):
+    """Azure lets a stored access policy set it, which nothing here has."""
+    storage.put(name := unique())
+    values = {"sv": SAS_VERSION, "sr": "b", "sp": "r", **({} if expiry is None else {"se": expiry})}
+    values["sig"] = sign(storage.key, sas_text(values, storage.account, storage.container, name))
+    answer = requests.get(f"{storage.base}/{storage.container}/{name}", params=values, timeout=10)
+    assert (answer.status_code, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
+
+
 def test_a_signature_to_create_writes_once(storage, unique):
     address = f"{storage.base}/{storage.container}/{(name := unique())}"
     sas = blob_sas(storage, name, permission=BlobSasPermissions(create=True))
@@ -313,6 +335,11 @@ def test_conditions_are_held(storage, unique):
         ("GET", ("If-Modified-Since", before), 200),
         ("GET", ("If-Unmodified-Since", before), 412),
         ("HEAD", ("If-Unmodified-Since", after), 200),
+        # In the second of the change itself, a blob counts as unmodified.
+        ("HEAD", ("If-Unmodified-Since", date), 200),
+        ("HEAD", ("If-Modified-Since", date), 304),
+        ("DELETE", ("If-Modified-Since", date), 412),
+        ("DELETE", ("If-Unmodified-Since", before), 412),
         ("PUT", ("If-None-Match", "*"), 409),
         ("PUT", ("If-Match", '"0xBAD"'), 412),
         ("DELETE", ("If-Match", '"0xBAD"'), 412),

@@ -435,8 +435,11 @@ class TestDatastore:
         prepare_datastore(ws, DatastoreFile(**given))
         store = ws.datastores[name]
         store.blob_service.delete_container("data")
-        with pytest.raises(BadData, match="No container 'data' of storage account"):
-            prepare_datastore(ws, DatastoreFile(datastore_name=name))
+        for again in (DatastoreFile(datastore_name=name), DatastoreFile(**given)):
+            with pytest.raises(BadData, match="No container 'data' of storage account"):
+                prepare_datastore(ws, again)
+            # It was there before, and others may use it.
+            assert name in ws.datastores
 
     def test_is_the_default_one_where_none_is_named(self, ws, reported):
         assert prepare_datastore(ws, None) == ws.get_default_datastore().name

@@ -29,10 +29,11 @@ from azureml_wrapper.errors import BadArgument, TransferFailed, UnregisteredData
 from azureml_wrapper.transfer import download_run_files, sync_folder
 from azureml_wrapper.transfer.blob_container import FIRST_ATTEMPTS, BlobContainer
 from azureml_wrapper.transfer.download import SignedAddress
-from azureml_wrapper.transfer.download_file import PartialFile, RemoteFile, fetch_small
-from azureml_wrapper.transfer.http_client import ErrorResponse, HttpClient
+from azureml_wrapper.transfer.download_file import PartialFile, RemoteFile, fetch_large, fetch_small
+from azureml_wrapper.transfer.http_client import ErrorResponse, HttpClient, Workers
+from azureml_wrapper.transfer.local_files import LocalFile
 from azureml_wrapper.transfer.outcome import Progress
-from azureml_wrapper.transfer.upload import BLOCK
+from azureml_wrapper.transfer.upload import BLOCK, FileChanged, send_large
 
 pytestmark = pytest.mark.local_only
 
@@ -426,6 +427,67 @@ def test_a_copy_whose_source_has_changed_is_not_made(store, local):
     assert opened.copy(before, "c") is None
     assert opened.copy(replace(before, name="gone"), "d") is None
     assert {blob.name for blob in opened.list()} == {"a", "b"}
+
+
+# What changes meanwhile
+
+
+def put(store, name: str, data: bytes) -> RemoteFile:
+    """Store a blob as programs do that send no MD5; return what a listing says of it."""
+    container(store).upload_blob(name, data, overwrite=True)
+    opened = BlobContainer.of(store)
+    [listed] = [blob for blob in opened.list() if blob.name == name]
+    return RemoteFile(name, lambda: opened.url(name), size=listed.size, etag=listed.etag)
+
+
+def test_a_blob_that_was_overwritten_after_the_listing_is_not_fetched_as_what_it_was(store, tmp_path):
+    listed = put(store, "a", b"old")
+    put(store, "a", b"new")
+    opened = BlobContainer.of(store)
+    with pytest.raises(ErrorResponse) as refused:
+        fetch_small(opened.http, listed, tmp_path / "a", Progress("", 0, shown=False))
+    assert refused.value.status == 412
+    assert content(tmp_path) == {}
+
+
+def test_a_blob_that_is_overwritten_between_two_pieces_is_no_mixture(store, back, monkeypatch):
+    monkeypatch.setattr("azureml_wrapper.transfer.download_file.CHECKED_PIECE", 4)
+    listed, asked = put(store, "a", b"oldolder"), []
+
+    def url():
+        """Pieces are fetched one after the other: the second one comes of another blob."""
+        asked.append(1)
+        if len(asked) == 2:
+            put(store, "a", b"newnewer")
+        return listed.url()
+
+    back.mkdir()
+    opened = BlobContainer.of(store)
+    remote, progress = replace(listed, url=url), Progress("", 0, shown=False)
+    with Workers(opened.http.stop, 1) as workers, pytest.raises(ErrorResponse) as refused:
+        fetch_large(opened.http, remote, back / "a", workers=workers, progress=progress)
+    assert refused.value.status == 412
+    assert not (back / "a").exists()
+    assert len(asked) == 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_stored_torn(store, local, monkeypatch):
+    monkeypatch.setattr("azureml_wrapper.transfer.upload.BLOCK", 4)
+    write(local, {"a": b"oldolder"})
+    path = local / "a"
+
+    class Changing(Progress):
+        """The file changes as soon as its first block has arrived."""
+
+        def advance(self, count):
+            path.write_bytes(b"newnewer")
+            os.utime(path, (1, 1))
+
+    opened = BlobContainer.of(store)
+    known, progress = LocalFile.of(str(path), path.stat()), Changing("", 0, shown=False)
+    with Workers(opened.http.stop, 1) as workers, pytest.raises(FileChanged):
+        send_large(opened, "a", known, workers=workers, progress=progress)
+    assert blobs(store) == {}
 
 
 # Disks

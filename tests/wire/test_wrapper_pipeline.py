@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import textwrap
 import threading
@@ -25,6 +26,7 @@ from azureml_wrapper.errors import (
     UnregisteredDataset,
     UnregisteredEnvironment,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
 
@@ -67,6 +69,22 @@ print("arguments", sys.argv[1::2])
 for value in sys.argv[2::2]:
     if pathlib.Path(value).is_dir():
         print(*sorted(path.name + "=" + path.read_text() for path in pathlib.Path(value).iterdir()))
+"""
+# One fails, and only then the other one.
+EARLY = """
+import os, pathlib, sys
+pathlib.Path(sys.argv[2] + ".new").write_text(str(os.getpid()))
+os.rename(sys.argv[2] + ".new", sys.argv[2])
+raise SystemError("early")
+"""
+LATE = """
+import os, pathlib, sys, time
+flag = pathlib.Path(sys.argv[2])
+while not flag.exists() or os.path.exists("/proc/" + flag.read_text()):
+    time.sleep(0.05)
+# The service is about to store its end.
+time.sleep(1)
+raise SystemError("late")
 """
 
 
@@ -482,15 +500,16 @@ class TestFailures:
         with pytest.raises(RunFailed, match="Step 'a' failed: killed by SIGKILL"):
             make(step("a"), a=kill).run(unique("exp"))
 
-    def test_the_first_of_several_failed_steps_is_told(self, make, unique):
+    def test_the_first_of_several_failed_steps_is_told(self, make, tmp_path, unique):
         run = make(
-            step("late", input_steps={}),
-            step("early", input_steps={}),
-            late="import time; time.sleep(2); raise SystemError('late')",
-            early="raise SystemError('early')",
+            step("late", input_steps={}, arguments={"--flag": str(tmp_path / "flag")}),
+            step("early", input_steps={}, arguments={"--flag": str(tmp_path / "flag")}),
+            late=LATE,
+            early=EARLY,
         ).run(unique("exp"), wait=False, continue_on_step_failure=True)
         with pytest.raises(RunFailed, match="early"):
             run.wait()
+        assert {name: each.status for name, each in run.steps.items()} == {"early": "Failed", "late": "Failed"}
 
     def test_output_that_is_no_utf8_can_be_read(self, make, unique):
         run = make(step("a"), a="import os; os.write(1, b'caf\\xe9 ok\\n')").run(unique("exp"))
@@ -498,6 +517,30 @@ class TestFailures:
 
     def test_a_run_that_went_well_has_no_failure(self, make, unique):
         assert make(step("a"), a=SHOW).run(unique("exp")).failure is None
+
+
+class TestSettings:
+    def test_results_are_made_anew_if_that_is_wanted(self, make, unique):
+        pipeline = make(step("a", allow_reuse=True), a=f"print({unique()!r})")
+        first, second, third = (
+            pipeline.run(unique("exp"), regenerate_outputs=anew).steps["a"] for anew in (False, False, True)
+        )
+        assert [run.reused_from for run in (first, second, third)] == [None, first.id, None]
+
+    def test_other_branches_go_on_after_a_failure_if_that_is_wanted(self, make, unique):
+        pipeline = make(
+            step("broken", input_steps={}),
+            step("other", input_steps={}),
+            step("last", input_steps={"--x": "other"}),
+            broken="raise SystemError('broken')",
+            other=WRITE,
+            last=SHOW,
+        )
+        run = pipeline.run(unique("exp"), wait=False, continue_on_step_failure=True)
+        with pytest.raises(RunFailed, match="broken"):
+            run.wait()
+        statuses = {name: each.status for name, each in run.steps.items()}
+        assert statuses == {"broken": "Failed", "other": "Completed", "last": "Completed"}
 
 
 class TestWaiting:
@@ -521,6 +564,21 @@ class TestWaiting:
     def test_show_output_prints_what_the_sdk_streams(self, make, unique, capsys):
         make(step("a"), a=SHOW).run(unique("exp"), show_output=True)
         assert "PipelineRun Execution Summary" in capsys.readouterr().out
+
+    def test_ctrl_c_while_the_log_is_shown_is_ctrl_c(self, make, unique):
+        """The SDK turns it into an error of its own."""
+        run = make(step("a"), a="import time; time.sleep(60)").run(unique("exp"), wait=False)
+
+        def press():
+            until(lambda: run.status == "Running")
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        pressing = threading.Thread(target=press)
+        pressing.start()
+        with pytest.raises(KeyboardInterrupt):
+            run.wait(show_output=True)
+        pressing.join()
+        run.abort()
 
 
 class TestResults:

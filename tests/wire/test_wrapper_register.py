@@ -19,7 +19,8 @@ from azureml_wrapper.errors import (
     UnregisteredDatastore,
     UnregisteredPipeline,
 )
-from azureml_wrapper.publishing.publication import find_registered, list_registered
+from azureml_wrapper.publishing.publication import Publication, find_registered, list_registered, publish
+from azureml_wrapper.publishing.schedule import OnBlobChange
 from tests.waiting import until
 
 pytestmark = pytest.mark.local_only
@@ -129,6 +130,16 @@ class TestVersions:
         assert versions == ["1", "2", "7", "8"]
         assert find_registered(ws, name).version == "8"
 
+    def test_a_disabled_version_keeps_its_number(self, ws, pipeline, name):
+        pipeline.register(name, "").disable()
+        assert pipeline.register(name, "").version == "2"
+
+    def test_the_highest_number_is_the_newest_version(self, ws, pipeline, name):
+        pipeline.register(name, "", version="9")
+        assert pipeline.register(name, "").version == "10"
+        assert find_registered(ws, name).version == "10"
+        assert [each.version for each in list_registered(ws) if each.name == name] == ["9", "10"]
+
     def test_registering_again_replaces_the_schedule(self, ws, pipeline, name):
         first = pipeline.register(name, "", "Day", 1)
         second = pipeline.register(name, "", "Hour", 3)
@@ -140,6 +151,30 @@ class TestVersions:
         pipeline.register(name, "")
         assert active(ws, name) == []
         assert f"Disabled the previous schedule of {name}" in reported()
+
+    def test_a_schedule_stays_if_the_one_that_replaces_it_cannot_be_created(self, ws, pipeline, name):
+        """Its runs would be missed until somebody notices."""
+        first = pipeline.register(name, "", "Day", 1)
+        gone = OnBlobChange(datastore_name="nowhere", polling_interval=5)
+        wanted = Publication(name=name, description="", plan=gone, experiment=name, parameters={})
+        with pytest.raises(UnregisteredDatastore):
+            publish(ws, pipeline.pipeline, wanted)
+        assert [schedule.id for schedule in active(ws, name)] == [first.schedule.id]
+
+    def test_both_the_pipeline_and_its_schedule_know_whether_other_branches_go_on(self, pipeline, name):
+        for goes_on in (True, False):
+            made = pipeline.register(name, "", "Day", 1, continue_on_step_failure=goes_on)
+            assert made.pipeline.continue_on_step_failure is goes_on
+            assert made.schedule.continue_on_step_failure is goes_on
+
+    @pytest.mark.slow
+    def test_scheduled_runs_stay_in_the_experiment_of_the_last_run(self, pipeline, name, unique):
+        run = pipeline.run(unique("exp"), wait=False)
+        made = pipeline.register(name, "", "Day", 1, start_now=True)
+        assert made.experiment_name == run.experiment.name
+        assert until(made.schedule.get_last_pipeline_run).experiment.name == run.experiment.name
+        assert pipeline.register(name, "", experiment_name="other").experiment_name == "other"
+        run.wait()
 
     def test_somebody_elses_schedule_of_that_name_stays(self, ws, pipeline, name, unique):
         other = pipeline.register(unique("other"), "")

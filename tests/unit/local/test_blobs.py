@@ -392,3 +392,32 @@ def test_a_list_with_a_missing_block_or_a_bad_id_is_refused(blobs, blocks, tmp_p
     bad.touch()
     with pytest.raises(Invalid, match="Invalid block id"):
         blocks.stage(*HERE, "big", "../../x", source=bad)
+
+
+# Notes
+
+
+def noted(blobs, name):
+    """How many notes there are of a blob: one for each ETag that is still known."""
+    table = blobs._notes._database
+    return len(table.all("SELECT 1 FROM blob_notes WHERE name = ?", (name,)))
+
+
+def test_a_blob_has_one_note_however_often_it_changes(blobs, tmp_path):
+    for change in (
+        lambda: put(blobs, "a", data=b"12"),
+        lambda: blobs.append(*HERE, "a", b"3"),
+        lambda: blobs.set_properties(*HERE, "a", metadata={"k": "v"}),
+        lambda: blobs.set_properties(*HERE, "a", headers={"content-type": "text/plain"}),
+        lambda: put(blobs, "a", data=b"1234"),
+    ):
+        change()
+        assert noted(blobs, "a") == 1
+
+
+def test_a_deleted_blob_leaves_no_note(blobs):
+    put(blobs, "a", "b")
+    blobs.delete(*HERE, "a")
+    assert (noted(blobs, "a"), noted(blobs, "b")) == (0, 1)
+    blobs.delete_container(*HERE)
+    assert noted(blobs, "b") == 0

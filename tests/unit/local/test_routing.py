@@ -1,10 +1,12 @@
-"""The route table finds the right handler."""
+"""The route table finds the right handler, and requests wait for what they are woken by."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from azureml_wrapper.local.http.routing import Refusal, Route, Router, Runs
+from azureml_wrapper.local.http.routing import Refusal, Route, Router, Runs, Waiting
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
 
@@ -86,3 +88,33 @@ def test_a_route_refuses_the_tokens_of_runs_unless_it_reads_or_says_otherwise():
     assert route("POST", "/x", runs=Runs.READ).access is Runs.READ
     assert route("GET", "/x").access is route("HEAD", "/x").access is Runs.READ
     assert route("GET", "/x", runs=Runs.NOTHING).access is Runs.NOTHING
+
+
+# Waiting
+
+
+def test_who_waits_is_woken_by_the_key_and_forgotten():
+    async def wait():
+        waiting = Waiting()
+        with waiting.entry("a") as first, waiting.entry("a") as second, waiting.entry("b") as other:
+            waiting.wake("a")
+            await asyncio.wait_for(asyncio.gather(first, second), 10)
+            assert not other.done()
+            assert len(waiting) == 3
+        assert len(waiting) == 0
+
+    asyncio.run(wait())
+
+
+def test_who_comes_after_the_end_does_not_wait():
+    """A request that was on its way to wait when the service was stopped would keep it for as long as it waits."""
+
+    async def wait():
+        waiting = Waiting()
+        with waiting.entry("a") as before:
+            waiting.close()
+            await asyncio.wait_for(before, 10)
+        with waiting.entry("a") as after:
+            assert after.done()
+
+    asyncio.run(wait())

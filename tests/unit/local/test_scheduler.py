@@ -318,6 +318,27 @@ def test_a_pipeline_that_was_disabled_behind_an_endpoint_fails_its_run(bench):
     assert "is Disabled" in bench.run(record).error["error"]["message"]
 
 
+@pytest.mark.parametrize("change", ["moved", "disabled"])
+def test_a_schedule_that_changes_while_another_one_fires_does_not_fire(bench, change):
+    """Both were due when the scheduler listed them."""
+    later = bench.schedule(every("Day", StartTime="2040-01-01T00:00:00"))
+    moved = {"recurrence": later.recurrence, "anchor": later.anchor, "has_start": True}
+    due = [bench.schedule(every("Hour")), bench.schedule(every("Hour"))]
+    submit = bench.executor.submit
+
+    def change_the_other(workspace_id, run_id):
+        submit(workspace_id, run_id)
+        for schedule in due:
+            if not bench.fired(schedule):
+                bench.loop.change(
+                    dataclasses.replace(schedule, **(moved if change == "moved" else {"is_active": False}))
+                )
+
+    bench.executor.submit = change_the_other
+    bench.loop.tick()
+    assert sorted(len(bench.fired(schedule)) for schedule in due) == [0, 1]
+
+
 def test_each_changed_blob_begins_a_run(bench):
     bench.put("in/old.csv")
     schedule = bench.watch()
@@ -376,6 +397,21 @@ def test_a_blob_that_comes_back_counts_as_new(bench):
     bench.put("in/a.csv")
     bench.loop.tick()
     assert len(bench.fired(schedule)) == 2
+
+
+def test_a_blob_that_is_moved_away_and_back_counts_as_new(bench):
+    """A renamed file keeps its ETag: a blob that is gone must be forgotten, or it is never new again."""
+    schedule = bench.watch(polling=0)
+    bench.put("in/a.csv")
+    bench.loop.tick()
+    file = bench.context.blobs.path(bench.datastore.account, bench.datastore.container, "in/a.csv")
+    aside = file.parent.parent / "aside"
+    file.rename(aside)
+    bench.loop.tick()
+    assert bench.store.blobs(schedule) == {}
+    aside.rename(file)
+    bench.loop.tick()
+    assert bench.paths(schedule) == ["in/a.csv", "in/a.csv"]
 
 
 def test_blobs_of_the_time_without_a_service_are_seen_by_the_next_one(bench, tmp_path):

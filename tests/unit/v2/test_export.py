@@ -12,7 +12,8 @@ import yaml
 from azureml_wrapper import PipelineWrapper
 from azureml_wrapper.config import parsing
 from azureml_wrapper.errors import BadArgument, BadPipeline, BadSchedule, FolderTaken
-from azureml_wrapper.v2.export.syntax import BREAK, Command, as_node, node_names, to_yaml
+from azureml_wrapper.v2.export.syntax import BREAK, Command, as_node, node_names, quote_argument, to_yaml
+from azureml_wrapper.v2.references import Binding
 
 AZURE = {"ws_name": "w", "resource_group": "g", "subscription_id": "11111111-2222-3333-4444-555555555555"}
 NASTY = 'it\'s "quoted" $HOME `id` \\ äöü  two spaces'
@@ -89,6 +90,14 @@ def test_parameters_become_inputs_that_json_is_made_of(project):
     arguments = words(node["command"], lr="0.5", tag="two words", flag="false")
     assert json.loads(arguments[2]) == {"lr": 0.5, "tag": "run two wordss", "flag": False}
     assert arguments[3:5] == ["--tag", "two words"]
+
+
+def test_what_only_looks_like_a_parameter_is_no_variable_of_the_shell():
+    argument = "$AML_PARAMETER_other; ${{parameters.lr}} $AML_PARAMETER_other"
+    quoted = quote_argument(argument, {"lr": 0.5}, lambda name: Binding("input", name))
+    assert shell(f"AML_PARAMETER_other=x; printf %s {quoted}".replace("${{inputs.lr}}", "0.1")) == (
+        "$AML_PARAMETER_other; 0.1 $AML_PARAMETER_other"
+    )
 
 
 def test_texts_that_look_like_numbers_stay_texts_for_yaml_1_1_and_1_2():

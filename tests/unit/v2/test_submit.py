@@ -76,3 +76,9 @@ def test_the_sdk_is_left_nothing_to_take_quotes_from(command, words):
 def test_bindings_in_single_quotes_are_found():
     text = """echo ${{inputs.a}} "it's ${{inputs.b}}" 'x ${{inputs.c}}' \\' ${{inputs.d}}"""
     assert [binding.name for binding in in_single_quotes(text)] == ["c"]
+
+
+def test_a_backslash_escapes_as_a_shell_says():
+    """Not in single quotes; in double ones, a quote that it escapes ends nothing."""
+    text = r"""'C:\' ${{inputs.a}} "\" '${{inputs.b}}" '${{inputs.c}}'"""
+    assert [binding.name for binding in in_single_quotes(text)] == ["c"]

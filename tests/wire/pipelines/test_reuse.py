@@ -407,6 +407,20 @@ class TestNeverReused:
         complete(steps())
         assert reason(complete(steps()), name) == "input data changed (data: file a.csv)."
 
+    @pytest.mark.local_only
+    def test_a_step_that_read_a_file_which_came_and_went(self, ws, complete, make, name, folder):
+        """The data are again what they were when it began, but its result was made of others."""
+        path = _store_path(ws, f"{folder}/b.csv")
+
+        def steps():
+            data = Dataset.File.from_files((ws.get_default_datastore(), folder), validate=False)
+            return [make(SPOIL, name, [data.as_named_input("data").as_mount(), str(path)])]
+
+        first = complete(steps())
+        path.unlink()
+        told = f"data changed while run {step_of(first, name).id} was reading it."
+        assert reason(complete(steps()), name) == told
+
 
 def _store_path(ws, path: str):
     from azureml_wrapper.local.home import Home
