@@ -14,13 +14,14 @@ KILLS ?= 100
 # Container images often set it; then hundreds of processes compile the same modules, a seventh of the tests' time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo stop test faults check format bench clean
+.PHONY: help demo stop test faults mutants check format bench clean
 
 help:
 	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
 	@echo "make stop    stop the demo's service"
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
 	@echo "make faults  kill services, their helpers and steps at random and count what is lost: make faults KILLS=1000"
+	@echo "make mutants write one defect at a time into a copy of the source, and see that its tests fail: ARGS=NAME for some"
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
 	@echo "make bench   measure everything beside other tools, and write docs/performance.md; one: make bench ARGS=chain"
@@ -41,6 +42,9 @@ test: $(VENV)/.developer
 
 faults: $(VENV)/.developer
 	$(BIN)/python -m tests.faults.kills $(KILLS)
+
+mutants: $(VENV)/.developer
+	$(BIN)/python -m tests.faults.mutants $(ARGS)
 
 check: $(VENV)/.developer
 	$(BIN)/ruff check .

@@ -1,0 +1,276 @@
+"""Defects that tests once let live, each with the test that notices it today. mutants.py applies them."""
+
+from __future__ import annotations
+
+from tests.faults.mutants import Mutation
+
+_UNIT, _WIRE = "tests/unit", "tests/wire"
+_TRANSFER = f"{_WIRE}/test_transfer.py::test_a_"
+_REGISTER, _RUN = f"{_WIRE}/test_wrapper_register.py::Test", f"{_WIRE}/test_wrapper_pipeline.py::Test"
+_BLOBS = f"{_UNIT}/local/test_blobs.py::test_a_"
+_SAS = f"{_WIRE}/test_blob_protocol.py::test_"
+_CONDITIONS = f"{_WIRE}/test_blob_protocol.py::test_conditions_are_held"
+
+
+def _m(name: str, file: str, before: str, after: str, *tests: str) -> Mutation:
+    return Mutation(name, file, before, after, tests)
+
+
+SERVICE = (
+    _m(
+        "a result is reused though its data changed while it was made",
+        "local/executor/reuse.py",
+        "same = recipe is not None and self._recipes.of(attempt.step, job, attempt.made_by).key == recipe.key",
+        "same = recipe is not None",
+        f"{_WIRE}/pipelines/test_reuse.py::TestNeverReused::test_a_step_that_read_a_file_which_came_and_went",
+    ),
+    _m(
+        "a signature without an end is valid forever",
+        "local/services/blob/authentication.py",
+        "if end is None or now >= end:",
+        "if end is not None and now >= end:",
+        f"{_SAS}a_signature_needs_an_end[None]",
+        f"{_SAS}a_signature_needs_an_end[]",
+    ),
+    _m(
+        "a signature to write deletes",
+        "local/services/blob/authentication.py",
+        'return "d" if method == "DELETE" else "aw"',
+        'return "dw" if method == "DELETE" else "aw"',
+        f"{_SAS}only_a_signature_to_delete_deletes[w]",
+    ),
+    _m(
+        "the end of a run is lost when the disk is full",
+        "local/executor/local.py",
+        "if ticket.reason is StopReason.SHUTDOWN or defects == MOST_DEFECTS:",
+        "if ticket.reason is StopReason.SHUTDOWN or is_temporary(error):",
+        "tests/contract/test_executor.py::test_the_end_of_a_run_is_stored_when_that_is_possible_again[cold-full]",
+    ),
+    _m(
+        "a blob counts as modified in the second of its change",
+        "local/services/blob/conditions.py",
+        "blob.modified > since)",
+        "blob.modified >= since)",
+        _CONDITIONS,
+    ),
+    _m(
+        "an unchanged blob is sent again",
+        "local/services/blob/conditions.py",
+        "blob.modified <= since",
+        "blob.modified < since",
+        _CONDITIONS,
+    ),
+    _m(
+        "a body fills the memory",
+        "local/http/application.py",
+        "if size > BODY_LIMIT:",
+        "if False:",
+        f"{_UNIT}/local/test_bodies.py::test_a_body_has_a_limit[small]",
+        f"{_UNIT}/local/test_bodies.py::test_a_body_has_a_limit[unknown]",
+        f"{_UNIT}/local/test_bodies.py::test_a_body_has_a_limit[large]",
+    ),
+    _m(
+        "the notes of earlier states of a blob are kept forever",
+        "local/store/blobfiles.py",
+        "AND name = ? AND etag <> ?",
+        "AND name = ? AND etag <> ? AND 0",
+        f"{_BLOBS}blob_has_one_note_however_often_it_changes",
+        f"{_BLOBS}deleted_blob_leaves_no_note",
+    ),
+    _m(
+        "broken work blocks the queue",
+        "local/executor/workqueue.py",
+        "if not is_temporary(error):",
+        "if False:",
+        "tests/faults/test_work_that_fails.py::test_work_that_fails_is_given_up_with_its_error_and_the_next_is_done",
+    ),
+    _m(
+        "a blob that comes back fires no schedule",
+        "local/scheduler/loop.py",
+        "store.forget(current, [name for name in seen if name not in found])",
+        "store.forget(current, [])",
+        f"{_UNIT}/local/test_scheduler.py::test_a_blob_that_is_moved_away_and_back_counts_as_new",
+    ),
+    _m(
+        "a schedule fires before it is due",
+        "local/scheduler/loop.py",
+        "if current is None or current.next_fire is None or current.next_fire > now:",
+        "if current is None or current.next_fire is None:",
+        f"{_UNIT}/local/test_scheduler.py::test_a_schedule_that_changes_while_another_one_fires_does_not_fire[moved]",
+    ),
+    _m(
+        "a request that comes to wait as the service stops keeps it",
+        "local/http/routing.py",
+        "            if self._is_closed:\n                future.set_result(None)\n",
+        "",
+        f"{_UNIT}/local/test_routing.py::test_who_comes_after_the_end_does_not_wait",
+    ),
+    _m(
+        "a client that goes away is a traceback",
+        "local/server.py",
+        "except (OSError, asyncio.TimeoutError):",
+        "except asyncio.TimeoutError:",
+        "tests/contract/test_uvicorn.py::test_a_client_that_goes_away_before_its_request_costs_nothing[nothing]",
+        "tests/contract/test_uvicorn.py::test_a_client_that_goes_away_before_its_request_costs_nothing[nonsense]",
+    ),
+)
+
+WRAPPER = (
+    _m(
+        "run(regenerate_outputs=True) reuses results",
+        "pipeline.py",
+        "regenerate_outputs=regenerate_outputs,",
+        "regenerate_outputs=False,",
+        f"{_RUN}Settings::test_results_are_made_anew_if_that_is_wanted",
+    ),
+    _m(
+        "run(continue_on_step_failure=True) stops",
+        "pipeline.py",
+        "regenerate_outputs=regenerate_outputs,\n            continue_on_step_failure=continue_on_step_failure,",
+        "regenerate_outputs=regenerate_outputs,",
+        f"{_RUN}Settings::test_other_branches_go_on_after_a_failure_if_that_is_wanted",
+        f"{_RUN}Failures::test_the_first_of_several_failed_steps_is_told",
+    ),
+    _m(
+        "register(continue_on_step_failure=True) stops",
+        "pipeline.py",
+        "version=version,\n            continue_on_step_failure=continue_on_step_failure,",
+        "version=version,",
+        f"{_REGISTER}Versions::test_both_the_pipeline_and_its_schedule_know_whether_other_branches_go_on",
+    ),
+    _m(
+        "scheduled runs leave the experiment of the last run",
+        "pipeline.py",
+        "choose_experiment_name(experiment_name, self.experiment, name)",
+        "choose_experiment_name(experiment_name, None, name)",
+        f"{_REGISTER}Versions::test_scheduled_runs_stay_in_the_experiment_of_the_last_run",
+    ),
+    _m(
+        "a disabled version's number is given again",
+        "publishing/publication.py",
+        "get_all(active_only=False)",
+        "get_all(active_only=True)",
+        f"{_REGISTER}Versions::test_a_disabled_version_keeps_its_number",
+    ),
+    _m(
+        "no schedule is left if the new one cannot be created",
+        "publishing/publication.py",
+        "    made = _create(ws, published, publication) if publication.plan else None\n    disable_all(before)\n",
+        "    disable_all(before)\n    made = _create(ws, published, publication) if publication.plan else None\n",
+        f"{_REGISTER}Versions::test_a_schedule_stays_if_the_one_that_replaces_it_cannot_be_created",
+    ),
+    _m(
+        "another pipeline's schedule of the same name is disabled",
+        "publishing/publication.py",
+        "each.name == name and each.pipeline_id in versions",
+        "each.name == name",
+        f"{_REGISTER}Versions::test_somebody_elses_schedule_of_that_name_stays",
+    ),
+    _m(
+        'version "9" is newer than "10"',
+        "publishing/publication.py",
+        "return max(found, key=lambda each: _rank(each.version))",
+        "return max(found, key=lambda each: each.version)",
+        f"{_REGISTER}Versions::test_the_highest_number_is_the_newest_version",
+    ),
+    _m(
+        "a run is repeated with default data",
+        "runs/resubmission.py",
+        "data_set_definition_value_assignments=before.data_set_definition_value_assignments,",
+        "data_set_definition_value_assignments=None,",
+        f"{_WIRE}/pipelines/test_resubmission.py::test_a_dataset_that_was_given_for_a_parameter_is_given_again",
+    ),
+    _m(
+        "a run is repeated without continue_on_step_failure",
+        "runs/resubmission.py",
+        "continue_experiment_on_node_failure=goes_on,",
+        "continue_experiment_on_node_failure=False,",
+        f"{_WIRE}/pipelines/test_resubmission.py::test_whether_other_branches_go_on_is_as_before[True]",
+    ),
+    _m(
+        "a small file is another one than was listed",
+        "transfer/download_file.py",
+        """headers |= {"If-Match": f'"{remote.etag}"'} if remote.etag else {}\n    response =""",
+        "response =",
+        f"{_TRANSFER}blob_that_was_overwritten_after_the_listing_is_not_fetched_as_what_it_was",
+    ),
+    _m(
+        "a large file is a mixture of two",
+        "transfer/download_file.py",
+        """headers |= {"If-Match": f'"{remote.etag}"'} if remote.etag else {}\n        headers |=""",
+        "headers |=",
+        f"{_TRANSFER}blob_that_is_overwritten_between_two_pieces_is_no_mixture",
+    ),
+    _m(
+        "a file that changes while it is read is stored torn",
+        "transfer/upload.py",
+        "if (now.size, now.mtime_ns) != (file.size, file.mtime_ns):",
+        "if now.size != file.size:",
+        f"{_TRANSFER}file_that_changes_while_it_is_read_is_not_stored_torn",
+    ),
+    _m(
+        "a container that cannot be opened takes its datastore along",
+        "jobs/preparation.py",
+        "        if is_new:\n            made.unregister()",
+        "        made.unregister()",
+        f"{_WIRE}/test_jobs.py::TestDatastore::test_without_its_container_is_told",
+    ),
+    _m(
+        "the states of many jobs are one long request",
+        "jobs/states.py",
+        "for start in range(0, len(run_ids), BATCH):",
+        "for start in (0,):",
+        f"{_WIRE}/test_jobs.py::test_more_jobs_than_fit_into_a_request_are_asked_for_at_once",
+    ),
+    _m(
+        "a long run is looked at every half hour",
+        "run.py",
+        "min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)",
+        "max(elapsed / 20, SHORTEST_PAUSE)",
+        f"{_UNIT}/test_waiting.py::test_the_status_is_asked_for_less_often_as_time_goes_by_but_often_enough",
+    ),
+    _m(
+        "Ctrl-C with show_output is a traceback",
+        "run.py",
+        "if isinstance(error.__context__, KeyboardInterrupt):",
+        "if False:",
+        f"{_RUN}Waiting::test_ctrl_c_while_the_log_is_shown_is_ctrl_c",
+    ),
+    _m(
+        "Azure refuses a retry because of its long reason",
+        "runs/waiting.py",
+        "REASON: reason[:REASON_LENGTH]",
+        "REASON: reason",
+        f"{_UNIT}/test_waiting.py::test_a_reason_is_cut_to_what_a_property_holds",
+    ),
+    _m(
+        "~ in script_directory is a folder",
+        "pipelines/loading.py",
+        'directory = Path(fields.script_directory or ".").expanduser()',
+        'directory = Path(fields.script_directory or ".")',
+        f"{_UNIT}/test_config.py::test_a_script_directory_may_be_in_the_users_home",
+    ),
+    _m(
+        "a value for lr is checked as one for lr_decay",
+        "config/parameters.py",
+        'return [name for name in names if re.search(re.escape(_VARIABLE.format(name)) + r"(?![A-Za-z0-9_])", text)]',
+        "return [name for name in names if re.search(re.escape(_VARIABLE.format(name)), text)]",
+        f"{_UNIT}/test_parameters.py::test_a_parameter_in_json_is_not_mistaken_for_one_whose_name_goes_on",
+    ),
+    _m(
+        "a backslash in single quotes escapes",
+        "v2/command_line.py",
+        """if character == "\\\\" and quote != "'":""",
+        """if character == "\\\\":""",
+        f"{_UNIT}/v2/test_submit.py::test_a_backslash_escapes_as_a_shell_says",
+    ),
+    _m(
+        "a shell expands what only looks like a parameter",
+        "v2/export/syntax.py",
+        'words.append(shlex.quote(f"$AML_PARAMETER_{part}"))',
+        'words.append(f"$AML_PARAMETER_{part}")',
+        f"{_UNIT}/v2/test_export.py::test_what_only_looks_like_a_parameter_is_no_variable_of_the_shell",
+    ),
+)
+
+MUTATIONS = (*SERVICE, *WRAPPER)
