@@ -11,10 +11,11 @@ IN_DEMO = HOME=$(DEMO)/user AZUREML_WRAPPER_HOME=$(DEMO)/service
 JOBS ?= 4
 ARGS ?=
 KILLS ?= 100
+N ?= 20000
 # Container images often set it; then hundreds of processes compile the same modules, a seventh of the tests' time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo stop test faults mutants check format bench clean
+.PHONY: help demo stop test faults fuzz mutants check format bench clean
 
 help:
 	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
@@ -22,6 +23,7 @@ help:
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
 	@echo "make faults  kill services, their helpers and steps at random and count what is lost: make faults KILLS=1000"
 	@echo "make mutants write one defect at a time into a copy of the source, and see that its tests fail: ARGS=NAME for some"
+	@echo "make fuzz    send malformed requests to every route, and report what breaks: make fuzz N=1000000 ARGS='--seed 7'"
 	@echo "make check   ruff, formatting and types"
 	@echo "make format  let ruff format everything"
 	@echo "make bench   measure everything beside other tools, and write docs/performance.md; one: make bench ARGS=chain"
@@ -45,6 +47,9 @@ faults: $(VENV)/.developer
 
 mutants: $(VENV)/.developer
 	$(BIN)/python -m tests.faults.mutants $(ARGS)
+
+fuzz: $(VENV)/.developer
+	$(BIN)/python -m tests.faults.fuzzing $(N) $(ARGS)
 
 check: $(VENV)/.developer
 	$(BIN)/ruff check .

@@ -28,6 +28,8 @@ _DATAFLOW = "RsDataflow"
 
 # Libyaml's are ten times as fast, if PyYAML was built with it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What PyYAML raises for scalars that only look like a time, a number or a boolean, and for deep nesting.
+_NOT_YAML = (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _DATASTORE_PATH = re.compile(r"azureml://.*/datastores/(?P<datastore>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
 # A name becomes a part of an address: `Dataset.get_by_name("a/b")` could never find it.
@@ -107,9 +109,10 @@ def dataflow_of(definition: str) -> str:
         return definition
     try:
         content = json.loads(definition)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"The dataset's dataflow is neither JSON nor YAML: {error}.") from error
-    found = (content.get("meta") or {}).get(_DATAFLOW)
+    meta = content.get("meta")
+    found = meta.get(_DATAFLOW) if isinstance(meta, dict) else None
     if not isinstance(found, str):
         raise Invalid(
             "The dataset's dataflow has no RsDataflow: it was written by an azureml-dataprep before 4.0, "
@@ -189,7 +192,7 @@ def _load(dataflow: str) -> dict[str, Any]:
     """The content of a description, which must not be changed: a step reads the same one five times."""
     try:
         content = yaml.load(dataflow, Loader=_Loader)  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
+    except _NOT_YAML as error:
         raise Invalid(f"The dataset's dataflow is not YAML: {error}.") from error
     if not isinstance(content, dict):
         raise Invalid("The dataset's dataflow must be a mapping.")

@@ -83,6 +83,13 @@ def test_transformations_are_named(store):
         "type: [unclosed",
         definition("azureml://nowhere"),
         json.dumps({"meta": {"RsDataflow": "paths: [a, b]"}}),
+        json.dumps({"meta": [5]}),
+        '{"a":' * 20_000,
+        "[" * 20_000,
+        "paths: 2026-02-30T25:61:61+99:99",
+        "paths: !!timestamp x",
+        "paths: !!bool x",
+        "paths: !!int x",
     ],
 )
 def test_a_description_that_cannot_be_read_is_refused(store, broken):
