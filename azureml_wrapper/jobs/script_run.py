@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.parameters import to_text
-from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_upload
+from azureml_wrapper.connection.target import is_local_workspace
+from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_upload, send_ahead
 
 if TYPE_CHECKING:
     from azureml.core import Run, ScriptRunConfig, Workspace
@@ -95,6 +96,8 @@ def send(ws: Workspace, experiment: str, made: ScriptRunConfig, *, run_id: str, 
     """Submit with the script folder as it is now."""
     from azureml.core import Experiment
 
+    if is_local_workspace(ws):
+        send_ahead(ws, made.source_directory)
     return Experiment(ws, experiment).submit(made, tags=dict(tags) or None, run_id=run_id)
 
 

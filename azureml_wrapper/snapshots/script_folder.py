@@ -1,4 +1,4 @@
-"""A step's script folder: checked before it is uploaded, and sent to the local Azure ML in one request.
+"""The script folder of a step or a job: checked before it is uploaded, and sent to the local Azure ML in one request.
 
 The SDK checks it only in the middle of a submission. To upload it, the SDK makes a TLS connection and two requests
 for each file, which takes 40 ms: more than a minute for a folder of 2,000 files. To Azure, the SDK uploads it itself.
@@ -21,6 +21,7 @@ from azureml_wrapper.messages import inform
 from azureml_wrapper.snapshots.secret_files import secret_files, sent_on_purpose
 
 if TYPE_CHECKING:
+    from azureml.core import Workspace
     from azureml.pipeline.core import Pipeline
 
 MEGABYTE = 1024 * 1024
@@ -208,6 +209,14 @@ def send_in_one_request(pipeline: Pipeline) -> None:
     # _AevaModuleProvider gets its uploader when it is created (azureml/pipeline/core/_aeva_provider.py).
     provider: Any = pipeline._graph_context.workflow_provider.module_provider
     provider._module_uploader = _Uploader(pipeline._graph_context._workspace.service_context)
+
+
+def send_ahead(ws: Workspace, directory: str) -> None:
+    """Send a job's folder before the SDK submits the job.
+
+    The SDK remembers the last snapshot of a workspace, and so uploads what has changed meanwhile: nothing.
+    """
+    _Uploader(ws.service_context).upload(directory)
 
 
 class _Uploader:

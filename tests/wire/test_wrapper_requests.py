@@ -8,7 +8,9 @@ from azureml.core import ComputeTarget, Environment, Experiment, RunConfiguratio
 from azureml.pipeline.core import Pipeline
 from azureml.pipeline.steps import PythonScriptStep
 
-from azureml_wrapper import PipelineWrapper, WorkspaceWrapper
+from azureml_wrapper import JobWrapper, PipelineWrapper, WorkspaceWrapper
+from azureml_wrapper.projects.execution import Execution, ExecutionOptions
+from azureml_wrapper.projects.project import Project
 
 pytestmark = pytest.mark.local_only
 
@@ -95,6 +97,47 @@ def test_a_submission(workspace, scripts, sent, unique):
     alone = counted(sent, lambda: experiment.submit(theirs(workspace, scripts(unique()))))
     wrapped = counted(sent, lambda: ours(workspace, scripts(unique())).run(name, wait=False))
     assert len(wrapped) <= len(alone), wrapped
+
+
+FILES = 40
+
+
+def fill(folder, text):
+    folder.mkdir(exist_ok=True)
+    (folder / "main.py").write_text(f"print({text!r})")
+    for number in range(FILES):
+        (folder / f"{number}.txt").write_text(f"{text} {number}")
+
+
+def test_a_jobs_new_files_are_sent_in_one_request(workspace, tmp_path, sent, unique):
+    scope = workspace.scope
+    config = {
+        "ws_name": scope.name,
+        "resource_group": scope.resource_group,
+        "subscription_id": scope.subscription_id,
+        "env_name": "requests_env",
+        "compute_name": "requests-cpu",
+        "script_name": "main.py",
+        "script_directory": str(tmp_path / "scripts"),
+    }
+    fill(tmp_path / "scripts", unique())
+    job = JobWrapper.from_config(config)
+    check_new_files(counted(sent, lambda: job.submit(unique("exp")).cancel()))
+
+
+def test_a_projects_new_files_are_sent_in_one_request(workspace, tmp_path, sent, unique):
+    (tmp_path / "pptdaml.yaml").write_text("name: x\ndependencies:\n  - python=3.10\n")
+    fill(tmp_path / "pipeline", unique())
+    options = ExecutionOptions(script_path="main.py", compute="requests-cpu", should_upload_datasets=False)
+    execution = Execution(workspace, Project.at(tmp_path), options)
+    check_new_files(counted(sent, lambda: execution.submit().cancel()))
+
+
+def check_new_files(requests):
+    """The files are in one request for a snapshot, and none is uploaded as a blob."""
+    assert sum("/snapshots/archive" in request for request in requests) == 1
+    assert not [request for request in requests if request.startswith("PUT") and "blob.core" in request]
+    assert len(requests) < FILES
 
 
 def test_a_publication_though_it_asks_for_the_versions_and_the_schedules_that_there_are(
