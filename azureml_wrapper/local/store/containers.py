@@ -25,7 +25,6 @@ class ContainerFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._real = os.path.realpath(path)
 
     def file(self, name: str) -> Path:
         """The file of the blob's content, existing or not; raise `InvalidName` for names outside the container."""
@@ -141,13 +140,27 @@ class ContainerFolder:
         return name if entry.is_file() else None
 
     def _is_inside(self, path: str | Path) -> bool:
-        real = os.path.realpath(path)
-        return real == self._real or real.startswith(self._real + os.sep)
+        real, base = os.path.realpath(path), os.path.realpath(self.path)
+        return real == base or real.startswith(base + os.sep)
 
     def _check_inside(self, path: Path) -> None:
-        if not self._is_inside(path):
-            inside = path.relative_to(self.path)
+        """Raise `InvalidName` if a link leads out of the container; `realpath` is slow, and rarely needed."""
+        inside = path.relative_to(self.path)
+        if self._has_link(inside) and not self._is_inside(path):
             raise InvalidName(f"{inside} is a symbolic link that leads outside its container.")
+
+    def _has_link(self, inside: Path) -> bool:
+        step = str(self.path)
+        for part in inside.parts:
+            step = f"{step}{os.sep}{part}"
+            try:
+                mode = os.lstat(step).st_mode
+            except OSError:
+                # Nothing is below what does not exist; a name that is too long cannot be a link.
+                return False
+            if stat.S_ISLNK(mode):
+                return True
+        return False
 
 
 def grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) -> Iterator[Entry]:

@@ -237,6 +237,14 @@ def test_a_file_that_a_script_writes_is_a_blob(blobs):
     assert all_names(blobs) == ["out/deep/x.csv"]
 
 
+def test_paths_without_links_are_not_resolved_step_by_step(blobs, monkeypatch):
+    resolved = []
+    monkeypatch.setattr(os.path, "realpath", resolved.append)
+    blobs.put_bytes(*HERE, "a/b/c.txt", b"1")
+    assert blobs.get(*HERE, "a/b/c.txt").size == 1
+    assert resolved == []
+
+
 def test_set_properties_changes_the_etag_and_keeps_the_rest(blobs):
     first = blobs.put_bytes(*HERE, "a", b"1", content_type="text/plain")
     second = blobs.set_properties(*HERE, "a", metadata={"k": "v"})
