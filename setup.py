@@ -44,6 +44,8 @@ LOCAL = [
     "jinja2>=3.1.6,<4",
     # azureml-core wants one below 26.
     "packaging>=22",
+    # OpenSSL's names of certificates by their subjects; azureml-core wants 26.0 or below.
+    "pyOpenSSL>=26,<27",
     # macOS has no /proc. From 7.1 on, the time at which a process started changes when the clock is set.
     "psutil>=5.9.6,<7.1; sys_platform == 'darwin'",
     "starlette>=0.49.1,<2",

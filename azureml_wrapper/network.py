@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import urllib.request
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,12 @@ TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # Names of certificates in a folder that OpenSSL finds, made by `openssl rehash`.
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+# OpenSSL's three names for a certificate (PEM_STRING_X509 and its variants); bundles may also have keys and lists.
+_CERTIFICATE = re.compile(rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----.*?-----END \1-----", re.DOTALL)
+# Beside the hashed certificates of `write_folder`: all of them, for programs that take no folder.
+BUNDLE = "azureml_wrapper.pem"
+# boto3 reads REQUESTS_CA_BUNDLE if this is not set, but takes no folder (botocore/httpsession.py).
+FILE_VARIABLE = "AWS_CA_BUNDLE"
 
 
 class InvalidSetting(ValueError):
@@ -56,6 +63,43 @@ def certificates(place: Path) -> bytes:
     """The trusted certificates of a file, or those of a folder that OpenSSL finds, one after the other."""
     files = _in_folder(place) if place.is_dir() else [place]
     return b"\n".join(file.read_bytes() for file in files)
+
+
+def split(content: bytes) -> list[bytes]:
+    """The distinct certificates of a bundle, sorted, so that their order makes no difference."""
+    return sorted({found[0] + b"\n" for found in _CERTIFICATE.finditer(content)})
+
+
+def write_folder(folder: Path, found: Collection[bytes]) -> None:
+    """Write certificates to a new folder, each under the hash by which OpenSSL looks for its subject.
+
+    A connection then reads the one certificate that it needs (0.1 ms), not a hundred (15 to 50 ms).
+
+    Raises:
+        InvalidSetting: OpenSSL cannot read a certificate.
+    """
+    # Imported here, because it takes 0.1 s and only the first connection needs it.
+    from OpenSSL import crypto
+
+    folder.mkdir(mode=0o700)
+    taken: Counter[str] = Counter()
+    for certificate in found:
+        try:
+            subject = f"{crypto.load_certificate(crypto.FILETYPE_PEM, certificate).subject_name_hash():08x}"
+        except (crypto.Error, ValueError) as error:
+            raise InvalidSetting(f"OpenSSL cannot read a certificate: {error}") from error
+        (folder / f"{subject}.{taken[subject]}").write_bytes(certificate)
+        taken[subject] += 1
+    (folder / BUNDLE).write_bytes(b"".join(found))
+
+
+def trust_variables(place: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables with which programs trust the certificates of a file, or of a folder of `write_folder`."""
+    found = {TRUST_VARIABLES[0]: str(place)}
+    given = environment.get(FILE_VARIABLE)
+    if place.is_dir() and (not given or Path(given).name == BUNDLE):
+        found[FILE_VARIABLE] = str(place / BUNDLE)
+    return found
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ os.environ["HBI_WORKSPACE_JOB"] = "true"
 # A shell starts background commands with SIGINT ignored, which their children inherit; some tests send SIGINT.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AZUREML_RUN_ID"):
+for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "AZUREML_RUN_ID"):
     os.environ.pop(_name, None)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # The address that `Workspace.get_mlflow_tracking_uri` returns (azureml/mlflow/__init__.py). Discovery has one address
 # for MLflow and for pipelines; azureml-mlflow sends no token over plain HTTP, which pipelines use.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
-# The file of certificates that requests, and so the SDK, trusts.
+# The file or folder of certificates that requests, and so the SDK, trusts.
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 
@@ -44,6 +44,7 @@ def local_environment(
     addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB switches the SDK's telemetry off.
     """
     from azureml_wrapper.local.domain.addresses import without_proxy
+    from azureml_wrapper.network import trust_variables
 
     addresses = _addresses(info)
     return {
@@ -51,7 +52,7 @@ def local_environment(
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "MSI_ENDPOINT": addresses.msi(subscriptions, program),
-        TRUST_VARIABLE: str(_trust_bundle(home)),
+        **trust_variables(_trusted_folder(home), os.environ),
         "HBI_WORKSPACE_JOB": "true",
         # The SDK caches the cloud's addresses in a file of this folder; those of Azure must stay apart.
         "AZURE_CONFIG_DIR": str(home.cloud_settings),
@@ -224,10 +225,11 @@ def _prepare_sdk(home: Home | None) -> None:
 def _trust(home: Home, info: ServiceInfo) -> None:
     """Make this process trust the service, and reach it without a proxy."""
     from azureml_wrapper.local.domain.addresses import without_proxy
+    from azureml_wrapper.network import trust_variables
 
     with _preparing:
         os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
-        os.environ[TRUST_VARIABLE] = str(_trust_bundle(home))
+        os.environ.update(trust_variables(_trusted_folder(home), os.environ))
         os.environ.update(without_proxy(os.environ))
 
 
@@ -235,8 +237,9 @@ def _trust(home: Home, info: ServiceInfo) -> None:
 def variables_restored() -> Iterator[None]:
     """Restore the environment variables that connecting sets, for a service that is stopped afterwards."""
     from azureml_wrapper.local.domain.addresses import NO_PROXY
+    from azureml_wrapper.network import FILE_VARIABLE
 
-    names = (MLFLOW_VARIABLE, TRUST_VARIABLE, *NO_PROXY)
+    names = (MLFLOW_VARIABLE, TRUST_VARIABLE, FILE_VARIABLE, *NO_PROXY)
     before = {name: os.environ[name] for name in names if name in os.environ}
     try:
         yield
@@ -253,8 +256,8 @@ def _addresses(info: ServiceInfo) -> Any:
     return Addresses(port=info.port, key=Tokens(info.secret).key("address"))
 
 
-def _trust_bundle(home: Home) -> Path:
-    """A file of certificates: those trusted so far, and the local service's authority.
+def _trusted_folder(home: Home) -> Path:
+    """A folder of certificates: those trusted so far, and the local service's authority.
 
     Its name depends on its content, so that processes can keep using it when either changes.
     """

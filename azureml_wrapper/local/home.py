@@ -26,10 +26,12 @@ import logging
 import os
 import secrets
 import shutil
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.network import InvalidSetting, split, write_folder
 
 HOME_VARIABLE = "AZUREML_WRAPPER_HOME"
 REPORTS = "reports"
@@ -50,9 +52,9 @@ ENTRIES = (
 )
 
 
-def is_trust(file: Path) -> bool:
-    """Whether `Home.write_trust` created a file, in any home."""
-    return file.parent.name == "tls" and file.name.startswith("trust-")
+def is_trust(place: Path) -> bool:
+    """Whether `Home.write_trust` created a folder or file, in any home."""
+    return place.parent.name == "tls" and place.name.startswith("trust-")
 
 
 def default_home() -> Path:
@@ -193,13 +195,29 @@ class Home:
         write_private(self.path / "port", str(port))
 
     def write_trust(self, certificates: bytes) -> Path:
-        """Write certificates to a file named by its content, so that running processes keep the one they use."""
-        bundle = self.tls / f"trust-{hashlib.sha256(certificates).hexdigest()[:16]}.pem"
-        if not bundle.exists():
-            temporary = bundle.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(certificates)
-            temporary.replace(bundle)
-        return bundle
+        """Write certificates to a folder named by its content, so that running processes keep the one they use.
+
+        If OpenSSL cannot read one of them, they are written to a file, as they are: clients report what is wrong.
+        """
+        found = split(certificates)
+        folder = self.tls / f"trust-{hashlib.sha256(b''.join(found)).hexdigest()[:16]}"
+        if folder.is_dir():
+            return folder
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_ident()}")
+        try:
+            write_folder(temporary, found)
+            temporary.rename(folder)
+        except InvalidSetting:
+            file = folder.with_suffix(".pem")
+            write_private(file, certificates.decode("utf-8", "replace"))
+            return file
+        except OSError as error:
+            # Another process has been faster.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
 
     def write_service(self, info: ServiceInfo) -> None:
         write_private(self.service_file, json.dumps(asdict(info)))
@@ -241,13 +259,21 @@ def lacks_database(home: Home) -> bool:
     return not (log.exists() and log.stat().st_size) and any(each.name[:1] != "." for each in accounts)
 
 
+def discard_trust(home: Home) -> None:
+    """Delete all that `Home.write_trust` has written, because a loss of power may have left it incomplete."""
+    for place in home.tls.glob("trust-*"):
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+
 def discard_unfinished(home: Home) -> None:
     """Delete what a killed service was writing or receiving; only the service that holds the lock may do so."""
     received = home.incoming.iterdir()
     contents = home.snapshots.glob("[0-9a-f][0-9a-f]/*.*")
     small = (file for folder in (home.path, home.tls) for file in folder.glob(_UNFINISHED))
-    for file in (*received, *contents, *small, *home.tls.glob("trust-*.[0-9]*")):
+    for file in (*received, *contents, *small):
         file.unlink(missing_ok=True)
+    for folder in home.tls.glob("trust-*.[0-9]*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_text(path: Path) -> str:

@@ -31,7 +31,7 @@ from azureml_wrapper.local.background import every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_unfinished, refusal
+from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_trust, discard_unfinished, refusal
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.protocol import BoundedProtocol
 from azureml_wrapper.local.http.routing import Waiting
@@ -258,6 +258,7 @@ def open_stores(home: Home, port: int) -> Context:
         restore(home.blobs, context.database, since, home.path / UNSYNCED)
         context.snapshots.discard_incomplete(datetime.fromtimestamp(since / 1e9, timezone.utc))
         context.blocks.clear()
+        discard_trust(home)
     mark_start(home)
     context.syncer.start()
     return context

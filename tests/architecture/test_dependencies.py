@@ -36,6 +36,7 @@ VULNERABLE = {
     "cryptography": "46.0.4",
     "jinja2": "3.1.5",
     "pydantic": "2.3.0",
+    "pyopenssl": "25.3.0",
     "requests": "2.32.3",
     "starlette": "0.49.0",
     "urllib3": "2.6.2",

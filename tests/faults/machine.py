@@ -190,7 +190,7 @@ class Machine:
         found = [*self.home.incoming.iterdir(), *(home / "blobs" / ".incoming").iterdir(), *self.home.jobs.iterdir()]
         found += [path for path in self.home.snapshots.glob("*/*") if len(path.name) != 64]
         found += [path for folder in (home, self.home.tls) for path in folder.glob(".*.*")]
-        found += [path for path in self.home.tls.glob("trust-*") if path.suffix != ".pem"]
+        found += [path for path in self.home.tls.glob("trust-*") if path.suffix not in ("", ".pem")]
         return sorted(str(path.relative_to(home)) for path in found)
 
 

@@ -45,7 +45,13 @@ def full(home, monkeypatch):
             "blobs/.incoming/upload",
             "blobs/.blocks/b/1",
         ),
-        *("state.sqlite.version-0", "service.log.1", "tls/trust-1.pem", "unsynced/account/container/blob"),
+        *(
+            "state.sqlite.version-0",
+            "service.log.1",
+            "tls/trust-1.pem",
+            "tls/trust-2/12345678.0",
+            "unsynced/account/container/blob",
+        ),
         "snapshots/.incoming/upload",
     ):
         (home.path / name).parent.mkdir(parents=True, exist_ok=True)

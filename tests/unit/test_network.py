@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import certifi
 import pytest
 from OpenSSL import crypto
 
@@ -14,16 +17,24 @@ from azureml_wrapper.connection.target import Access, Scope
 from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.local.domain.addresses import without_proxy
 from azureml_wrapper.local.domain.errors import NotFound
-from azureml_wrapper.local.executor.variables import trust_bundle
+from azureml_wrapper.local.executor.variables import trusted_folder
 from azureml_wrapper.local.executor.webfiles import fetch
-from azureml_wrapper.local.home import Home
+from azureml_wrapper.local.home import Home, discard_trust, discard_unfinished
 from azureml_wrapper.local.tls import server_context
-from azureml_wrapper.network import certificates, trusted
+from azureml_wrapper.network import BUNDLE, certificates, split, trust_variables, trusted
 from azureml_wrapper.runs.history_client import HistoryClient
 from azureml_wrapper.transfer.http_client import ConnectionBroken, HttpClient
 from tests.proxies import LOGIN, Http, Socks5, proxy
 
-VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+VARIABLES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "AWS_CA_BUNDLE",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -213,12 +224,75 @@ class TestCertificates:
         authority = home.authority.read_bytes()
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             for place in (folder, home.authority):
-                bundle = trust_bundle(other, {name: str(place)}).read_bytes()
+                bundle = certificates(trusted_folder(other, {name: str(place)}))
                 assert authority in bundle
                 assert other.authority.read_bytes() in bundle
 
     def test_certificates_of_a_folder_are_those_that_openssl_finds(self, folder, home):
         assert certificates(trusted({"REQUESTS_CA_BUNDLE": str(folder)})) == home.authority.read_bytes()
+
+
+class TestTheFolderOfCertificates:
+    """What REQUESTS_CA_BUNDLE names: a connection reads one certificate of it, not all."""
+
+    @pytest.fixture
+    def place(self, home):
+        return trusted_folder(home, {})
+
+    def test_it_has_the_certificates_of_the_bundle_and_the_authority(self, place, home):
+        expected = split(Path(certifi.where()).read_bytes() + home.authority.read_bytes())
+        assert split(certificates(place)) == split((place / BUNDLE).read_bytes()) == expected
+        assert len(expected) > 50
+
+    def test_openssl_finds_each_certificate_in_it(self, place, secure):
+        # A context that is given a folder has loaded nothing until a connection needs a certificate.
+        context = ssl.create_default_context(capath=str(place))
+        assert context.get_ca_certs() == []
+        plain = socket.create_connection(("127.0.0.1", secure))
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            assert connection.getpeercert()["issuer"]
+        assert len(context.get_ca_certs()) == 1
+
+    def test_certificates_of_one_subject_are_numbered(self, home, tmp_path):
+        others = [Home(tmp_path / name) for name in ("a", "b")]
+        for other in others:
+            other.create()
+            server_context(other)
+        content = b"".join(each.authority.read_bytes() for each in (*others, home))
+        found = home.write_trust(content)
+        assert sorted(file.suffix for file in found.iterdir()) == [".0", ".1", ".2", ".pem"]
+        assert home.write_trust(b"".join(reversed(split(content)))) == found
+
+    def test_keys_and_words_in_a_bundle_do_not_matter(self, home):
+        content = (home.tls / "server.pem").read_bytes()
+        assert b"PRIVATE KEY" in content
+        found = home.write_trust(b"A company's own\r\n" + content)
+        assert b"PRIVATE KEY" not in b"".join(file.read_bytes() for file in found.iterdir())
+
+    def test_a_bundle_that_openssl_cannot_read_stays_a_file(self, home):
+        content = home.authority.read_bytes() + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        found = home.write_trust(content)
+        assert found.read_bytes() == content
+        assert trust_variables(found, {}) == {"REQUESTS_CA_BUNDLE": str(found)}
+
+    def test_programs_that_take_no_folder_get_a_file(self, place, home, tmp_path):
+        bundle = str(place / BUNDLE)
+        assert trust_variables(place, {})["AWS_CA_BUNDLE"] == bundle
+        assert trust_variables(place, {"AWS_CA_BUNDLE": str(tmp_path / BUNDLE)})["AWS_CA_BUNDLE"] == bundle
+        assert "AWS_CA_BUNDLE" not in trust_variables(place, {"AWS_CA_BUNDLE": "/etc/company.pem"})
+
+    def test_after_a_loss_of_power_it_is_written_again(self, home):
+        first = trusted_folder(home, {})
+        next(first.iterdir()).write_bytes(b"")
+        discard_trust(home)
+        assert trusted_folder(home, {}) == first
+        assert all(file.stat().st_size for file in first.iterdir())
+
+    def test_what_a_kill_left_half_is_deleted(self, home):
+        (home.tls / "trust-12.34-5").mkdir()
+        (home.tls / "trust-12.34-5" / "12345678.0").touch()
+        discard_unfinished(home)
+        assert not (home.tls / "trust-12.34-5").exists()
 
 
 def test_a_star_goes_on_excluding_all_hosts():

@@ -23,7 +23,7 @@ from azureml_wrapper.local.domain.workspaces import Workspace, is_secret_name
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import RUN_LIFETIME
-from azureml_wrapper.network import InvalidSetting, certificates, trusted
+from azureml_wrapper.network import InvalidSetting, certificates, trust_variables, trusted
 
 # Variables of the service itself, of another job, or of the interpreter in which the service runs.
 _REPLACED = re.compile(
@@ -43,6 +43,7 @@ INHERITED = (
     *(
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
+        "AWS_CA_BUNDLE",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
         "GIT_SSL_CAINFO",
@@ -144,7 +145,7 @@ def service_variables(context: ExecutorContext) -> dict[str, str]:
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         # The SDK caches the cloud's addresses in this folder; with a separate one, Azure's and ours do not mix.
         "AZURE_CONFIG_DIR": str(context.home.cloud_settings),
-        "REQUESTS_CA_BUNDLE": str(trust_bundle(context.home, os.environ)),
+        **trust_variables(trusted_folder(context.home, os.environ), os.environ),
         **without_proxy(os.environ),
         # Switches the SDK's telemetry off: nothing leaves the machine.
         "HBI_WORKSPACE_JOB": "true",
@@ -175,8 +176,8 @@ def interpreter_variables(
     return {"PATH": os.pathsep.join(folders), **activated}
 
 
-def trust_bundle(home: Home, environment: Mapping[str, str]) -> Path:
-    """A file of certificates: those that clients on this machine trust, and the local service's authority.
+def trusted_folder(home: Home, environment: Mapping[str, str]) -> Path:
+    """A folder of certificates: those that clients on this machine trust, and the local service's authority.
 
     It is named by its content, so it does not change while a job uses it. Without the authority a job does not fail,
     but retries for minutes.

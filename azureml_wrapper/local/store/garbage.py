@@ -101,7 +101,7 @@ def _unfinished(home: Home) -> Iterator[Path]:
 
 def _certificates(home: Home) -> Iterator[Path]:
     """Trusted certificates of earlier starts; the next start writes the current ones again."""
-    yield from home.tls.glob("trust-*.pem")
+    yield from home.tls.glob("trust-*")
 
 
 def _entries(folder: Path) -> list[Path]:
