@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -16,11 +18,12 @@ import pandas
 import pytest
 
 from azureml_wrapper.local.executor import launcher, zygote
-from azureml_wrapper.local.executor import warm as warm_module
+from azureml_wrapper.local.executor import preloaded as preloaded_module
+from azureml_wrapper.local.executor.preloaded import ForkError, Preloaded
 from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 from azureml_wrapper.local.executor.variables import preload_variables
-from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, ForkError, Preloaded, WarmStarter
+from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, WarmStarter
 from tests import machines
 from tests.waiting import until
 
@@ -298,9 +301,116 @@ def test_a_fork_that_has_not_begun_ends_with_the_service(folder):
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
     process = folder.start(starter, "print('began')", goes=False)
+    waiting = _children(_zygote(starter))
     starter.close()
-    until(lambda: _is_gone(process.identity.pid))
+    until(lambda: all(map(_is_gone, {process.identity.pid, *waiting})))
     assert not folder.log.exists() or folder.log.read_text() == ""
+
+
+def _zygote(starter):
+    [preloaded] = starter._preloaded.values()
+    return preloaded._process.pid
+
+
+def _children(pid):
+    """The children of a process, with their states."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        # Others end meanwhile.
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid:
+                found[int(path.parent.name)] = state
+    return found
+
+
+def _spare(starter):
+    """The child that waits for the next job. One of an earlier job, which is about to be gone, does not sleep."""
+    found = until(lambda: len(found := _children(_zygote(starter))) == 1 and set(found.values()) == {"S"} and found)
+    return next(iter(found))
+
+
+@contextlib.contextmanager
+def _stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@machines.needs_linux
+def test_the_next_jobs_process_is_there_before_the_job(folder, warm):
+    for code in (3, 4):
+        spare = _spare(warm)
+        process = folder.start(warm, f"raise SystemExit({code})")
+        assert process.identity.pid == spare
+        assert process.wait() == code
+
+
+@machines.needs_linux
+def test_a_spare_process_that_was_killed_costs_no_job(folder, warm):
+    def kill(spare):
+        os.kill(spare, signal.SIGKILL)
+        until(lambda: _is_gone(spare))
+
+    kill(_spare(warm))
+    assert folder.run(warm, "print('ran')") == (0, "ran\n")
+    spare = _spare(warm)
+    # Before the preloaded process notices it.
+    with _stopped(_zygote(warm)):
+        kill(spare)
+    assert folder.run(warm, "print('ran')") == (0, "ran\n")
+
+
+def test_an_order_that_no_pipe_holds_is_carried_out(folder, warm):
+    command = folder.command("import sys; print(len(sys.argv))", *["word" * 10] * 3000)
+    assert warm.start(command, folder=folder.path, variables=VARIABLES, log=folder.log).wait() == 0
+    assert folder.log.read_text() == "3001\n"
+
+
+LEAVES = """
+import atexit, fcntl, os, socket, time
+open("began", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.01)
+lock = open("lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+server = socket.create_server(("127.0.0.1", 0))
+atexit.register(print, "bye", server.getsockname()[1])
+raise SystemExit(3)
+"""
+
+
+@machines.needs_linux
+def test_a_job_is_over_when_it_says_so_itself(folder, warm):
+    """The preloaded process, which is stopped, notices nothing; locks and ports are free all the same."""
+    process = folder.start(warm, LEAVES)
+    until((folder.path / "began").exists)
+    with _stopped(_zygote(warm)):
+        (folder.path / "go").touch()
+        assert process.wait() == 3
+        word, port = folder.log.read_text().split()
+        assert word == "bye"
+        with (folder.path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        socket.create_server(("127.0.0.1", int(port))).close()
+    until(lambda: process.identity.pid not in _children(_zygote(warm)))
+
+
+OTHER_ENDS = {
+    "a thread still runs": "import threading as t, time\nt.Thread(target=time.sleep, args=(60,), daemon=1).start()",
+    "it has closed all its descriptors": "import os; os.closerange(0, 1024)",
+    "it has become another program": "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'exit(3)'])",
+    "a copy of it ends first": "import os\nif (p := os.fork()) == 0:\n    exit(5)\nos.waitpid(p, 0); exit(3)",
+    "a copy of it is left": "import os, sys, time\nif os.fork() == 0:\n    time.sleep(60)\nsys.exit(3)",
+}
+
+
+@pytest.mark.parametrize("how", OTHER_ENDS)
+def test_the_end_of_a_job_is_noticed_in_any_case(folder, warm, how):
+    cold, forked = both(folder, warm, OTHER_ENDS[how])
+    assert forked == cold
 
 
 @pytest.mark.slow
@@ -474,16 +584,19 @@ def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_c
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
     process = folder.start(starter, "import time; time.sleep(60)")
-    os.kill(int(Path(f"/proc/{process.identity.pid}/stat").read_text().split()[3]), signal.SIGKILL)
+    zygote = _zygote(starter)
+    [spare] = until(lambda: _children(zygote).keys() - {process.identity.pid})
+    os.kill(zygote, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert _is_gone(process.identity.pid)
+    until(lambda: _is_gone(spare))
     assert folder.run(starter, "print('cold')") == (0, "cold\n")
     starter.close()
 
 
 @pytest.mark.slow
 def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
-    monkeypatch.setattr(warm_module, "ORDER_SECONDS", 0.5)
+    monkeypatch.setattr(preloaded_module, "ORDER_SECONDS", 0.5)
     starter = WarmStarter(idle=0.5)
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)

@@ -170,15 +170,21 @@ class ChildProcess:
             end_family(self._identity, self._job_key)
 
 
-def end_family(leader: ProcessId | None, job_key: str, *, grace: float = GRACE_SECONDS) -> bool:
+def end_family(
+    leader: ProcessId | None, job_key: str, *, grace: float = GRACE_SECONDS, is_over: bool = False
+) -> bool:
     """Stop all processes of a job. Returns False if some are left (they hang in the kernel).
 
     A `leader` whose number now belongs to another process is ignored. Without one, the job key finds the processes.
+
+    Args:
+        is_over: The leader ends by itself at this moment, and is left alone.
     """
     if grace and _signal(_family(leader, job_key), signal.SIGTERM):
         _await_end(leader, job_key, grace)
     deadline = time.monotonic() + KILL_SECONDS
-    while _signal(_family(leader, job_key), signal.SIGKILL):
+    spared = leader.pid if leader and is_over else None
+    while _signal((pid for pid in _family(leader, job_key) if pid != spared), signal.SIGKILL):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)

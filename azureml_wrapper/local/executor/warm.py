@@ -6,31 +6,17 @@ that libraries read during their import, or a folder whose modules would hide an
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import os
 import re
-import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.local.executor import launcher, zygote
+from azureml_wrapper.local.executor import launcher
 from azureml_wrapper.local.executor.overlay import base_of
-from azureml_wrapper.local.executor.process import (
-    ColdStarter,
-    Process,
-    ProcessId,
-    end_family,
-    shell,
-    start_ticks,
-)
+from azureml_wrapper.local.executor.preloaded import IDLE_SECONDS, Child, ForkError, Preloaded
+from azureml_wrapper.local.executor.process import ColdStarter, Process, ProcessId, end_family, start_ticks
 from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 
 # Read by the interpreter, the C library or numerical libraries only while they are loaded.
@@ -43,7 +29,6 @@ READ_AT_IMPORT = re.compile(
 )
 # Set it for a job in its run configuration, for the service in its shell.
 WARM_VARIABLE = "AZUREML_WRAPPER_WARM"
-ORDER_SECONDS = 10.0
 _INSTALLER = re.compile(rb"\b(pip|pip3|ensurepip|easy_install)\b")
 _SOURCES = (".py", ".sh")
 # execve(2) on Linux: 32 pages per word, and a quarter of the usual 8 MB stack in total.
@@ -51,207 +36,14 @@ LONGEST_WORD = 131_072
 LONGEST_COMMAND = 2 * 1024 * 1024
 # Each takes about 200 MB.
 MOST_PRELOADED = 4
-IDLE_SECONDS = 600.0
-
-log = logging.getLogger("azureml_wrapper.local")
 
 Kind = tuple[str, frozenset[tuple[str, str]]]
-
-
-class ForkError(OSError):
-    """The preloaded process could not fork, or is gone."""
-
-
-@dataclass
-class _Child:
-    """One forked job, as far as the zygote has reported it."""
-
-    number: int
-    pid: int | None = None
-    error: str | None = None
-    code: int | None = None
-    is_given_up: bool = False
-    is_told_to_go: bool = False
-    told: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-    reaped: threading.Event = field(default_factory=threading.Event)
-
-    def note(self, message: Mapping[str, Any]) -> None:
-        if "pid" in message or "error" in message:
-            self.pid, self.error = message.get("pid"), message.get("error")
-            self.told.set()
-        elif "code" in message:
-            self.code = message["code"]
-            self.reaped.set()
-        else:
-            self.ended.set()
-
-    def lose(self) -> None:
-        """The zygote is gone, and will report nothing more."""
-        self.error = self.error or "the preloaded process is gone"
-        for event in (self.told, self.ended, self.reaped):
-            event.set()
-
-
-class Preloaded:
-    """One zygote: an interpreter with its variables. Starts in the background; ends when idle or closed."""
-
-    def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
-        self.modules: list[str] | None = None
-        self._places: dict[str, int] = {}
-        self._idle, self._lock = idle, threading.Lock()
-        self._children: dict[int, _Child] = {}
-        self._count = 0
-        self._is_over = False
-        self._connection, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [interpreter, zygote.__file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=dict(variables),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                umask=shell().umask,
-            )
-        shell().limit(self._process.pid)
-        threading.Thread(target=self._listen, name=f"preloaded {interpreter}", daemon=True).start()
-
-    @property
-    def is_ready(self) -> bool:
-        return self.modules is not None and self.is_alive
-
-    @property
-    def is_alive(self) -> bool:
-        return not self._is_over and self._process.poll() is None
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether packages have been installed since: a new process would import those."""
-        return any(_changed(place) != changed for place, changed in self._places.items())
-
-    def fork(self, order: dict[str, Any]) -> _Child:
-        """Request a child, and wait until it exists; `ForkError` if it does not."""
-        with self._lock:
-            if self._is_over:
-                raise ForkError("the preloaded process has ended")
-            self._count += 1
-            child = self._children[self._count] = _Child(self._count)
-        self._send({**order, "job": child.number})
-        child.told.wait(ORDER_SECONDS)
-        with self._lock:
-            if child.pid is not None:
-                return child
-            if child.told.is_set():
-                del self._children[child.number]
-            child.is_given_up = True
-        raise ForkError(child.error or "the preloaded process does not answer")
-
-    def go(self, child: _Child) -> None:
-        """Let a child begin."""
-        # If the zygote is gone, so is the child: it waits for this word, or for the end of who says it.
-        with contextlib.suppress(ForkError):
-            self._send({"go": child.number})
-
-    def reap(self, child: _Child) -> int | None:
-        """The exit code of a child that has ended; None if the zygote is gone, too."""
-        if child.code is None and child.error is None:
-            self._send({"reap": child.number})
-            child.reaped.wait(ORDER_SECONDS)
-        with self._lock:
-            self._children.pop(child.number, None)
-        return child.code
-
-    def close_unless_used(self) -> bool:
-        """End the zygote if it has no children any more. Returns whether it has ended."""
-        if self.is_alive:
-            if self._is_in_use():
-                return False
-            self.close()
-        return True
-
-    def close(self) -> None:
-        """End the zygote; its children continue."""
-        self._connection.close()
-        self._process.terminate()
-        self._process.wait()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            with self._lock:
-                self._connection.sendall(json.dumps(message).encode() + b"\n")
-        except OSError as error:
-            raise ForkError(f"the preloaded process is gone: {error}") from error
-
-    def _listen(self) -> None:
-        """Handle the zygote's messages until it is gone or has been idle for too long."""
-        self._connection.settimeout(self._idle)
-        try:
-            self._read()
-        except OSError:
-            log.info("the preloaded process %s is gone", self._process.pid)
-        finally:
-            # Whatever happened: jobs wait for their children.
-            self._end()
-
-    def _read(self) -> None:
-        waiting = b""
-        while True:
-            try:
-                data = self._connection.recv(65536)
-            except TimeoutError:
-                if self._is_in_use():
-                    continue
-                return
-            if not data:
-                return
-            *lines, waiting = (waiting + data).split(b"\n")
-            for line in lines:
-                self._note(json.loads(line))
-
-    def _is_in_use(self) -> bool:
-        """Whether the zygote is needed. If not, it accepts no orders any more: their results would be lost."""
-        with self._lock:
-            self._is_over = not self._children and self.modules is not None
-            return not self._is_over
-
-    def _note(self, message: dict[str, Any]) -> None:
-        if "ready" in message:
-            self._places, self.modules = message["places"], message["ready"]
-            return
-        with self._lock:
-            child = self._children.get(message["job"])
-            if child:
-                child.note(message)
-        if child and child.is_given_up:
-            self._discard_late_child(child, message)
-
-    def _discard_late_child(self, child: _Child, message: Mapping[str, Any]) -> None:
-        """End a child that came too late: its job has been started cold in the meantime."""
-        if child.pid and "pid" in message:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
-        elif "ended" in message:
-            # If the zygote is gone, too, the next access will notice.
-            with contextlib.suppress(ForkError):
-                self._send({"reap": child.number})
-        else:
-            with self._lock:
-                self._children.pop(child.number, None)
-
-    def _end(self) -> None:
-        self._is_over = True
-        with self._lock:
-            children = list(self._children.values())
-        for child in children:
-            child.lose()
-        self._connection.close()
-        self._process.wait()
 
 
 class WarmProcess:
     """A job that was forked."""
 
-    def __init__(self, preloaded: Preloaded, child: _Child, job_key: str) -> None:
+    def __init__(self, preloaded: Preloaded, child: Child, job_key: str) -> None:
         assert child.pid is not None  # noqa: S101 - fork() ensures it
         self._preloaded, self._child, self._job_key = preloaded, child, job_key
         self._identity = ProcessId(child.pid, start_ticks(child.pid))
@@ -268,6 +60,10 @@ class WarmProcess:
     def wait(self) -> int:
         self.go()
         self._child.ended.wait()
+        if self._child.is_over and self._child.code is not None:
+            end_family(self._identity, self._job_key, grace=0, is_over=True)
+            self._preloaded.release(self._child)
+            return self._child.code
         end_family(self._identity, self._job_key, grace=0)
         code = self._preloaded.reap(self._child)
         # The zygote only ends before its children if it is killed; they are killed then, too (see end_family above).
@@ -359,13 +155,6 @@ class WarmStarter:
 def is_off(value: str) -> bool:
     """Whether a value of `WARM_VARIABLE` turns warm starts off."""
     return value.lower() in ("0", "false", "off", "no")
-
-
-def _changed(folder: str) -> int | None:
-    """When an entry of a folder was last added or removed; None if the folder is gone."""
-    with contextlib.suppress(OSError):
-        return Path(folder).stat().st_mtime_ns
-    return None
 
 
 def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
