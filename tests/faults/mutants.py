@@ -36,7 +36,7 @@ class Mutation:
         file: The module, below the package.
         before: Text that occurs there once.
         after: The text in its place.
-        tests: Paths of tests, as for pytest.
+        tests: Paths of tests, as for pytest; each must fail, of a parametrized one at least one case.
     """
 
     name: str
@@ -98,7 +98,9 @@ def attempt(folder: Path, mutation: Mutation) -> str:
         done = run_tests(folder, mutation.tests)
     if done.returncode not in (PASSED, FAILED):
         return f"ERROR\n{done.stdout}{done.stderr}"
-    return "killed" if f"{len(mutation.tests)} failed in" in done.stdout else f"LIVED\n{done.stdout}"
+    failed = [line.removeprefix("FAILED ") for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    lived = [test for test in mutation.tests if not any(name.startswith(test) for name in failed)]
+    return f"LIVED in {', '.join(lived)}\n{done.stdout}" if lived else "killed"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

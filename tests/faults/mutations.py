@@ -273,4 +273,206 @@ WRAPPER = (
     ),
 )
 
-MUTATIONS = (*SERVICE, *WRAPPER)
+_RUNS, _SLOTS, _PARTS, _SCHEDULES = (
+    f"{_UNIT}/local/test_runs.py::test_",
+    f"{_UNIT}/local/test_executor_parts.py::test_",
+    f"{_UNIT}/transfer/test_parts.py::test_a_piece_",
+    f"{_UNIT}/local/test_scheduler.py::test_",
+)
+_OF_TWO_WORKSPACES = f"{_RUNS}runs_of_two_workspaces_may_have_one_id_and_nothing_else_in_common"
+
+# A sample of what matters most: what a run is, who may start, what is sent and fetched, when a schedule fires.
+SAMPLE = (
+    _m(
+        "a run that goes on has started anew",
+        "local/store/runs.py",
+        "started=run.started or (at if status is RunStatus.RUNNING else None),",
+        "started=at if status is RunStatus.RUNNING else run.started,",
+        f"{_RUNS}a_run_that_goes_on_after_its_end_keeps_its_start",
+    ),
+    _m(
+        "a canceled run is unfinished",
+        "local/store/runs.py",
+        "status NOT IN ('Completed', 'Failed', 'Canceled')",
+        "status NOT IN ('Completed', 'Failed')",
+        f"{_RUNS}what_has_ended_is_not_unfinished",
+    ),
+    _m(
+        "a run's token reaches runs above, in another workspace",
+        "local/store/runs.py",
+        "FROM runs JOIN above ON run_id = id\n                            WHERE workspace = ?1 AND",
+        "FROM runs JOIN above ON run_id = id\n                            WHERE",
+        _OF_TWO_WORKSPACES,
+    ),
+    _m(
+        "a run's token reaches runs below, in another workspace",
+        "local/store/runs.py",
+        "JOIN below ON parent_id = id WHERE workspace = ?1)",
+        "JOIN below ON parent_id = id)",
+        _OF_TWO_WORKSPACES,
+    ),
+    _m(
+        "a run's namesake in another workspace changes with it",
+        "local/store/runs.py",
+        'WHERE workspace = :workspace AND run_id = :run_id"',
+        'WHERE run_id = :run_id"',
+        _OF_TWO_WORKSPACES,
+    ),
+    _m(
+        "the end of a run forgets its error",
+        "local/store/runs.py",
+        "error=error if error is not None else run.error,",
+        "error=error,",
+        f"{_RUNS}an_error_that_was_told_before_the_end_is_kept",
+    ),
+    _m(
+        "a job that gives up keeps the next one waiting",
+        "local/executor/slots.py",
+        "            self._waiting.remove(request)\n            self._changed.notify_all()\n        return False",
+        "            self._waiting.remove(request)\n        return False",
+        f"{_SLOTS}who_gives_up_lets_the_next_one_in",
+    ),
+    _m(
+        "a job waits beside a free node",
+        "local/executor/slots.py",
+        "        # There may be a slot for the next one, too.\n        self._changed.notify_all()\n",
+        "",
+        f"{_SLOTS}who_gets_in_tells_the_next_one_who_may_too",
+    ),
+    _m(
+        "a timeout becomes the service's stop",
+        "local/executor/slots.py",
+        "            if self.reason is not None:\n                return\n            self.reason",
+        "            self.reason",
+        f"{_SLOTS}the_first_reason_to_stop_counts",
+    ),
+    _m(
+        "a canceled job is Completed",
+        "local/executor/slots.py",
+        "            self._process = None\n        self.check()\n        return code",
+        "            self._process = None\n        return code",
+        f"{_SLOTS}work_that_is_stopped_while_its_process_runs_has_not_ended_well",
+    ),
+    _m(
+        "a canceled job starts",
+        "local/executor/slots.py",
+        "        with self._lock:\n            self.check()\n            process",
+        "        with self._lock:\n            process",
+        f"{_SLOTS}stopped_work_starts_no_process",
+    ),
+    _m(
+        "the keys of all that was ever waited for are kept",
+        "local/http/routing.py",
+        "            if not left:\n                del self._futures[key]\n",
+        "",
+        f"{_UNIT}/local/test_routing.py::test_who_waits_is_woken_by_the_key_and_forgotten",
+    ),
+    _m(
+        "large data are searched for secrets",
+        "snapshots/secret_files.py",
+        "if size > _LARGEST or not",
+        "if not",
+        f"{_UNIT}/test_secret_files.py::test_what_only_resembles_a_secret_is_sent",
+    ),
+    _m(
+        "a key in STORE.JSON is sent",
+        "snapshots/secret_files.py",
+        "path.suffix.lower() in _CONFIGS",
+        "path.suffix in _CONFIGS",
+        f"{_UNIT}/test_secret_files.py::test_a_file_that_looks_secret_is_refused_with_what_to_do",
+    ),
+    _m(
+        "id_ed25519 is sent",
+        "snapshots/secret_files.py",
+        "id_(rsa|ed25519)",
+        "id_(rsa)",
+        f"{_UNIT}/test_secret_files.py::test_a_file_that_looks_secret_is_refused_with_what_to_do",
+    ),
+    _m(
+        "what the storage refuses is sent twice",
+        "transfer/outcome.py",
+        '        if error.code != "Md5Mismatch":\n            raise\n',
+        "",
+        f"{_UNIT}/transfer/test_outcome.py::test_a_no_is_not_asked_for_once_more",
+    ),
+    _m(
+        "a transfer that was stopped goes on",
+        "transfer/http_client.py",
+        "            if self.stop.is_set():\n                raise Stopped\n",
+        "",
+        f"{_UNIT}/transfer/test_http_client.py::test_a_transfer_that_was_stopped_sends_nothing_more",
+    ),
+    _m(
+        "services are asked as if they were the storage",
+        "transfer/http_client.py",
+        '{"x-ms-version": VERSION} if headers is None else dict(headers)',
+        '{"x-ms-version": VERSION}',
+        f"{_UNIT}/transfer/test_http_client.py::test_the_storages_version_is_sent_unless_other_headers_are_given",
+    ),
+    _m(
+        "a link sends the folders beside the project",
+        "transfer/local_files.py",
+        "if target in above or any(Path(each).is_relative_to(target) for each in above):",
+        "if target in above:",
+        f"{_UNIT}/transfer/test_local_files.py::test_a_link_to_a_folder_above_it_is_not_followed[far above]",
+    ),
+    _m(
+        "a piece whose line is cut off counts",
+        "transfer/download_file.py",
+        '.split("\\n")[:-1]',
+        '.split("\\n")',
+        f"{_PARTS}counts_once_its_line_is_whole",
+    ),
+    _m(
+        "a piece may be too short",
+        "transfer/download_file.py",
+        "    if len(response.body) != length:",
+        "    if False:",
+        f"{_PARTS}has_its_length_and_its_md5",
+    ),
+    _m(
+        "a damaged piece is taken",
+        "transfer/download_file.py",
+        "if md5 and md5 != md5_text(",
+        "if False and md5 != md5_text(",
+        f"{_PARTS}has_its_length_and_its_md5",
+    ),
+    _m(
+        "a changed schedule forgets when it fired",
+        "local/scheduler/loop.py",
+        "next_fire=_planned(before, schedule, now), last_fire=before.last_fire)",
+        "next_fire=_planned(before, schedule, now))",
+        f"{_SCHEDULES}a_changed_schedule_still_knows_when_it_fired_last",
+    ),
+    _m(
+        "a run that goes on is failed",
+        "local/scheduler/loop.py",
+        "            if self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:\n"
+        "                raise\n",
+        "",
+        f"{_SCHEDULES}a_run_whose_start_failed_half_way_does_not_fail_of_it",
+    ),
+    _m(
+        "a schedule that was disabled fires",
+        "local/scheduler/loop.py",
+        "return found if found and found.is_active else None",
+        "return found",
+        f"{_SCHEDULES}a_schedule_that_changes_while_another_one_fires_does_not_fire[watching and disabled]",
+    ),
+    _m(
+        "a schedule sees the first 5,000 blobs of a folder",
+        "local/scheduler/loop.py",
+        "if len(items) < PAGE:",
+        "if True:",
+        f"{_SCHEDULES}all_blobs_of_a_folder_are_seen_however_many_pages_they_take",
+    ),
+    _m(
+        "a burst of blobs waits for the next change",
+        "local/scheduler/loop.py",
+        "and now < last.again and not is_due",
+        "and now < last.again",
+        f"{_SCHEDULES}a_burst_ends_though_nothing_more_changes_and_polling_is_not_due",
+    ),
+)
+
+MUTATIONS = (*SERVICE, *WRAPPER, *SAMPLE)

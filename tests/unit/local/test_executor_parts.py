@@ -13,7 +13,7 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.slots import ComputeSlots, StopReason
+from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Work
 from azureml_wrapper.local.executor.variables import inherited, withheld
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.runconfig import read_transformations
@@ -153,6 +153,103 @@ def test_a_job_of_several_nodes_waits_for_all_and_is_not_overtaken():
     for thread in threads:
         thread.join(60)
     assert order[2:] == ["both", "one"]
+
+
+class Waiter(threading.Thread):
+    """Waits for a slot. It stands still before it waits for the first time, until `go` is set."""
+
+    def __init__(self, slots: ComputeSlots, nodes: int, *, gives_up: bool = False) -> None:
+        super().__init__(daemon=True)
+        self.slots, self.nodes, self.gives_up = slots, nodes, gives_up
+        self.is_in_line, self.go, self.looks, self.acquired = threading.Event(), threading.Event(), 0, None
+
+    def run(self) -> None:
+        self.acquired = self.slots.acquire(
+            ("w", "a"), 2, nodes=self.nodes, gave_up=self.give_up, queued=self.stand_still
+        )
+
+    def stand_still(self) -> None:
+        self.is_in_line.set()
+        assert self.go.wait(60)
+
+    def give_up(self) -> bool:
+        # Asked with the lock that it holds until it waits: who takes the lock next finds it waiting.
+        self.looks += 1
+        return self.gives_up
+
+
+def in_line(first: Waiter, second: Waiter) -> None:
+    """The second one waits behind the first, which is about to look."""
+    first.start()
+    assert first.is_in_line.wait(60)
+    second.go.set()
+    second.start()
+    until(lambda: second.looks == 1)
+
+
+def test_who_gives_up_lets_the_next_one_in():
+    slots = ComputeSlots(cores=9)
+    assert acquire(slots, "a", 2)
+    first, second = Waiter(slots, 2, gives_up=True), Waiter(slots, 1)
+    in_line(first, second)
+    first.go.set()
+    for thread in (first, second):
+        thread.join(60)
+    assert (first.acquired, second.acquired) == (False, True)
+
+
+def test_who_gets_in_tells_the_next_one_who_may_too():
+    slots = ComputeSlots(cores=9)
+    assert slots.acquire(("w", "a"), 2, nodes=2, gave_up=lambda: True)
+    first, second = Waiter(slots, 1), Waiter(slots, 1)
+    in_line(first, second)
+    slots.release(("w", "a"), 2)
+    until(lambda: second.looks == 2)
+    assert second.acquired is None, "it is not its turn"
+    first.go.set()
+    for thread in (first, second):
+        thread.join(60)
+    assert (first.acquired, second.acquired) == (True, True)
+
+
+# Work
+
+
+class FakeProcess:
+    """Ends well; `during` happens while it runs."""
+
+    def __init__(self, during=lambda: None):
+        self.during, self.ended = during, threading.Event()
+
+    def wait(self):
+        self.during()
+        return 0
+
+    def end(self):
+        self.ended.set()
+
+
+def test_the_first_reason_to_stop_counts():
+    work = Work("key", "name")
+    work.stop(StopReason.TIMEOUT)
+    work.stop(StopReason.SHUTDOWN)
+    assert work.reason is StopReason.TIMEOUT
+
+
+def test_stopped_work_starts_no_process():
+    work, started = Work("key", "name"), []
+    work.stop(StopReason.CANCELED)
+    with pytest.raises(Stopped):
+        work.run(lambda: started.append(1) or FakeProcess())
+    assert started == []
+
+
+def test_work_that_is_stopped_while_its_process_runs_has_not_ended_well():
+    work = Work("key", "name")
+    process = FakeProcess(lambda: work.stop(StopReason.CANCELED))
+    with pytest.raises(Stopped):
+        work.run(lambda: process)
+    assert process.ended.wait(60)
 
 
 # Ends

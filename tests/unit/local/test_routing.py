@@ -101,7 +101,7 @@ def test_who_waits_is_woken_by_the_key_and_forgotten():
             await asyncio.wait_for(asyncio.gather(first, second), 10)
             assert not other.done()
             assert len(waiting) == 3
-        assert len(waiting) == 0
+        assert (len(waiting), waiting._futures) == (0, {}), "not even their keys are kept"
 
     asyncio.run(wait())
 

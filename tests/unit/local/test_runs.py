@@ -76,6 +76,29 @@ def test_a_run_notes_when_it_starts_and_ends(store, add):
     assert done.started == running.started < done.ended
 
 
+def test_a_run_that_goes_on_after_its_end_keeps_its_start(store, add):
+    add("a")
+    started = store.advance("w", "a", RunStatus.RUNNING).started
+    store.advance("w", "a", RunStatus.COMPLETED)
+    again = store.advance("w", "a", RunStatus.RUNNING, again=True)
+    assert (again.started, again.ended) == (started, None)
+
+
+def test_an_error_that_was_told_before_the_end_is_kept(store, add):
+    """Clients send the error of a run, and then its status."""
+    add("a")
+    store.change("w", "a", error={"error": {"message": "no data"}})
+    assert store.advance("w", "a", RunStatus.FAILED).error == {"error": {"message": "no data"}}
+
+
+def test_what_has_ended_is_not_unfinished(store, add):
+    for status in RunStatus:
+        add(status.value)
+        store.advance("w", status.value, status)
+    unfinished = {status for status in RunStatus if not status.is_terminal}
+    assert {run.status for run in store.unfinished()} == unfinished
+
+
 def test_the_same_status_again_changes_nothing(store, add):
     add("a")
     first = store.advance("w", "a", RunStatus.RUNNING)
@@ -180,6 +203,24 @@ def test_the_family_goes_up_and_down_but_not_sideways(store, add):
     for run_id, parent in {"top": None, "a": "top", "b": "top", "a1": "a", "b1": "b"}.items():
         add(run_id, parent_id=parent)
     assert store.family("w", "a") == {"top", "a", "a1"}
+
+
+def test_runs_of_two_workspaces_may_have_one_id_and_nothing_else_in_common(store, add):
+    for workspace in ("w", "other"):
+        add("a", workspace_id=workspace)
+        add("b", workspace_id=workspace, parent_id="a")
+    # What the other workspace's run has above and below it is not this one's.
+    add("above", workspace_id="other")
+    add("below", workspace_id="other", parent_id="b")
+    add("single", workspace_id="other", parent_id="above")
+    add("single")
+    store.advance("w", "a", RunStatus.RUNNING)
+    store.change("w", "a", tags={"k": "v"})
+    untouched = store.get("other", "a")
+    assert (untouched.status, untouched.tags) == (RunStatus.NOT_STARTED, {})
+    assert store.family("w", "b") == {"a", "b"}
+    assert store.family("w", "single") == {"single"}
+    assert store.family("other", "single") == {"above", "single"}
 
 
 def test_removed_tags_are_gone(store, add):

@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound
 from azureml_wrapper.local.domain.pipelines import BATCH_SECONDS, PipelineEndpoint, PublishedPipeline
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.home import Home
-from azureml_wrapper.local.scheduler import triggers
+from azureml_wrapper.local.scheduler import loop, triggers
 from azureml_wrapper.local.scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from azureml_wrapper.local.services.pipelines.publishedwire import read_schedule
 
@@ -308,6 +308,30 @@ def test_a_run_that_could_not_be_begun_is_begun_when_it_can_be(bench, caplog):
     assert bench.executor.begun == [record.run_id]
 
 
+def test_a_changed_schedule_still_knows_when_it_fired_last(bench):
+    schedule = bench.schedule(every("Hour"))
+    bench.loop.tick()
+    # What a client has read before that does not undo it.
+    changed = bench.loop.change(dataclasses.replace(schedule, name="other"))
+    assert changed.last_fire == bench.store.get(bench.workspace, schedule.schedule_id).last_fire == MONDAY
+
+
+def test_a_run_whose_start_failed_half_way_does_not_fail_of_it(bench, caplog):
+    """It was submitted, so whoever submitted it goes on with it."""
+    schedule = bench.schedule(every("Hour"))
+    submit = bench.executor.submit
+
+    def submit_and_fail(workspace_id, run_id):
+        submit(workspace_id, run_id)
+        raise NotFound("gone")
+
+    bench.executor.submit = submit_and_fail
+    bench.loop.tick()
+    [record] = bench.fired(schedule)
+    assert bench.run(record).status is RunStatus.RUNNING
+    assert any("cannot fire: gone" in message for message in caplog.messages)
+
+
 def test_a_pipeline_that_was_disabled_behind_an_endpoint_fails_its_run(bench):
     bench.publish("q", status="Disabled")
     endpoint = PipelineEndpoint(endpoint_id="e", name="e", default_version="0", versions={"0": "q"})
@@ -318,21 +342,21 @@ def test_a_pipeline_that_was_disabled_behind_an_endpoint_fails_its_run(bench):
     assert "is Disabled" in bench.run(record).error["error"]["message"]
 
 
-@pytest.mark.parametrize("change", ["moved", "disabled"])
+@pytest.mark.parametrize("change", ["moved", "disabled", "watching and disabled"])
 def test_a_schedule_that_changes_while_another_one_fires_does_not_fire(bench, change):
     """Both were due when the scheduler listed them."""
     later = bench.schedule(every("Day", StartTime="2040-01-01T00:00:00"))
     moved = {"recurrence": later.recurrence, "anchor": later.anchor, "has_start": True}
-    due = [bench.schedule(every("Hour")), bench.schedule(every("Hour"))]
+    due = [bench.watch() if "watching" in change else bench.schedule(every("Hour")) for _ in range(2)]
+    bench.put("in/a.csv")
     submit = bench.executor.submit
 
     def change_the_other(workspace_id, run_id):
         submit(workspace_id, run_id)
         for schedule in due:
             if not bench.fired(schedule):
-                bench.loop.change(
-                    dataclasses.replace(schedule, **(moved if change == "moved" else {"is_active": False}))
-                )
+                changed = moved if change == "moved" else {"is_active": False}
+                bench.loop.change(dataclasses.replace(schedule, **changed))
 
     bench.executor.submit = change_the_other
     bench.loop.tick()
@@ -356,6 +380,16 @@ def test_each_changed_blob_begins_a_run(bench):
     assert bench.paths(schedule)[2:] == ["in/a.csv"]
     (record, *_) = bench.fired(schedule)
     assert json.loads(bench.run(record).properties["azureml_wrapper.changed_files"]) == ["in/a.csv"]
+
+
+def test_all_blobs_of_a_folder_are_seen_however_many_pages_they_take(bench, monkeypatch):
+    monkeypatch.setattr(loop, "PAGE", 2)
+    schedule = bench.watch()
+    names = [f"in/{number}.csv" for number in range(5)]
+    for name in names:
+        bench.put(name)
+    bench.loop.tick()
+    assert sorted(bench.paths(schedule)) == names
 
 
 def test_without_a_path_the_container_itself_is_watched(bench):
@@ -459,6 +493,16 @@ def test_a_burst_begins_one_run_that_is_given_the_folder(bench, tmp_path):
     bench.put("in/next.csv")
     bench.loop.tick()
     assert len(bench.fired(schedule)) == 1
+
+
+def test_a_burst_ends_though_nothing_more_changes_and_polling_is_not_due(bench):
+    schedule = bench.watch(batch=30, polling=60)
+    bench.put("in/a.csv")
+    bench.loop.tick()
+    for seconds, fired in ((29, 0), (1, 1), (60, 1)):
+        bench.clock.move(seconds=seconds)
+        bench.loop.tick()
+        assert len(bench.fired(schedule)) == fired
 
 
 def test_a_schedule_that_cannot_look_keeps_no_other_from_firing(bench, caplog):

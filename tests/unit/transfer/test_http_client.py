@@ -20,6 +20,7 @@ def server(monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.asked += 1
+            self.server.headers = self.headers
             answer = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
             if answer is None:
                 self.close_connection = True
@@ -109,3 +110,20 @@ def test_a_proxy_of_the_environment_is_used(server, monkeypatch):
     monkeypatch.setenv("http_proxy", server.url)
     server.answers = [OK]
     assert HttpClient("http://storage.invalid/").send("GET", "http://storage.invalid/x").body == b"fine"
+
+
+def test_the_storages_version_is_sent_unless_other_headers_are_given(server):
+    server.answers = [OK]
+    HttpClient(server.url).send("GET", server.url)
+    assert server.headers["x-ms-version"] == http_client.VERSION
+    HttpClient(server.url, headers={"Authorization": "Bearer x"}).send("GET", server.url)
+    assert (server.headers["Authorization"], server.headers["x-ms-version"]) == ("Bearer x", None)
+
+
+def test_a_transfer_that_was_stopped_sends_nothing_more(server):
+    server.answers = [OK]
+    client = HttpClient(server.url)
+    client.stop.set()
+    with pytest.raises(Stopped):
+        client.send("GET", server.url)
+    assert server.asked == 0

@@ -54,6 +54,18 @@ def test_files_of_a_download_that_is_not_whole_are_not_sent(tmp_path):
     assert list(scan(tmp_path).files) == [".hidden"]
 
 
+@pytest.mark.parametrize("target", ["project/data", "project", "."], ids=["itself", "above", "far above"])
+def test_a_link_to_a_folder_above_it_is_not_followed(tmp_path, target):
+    folder = tmp_path / "project" / "data"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "a").touch()
+    (tmp_path / "of others").touch()
+    (folder / "inner" / "link").symlink_to(tmp_path / target)
+    found = scan(folder)
+    assert list(found.files) == ["a"]
+    assert found.ignored == ["inner/link: a link to a folder above it"]
+
+
 def test_what_is_no_file_is_named(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert scan(tmp_path).ignored == ["pipe: neither a file nor a folder"]

@@ -71,6 +71,17 @@ def test_bytes_that_were_damaged_on_their_way_are_asked_for_once_more():
         assert len(outcome.failures) == 1
 
 
+def test_a_no_is_not_asked_for_once_more():
+    asked = []
+
+    def work():
+        asked.append(1)
+        raise refusal(412, "ConditionNotMet")
+
+    assert Outcome("to x").attempt("x", work) is None
+    assert len(asked) == 1
+
+
 def test_a_few_of_many_faults_are_listed():
     outcome = Outcome("to x")
     for number in range(12):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
+from contextlib import nullcontext
+from hashlib import md5 as md5_of
 
 import pytest
 
 from azureml_wrapper.transfer.blob_container import BlobContainer, http_seconds
-from azureml_wrapper.transfer.http_client import ErrorResponse, Response
-from azureml_wrapper.transfer.outcome import TransferReport
+from azureml_wrapper.transfer.download_file import PartialFile, _check_piece
+from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, Response
+from azureml_wrapper.transfer.local_files import PART
+from azureml_wrapper.transfer.outcome import CorruptData, TransferReport
 from azureml_wrapper.transfer.upload import BLOCK, MOST_BLOCKS, block_id, block_size, id_length
+
+MD5_OF_1234 = base64.b64encode(md5_of(b"1234", usedforsecurity=False).digest()).decode()
 
 
 def test_a_file_never_has_more_blocks_than_azure_takes():
@@ -89,3 +95,41 @@ def test_a_listing_goes_on_from_marker_to_marker():
     ]
     assert len(pages.asked) == 2
     assert all("prefix=p%2F" in url and url.endswith("&sig=s") for url in pages.asked)
+
+
+# Partial files
+
+
+def partial_file(folder, listed: str) -> PartialFile:
+    (folder / "part").write_bytes(b"")
+    (folder / f"part{PART}").write_text(listed)
+    return PartialFile(folder / "whole", folder / "part", 10)
+
+
+@pytest.mark.parametrize(
+    ("listed", "done"),
+    # The process was killed while it wrote the last number, or the disk has lost something.
+    [("", set()), ("0\n8388608\n", {0, 8388608}), ("0\n8388608", {0}), ("0\n\0\0\n", {0})],
+)
+def test_a_piece_counts_once_its_line_is_whole(tmp_path, listed, done):
+    part = partial_file(tmp_path, listed)
+    part.close()
+    assert part.done == done
+
+
+@pytest.mark.parametrize(
+    ("body", "md5", "with_md5", "error"),
+    [
+        (b"1234", None, True, None),
+        (b"1234", MD5_OF_1234, True, None),
+        (b"1234", "AAAAAAAAAAAAAAAAAAAAAA==", True, CorruptData),
+        # Not the piece's, but that of the whole blob.
+        (b"1234", "AAAAAAAAAAAAAAAAAAAAAA==", False, None),
+        (b"123", None, True, ConnectionBroken),
+        (b"12345", MD5_OF_1234, False, ConnectionBroken),
+    ],
+)
+def test_a_piece_has_its_length_and_its_md5(body, md5, with_md5, error):
+    response = Response(206, {} if md5 is None else {"content-md5": md5}, body)
+    with pytest.raises(error) if error else nullcontext():
+        _check_piece(response, 4, with_md5=with_md5)
