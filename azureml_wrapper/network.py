@@ -119,7 +119,7 @@ def connections(address: str, **options: Any) -> Any:
     place = trusted(os.environ)
     options |= {"ca_cert_dir" if place.is_dir() else "ca_certs": str(place)}
     # requests, which takes 0.1 s, is imported only if there are proxies.
-    proxy = _proxy(address) if urllib.request.getproxies() else None
+    proxy = _proxy(address) if urllib.request.getproxies().keys() - {"no"} else None
     return _through(proxy, address, options) if proxy else urllib3.PoolManager(**options)
 
 

@@ -29,6 +29,11 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 HELD_SECONDS = 20.0
 
 
+def in_our_words(status: str) -> str:
+    """The status of a run as `RunWrapper.status` says it."""
+    return _WORDS.get(status, status)
+
+
 class RunWrapper:
     """A submitted run. `raw` is the SDK's own object."""
 
@@ -243,7 +248,7 @@ class RunWrapper:
         return RunWrapper(resubmit(self.raw, from_failed=from_failed, parameters=parameters, notes=notes or {}))
 
     def _remember(self, status: str) -> None:
-        self._seen = _WORDS.get(status, status)
+        self._seen = in_our_words(status)
         self._end = self._seen if self._seen in ENDS else None
 
     def _ends_within(self, seconds: float) -> bool:

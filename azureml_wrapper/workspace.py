@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
 from azureml_wrapper.config.arguments import check_call
-from azureml_wrapper.connection.connections import connect, connected
+from azureml_wrapper.connection.connections import access_of, connect, connected, open_services
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
 from azureml_wrapper.errors import BadArgument, ConfigNotFound
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from azureml.data import TabularDataset
 
     from azureml_wrapper.config.loader import Config
+    from azureml_wrapper.connection.target import Access
     from azureml_wrapper.transfer import Direction, TransferReport
 
 PathLike = str | os.PathLike[str]
@@ -109,6 +110,12 @@ class WorkspaceWrapper:
     def _connected(self) -> Workspace | None:
         """The SDK's Workspace if this process has connected to it already."""
         return self._workspace if self._workspace is not None else connected(self.scope, **self._connection)
+
+    def _services(self) -> Access:
+        """The workspace's services, for what only reads; imports no SDK if that is possible."""
+        if self._workspace is not None:
+            return access_of(self._workspace)
+        return open_services(self.scope, **self._connection)
 
     @property
     def is_local(self) -> bool:

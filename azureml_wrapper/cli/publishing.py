@@ -68,7 +68,7 @@ def pipelines(*, config: Path | None, locally: bool, everything: bool, as_json: 
     """List the published pipelines of a workspace."""
     from azureml_wrapper.cli.work import publishing as work
 
-    work.pipelines(open_workspace(config, locally).ws, everything=everything, as_json=as_json)
+    work.pipelines(open_workspace(config, locally), everything=everything, as_json=as_json)
 
 
 @click.command()
@@ -96,7 +96,7 @@ def schedules(context: click.Context, /, *, config: Path | None, locally: bool, 
     if context.invoked_subcommand is None:
         from azureml_wrapper.cli.work import publishing as work
 
-        work.schedules(open_workspace(config, locally).ws, **what)
+        work.schedules(open_workspace(config, locally), **what)
 
 
 @schedules.command()

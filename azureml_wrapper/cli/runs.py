@@ -74,7 +74,7 @@ def runs(*, config: Path | None, locally: bool, **which: Any) -> None:
     """
     from azureml_wrapper.cli.work import runs as work
 
-    work.runs(open_workspace(config, locally).ws, **which)
+    work.runs(open_workspace(config, locally), **which)
 
 
 @click.command()
@@ -85,7 +85,7 @@ def show(run_id: str, *, config: Path | None, locally: bool, as_json: bool) -> N
     """Show a run by its id: its steps, values, and why it failed."""
     from azureml_wrapper.cli.work import runs as work
 
-    work.show(open_workspace(config, locally).ws, run_id, as_json=as_json)
+    work.show(open_workspace(config, locally), run_id, as_json=as_json)
 
 
 @click.command()

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.names import check_new_workspace_name
 from azureml_wrapper.connection.credentials import authenticate, plain_tokens
+from azureml_wrapper.connection.discovery import discover
 from azureml_wrapper.connection.local import (
     MLFLOW_VARIABLE,
     access_local,
     connect_local,
     local_address,
+    open_local,
     running_address,
 )
 from azureml_wrapper.connection.sdk_workspace import get_workspace, names_of, translated
@@ -88,6 +90,39 @@ def connect_azure(scope: Scope, auth: Any = None, location: str = DEFAULT_LOCATI
     inform(f"Creating workspace {scope.name} in {location}, because it does not exist. This takes a minute or two.")
     with translated(scope):
         return Workspace.create(**names_of(scope, auth), location=location, create_resource_group=True, exist_ok=True)
+
+
+def open_services(
+    scope: Scope, *, auth: Any = None, target: str | None = None, location: str = DEFAULT_LOCATION
+) -> Access:
+    """The services of a workspace, for commands that only read; a missing workspace is created, as by `connect`.
+
+    The SDK is imported only if the workspace is missing, or if the login is not that of the Azure CLI in the public
+    cloud: the SDK's other logins are its own.
+
+    Raises:
+        BadValue, ConnectionFailed, LoginFailed: As for `connect`.
+    """
+    if choose_target(scope.subscription_id, target) == LOCAL:
+        return open_local(scope)
+    check_subscription(scope.subscription_id)
+    found = discover(scope, auth) if auth is None or isinstance(auth, str) else None
+    return found or access_of(connect(scope, auth=auth, target=target, location=location))
+
+
+def access_of(workspace: Workspace) -> Access:
+    """The services of a workspace that the SDK has connected to."""
+    addresses = workspace.service_context
+
+    def token() -> str:
+        return str(workspace._auth.get_authentication_header()["Authorization"].partition(" ")[2])
+
+    return Access(
+        str(addresses._get_run_history_url()),
+        token,
+        pipelines=str(addresses._get_pipelines_url()),
+        portal=str(addresses._get_workspace_portal_url()),
+    )
 
 
 def access(scope: Scope, *, target: str | None, address: str) -> Access:

@@ -114,15 +114,25 @@ def plain_tokens(address: str) -> Callable[[], str]:
 
     After `az login`, and in Azure's public cloud, it does without the SDK, whose import takes seconds.
     """
-    if name := os.environ.get(AUTH_VARIABLE):
-        found = [identify(name, os.environ)]
-    else:
-        found = candidates(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
-    if found and found[0].kind == "azure cli" and (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS):
-        tokens = CliTokens()
+    tokens = cli_tokens()
+    if tokens and is_public(address):
         return lambda: tokens(MANAGEMENT)
     authentication = authenticate()
     return lambda: str(authentication.get_authentication_header()["Authorization"].partition(" ")[2])
+
+
+def cli_tokens(name: str | None = None) -> CliTokens | None:
+    """The tokens of `az login`, if that is what `authenticate` tries first: the only login that needs no SDK."""
+    if name := name or os.environ.get(AUTH_VARIABLE):
+        found = [identify(name, os.environ)]
+    else:
+        found = candidates(os.environ, has_cli=shutil.which("az") is not None, has_terminal=False)
+    return CliTokens() if found and found[0].kind == "azure cli" else None
+
+
+def is_public(address: str) -> bool:
+    """Whether a service is in Azure's public cloud, which takes the tokens of `MANAGEMENT`."""
+    return (urlsplit(address).hostname or "").endswith(PUBLIC_HOSTS)
 
 
 def identify(name: str, environment: Mapping[str, str]) -> Identity:

@@ -10,8 +10,10 @@ import logging
 import os
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +159,23 @@ def access_local(scope: Scope) -> Access:
     info = service_process.start(home)
     _trust(home, info)
     token = Tokens(info.secret).user(subscriptions=[scope.subscription_id], python=sys.executable)
-    return Access(_addresses(info).base, lambda: token)
+    addresses = _addresses(info)
+    return Access(addresses.base, lambda: token, pipelines=addresses.base, portal=addresses.studio)
+
+
+def open_local(scope: Scope) -> Access:
+    """Like `access_local`; a missing workspace is created, which imports the SDK."""
+    from azureml_wrapper.local import service_process
+    from azureml_wrapper.local.home import Home
+
+    found = access_local(scope)
+    try:
+        ask(service_process.start(Home()), scope.path, token=found.token())
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        connect_local(scope)
+    return found
 
 
 def connection_strings(info: ServiceInfo) -> dict[str, str]:

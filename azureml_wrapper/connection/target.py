@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from azureml_wrapper.errors import BadValue, did_you_mean
 
@@ -42,13 +42,30 @@ class Scope:
         """Whether the names themselves mean the local service; no subscription of Azure has this id."""
         return self.subscription_id == LOCAL
 
+    @property
+    def path(self) -> str:
+        """The workspace's part of the address in every service."""
+        return (
+            f"/subscriptions/{quote(self.subscription_id)}/resourceGroups/{quote(self.resource_group)}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(self.name)}"
+        )
+
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach the services of a workspace without the SDK, whose import takes longer than most answers."""
+    """How to reach the services of a workspace without the SDK, whose import takes longer than most answers.
+
+    Attributes:
+        address: Run history, and what is beside it.
+        token: Returns a token for all of them.
+        pipelines: Published pipelines and schedules; empty if not asked for.
+        portal: Where the pages of runs are; empty if not asked for.
+    """
 
     address: str
     token: Callable[[], str] = field(repr=False)
+    pipelines: str = ""
+    portal: str = ""
 
 
 def choose_target(subscription_id: str | None, target: str | None = None) -> Target:

@@ -93,7 +93,7 @@ class JobFolder:
         """Ask the run to stop, and return at once; `abort` waits until it has. A run that has ended is left alone."""
         with locked(self.path):
             if not self._held.known_state().has_ended:
-                self.run.cancel()
+                self._held.cancel()
 
     def abort(self, *, timeout: float | None = 600) -> JobState:
         """Cancel the run, wait until it has stopped, and return its state. A run that has ended is left alone.

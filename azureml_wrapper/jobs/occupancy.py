@@ -8,11 +8,12 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 
-from azureml_wrapper.errors import ConnectionFailed, FolderBusy, FolderClosed, FolderTaken, RunFailed, UnregisteredRun
+from azureml_wrapper.errors import ConnectionFailed, FolderBusy, FolderClosed, FolderTaken, UnregisteredRun
 from azureml_wrapper.file_lock import FileLock
 from azureml_wrapper.jobs.record import RECORD, JobRecord, job_folders, read_record
-from azureml_wrapper.jobs.states import GONE, UNKNOWN, JobState, states
+from azureml_wrapper.jobs.states import GONE, UNKNOWN, JobState, client_of, states
 from azureml_wrapper.run import RunWrapper
+from azureml_wrapper.runs.http_run import HttpRun
 from azureml_wrapper.workspace import PathLike, WorkspaceWrapper
 
 JOB, RESULTS = "job", "results"
@@ -58,11 +59,23 @@ class HeldJob:
 
     def stop(self, *, timeout: float | None) -> None:
         """Cancel the run, and wait until it has stopped; `RunTimeout` after `timeout` seconds."""
-        run = self.run
-        run.cancel()
-        # A run that fails in the meantime has stopped as well.
-        with contextlib.suppress(RunFailed):
-            run.wait(timeout)
+        self.cancel().wait(timeout)
+
+    def cancel(self) -> HttpRun:
+        """Ask the run to stop, and return it at once."""
+        run = self._http_run()
+        if run.is_canceled_by_sdk:
+            self.run.cancel()
+        elif not run.has_ended:
+            run.cancel()
+        return run
+
+    def _http_run(self) -> HttpRun:
+        """The run, for what needs no SDK; `UnregisteredRun` if the workspace does not have it any more."""
+        try:
+            return HttpRun.find(client_of(self.record), self.record.run_id)
+        except UnregisteredRun as error:
+            raise UnregisteredRun(self._gone()) from error
 
     def _gone(self) -> str:
         return f"{self.path}: {JobState.gone(self.record).problem}"

@@ -13,6 +13,7 @@ from azureml_wrapper.config.parameters import Parameter, assign, breaks_json
 from azureml_wrapper.errors import BadArgument, BadSchedule, ConnectionFailed, UnregisteredPipeline, did_you_mean
 from azureml_wrapper.messages import inform
 from azureml_wrapper.pipelines.datastore_paths import DatastorePath, assign_paths, to_sdk
+from azureml_wrapper.publishing.listing import rank
 from azureml_wrapper.publishing.schedule import (
     BATCH_SECONDS,
     OnBlobChange,
@@ -258,7 +259,7 @@ def find_registered(ws: Workspace, name: str) -> RegisteredPipeline:
         known = sorted({each.name for each in active})
         hint = did_you_mean(name, known) or f" Published: {', '.join(known) or 'none'}."
         raise UnregisteredPipeline(f"Workspace {ws.name} has no published pipeline {name!r}.{hint}")
-    return max(found, key=lambda each: _rank(each.version))
+    return max(found, key=lambda each: rank(each.version))
 
 
 def list_registered(ws: Workspace, *, active_only: bool = True) -> list[RegisteredPipeline]:
@@ -268,7 +269,7 @@ def list_registered(ws: Workspace, *, active_only: bool = True) -> list[Register
     schedules = {schedule.pipeline_id: schedule for schedule in Schedule.list(ws)}
     published = PublishedPipeline.list(ws, active_only=active_only)
     found = [RegisteredPipeline(ws, each, schedules.get(each.id)) for each in published]
-    return sorted(found, key=lambda each: (each.name, _rank(each.version)))
+    return sorted(found, key=lambda each: (each.name, rank(each.version)))
 
 
 def _create(ws: Workspace, published: PublishedPipeline, publication: Publication) -> SdkSchedule:
@@ -296,7 +297,3 @@ def _create(ws: Workspace, published: PublishedPipeline, publication: Publicatio
         continue_on_step_failure=publication.continue_on_step_failure,
         **when,
     )
-
-
-def _rank(version: str) -> tuple[int, str]:
-    return (int(version) if version.isdecimal() else -1, version)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from azureml.pipeline.core.schedule import Schedule as SdkSchedule
     from azureml.pipeline.core.schedule import ScheduleRecurrence
 
+    from azureml_wrapper.publishing.listing import ListedSchedule
+
 ON_BLOB_CHANGE = "On_blob_change"
 FREQUENCIES = tuple(frequency.value for frequency in Frequency)
 KINDS = (*FREQUENCIES, ON_BLOB_CHANGE)
@@ -260,7 +262,7 @@ def next_times(recurrence: Recurrence, count: int, now: datetime) -> list[dateti
     return [time.astimezone(recurrence.zone) for time in itertools.islice(recurrence.after(now), count)]
 
 
-def recurrence_of(schedule: SdkSchedule, now: datetime) -> Recurrence | None:
+def recurrence_of(schedule: SdkSchedule | ListedSchedule, now: datetime) -> Recurrence | None:
     """The recurrence of a schedule of the SDK; None if it watches blobs.
 
     Without a start time, it counts from its creation, which takes a request to find out.
@@ -281,14 +283,16 @@ def recurrence_of(schedule: SdkSchedule, now: datetime) -> Recurrence | None:
     )
 
 
-def _created(schedule: SdkSchedule) -> datetime | None:
-    """The SDK reads the date, but does not show it."""
-    created = schedule._schedule_provider._service_caller.get_schedule_async(schedule.id).created_date
+def _created(schedule: SdkSchedule | ListedSchedule) -> datetime | None:
+    """When it was created; the SDK reads the date, but does not show it."""
+    provider = getattr(schedule, "_schedule_provider", None)
+    known = provider._service_caller.get_schedule_async(schedule.id) if provider else schedule
+    created = known.created_date
     return parse_start(created) if created else None
 
 
-def describe(schedule: SdkSchedule) -> str:
-    """When a schedule of the SDK runs, in words."""
+def describe(schedule: SdkSchedule | ListedSchedule) -> str:
+    """When a schedule runs, in words."""
     given = schedule.recurrence
     if given is None:
         place = "/".join(part for part in (schedule.datastore_name, schedule.path_on_datastore) if part)

@@ -1,4 +1,4 @@
-"""Queries run history and the files of runs directly, for commands that cannot wait for the SDK's import.
+"""Queries run history, pipelines and the files of runs directly, for commands that cannot wait for the SDK's import.
 
 The requests are those of the SDK itself: `runs:query` with a filter of run ids
 (azureml/_restclient/experiment_client.py, get_runs_by_run_ids) and `contentinfo` for a file's address
@@ -7,15 +7,18 @@ The requests are those of the SDK itself: `runs:query` with a filter of run ids
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from azureml_wrapper.connection.target import Access, Scope
+from azureml_wrapper.connection.target import Access, Scope, is_local_address
 from azureml_wrapper.errors import ConnectionFailed, LoginFailed
 from azureml_wrapper.transfer.http_client import ConnectionBroken, ErrorResponse, HttpClient, Response
 
@@ -23,6 +26,9 @@ PARALLEL = 8
 ATTEMPTS = 4
 # The number of ids that the SDK puts into one filter.
 BATCH = 50
+PAGE = 500
+# azureml/_restclient/constants.py and azureml/pipeline/core/run.py.
+PIPELINE_RUN, CANCELED_EVENT = "azureml.PipelineRun", "Microsoft.MachineLearning.Run.Canceled"
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 
 JSON = dict[str, Any]
@@ -36,11 +42,8 @@ class HistoryClient:
     """
 
     def __init__(self, access: Access, scope: Scope) -> None:
-        self._access = access
-        self._scope = (
-            f"/subscriptions/{scope.subscription_id}/resourceGroups/{quote(scope.resource_group)}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(scope.name)}"
-        )
+        self._access, self.workspace = access, scope
+        self._scope = scope.path
         self._connections: dict[str, HttpClient] = {}
         self._opening = threading.Lock()
 
@@ -52,13 +55,84 @@ class HistoryClient:
         """
         wanted = " or ".join(f"RunId eq {run_id}" for run_id in run_ids)
         body: JSON = {"filter": f"({wanted})", "top": BATCH, "orderby": "RunId desc"}
-        path = f"/history/v1.0{self._scope}/experiments/{quote(experiment)}/runs:query"
+        return self._pages(f"/experiments/{quote(experiment)}/runs:query", body) or iter(())
+
+    def newest(self, experiment: str, status: str | None, limit: int) -> list[JSON] | None:
+        """Return an experiment's newest runs, without children of others; None if it does not exist."""
+        wanted = ["(ParentRunId eq null)", *([f"(Status eq {status})"] if status else [])]
+        body = {"filter": " and ".join(wanted), "orderby": "StartTimeUtc desc", "top": min(limit, PAGE)}
+        pages = self._pages(f"/experiments/{quote(experiment)}/runs:query", body)
+        return None if pages is None else list(itertools.islice(pages, limit))
+
+    def experiments(self) -> list[str]:
+        """Return the names of the active experiments, in the service's order."""
+        found = self._pages("/experiments:query", {"viewType": "ActiveOnly"})
+        return [str(experiment["name"]) for experiment in found or ()]
+
+    def experiment(self, experiment_id: str) -> str:
+        """Return the name of an experiment."""
+        found = self._ask("GET", self._history(f"/experimentids/{quote(experiment_id)}")) or {}
+        return str(found.get("name") or "")
+
+    def run(self, run_id: str, wait: float = 0.0) -> JSON | None:
+        """Return run history's entry of a run; None if the workspace does not have it.
+
+        Args:
+            wait: Seconds for which the local service delays its answer until the run has ended.
+        """
+        headers = {"Prefer": f"wait={wait:g}"} if wait else {}
+        return self._ask("GET", self._history(f"/runs/{quote(run_id)}"), headers=headers)
+
+    def details(self, experiment: str, run_id: str) -> JSON:
+        """Return the details of a run, with its error."""
+        return self._ask("GET", self._history(f"/experiments/{quote(experiment)}/runs/{quote(run_id)}/details")) or {}
+
+    def children(self, experiment: str, run_id: str) -> Iterator[JSON]:
+        """Yield the entries of a run's children, those that started last first."""
+        path = f"/experiments/{quote(experiment)}/runs/{quote(run_id)}/children"
+        query = {"$orderby": "StartTimeUtc desc", "$top": str(PAGE)}
         while True:
-            response = self._ask("POST", path, body)
-            yield from (response or {}).get("value") or ()
-            if not (response or {}).get("continuationToken"):
+            response = self._ask("GET", f"{self._history(path)}?{urlencode(query, safe='$')}") or {}
+            yield from response.get("value") or ()
+            if not response.get("continuationToken"):
                 return
-            body = {**body, "continuationToken": (response or {})["continuationToken"]}
+            query["$continuationToken"] = response["continuationToken"]
+
+    def cancel(self, experiment: str, run: JSON) -> None:
+        """Ask a run to stop, as the SDK does for its kind of run (azureml/_run_impl/run_history_facade.py)."""
+        run_id = str(run["runId"])
+        if run.get("runType") == PIPELINE_RUN:
+            path = f"/pipelines/v1.0{self._scope}/PipelineRuns/{quote(run_id)}/Execution"
+            self._ask("DELETE", path, address=self._access.pipelines)
+        elif run.get("cancelUri"):
+            self._ask("POST", "", address=str(run["cancelUri"]))
+        else:
+            now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            event = {"timestamp": now, "name": CANCELED_EVENT, "data": {"RunId": run_id, "EndTime": now}}
+            path = f"/experiments/{quote(experiment)}/runs/{quote(run_id)}/events"
+            self._ask("POST", self._history(path), event)
+
+    def page(self, run_id: str) -> str:
+        """Return the address of a run's page, as the SDK makes it (azureml/core/_portal.py)."""
+        scope = self.workspace
+        place = f"/subscriptions/{scope.subscription_id}/resourcegroups/{scope.resource_group}"
+        tenant = _tenant(self._access.token())
+        return f"{self._access.portal}/runs/{run_id}?wsid={place}/workspaces/{scope.name}" + (
+            f"&tid={tenant}" if tenant else ""
+        )
+
+    def published(self, *, active_only: bool) -> list[JSON]:
+        """Return the published pipelines."""
+        return self._listed("Pipelines", active_only)
+
+    def schedules(self, *, active_only: bool) -> list[JSON]:
+        """Return the schedules of published pipelines."""
+        return self._listed("Schedules", active_only)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the local service answers, which can wait for the end of a run."""
+        return is_local_address(self._access.address)
 
     def files(self, run_id: str, prefix: str) -> dict[str, str]:
         """Return the files of a run below the folder `prefix`, each with the address to read it at."""
@@ -82,14 +156,44 @@ class HistoryClient:
             return response.body[start:][:length], len(response.body)
         return response.body, total
 
-    def _ask(self, method: str, path: str, body: JSON | None = None) -> JSON | None:
-        """Return the JSON of the response, or None for a 404."""
-        headers = {"Authorization": f"Bearer {self._access.token()}", "Content-Type": "application/json"}
+    def _history(self, path: str) -> str:
+        return f"/history/v1.0{self._scope}{path}"
+
+    def _listed(self, kind: str, active_only: bool) -> list[JSON]:
+        path = f"/pipelines/v1.0{self._scope}/{kind}?activeOnly={str(active_only).lower()}"
+        found: Any = self._ask("GET", path, address=self._access.pipelines)
+        return list(found or ())
+
+    def _pages(self, path: str, body: JSON) -> Iterator[JSON] | None:
+        """Yield what a query of run history finds, page by page; None for a 404."""
+        first = self._ask("POST", self._history(path), body)
+        return None if first is None else self._rest(path, body, first)
+
+    def _rest(self, path: str, body: JSON, response: JSON) -> Iterator[JSON]:
+        while True:
+            yield from response.get("value") or ()
+            if not response.get("continuationToken"):
+                return
+            body = {**body, "continuationToken": response["continuationToken"]}
+            response = self._ask("POST", self._history(path), body) or {}
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: JSON | None = None,
+        *,
+        address: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> JSON | None:
+        """Return the JSON of the response, or None for a 404; `address` is that of another service."""
+        own = {"Authorization": f"Bearer {self._access.token()}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
-        response = self._send(method, f"{self._access.address}{path}", headers, content, accept=(404,))
+        url = f"{address or self._access.address}{path}"
+        response = self._send(method, url, {**own, **(headers or {})}, content, accept=(404,))
         if response.status == HTTPStatus.NOT_FOUND:
             return None
-        found: JSON = json.loads(response.body)
+        found: JSON = json.loads(response.body or b"{}")
         return found
 
     def _send(
@@ -125,3 +229,12 @@ class HistoryClient:
                 headers: dict[str, str] | None = {} if address.startswith(self._access.address) else None
                 self._connections[host] = HttpClient(host, headers=headers)
             return self._connections[host]
+
+
+def _tenant(token: str) -> str:
+    """The directory that a token belongs to; empty if it does not say."""
+    part = token.partition(".")[2].partition(".")[0]
+    try:
+        return str(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))).get("tid") or "")
+    except ValueError:
+        return ""

@@ -23,6 +23,11 @@ from azureml_wrapper.runs.logs import LogReader
 DAMAGED = "Damaged"
 # Characters that a terminal shows of the last line of a log.
 LINE = 60
+_SDK_ERRORS = {
+    "azure.core.exceptions": "AzureError",
+    "azureml.exceptions": "AzureMLException",
+    "msrest.exceptions": "ClientException",
+}
 # Jobs that are handled at the same time.
 PARALLEL = 8
 
@@ -44,7 +49,8 @@ def status(words: Sequence[str], *, as_json: bool) -> None:
 
 def abort(words: Sequence[str], *, timeout: float, as_json: bool) -> None:
     """Cancel the jobs, all at once; a job that has ended stays as it is."""
-    _on_each(words, lambda folder: _aborted(folder, timeout), ("job", "status", "note"), as_json=as_json)
+    columns = ("job", "status", "note")
+    _on_each(words, lambda folder: _aborted(folder, timeout), columns, as_json=as_json, connect=False)
 
 
 def resubmit(words: Sequence[str], values: Mapping[str, str], *, new_code: bool, force: bool, as_json: bool) -> None:
@@ -135,25 +141,34 @@ def _on_each(
     *,
     as_json: bool,
     workers: int = PARALLEL,
+    connect: bool = True,
 ) -> None:
-    """Do something with each job; an error in one does not keep it from the others."""
+    """Do something with each job; an error in one does not keep it from the others.
+
+    With `connect`, the SDK connects to their workspaces first.
+    """
     folders, problems = _open(select(words))
-    # These imports are slow, and only needed if the words name jobs.
-    from azure.core.exceptions import AzureError
-    from azureml.exceptions import AzureMLException
-    from msrest.exceptions import ClientException
 
     def attempt(folder: JobFolder) -> Record | None:
         try:
             return work(folder)
-        except (WrapperError, OSError, AzureMLException, AzureError, ClientException) as error:
+        except Exception as error:
+            if not isinstance(error, (WrapperError, OSError, *_sdk_errors())):
+                raise
             problems[str(folder.path)] = message(error)
             return None
 
-    folders = _connected(folders, problems)
+    folders = _connected(folders, problems) if connect else folders
     with ThreadPoolExecutor(workers) as pool:
         records = [record for record in pool.map(attempt, folders) if record is not None]
     _show(records, columns, problems, as_json=as_json)
+
+
+def _sdk_errors() -> Iterator[type[Exception]]:
+    """The SDK's kinds of errors, from the modules that are imported: none of the others can be raised."""
+    for module, name in _SDK_ERRORS.items():
+        if module in sys.modules:
+            yield getattr(sys.modules[module], name)
 
 
 def _connected(folders: Sequence[JobFolder], problems: dict[str, str]) -> list[JobFolder]:

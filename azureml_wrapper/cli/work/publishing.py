@@ -12,6 +12,7 @@ from azureml_wrapper.cli.options import open_pipeline, parse_values
 from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, show_records
 from azureml_wrapper.cli.work.watching import follow
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
+from azureml_wrapper.publishing.listing import ListedPipeline, ListedSchedule, listed_pipelines, listed_schedules
 from azureml_wrapper.publishing.publication import (
     ACTIVE,
     RegisteredPipeline,
@@ -20,10 +21,13 @@ from azureml_wrapper.publishing.publication import (
     list_registered,
 )
 from azureml_wrapper.publishing.schedule import describe, next_times, recurrence_of, show_time, utc_now
+from azureml_wrapper.runs.history_client import HistoryClient
 
 if TYPE_CHECKING:
     from azureml.core import Workspace
     from azureml.pipeline.core import Schedule
+
+    from azureml_wrapper.workspace import WorkspaceWrapper
 
 
 def publish(
@@ -52,9 +56,10 @@ def publish(
         click.echo(f"  {show_time(time)}")
 
 
-def pipelines(ws: Workspace, *, everything: bool, as_json: bool) -> None:
+def pipelines(workspace: WorkspaceWrapper, *, everything: bool, as_json: bool) -> None:
     """List published pipelines, with `everything` disabled ones, too."""
-    records = [_pipeline(each) for each in list_registered(ws, active_only=not everything)]
+    client = HistoryClient(workspace._services(), workspace.scope)
+    records = [_listed(each) for each in listed_pipelines(client, active_only=not everything)]
     show_records(records, ("name", "version", "status", "schedule", "description"), as_json=as_json)
 
 
@@ -66,9 +71,11 @@ def trigger(ws: Workspace, name: str, *, given: Sequence[str], experiment: str |
     follow(run, **how)
 
 
-def schedules(ws: Workspace, *, count: int, everything: bool, as_json: bool) -> None:
+def schedules(workspace: WorkspaceWrapper, *, count: int, everything: bool, as_json: bool) -> None:
     """List schedules with their next `count` runs, with `everything` disabled ones, too."""
-    records = [_schedule(each, count, as_json) for each in _schedules(ws, active_only=not everything)]
+    client = HistoryClient(workspace._services(), workspace.scope)
+    found = listed_schedules(client, active_only=not everything)
+    records = [_schedule(each, count, as_json) for each in found]
     columns = ("name", "status", "when", "next") if everything else ("name", "when", "next")
     show_records(records, columns, as_json=as_json)
 
@@ -148,7 +155,19 @@ def _pipeline(each: RegisteredPipeline) -> Record:
     }
 
 
-def _schedule(schedule: Schedule, count: int, as_json: bool) -> Record:
+def _listed(each: ListedPipeline) -> Record:
+    return {
+        "name": each.name,
+        "version": each.version,
+        "status": each.status,
+        "schedule": describe(each.schedule) if each.schedule else None,
+        "description": each.description,
+        "id": each.id,
+        "endpoint": each.endpoint,
+    }
+
+
+def _schedule(schedule: ListedSchedule, count: int, as_json: bool) -> Record:
     now = utc_now()
     recurrence = recurrence_of(schedule, now)
     times = next_times(recurrence, count, now) if recurrence and schedule.status == ACTIVE else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +16,19 @@ from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, sho
 from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.jobs.record import names_jobs, near_folders
-from azureml_wrapper.run import CANCELED, ENDS, RunWrapper
+from azureml_wrapper.run import CANCELED, RunWrapper
+from azureml_wrapper.runs.history_client import HistoryClient
+from azureml_wrapper.runs.http_run import HttpRun
 from azureml_wrapper.runs.resubmission import RESUBMITTED_FROM
 
 if TYPE_CHECKING:
-    from azureml.core import Workspace
-
     from azureml_wrapper.pipeline import PipelineWrapper
+    from azureml_wrapper.workspace import WorkspaceWrapper
 
 # The local service's property for it.
 SCHEDULE = "azureml_wrapper.schedule_name"
-# Key of a run's record -> our name for it.
-_FIELDS = {"run_id": "run", "status": "status", "created_utc": "created", "start_time_utc": "started"}
+# Key of run history's entry -> our name for it.
+_FIELDS = {"runId": "run", "status": "status", "createdUtc": "created", "startTimeUtc": "started"}
 
 
 def run(
@@ -55,16 +55,19 @@ def run(
             show_steps(submitted, pipeline.retries)
 
 
-def runs(ws: Workspace, *, experiment: str | None, status: str | None, limit: int, as_json: bool) -> None:
+def runs(
+    workspace: WorkspaceWrapper, *, experiment: str | None, status: str | None, limit: int, as_json: bool
+) -> None:
     """List the newest runs of an experiment, or of all."""
-    records = list(itertools.chain.from_iterable(_newest(ws, experiment, status, limit)))
+    client = HistoryClient(workspace._services(), workspace.scope)
+    records = list(itertools.chain.from_iterable(_newest(client, experiment, status, limit)))
     records.sort(key=lambda record: str(record["created"]), reverse=True)
     show_records(records[:limit], ("run", "experiment", "status", "created", "schedule"), as_json=as_json)
 
 
-def show(ws: Workspace, run_id: str, *, as_json: bool) -> None:
+def show(workspace: WorkspaceWrapper, run_id: str, *, as_json: bool) -> None:
     """Print a run and its steps."""
-    record = _description(_find_run(ws, run_id))
+    record = _description(HttpRun.find(HistoryClient(workspace._services(), workspace.scope), run_id))
     if as_json:
         show_json(record)
         return
@@ -87,9 +90,10 @@ def cancel(words: Sequence[str], *, config: Path | None, locally: bool, timeout:
     if names_jobs(words[0]):
         job_folders.abort(words, timeout=timeout, as_json=as_json)
         return
-    run = _find_run_or_step(open_workspace(config, locally).ws, words)
-    if run.status not in ENDS:
-        run.cancel()
+    workspace = open_workspace(config, locally)
+    run = _find_run_or_step(HistoryClient(workspace._services(), workspace.scope), words)
+    if not run.has_ended:
+        _cancel(run, workspace)
         run.wait(timeout)
     elif run.status != CANCELED:
         raise click.ClickException(f"Run {run.id} is {run.status} already and cannot be canceled.")
@@ -116,9 +120,11 @@ def resubmit(
         check_folder_options(from_failed=from_failed, no_wait=no_wait)
         job_folders.resubmit(words, values, new_code=new_code, force=force, as_json=as_json)
         return
-    run = _find_run_or_job(open_workspace(config, locally).ws, words)
+    workspace = open_workspace(config, locally)
+    found = _find_run_or_job(HistoryClient(workspace._services(), workspace.scope), words)
     if new_code or force:
-        raise click.UsageError(f"--new-code and --force are for job folders; {run.id} is a run.")
+        raise click.UsageError(f"--new-code and --force are for job folders; {found.id} is a run.")
+    run = RunWrapper(workspace.ws.get_run(found.id))
     follow(run.resubmit(from_failed, values), no_wait=no_wait, as_json=as_json)
 
 
@@ -173,19 +179,14 @@ def _run_v2(
         job.wait()
 
 
-def _find_run(ws: Workspace, run_id: str) -> RunWrapper:
-    """The run with that id; raise `UnregisteredRun` if the workspace has none."""
-    from azureml._restclient.exceptions import ServiceException
-
-    try:
-        return RunWrapper(ws.get_run(run_id))
-    except ServiceException as error:
-        if error.status_code != 404:
-            raise
-        raise UnregisteredRun(f"Workspace {ws.name} has no run {run_id!r}; `aml runs` lists them.") from error
+def _cancel(run: HttpRun, workspace: WorkspaceWrapper) -> None:
+    if run.is_canceled_by_sdk:
+        workspace.ws.get_run(run.id).cancel()
+    else:
+        run.cancel()
 
 
-def _find_run_or_job(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+def _find_run_or_job(client: HistoryClient, words: Sequence[str]) -> HttpRun:
     """The one run that the words name; `UnregisteredRun` suggests job folders with a similar name."""
     run_id, *others = words
     if others:
@@ -193,22 +194,22 @@ def _find_run_or_job(ws: Workspace, words: Sequence[str]) -> RunWrapper:
             f"{run_id!r} is not a job folder, and after the id of a run {others[0]!r} is not allowed."
         )
     try:
-        return _find_run(ws, run_id)
+        return HttpRun.find(client, run_id)
     except UnregisteredRun as error:
         raise UnregisteredRun(f"{error} {near_folders(run_id)}") from error
 
 
-def _find_run_or_step(ws: Workspace, words: Sequence[str]) -> RunWrapper:
+def _find_run_or_step(client: HistoryClient, words: Sequence[str]) -> HttpRun:
     """The run with the id in the first word, or its step with the name or id in the second."""
     if len(words) != 2:
-        return _find_run_or_job(ws, words)
-    run = _find_run_or_job(ws, words[:1])
+        return _find_run_or_job(client, words)
+    run = _find_run_or_job(client, words[:1])
     return _find_step(run, words[1])
 
 
-def _find_step(run: RunWrapper, word: str) -> RunWrapper:
+def _find_step(run: HttpRun, word: str) -> HttpRun:
     """The step with that id or name; a usage error lists the steps that share the name."""
-    steps = run.steps
+    steps = run.steps()
     named = {name: step for name, step in steps.items() if step.name == word}
     if len(named) > 1:
         listed = "".join(f"\n  {step.id}  {name}, {step.status}" for name, step in named.items())
@@ -220,26 +221,25 @@ def _find_step(run: RunWrapper, word: str) -> RunWrapper:
     raise UnregisteredRun(f"Run {run.id} has no step {word!r}.{known}")
 
 
-def _description(run: RunWrapper) -> dict[str, Any]:
+def _description(run: HttpRun) -> dict[str, Any]:
     """A run and its steps, as `aml show --json` prints them."""
-    raw = run.raw
-    properties = raw.get_properties()
-    failure = run.failure
+    properties, steps = run.properties, run.steps()
+    failure = run.failure(steps)
     return {
         "run": run.id,
-        "experiment": raw.experiment.name,
+        "experiment": run.experiment,
         "status": run.status,
         "seconds": round(run.duration, 1),
         "page": run.portal_url,
         "parameters": json.loads(properties.get("azureml.parameters") or "{}"),
         "schedule": properties.get(SCHEDULE),
         "resubmitted_from": properties.get(RESUBMITTED_FROM),
-        "steps": [_step(name, step) for name, step in run.steps.items()],
+        "steps": [_step(name, step) for name, step in steps.items()],
         "failure": str(failure) if failure else None,
     }
 
 
-def _step(name: str, step: RunWrapper) -> Record:
+def _step(name: str, step: HttpRun) -> Record:
     return {
         "step": name,
         "run": step.id,
@@ -249,40 +249,23 @@ def _step(name: str, step: RunWrapper) -> Record:
     }
 
 
-def _newest(ws: Workspace, experiment: str | None, status: str | None, limit: int) -> Iterator[list[Record]]:
-    """The newest runs of each experiment."""
-    from azureml.core import Experiment, Run
-
-    wanted = [Experiment(ws, experiment, _create_in_cloud=False)] if experiment else Experiment.list(ws)
-    for each in wanted:
-        found = Run.list(each, status=status, _rehydrate_runs=False)
-        with _known_experiment(ws, each.name):
-            records = [_record(each.name, run._run_dto) for run in itertools.islice(found, limit)]
-        yield records
-
-
-@contextlib.contextmanager
-def _known_experiment(ws: Workspace, name: str) -> Iterator[None]:
-    """Raise `NotRegistered` with the names of the experiments if the workspace has none of that name."""
-    from azureml._restclient.models.error_response import ErrorResponseException
-    from azureml.core import Experiment
-
-    try:
-        yield
-    except ErrorResponseException as error:
-        if error.response.status_code != 404:
-            raise
-        known = sorted(each.name for each in Experiment.list(ws))
-        hint = did_you_mean(name, known) or f" Experiments: {', '.join(known) or 'none'}."
-        raise NotRegistered(f"Workspace {ws.name} has no experiment {name!r}.{hint}") from error
+def _newest(client: HistoryClient, experiment: str | None, status: str | None, limit: int) -> Iterator[list[Record]]:
+    """The newest runs of each experiment; `NotRegistered` if the workspace does not have the given one."""
+    for name in [experiment] if experiment else client.experiments():
+        found = client.newest(name, status, limit)
+        if found is None:
+            known = sorted(client.experiments())
+            hint = did_you_mean(name, known) or f" Experiments: {', '.join(known) or 'none'}."
+            raise NotRegistered(f"Workspace {client.workspace.name} has no experiment {name!r}.{hint}")
+        yield [_record(name, entry) for entry in found]
 
 
-def _record(experiment: str, given: Any) -> Record:
-    fields = {ours: given.get(name) for name, ours in _FIELDS.items()}
-    properties = given.get("properties") or {}
+def _record(experiment: str, entry: Mapping[str, Any]) -> Record:
+    fields = {ours: entry.get(name) for name, ours in _FIELDS.items()}
+    properties = entry.get("properties") or {}
     parts = {
         "experiment": experiment,
-        "ended": given.get("end_time_utc"),
+        "ended": entry.get("endTimeUtc"),
         "schedule": properties.get(SCHEDULE),
         "resubmitted_from": properties.get(RESUBMITTED_FROM),
     }

@@ -14,9 +14,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from azureml_wrapper.cli.work.output import COLORS, Record, show_json
-from azureml_wrapper.connection.target import Access, Scope
+from azureml_wrapper.connection.connections import access_of
+from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.runs.history_client import HistoryClient
+from azureml_wrapper.runs.http_run import HttpRun
 from azureml_wrapper.runs.logs import LogReader
 from azureml_wrapper.runs.waiting import wait_or_cancel, wait_with_retries
 
@@ -116,7 +118,7 @@ def follow(run: RunWrapper, *, no_wait: bool, as_json: bool) -> None:
         show_steps(run)
 
 
-def state_of(run: RunWrapper) -> Record:
+def state_of(run: RunWrapper | HttpRun) -> Record:
     """The run as `--json` prints it after a command has changed it."""
     return {"run": run.id, "status": run.status, "page": run.portal_url}
 
@@ -169,9 +171,4 @@ def _print_new(reader: LogReader) -> bool:
 def _client(run: RunWrapper) -> HistoryClient:
     """A client for the run's workspace that logs in as the SDK does."""
     ws = run.raw.experiment.workspace
-
-    def token() -> str:
-        return str(ws._auth.get_authentication_header()["Authorization"].partition(" ")[2])
-
-    access = Access(str(ws.service_context._get_run_history_url()), token)
-    return HistoryClient(access, Scope(ws.subscription_id, ws.resource_group, ws.name))
+    return HistoryClient(access_of(ws), Scope(ws.subscription_id, ws.resource_group, ws.name))
