@@ -21,6 +21,7 @@ from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.services.execution.newruns import ScriptRuns
 from azureml_wrapper.local.services.sweeps import read_sweep
 from azureml_wrapper.local.tls import server_context
+from tests.waiting import SECONDS
 
 STEP, STORE = "step1", "workspaceblobstore"
 SWEEP = {
@@ -123,7 +124,7 @@ class Bench:
             environment_variables={"AML_PARAMETER_x": "1"},
         )
         self.steps.submit(job)
-        self.queue.join()
+        self.queue.join(SECONDS)
         return self.step
 
     @property
@@ -207,7 +208,7 @@ def test_a_canceled_step_cancels_its_sweep_and_other_jobs_go_to_the_executor(ben
     bench.executor.status = None
     assert bench.run().status is RunStatus.RUNNING
     assert bench.steps.cancel(*bench.key)
-    bench.queue.join()
+    bench.queue.join(SECONDS)
     assert {bench.step.status, bench.sweep.status} == {RunStatus.CANCELED}
     assert sorted(bench.executor.canceled) == [f"{bench.sweep.run_id}_0", f"{bench.sweep.run_id}_1"]
     assert not bench.steps.cancel(*bench.key)

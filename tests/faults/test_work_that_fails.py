@@ -14,7 +14,7 @@ from azureml_wrapper.local.executor import workqueue
 from azureml_wrapper.local.executor.workqueue import WorkQueue
 from azureml_wrapper.local.store.database import Database
 from tests.unit.local.pipelinebench import Bench, CountingDatabase, W
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ class FailingDatabase(CountingDatabase):
 
 
 def finished(bench, run):
-    bench.queue.join()
+    bench.queue.join(SECONDS)
     return bench.runs.get(W, run)
 
 
@@ -57,7 +57,7 @@ def test_work_that_meets_a_full_disk_is_done_again_and_keeps_its_place():
 
     queue.put(work)
     queue.put(lambda: done.append("second"))
-    assert queue.join()
+    assert queue.join(SECONDS)
     assert done == ["first", "second"]
 
 
@@ -65,7 +65,7 @@ def test_work_that_fails_is_given_up_with_its_error_and_the_next_is_done():
     queue, given_up, done = WorkQueue(), [], []
     queue.put(lambda: {}["missing"], given_up.append)
     queue.put(lambda: done.append(1))
-    assert queue.join()
+    assert queue.join(SECONDS)
     assert (str(given_up[0]), done) == ("'missing'", [1])
 
 
@@ -73,7 +73,7 @@ def test_giving_up_may_fail_too():
     queue, done = WorkQueue(), []
     queue.put(lambda: {}["missing"], lambda error: {}["also missing"])
     queue.put(lambda: done.append(1))
-    assert queue.join()
+    assert queue.join(SECONDS)
     assert done == [1]
 
 
@@ -97,7 +97,7 @@ def test_one_thread_does_all_work():
         putter.start()
     for putter in putters:
         putter.join()
-    assert queue.join()
+    assert queue.join(SECONDS)
     assert len(threads) == 1
 
 
@@ -210,5 +210,5 @@ def test_a_conflict_is_not_temporary():
         raise Conflict("taken")
 
     queue.put(work, given_up.append)
-    assert queue.join()
+    assert queue.join(SECONDS)
     assert len(given_up) == 1

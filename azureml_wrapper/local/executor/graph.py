@@ -14,11 +14,12 @@ from typing import Protocol
 
 from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, Ids
-from azureml_wrapper.local.domain.errors import ServiceFault, Temporary, as_fault
+from azureml_wrapper.local.domain.errors import ServiceFault, as_fault, is_temporary
 from azureml_wrapper.local.domain.jobs import Job, JobInput, RunForms
 from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_TYPE, PipelineRun, retry_notes
 from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
+from azureml_wrapper.local.executor.cancellation import abandon, popped
 from azureml_wrapper.local.executor.inputs import StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
 from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
@@ -186,13 +187,19 @@ class GraphExecutor:
 
     def _put(self, active: _Active, work: Callable[[], None]) -> None:
         """Let the queue work for a pipeline, which fails if the work does."""
-        self._queue.put(work, partial(self._break, active))
+        self._queue.put(work, partial(self._break, active), partial(self._abandon, active))
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """End a pipeline because of an unforeseen error."""
         active.defect = active.defect or defect
         active.walk.stop()
         self._go_on(active)
+
+    def _abandon(self, active: _Active, error: Exception) -> None:
+        """End a pipeline that could not even be broken off, and each of its steps by itself."""
+        with popped(self._active, active.key):
+            form = self._forms.error(_error(defect_fault(active.defect or error)))
+            abandon(self._runs, active.key, form, self._executor.cancel)
 
     def _begin(self, active: _Active) -> None:
         self._announce(active, active.walk.begin())
@@ -214,7 +221,7 @@ class GraphExecutor:
         """Start what is ready, and end the pipeline if nothing runs any more."""
         while active.ready:
             if active.walk.is_stopped:
-                active.walk.running.discard(active.ready[0])
+                self._drop_step(active, active.ready[0])
             else:
                 self._start_step(active, active.ready[0])
             active.ready.popleft()
@@ -222,6 +229,13 @@ class GraphExecutor:
             self._stop_steps(active)
         if active.walk.is_over:
             self._finish(active)
+
+    def _drop_step(self, active: _Active, node: str) -> None:
+        """Do not start a step; its run exists if an attempt to start it has failed."""
+        run = self._runs.find(active.record.workspace_id, active.run_ids[node])
+        if run and not run.status.is_terminal:
+            self._runs.advance(run.workspace_id, run.run_id, RunStatus.CANCELED)
+        active.walk.running.discard(node)
 
     def _start_step(self, active: _Active, node: str) -> None:
         record, run_id, step = active.record, active.run_ids[node], active.plan.steps[node]
@@ -234,9 +248,9 @@ class GraphExecutor:
             self._step_runs.describe(run, step, job)
             fault_point("pipelines.step-described")
             self._run_or_reuse(active, run, self._reuse.decide(step, job, self._makers(active, node)))
-        except Temporary:
-            raise
         except (ServiceFault, OSError) as error:
+            if is_temporary(error):
+                raise
             self._fail(record.workspace_id, run_id, as_fault(error))
 
     def _add_step(self, active: _Active, node: str) -> Run:
@@ -344,24 +358,16 @@ class GraphExecutor:
         active.is_stopping = True
 
     def _finish(self, active: _Active) -> None:
-        record = active.record
         if active.key not in self._active:
             return
         status, error = self._ending(active)
-        self._logs.say(
-            record.workspace_id, record.run_id, "Finishing experiment: no runs left and nothing to schedule."
-        )
+        self._logs.say(*active.key, "Finishing experiment: no runs left and nothing to schedule.")
         properties = self._step_runs.finished(self._runs.get(*active.key), self._clock.now(), status)
         self._runs.change(*active.key, properties=properties)
         fault_point("pipelines.end")
         form = self._forms.error(error) if error else None
-        # By the time the run has ended, `is_busy` must not count it any more.
-        del self._active[active.key]
-        try:
-            self._runs.advance(record.workspace_id, record.run_id, status, error=form)
-        except BaseException:
-            self._active[active.key] = active
-            raise
+        with popped(self._active, active.key):
+            self._runs.advance(*active.key, status, error=form)
 
     def _ending(self, active: _Active) -> tuple[RunStatus, RunError | None]:
         if active.is_shut_down:

@@ -25,13 +25,14 @@ from azureml_wrapper.local.executor.process import ProcessId, Starter, end_famil
 from azureml_wrapper.local.executor.session import Session
 from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
+from azureml_wrapper.local.executor.workqueue import DEFECT, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.garbage import delete
 
 # Stopping processes takes up to 4.5 s, publishing their files a little more.
 CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
-# How often an end is stored that meets an error which will not pass by itself.
+# How often an end meets errors which will not pass by themselves, until its run is abandoned.
 MOST_DEFECTS = 3
 LEFT_BEHIND = "the local service was killed during the run"
 
@@ -52,6 +53,7 @@ class LocalExecutor:
         self._lock = threading.Lock()
         self._tickets: dict[tuple[str, str], Ticket] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._closing = threading.Event()
 
     def preload(self) -> None:
         """Preload the service's own interpreter for the first jobs."""
@@ -125,6 +127,7 @@ class LocalExecutor:
     def close(self) -> None:
         with self._lock:
             tickets, threads = list(self._tickets.values()), list(self._threads.values())
+        self._closing.set()
         for ticket in tickets:
             self._stop(ticket, StopReason.SHUTDOWN)
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -141,9 +144,7 @@ class LocalExecutor:
         """Run a job in its own thread until it ends."""
         session = Session(self._context, ticket, self._starter, self._builder)
         # Used after an unexpected exception: a run must not seem to go on forever.
-        ending = endings.failed(
-            "The local service failed; service.log in its home has the details.", code="ServiceError"
-        )
+        ending = endings.failed(DEFECT, code="ServiceError")
         try:
             ending = self._ending(session, ticket)
         finally:
@@ -202,18 +203,30 @@ class LocalExecutor:
         """Store how a job ended; a run must not seem to go on forever.
 
         That is tried until it succeeds: a disk has space again, a database is unlocked. If the service ends first,
-        `recover` does it.
+        `recover` does it. After other errors the run is abandoned.
         """
         attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
-        defects = 0
+        store, defects = partial(self._store, ticket, ending), 0
         try:
-            while error := attempts.attempt(partial(self._store, ticket, ending)):
-                defects += not is_temporary(error)
-                if ticket.reason is StopReason.SHUTDOWN or defects == MOST_DEFECTS:
+            while True:
+                # Once more after the service has begun to end, and at once then.
+                is_last = self._closing.is_set()
+                error = attempts.attempt(store)
+                if error is None or is_last:
                     return
-                time.sleep(RETRY_SECONDS)
+                defects += not is_temporary(error)
+                if defects == MOST_DEFECTS:
+                    store = partial(self._abandon, ticket, error)
+                self._closing.wait(RETRY_SECONDS)
         finally:
             self._forget(ticket)
+
+    def _abandon(self, ticket: Ticket, error: Exception) -> None:
+        """Fail a run whose end cannot be stored, by the smallest write."""
+        fault = defect_fault(error)
+        form = self._form(RunError(message=fault.message, code=fault.code, component="CommonRuntime"))
+        self._context.runs.abandon(ticket.job.workspace_id, ticket.job.run_id, form or {})
+        self._context.jobs.remove(ticket.job_key)
 
     def _forget(self, ticket: Ticket) -> None:
         with self._lock:

@@ -159,10 +159,10 @@ class Session:
 
         def start() -> Process:
             process = starter.start(command, folder=staged.working_directory, variables=variables, log=log)
-            fault_point("jobs.started")
             try:
+                fault_point("jobs.started")
                 self._context.jobs.set_process(self._ticket.job_key, process.identity.pid, process.identity.ticks)
-            except ServiceFault:
+            except BaseException:
                 # A process that could not be found again must not go on.
                 process.end()
                 raise

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from azureml_wrapper.local.domain.errors import ServiceFault, Temporary
+from azureml_wrapper.local.domain.errors import ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import Executor, NewJob, RunForms
 from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Values
+from azureml_wrapper.local.executor.cancellation import abandon, popped
 from azureml_wrapper.local.executor.runlogs import SweepLogs
 from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
@@ -133,12 +134,19 @@ class SweepExecutor:
 
     def _put(self, active: _Active, work: Callable[[], None]) -> None:
         """Let the queue work for a sweep, which fails if the work does."""
-        self._queue.put(work, partial(self._break, active))
+        self._queue.put(work, partial(self._break, active), partial(self._abandon, active))
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """End a sweep because of an unforeseen error."""
         active.defect = active.defect or defect
         self._cancel_all(active)
+
+    def _abandon(self, active: _Active, error: Exception) -> None:
+        """End a sweep that could not even be broken off, and each of its runs by itself."""
+        active.is_stopping = True
+        self._stop_timer(active)
+        with popped(self._active, active.key):
+            abandon(self._runs, active.key, self._form(defect_fault(active.defect or error)), self._executor.cancel)
 
     def _go_on(self, active: _Active) -> None:
         """Start runs up to the number that may run at a time."""
@@ -164,9 +172,9 @@ class SweepExecutor:
             with self._runs.transaction():
                 self._runs.change(*active.key, tags=_child_tag(run_id, values))
                 self._runs.add(made.run, made.definition)
-        except Temporary:
-            raise
         except ServiceFault as fault:
+            if is_temporary(fault):
+                raise
             # The run does not exist, so it cannot fail: its id is taken, or its snapshot is gone.
             self._logs.say(active.parent, "SCHEDULER", f"Job {run_id} could not be created: {fault.message}")
             self._runs.change(*active.key, tags=_child_tag(run_id, values))
@@ -186,9 +194,9 @@ class SweepExecutor:
             made = active.unsubmitted[0]
             try:
                 self._executor.submit(made.job)
-            except Temporary:
-                raise
             except ServiceFault as fault:
+                if is_temporary(fault):
+                    raise
                 self._runs.advance(*_key(made.run), RunStatus.FAILED, error=self._form(fault))
             active.unsubmitted.pop(0)
 
@@ -259,13 +267,8 @@ class SweepExecutor:
         if not properties and status is RunStatus.COMPLETED:
             self._warn(active, _no_best_run(active.sweep.metric, self._logged_names(active)))
         self._logs.say(active.parent, "CONTROLLER", f"Experiment was '{self._word(status)}'.")
-        # As a pipeline's: by the time the run has ended, it is not active any more.
-        del self._active[active.key]
-        try:
+        with popped(self._active, active.key):
             self._runs.advance(*active.key, status, error=error)
-        except BaseException:
-            self._active[active.key] = active
-            raise
 
     def _logged_names(self, active: _Active) -> set[str]:
         """The names of all metrics that the sweep's runs have logged."""

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, Temporary
+from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import Executor, Job, JobOutput
 from azureml_wrapper.local.domain.metrics import Point
 from azureml_wrapper.local.domain.runs import JSON, Run, RunError, RunStatus
 from azureml_wrapper.local.domain.storage import CONTAINER, of_run
-from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweeps, Trials
+from azureml_wrapper.local.domain.sweeps import SWEEP_RUN_TYPE, Children, Scores, Sweep, Sweeps, Trials
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.outputs import OutputStager, StagedOutput
 from azureml_wrapper.local.executor.runlogs import PipelineLogs
@@ -81,10 +81,7 @@ class StepJobs:
     def _begin(self, job: Job, task: Trials) -> None:
         key = (job.workspace_id, job.run_id)
         sweep = replace(task.sweep, step=job)
-        parent = self._children.parent(self._context.runs.get(*key), sweep)
-        # Before anything is stored: the step fails with the reason for which its runs could not start.
-        self._children.make(parent, f"{parent.run_id}_0", sweep, {})
-        stored = self._context.runs.add(parent)
+        stored = self._begun(key) or self._add(key, sweep)
         self._active[key] = _Active(job, task, stored.run_id)
         try:
             self._context.runs.advance(*key, RunStatus.RUNNING)
@@ -93,16 +90,35 @@ class StepJobs:
             del self._active[key]
             raise
 
+    def _begun(self, key: tuple[str, str]) -> Run | None:
+        """The sweep's run, if an earlier attempt to begin the step has stored it."""
+        return next((run for run in self._context.runs.children(*key) if run.run_type == SWEEP_RUN_TYPE), None)
+
+    def _add(self, key: tuple[str, str], sweep: Sweep) -> Run:
+        parent = self._children.parent(self._context.runs.get(*key), sweep)
+        # Before anything is stored: the step fails with the reason for which its runs could not start.
+        self._children.make(parent, f"{parent.run_id}_0", sweep, {})
+        return self._context.runs.add(parent)
+
     def _changed(self, run: Run) -> None:
         if run.run_type != SWEEP_RUN_TYPE or not run.status.is_terminal or not run.parent_id:
             return
         active = self._active.get((run.workspace_id, run.parent_id))
         if active and active.sweep_id == run.run_id:
-            self._queue.put(partial(self._end, active, run), partial(self._break, active))
+            self._queue.put(
+                partial(self._end, active, run), partial(self._break, active), partial(self._abandon, active)
+            )
 
     def _break(self, active: _Active, defect: Exception) -> None:
         """Fail the step because of an unforeseen error."""
         self._store(active, RunStatus.FAILED, defect_fault(defect).message)
+
+    def _abandon(self, active: _Active, error: Exception) -> None:
+        """Fail the step by the smallest write."""
+        key, fault = (active.job.workspace_id, active.job.run_id), defect_fault(error)
+        form = RunError(message=fault.message, code=fault.code, component="hyperdrive")
+        self._context.runs.abandon(*key, self._context.forms.error(form))
+        self._active.pop(key, None)
 
     def _end(self, active: _Active, sweep: Run) -> None:
         """End the step as its sweep has ended, with the outputs that the service fills."""
@@ -123,12 +139,10 @@ class StepJobs:
         """Write the outputs that the service fills. Returns why that failed."""
         try:
             self._publish(active, sweep)
-        except Temporary:
-            raise
-        except ServiceFault as fault:
-            return fault.message
-        except OSError as fault:
-            return f"An output was not written: {fault}"
+        except (ServiceFault, OSError) as error:
+            if is_temporary(error):
+                raise
+            return error.message if isinstance(error, ServiceFault) else f"An output was not written: {error}"
         return None
 
     def _why_failed(self, sweep: Run) -> str:

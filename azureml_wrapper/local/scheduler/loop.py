@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock
-from azureml_wrapper.local.domain.errors import ServiceFault
+from azureml_wrapper.local.domain.errors import ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import RunForms
 from azureml_wrapper.local.domain.pipelines import PipelineForms, PipelineRun, Schedule, Submission, Watch
 from azureml_wrapper.local.domain.plans import PipelineExecutor
@@ -248,7 +248,7 @@ class SchedulerLoop:
             self._check(record)
             self._executor.submit(record.workspace_id, record.run_id)
         except ServiceFault as fault:
-            if self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:
+            if is_temporary(fault) or self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:
                 raise
             error = self._stores.run_forms.error(RunError(code=fault.code, message=fault.message))
             self._stores.runs.advance(record.workspace_id, record.run_id, RunStatus.FAILED, error=error)

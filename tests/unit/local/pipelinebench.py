@@ -21,6 +21,7 @@ from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.pipelines import PipelineStore
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from tests.waiting import SECONDS
 
 W = "w"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -147,7 +148,7 @@ class Bench:
             queue=self.queue,
         )
         # Whoever changes a run sees what follows from it.
-        self.runs.listen(lambda run: self.queue.join())
+        self.runs.listen(lambda run: self.queue.join(SECONDS))
         self._modules = {}
 
     def module(self, name="step", **more):
@@ -185,7 +186,7 @@ class Bench:
     def begin(self, graph, **more):
         run_id = self.store(graph, **more)
         self.graphs.submit(W, run_id)
-        self.queue.join()
+        self.queue.join(SECONDS)
         return run_id
 
     def run_of(self, pipeline, node):

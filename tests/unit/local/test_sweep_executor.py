@@ -21,6 +21,7 @@ from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.runs import RunStore
 from tests.unit.local.pipelinebench import START, FakeExecutor, MemoryLogs, Ticking, W
+from tests.waiting import SECONDS
 
 HD = "HD_1"
 
@@ -73,8 +74,8 @@ class Bench:
             queue=self.queue,
         )
         # Whoever changes a run or logs a metric sees what follows from it.
-        self.runs.listen(lambda run: self.queue.join())
-        self.metrics.listen(lambda *_: self.queue.join())
+        self.runs.listen(lambda run: self.queue.join(SECONDS))
+        self.metrics.listen(lambda *_: self.queue.join(SECONDS))
 
     def begin(self, values=(1, 2, 3), concurrent=2, **changes):
         body = {
@@ -98,7 +99,7 @@ class Bench:
             )
         )
         self.sweeps.submit(parent, read_sweep(body))
-        self.queue.join()
+        self.queue.join(SECONDS)
 
     def log(self, number, value, at=None, name="loss"):
         at = at or str(self.clock.now())
@@ -245,7 +246,7 @@ def test_a_sweep_whose_time_is_over_is_cancelled(bench):
     active = bench.sweeps._active[W, HD]
     assert active.timer.interval == 60
     active.timer.function()
-    bench.queue.join()
+    bench.queue.join(SECONDS)
     assert bench.parent.status is RunStatus.CANCELED
 
 
