@@ -119,7 +119,7 @@ class RunWrapper:
         start, end = details.start_time_utc, details.end_time_utc
         if start is None:
             return 0.0
-        return float(end.timestamp() if end else time.time()) - float(start.timestamp())
+        return max(0.0, float(end.timestamp() if end else time.time()) - float(start.timestamp()))
 
     @property
     def failure(self) -> Failure | None:

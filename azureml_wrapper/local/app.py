@@ -22,6 +22,7 @@ from azureml_wrapper.local.executor.sweeps import SweepExecutor
 from azureml_wrapper.local.executor.sweepsteps import StepJobs
 from azureml_wrapper.local.executor.warm import WARM_VARIABLE, WarmStarter, is_off
 from azureml_wrapper.local.executor.workqueue import WorkQueue
+from azureml_wrapper.local.faultpoints import wall_clock
 from azureml_wrapper.local.home import REPORTS, Home, lacks_database
 from azureml_wrapper.local.http.application import Application, Frontend, bearer, json_faults
 from azureml_wrapper.local.http.routing import Route, Router, Waiting
@@ -116,7 +117,7 @@ def build_context(home: Home, port: int) -> Context:
     if lacks_database(home):
         raise Damaged(damage(str(home.database), "missing or empty, although there is data beside it"))
     tokens = Tokens(home.secret())
-    clock, ids = SystemClock(), RandomIds()
+    clock, ids = SystemClock(wall_clock), RandomIds()
     database = Database(home.database)
     workspaces = WorkspaceStore(database)
     _ensure_default_workspace(workspaces, clock, ids)

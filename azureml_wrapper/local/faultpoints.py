@@ -2,6 +2,7 @@
 
 A point costs one comparison unless `AZUREML_WRAPPER_FAULTS` names a file, as only tests/faults do. Its order is then
 read at each passing, so one service can meet many faults. The names that were passed are appended to `<file>.passed`.
+The clock is set by the number of seconds in `<file>.clock`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def fault_point(name: str) -> None:
     """Pass a point. `name` must be a literal, and occur once: tests read the list of points from the source."""
     if _orders:
         _pass(name, Path(_orders))
+
+
+def wall_clock() -> float:
+    """The seconds since 1970, as the clock of this machine shows them."""
+    return time.time() + (_shift(Path(_orders)) if _orders else 0.0)
+
+
+def _shift(file: Path) -> float:
+    try:
+        return float(file.with_name(f"{file.name}.clock").read_text())
+    except FileNotFoundError:
+        return 0.0
 
 
 def order(fault: str, point: str = ANY, *, first: int = 1, times: int = 1) -> str:

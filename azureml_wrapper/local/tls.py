@@ -11,12 +11,14 @@ import ssl
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from azureml_wrapper.local.faultpoints import wall_clock
 from azureml_wrapper.local.home import Home, read_text, write_private
 
 if TYPE_CHECKING:
     from cryptography.x509 import CertificateBuilder, KeyUsage, Name
 
-LIFETIME = timedelta(days=825)
+# Before and after the start that makes it: a certificate outlives a clock that is set, in either direction.
+LIFETIME = timedelta(days=3650)
 RENEW_BEFORE = timedelta(days=30)
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -27,8 +29,9 @@ def server_context(home: Home, now: datetime | None = None) -> ssl.SSLContext:
 
     Creates the certificate at the first start, and a new one before it expires or if one of its files is damaged.
     """
-    moment = now or datetime.now(timezone.utc)
-    if _expires(home) - moment < RENEW_BEFORE:
+    moment = now or datetime.fromtimestamp(wall_clock(), timezone.utc)
+    # A longer time is left if the clock was set back.
+    if not RENEW_BEFORE < _expires(home) - moment < 2 * LIFETIME - RENEW_BEFORE:
         _make(home, moment)
     try:
         return _load(home)
@@ -119,7 +122,7 @@ def _make(home: Home, now: datetime) -> None:
 
 
 def _validity(builder: CertificateBuilder, now: datetime) -> CertificateBuilder:
-    return builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + LIFETIME)
+    return builder.not_valid_before(now - LIFETIME).not_valid_after(now + LIFETIME)
 
 
 def _usage(*, sign: bool) -> KeyUsage:

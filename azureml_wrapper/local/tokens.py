@@ -11,11 +11,12 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
+from azureml_wrapper.local.faultpoints import wall_clock
 from azureml_wrapper.local.home import LEAST_SECRET
 
 TENANT = "00000000-0000-0000-0000-0000000000aa"
@@ -92,8 +93,12 @@ class Tokens:
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             raise BadToken("The token does not come from this service.")
         claims = json.loads(_decode(signed.partition(".")[2]))
-        if claims["exp"] < (now or time.time()):
-            raise BadToken("The token has expired.")
+        moment = now or wall_clock()
+        if claims["exp"] < moment:
+            raise BadToken(
+                f"The token expired at {_shown(claims['exp'])}; the clock of the service shows {_shown(moment)}. "
+                "Start the program or the run again, and set the clock if it is wrong."
+            )
         return Identity(
             run_id=claims.get("run_id"),
             workspace_id=claims.get("workspaceId"),
@@ -109,7 +114,7 @@ class Tokens:
         return digest.hexdigest()[:32]
 
     def _mint(self, claims: dict[str, Any], lifetime: int, now: float | None) -> str:
-        start = int(now or time.time())
+        start = int(now or wall_clock())
         times = {"iat": start, "nbf": start, "exp": start + lifetime}
         body = {**claims, **times, "iss": "azureml", "tid": TENANT, "oid": USER, "name": "local"}
         signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(body)}"
@@ -117,6 +122,10 @@ class Tokens:
 
     def _sign(self, text: str) -> str:
         return _base64(hmac.new(self._secret, text.encode(), hashlib.sha256).digest())
+
+
+def _shown(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _encode(value: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,8 @@ class Machine:
         self.orders = folder / "orders"
         self.passed_file = folder / "orders.passed"
         self.pid = 0
+        # By how many seconds the clock of the service and of its client differs from this machine's.
+        self.shift = 0.0
         environment = {
             **os.environ,
             faultpoints.VARIABLE: str(self.orders),
@@ -67,13 +70,18 @@ class Machine:
     def start(self) -> None:
         """Start a service, unless one runs. Repeated until one stays, because a start may be killed, too."""
         while not self.alive:
-            assert self._nursery.stdin
-            assert self._nursery.stdout
-            self._nursery.stdin.write("start\n")
-            self._nursery.stdin.flush()
-            self.pid = int(self._nursery.stdout.readline())
-            until(lambda: not self.alive or self._has_started(), tell=self.log)
+            self.start_once()
+
+    def start_once(self) -> bool:
+        """Start a service. Returns False if it has ended instead; `log` says why."""
+        assert self._nursery.stdin
+        assert self._nursery.stdout
+        self._nursery.stdin.write("start\n")
+        self._nursery.stdin.flush()
+        self.pid = int(self._nursery.stdout.readline())
+        until(lambda: not self.alive or self._has_started(), tell=self.log)
         self.connect()
+        return self.alive
 
     def _has_started(self) -> bool:
         info = self.home.read_service()
@@ -126,6 +134,15 @@ class Machine:
         self.orders.unlink(missing_ok=True)
         return is_open
 
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock of the service and of its client, from this machine's."""
+        waiting, clock = self.orders.with_suffix(".new"), self.orders.with_name(f"{self.orders.name}.clock")
+        waiting.write_text(str(seconds))
+        # A client never sends a token that the service takes for an old one.
+        self.shift = max(seconds, self.shift)
+        waiting.replace(clock)
+        self.shift = seconds
+
     def passed(self) -> set[str]:
         """The points that were passed since the last call."""
         found = set(self.passed_file.read_text().split()) if self.passed_file.exists() else set()
@@ -139,7 +156,8 @@ class Machine:
         info = self.home.read_service()
         if info is None:
             raise Gone
-        given = {"Authorization": f"Bearer {Tokens(info.secret).user()}", **headers}
+        token = Tokens(info.secret).user(now=time.time() + self.shift)
+        given = {"Authorization": f"Bearer {token}", **headers}
         address = f"http://127.0.0.1:{info.port}{path.replace('{ws}', SCOPE)}"
         try:
             answer = self._session.request(method, address, json=body, data=data, headers=given, timeout=60)

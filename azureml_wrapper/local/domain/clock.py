@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Protocol, overload
 
@@ -12,7 +14,10 @@ class Clock(Protocol):
     """Tells the time."""
 
     def now(self) -> datetime:
-        """The current time, in UTC."""
+        """The current time, in UTC. It jumps if the machine's clock is set."""
+
+    def steady(self) -> float:
+        """Seconds since some time in the past. They do not jump."""
 
 
 class Ids(Protocol):
@@ -26,10 +31,17 @@ class Ids(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock; `wall_clock` returns the seconds since 1970."""
+
+    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
 
     def now(self) -> datetime:
-        return datetime.now(timezone.utc)
+        return datetime.fromtimestamp(self._wall_clock(), timezone.utc)
+
+    def steady(self) -> float:
+        # Linux has one that goes on while the machine sleeps.
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class RandomIds:

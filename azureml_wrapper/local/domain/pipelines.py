@@ -102,7 +102,8 @@ class PipelineRun:
         """
         if self.schedule_id:
             return False
-        return self.pipeline_id is not None or now - self.created > UNSUBMITTED
+        # Also one from the future: the clock was set back.
+        return self.pipeline_id is not None or abs(now - self.created) > UNSUBMITTED
 
 
 def over(below: Values, above: Values) -> Values:

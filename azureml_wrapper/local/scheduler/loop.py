@@ -45,8 +45,9 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Look:
-    """When to list a folder again even if its modification time `changed` stays the same."""
+    """When a folder was listed, and until when it need not be if its modification time `changed` stays the same."""
 
+    at: datetime
     again: datetime
     changed: int | None
 
@@ -161,6 +162,8 @@ class SchedulerLoop:
     def _attend(self, schedule: Schedule) -> float:
         if self._is_closed:
             return LONGEST_SLEEP
+        if triggers.is_set_back(schedule, self._clock.now()):
+            schedule = self._set_back(schedule)
         if schedule.watch:
             self._look(schedule, schedule.watch)
             return LOOK_SECONDS
@@ -168,6 +171,17 @@ class SchedulerLoop:
             self._fire(schedule)
             schedule = self._stores.schedules.get(schedule.workspace_id, schedule.schedule_id)
         return (schedule.next_fire - self._clock.now()).total_seconds() if schedule.next_fire else LONGEST_SLEEP
+
+    def _set_back(self, schedule: Schedule) -> Schedule:
+        """Plan a schedule again, because the clock was set back."""
+        log.warning("the clock was set back: schedule %s is planned again", schedule.name)
+        store, now, key = self._stores.schedules, self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
+        with self._stores.database.transaction():
+            store.put(replace(store.get(*key), anchor=now, last_fire=None))
+            # Read again, because a recurrence counts from the anchor.
+            planned = triggers.after_setback(store.get(*key), now)
+            store.put(planned)
+        return planned
 
     def _fire(self, schedule: Schedule) -> None:
         """Fire a recurrence for the time that is due."""
@@ -186,12 +200,12 @@ class SchedulerLoop:
         now, key = self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
         is_due = schedule.next_fire is not None and schedule.next_fire <= now
         changed, last = self._changed(schedule, watch), self._looks.get(key)
-        if last and last.changed == changed and now < last.again and not is_due:
+        if last and last.changed == changed and last.at <= now < last.again and not is_due:
             return
         for record in self._changes(schedule, watch, now):
             fault_point("schedules.changes-stored")
             self._begin(record)
-        self._looks[key] = _Look(now + watch.polling, changed)
+        self._looks[key] = _Look(now, now + watch.polling, changed)
 
     def _changes(self, schedule: Schedule, watch: Watch, now: datetime) -> list[PipelineRun]:
         """Record the changes since the last look, and store the runs that are due for them."""

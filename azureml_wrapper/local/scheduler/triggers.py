@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.limits import VALUE_LENGTH
@@ -17,6 +17,9 @@ from azureml_wrapper.local.domain.pipelines import (
     Submission,
     Watch,
 )
+
+# A clock that is set back by less is only waited for: one that is corrected, or a server's that differs a little.
+SETBACK = timedelta(hours=1)
 
 
 def first_instant(schedule: Schedule, now: datetime) -> datetime | None:
@@ -38,6 +41,21 @@ def next_instant(schedule: Schedule, now: datetime) -> datetime | None:
     if not schedule.is_active or schedule.recurrence is None:
         return None
     return next(schedule.recurrence.after(now))
+
+
+def is_set_back(schedule: Schedule, now: datetime) -> bool:
+    """Whether the clock was set back: the schedule has fired, or was made, in the future.
+
+    What was planned then may be years away. A shorter setback only delays the next firing, so that none is repeated.
+    """
+    return (schedule.last_fire or schedule.anchor) - now > SETBACK
+
+
+def after_setback(schedule: Schedule, now: datetime) -> Schedule:
+    """The schedule, planned again. Without a start time it counts from now."""
+    if schedule.watch:
+        return replace(schedule, next_fire=schedule.next_fire and now + (schedule.watch.batch or timedelta()))
+    return replace(schedule, next_fire=next_instant(schedule, now))
 
 
 def changed_blobs(seen: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:

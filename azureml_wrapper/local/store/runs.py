@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -74,6 +74,9 @@ _COLUMNS = ("run_id", "experiment_id", "parent_id", "root_id", "number", "status
 _TIMES = ("created", "started", "ended")
 _FIELDS = tuple(field.name for field in fields(Run))
 
+# How much a clock may be corrected during a run without any change of its times.
+CLOCK_TOLERANCE = timedelta(minutes=1)
+
 Listener = Callable[[Run], None]
 
 
@@ -83,6 +86,8 @@ class RunStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._listeners: list[tuple[Listener, Attempts]] = []
+        # When runs started, by a clock that does not jump; those that this process has seen.
+        self._begun: dict[tuple[str, str], float] = {}
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
@@ -201,6 +206,7 @@ class RunStore:
                 return run
             check_transition(run_id, run.status, status, again=again)
             changed = _advanced(run, status, at or self._clock.now(), error)
+            changed = changed if at else self._timed(run, changed)
             self._update(changed)
         self._tell(changed)
         return changed
@@ -224,6 +230,20 @@ class RunStore:
         )
         if changed:
             Attempts(f"reading run {run_id}").attempt(lambda: self._tell(self.get(workspace, run_id)))
+
+    def _timed(self, before: Run, run: Run) -> Run:
+        """The run, with a start that moves along if the clock was set while it ran: its duration must stay true."""
+        key = run.workspace_id, run.run_id
+        if run.started and not before.started:
+            self._begun[key] = self._clock.steady()
+        if not run.ended or not run.started:
+            return run
+        begun = self._begun.pop(key, None)
+        if begun is None:
+            return replace(run, started=min(run.started, run.ended))
+        passed = timedelta(seconds=self._clock.steady() - begun)
+        is_set = abs(run.ended - run.started - passed) > CLOCK_TOLERANCE
+        return replace(run, started=run.ended - passed) if is_set else run
 
     def _tell(self, run: Run) -> None:
         for listener, attempts in self._listeners:

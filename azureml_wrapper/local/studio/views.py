@@ -187,7 +187,8 @@ def moment(instant: datetime | None) -> str:
 
 def duration(run: Run, now: datetime) -> str:
     """The run's duration; empty before it starts."""
-    return words((run.ended or now) - run.started) if run.started else ""
+    # The clock may have been set back since the start.
+    return words(max((run.ended or now) - run.started, timedelta())) if run.started else ""
 
 
 def words(span: timedelta) -> str:

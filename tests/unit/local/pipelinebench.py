@@ -35,6 +35,9 @@ class Ticking:
         self._now += timedelta(seconds=1)
         return self._now
 
+    def steady(self):
+        return self._now.timestamp()
+
     def advance(self, seconds):
         self._now += timedelta(seconds=seconds)
 

@@ -30,6 +30,9 @@ class Ticking:
         self._now += timedelta(seconds=1)
         return self._now
 
+    def steady(self):
+        return self._now.timestamp()
+
 
 @pytest.fixture
 def clock():

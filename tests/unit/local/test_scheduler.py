@@ -30,6 +30,9 @@ class Clock:
     def now(self):
         return self.time
 
+    def steady(self):
+        return self.time.timestamp()
+
     def move(self, **span):
         self.time += timedelta(**span)
 

@@ -65,7 +65,9 @@ def _check_age(request: Request, now: datetime) -> None:
     except (KeyError, ValueError, TypeError):
         raise _refused("the request has no date") from None
     if abs(now - signed.replace(tzinfo=signed.tzinfo or timezone.utc)) > SKEW:
-        raise _refused("the request is older than 15 minutes")
+        raise _refused(
+            f"the request is older than 15 minutes: it was signed at {signed:%Y-%m-%dT%H:%M:%SZ}{_shows(now)}"
+        )
 
 
 def _bearer(context: Context, match: Match, token: str) -> Identity:
@@ -178,9 +180,13 @@ def _check_times(query: Mapping[str, str], now: datetime) -> None:
     except ValueError:
         raise _refused("invalid time in the signature") from None
     if end is None or now >= end:
-        raise _refused(f"the signature expired at {query.get('se')}")
+        raise _refused(f"the signature expired at {query.get('se')}{_shows(now)}")
     if start is not None and now < start:
-        raise _refused(f"the signature is not valid before {query.get('st')}")
+        raise _refused(f"the signature is not valid before {query.get('st')}{_shows(now)}")
+
+
+def _shows(now: datetime) -> str:
+    return f"; the clock of the service shows {now:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def needed_permissions(method: str, query: Mapping[str, str], *, is_blob: bool) -> str:
