@@ -264,3 +264,42 @@ def test_a_stopped_service_leaves_nothing_unwritten(tmp_path):
     assert not (home.path / "running").exists()
     assert list(home.path.glob("state.sqlite-*")) == []
     shutil.rmtree(home.path)
+
+
+@pytest.mark.usefixtures("_never_flushed")
+def test_a_copy_of_a_folder_whose_service_ran_is_not_taken_for_one_that_lost_its_power(home, opened, tmp_path):
+    opened().blobs.put_bytes(*PLACE, "blob", b"content", metadata={"a": "b"})
+    lose_power(home)
+    copy = Home(tmp_path / "copy")
+    shutil.copytree(home.path, copy.path)
+    context = server.open_stores(copy, 1)
+    try:
+        assert read(context, "blob") == b"content"
+        assert not (copy.path / "unsynced").exists()
+    finally:
+        context.work_queue.close()
+        context.syncer.close()
+        context.database.close()
+
+
+@pytest.mark.usefixtures("_never_flushed")
+def test_what_is_written_after_the_clock_was_set_back_is_looked_at_too(home, opened, monkeypatch):
+    context, real = opened(), syncing.time.time_ns
+    mark = home.path / "running"
+    # As if it had been started three years from now.
+    mark.write_text(json.dumps({**json.loads(mark.read_text()), "since": real() + 3 * 365 * 86_400 * 10**9}))
+    syncing.keep_mark(home)
+    context.blobs.put_bytes(*PLACE, "blob", b"content")
+    halve(home.blobs / "account/container/blob")
+    lose_power(home)
+    assert opened().blobs.stat(*PLACE, "blob") is None
+
+
+def test_what_could_not_be_flushed_when_a_service_stops_leaves_its_mark(home, opened, monkeypatch):
+    context = opened()
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(syncing, "_flush_all", refuse)
+    assert not context.syncer.close()

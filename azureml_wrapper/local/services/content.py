@@ -14,7 +14,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from azureml_wrapper.local.domain.errors import Invalid, TooLarge
 from azureml_wrapper.local.domain.runs import without_logins
@@ -208,7 +208,8 @@ def create_snapshot(context: Context, request: Request) -> Response:
 def zip_snapshot(context: Context, request: Request) -> Response:
     account, container, name = _account(request), _container(request), f"zips/{request['snapshot_id']}.zip"
     context.blobs.ensure_container(account, container)
-    if context.blobs.stat(account, container, name) is None:
+    # Of an earlier request; one that a disk has damaged is made again.
+    if not is_zipfile(context.blobs.path(account, container, name)):
         with context.blobs.receive() as target:
             context.snapshots.write_zip(request.workspace_id, request["snapshot_id"], target)
             context.blobs.put_file(account, container, name, target, content_type="application/zip")

@@ -22,6 +22,8 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from azureml_wrapper.local.background import Attempts
@@ -119,15 +121,18 @@ class Syncer:
                 self._wake.set()
             self._report(time.monotonic() - started)
 
-    def close(self) -> None:
-        """Flush what is left, and end the thread."""
-        if self._thread:
-            self._closing.set()
-            self._wake.set()
-            self._thread.join()
-            if not Attempts("flushing to the disk").attempt(self.flush):
-                self._forget_kept(self._generation, all_of_them=True)
-            self._thread = None
+    def close(self) -> bool:
+        """Flush what is left, and end the thread. Returns whether everything is on the disk."""
+        if not self._thread:
+            return True
+        self._closing.set()
+        self._wake.set()
+        self._thread.join()
+        attempts = Attempts("flushing to the disk")
+        forget = partial(self._forget_kept, self._generation + 1, all_of_them=True)
+        is_flushed = attempts.attempt(self.flush) is None and attempts.attempt(forget) is None
+        self._thread = None
+        return is_flushed
 
     def _run(self) -> None:
         attempts = Attempts("flushing to the disk")
@@ -202,23 +207,45 @@ def _key(root: Path, path: Path) -> str:
 # After a loss of power ---------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """Which start of the machine a service has used a home in, since when (nanoseconds), and the folder's inode."""
+
+    boot: str
+    since: int
+    folder: int
+
+
 def power_lost_since(home: Home) -> int | None:
     """The start of the last service in nanoseconds, if it lost its power; None if it stopped or was killed."""
     before = _read_mark(home.path / MARK)
     if before is None:
         return None
-    if before[0] == _boot() != "":
+    if before.boot == _boot() != "":
         # Killed: the kernel still has everything, but it need not be on the disk.
         os.sync()
         return None
-    return before[1]
+    if before.folder not in (0, home.path.stat().st_ino):
+        # All its files are new, so that each would seem to be incomplete.
+        log.warning("%s is a copy of the folder of a service that ran: its files are not checked", home.path)
+        return None
+    return before.since
 
 
 def mark_start(home: Home) -> None:
     """Mark a home as in use since now."""
     # File times are a few milliseconds behind the clock.
-    write_private(home.path / MARK, json.dumps({"boot": _boot(), "since": time.time_ns() - 10**9}), flush=True)
+    mark = _Mark(boot=_boot(), since=time.time_ns() - 10**9, folder=home.path.stat().st_ino)
+    write_private(home.path / MARK, json.dumps(asdict(mark)), flush=True)
     flush_file(home.path)
+
+
+def keep_mark(home: Home) -> None:
+    """Mark the home again if the clock was set back: new files are older than the start then."""
+    before = _read_mark(home.path / MARK)
+    if before and time.time_ns() < before.since:
+        log.warning("the clock was set back")
+        mark_start(home)
 
 
 def mark_end(home: Home) -> None:
@@ -231,14 +258,15 @@ def _boot() -> str:
     return read_text(Path("/proc/sys/kernel/random/boot_id")).strip()
 
 
-def _read_mark(mark: Path) -> tuple[str, int] | None:
+def _read_mark(mark: Path) -> _Mark | None:
     if not mark.exists():
         return None
     try:
         found = json.loads(read_text(mark))
-        return str(found["boot"]), int(found["since"])
+        # Earlier versions did not write the folder.
+        return _Mark(boot=str(found["boot"]), since=int(found["since"]), folder=int(found.get("folder") or 0))
     except (ValueError, KeyError, TypeError):
-        return "?", 0
+        return _Mark(boot="?", since=0, folder=0)
 
 
 def restore(root: Path, database: Database, since: int, aside: Path) -> None:
