@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from azureml_wrapper.local.domain.errors import is_temporary
+
 log = logging.getLogger("azureml_wrapper.local")
 
 
@@ -19,13 +21,15 @@ class Attempts:
         self._name = name
         self._complaint = ""
 
-    def attempt(self, work: Callable[[], None]) -> Exception | None:
+    def attempt(self, work: Callable[[], object]) -> Exception | None:
         """Do the work. Returns its error; the same error several times in a row is logged once."""
         try:
             work()
         except Exception as error:  # a full disk, a locked database, a defect: the next attempt may succeed
             complaint = f"{type(error).__name__}: {error}"
-            if complaint != self._complaint:
+            if complaint != self._complaint and is_temporary(error):
+                log.warning("%s failed: %s", self._name, error)
+            elif complaint != self._complaint:
                 log.exception("%s failed", self._name)
             self._complaint = complaint
             return error

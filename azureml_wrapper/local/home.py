@@ -253,10 +253,10 @@ def lacks_database(home: Home) -> bool:
     """Whether there is data, but no database that says what it is; starting would hide all of it."""
     if home.database.exists() and home.database.stat().st_size:
         return False
-    # A log that was not checkpointed fills an empty database again.
+    # SQLite deletes the log of an empty database, although it has the last changes of the one that was lost.
     log = Path(f"{home.database}-wal")
     accounts = home.blobs.iterdir() if home.blobs.is_dir() else ()
-    return not (log.exists() and log.stat().st_size) and any(each.name[:1] != "." for each in accounts)
+    return (log.exists() and log.stat().st_size > 0) or any(each.name[:1] != "." for each in accounts)
 
 
 def discard_trust(home: Home) -> None:
@@ -307,8 +307,10 @@ def write_sitecustomize(home: Home, source: bytes) -> Path:
 
 
 def refusal(home: Home, error: OSError) -> str:
-    """What to tell a user if `Home.create` raises an error."""
+    """What to tell a user if an error keeps a home folder from being used."""
+    name = error.filename if isinstance(error.filename, str) else str(home.path)
+    file = "" if name == str(home.path) else f" ({name})"
     return (
-        f"Cannot use the home folder {home.path}: {error.strerror}. Set {HOME_VARIABLE} to a folder that you can "
-        "write to, on a file system with symbolic links and without ':' in its path."
+        f"Cannot use the home folder {home.path}: {error.strerror or error}{file}. Set {HOME_VARIABLE} to a folder "
+        "that you can write to, on a file system with symbolic links and without ':' in its path."
     )

@@ -27,7 +27,7 @@ from typing import IO, Any
 import uvicorn
 
 from azureml_wrapper.local.app import build_application, build_context
-from azureml_wrapper.local.background import every
+from azureml_wrapper.local.background import Attempts, every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
@@ -37,7 +37,7 @@ from azureml_wrapper.local.http.protocol import BoundedProtocol
 from azureml_wrapper.local.http.routing import Waiting
 from azureml_wrapper.local.logs import LogFile, SafeFormatter
 from azureml_wrapper.local.services.context import Context
-from azureml_wrapper.local.store.syncing import mark_end, mark_start, power_lost_since, restore
+from azureml_wrapper.local.store.syncing import keep_mark, mark_end, mark_start, power_lost_since, restore
 from azureml_wrapper.local.tls import server_context
 
 TLS_HANDSHAKE = 0x16
@@ -219,34 +219,45 @@ def take_lock(home: Home) -> IO[str] | None:
 
 def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, ready: IO[str] | None = None) -> bool:
     """Run the service until it is stopped. Returns False if this home already has a running service."""
-    lock = take_lock(home)
+    with refusing(home):
+        lock = take_lock(home)
     if lock is None:
         return False
     with lock:
-        # A killed service has left it; until the new one is written, clients must wait for this service.
-        home.service_file.unlink(missing_ok=True)
-        discard_unfinished(home)
-        listener = listen(home, port)
-        number: int = listener.getsockname()[1]
-        home.write_port(number)
-        fault_point("start.port-written")
-        try:
+        with refusing(home):
+            # A killed service has left it; until the new one is written, clients must wait for this service.
+            home.service_file.unlink(missing_ok=True)
+            discard_unfinished(home)
+            listener = listen(home, port)
+            number: int = listener.getsockname()[1]
+            home.write_port(number)
+            fault_point("start.port-written")
             context = open_stores(home, number)
             application = build_application(context)
             context.executor.recover()
             context.pipeline_executor.recover()
             context.sweeps.recover()
-        except ServiceFault as fault:
-            # A database that is damaged, locked or of a later version, or a full disk.
-            raise SystemExit(fault.message) from fault
-        fault_point("start.recovered")
-        python = f"{sys.executable} ({platform.python_version()})"
-        info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
-        asyncio.run(_run(context, application, listener, info, idle=idle, ready=ready))
-        context.syncer.close()
+            fault_point("start.recovered")
+            server = OneServer(settings(application), listener, server_context(home), context.waiting)
+            python = f"{sys.executable} ({platform.python_version()})"
+            info = ServiceInfo(pid=os.getpid(), port=number, secret=home.secret(), python=python)
+        asyncio.run(_run(context, application, server, info, idle=idle, ready=ready))
+        is_complete = context.syncer.close()
         context.database.close()
-        mark_end(home)
+        if is_complete:
+            Attempts("marking the home as complete").attempt(partial(mark_end, home))
     return True
+
+
+@contextlib.contextmanager
+def refusing(home: Home) -> Iterator[None]:
+    """Exit with a sentence if the home cannot be used: a damaged or locked database, a full or read-only disk."""
+    try:
+        yield
+    except ServiceFault as fault:
+        raise SystemExit(fault.message) from fault
+    except OSError as error:
+        raise SystemExit(refusal(home, error)) from error
 
 
 def open_stores(home: Home, port: int) -> Context:
@@ -267,22 +278,23 @@ def open_stores(home: Home, port: int) -> Context:
 async def _run(
     context: Context,
     application: Application,
-    listener: socket.socket,
+    server: OneServer,
     info: ServiceInfo,
     *,
     idle: float,
     ready: IO[str] | None,
 ) -> None:
-    server = OneServer(settings(application), listener, server_context(context.home), context.waiting)
     server.stop_on_signals()
-    context.home.write_service(info)
+    with refusing(context.home):
+        context.home.write_service(info)
     tell(ready, "ready")
     context.executor.preload()
     await asyncio.to_thread(context.scheduler.start)
     tasks = [
         asyncio.create_task(
             every(SERVICE_FILE_SECONDS, "the check of service.json", partial(keep_service_file, context.home, info))
-        )
+        ),
+        asyncio.create_task(every(SERVICE_FILE_SECONDS, "the check of the clock", partial(keep_mark, context.home))),
     ]
     if idle > 0:
         check = idle_check(server, application, context, idle)
@@ -299,7 +311,8 @@ async def _run(
         await asyncio.to_thread(context.executor.close)
         # Then what follows from the ends of the jobs.
         await asyncio.to_thread(context.work_queue.close)
-        context.home.service_file.unlink(missing_ok=True)
+        remove = partial(context.home.service_file.unlink, missing_ok=True)
+        Attempts("removing service.json").attempt(remove)
 
 
 def idle_check(server: OneServer, application: Application, context: Context, idle: float) -> Callable[[], None]:
@@ -348,10 +361,8 @@ def main() -> None:
     # One line for each malformed request, which needs no token.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     become_service()
-    try:
+    with refusing(home):
         home.create()
-    except OSError as error:
-        raise SystemExit(refusal(home, error)) from error
     ready = os.fdopen(options.ready_fd, "w") if options.ready_fd is not None else None
     if not serve(home, port=options.port, idle=options.idle, ready=ready):
         tell(ready, "busy")

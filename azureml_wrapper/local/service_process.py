@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from azureml_wrapper.local.home import Home, ServiceInfo, refusal
 
@@ -67,13 +68,13 @@ def start(home: Home | None = None, *, port: int | None = None, idle: float | No
     if found:
         _check_namespace(home, found)
         return found
-    _prepare(home)
+    log = _open_log(home)
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "azureml_wrapper.local.server", "--home", str(home.path)]
     command += ["--ready-fd", str(writer)]
     command += ["--port", str(port)] if port else []
     command += ["--idle", str(idle)] if idle is not None else []
-    with home.log_file.open("ab") as log:
+    with log:
         begin = log.tell()
         process = subprocess.Popen(
             command,
@@ -113,7 +114,11 @@ def stop(home: Home | None = None) -> bool:
 @contextlib.contextmanager
 def stopped(home: Home) -> Iterator[None]:
     """Keep the service of a home from starting during a `with` block; raise `ServiceError` if it runs."""
-    with home.lock_file.open("a") as lock:
+    try:
+        file = home.lock_file.open("a")
+    except OSError as error:
+        raise ServiceError(refusal(home, error)) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -157,10 +162,12 @@ def _check_namespace(home: Home, info: ServiceInfo) -> None:
         )
 
 
-def _prepare(home: Home) -> None:
+def _open_log(home: Home) -> IO[bytes]:
+    """Prepare the home; raise `ServiceError` if it cannot be written to."""
     try:
         home.create()
         home.log_file.touch(mode=0o600)
+        return home.log_file.open("ab")
     except OSError as error:
         raise ServiceError(refusal(home, error)) from error
 
@@ -169,13 +176,15 @@ def _is_locked(home: Home) -> bool:
     if fcntl is None:
         return False
     try:
-        descriptor = os.open(home.lock_file, os.O_RDWR)
+        descriptor = _open_lock(home)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError as error:
         raise ServiceError(
             f"The home folder {home.path} belongs to another user. Set AZUREML_WRAPPER_HOME to a folder of yours."
         ) from error
+    except OSError as error:
+        raise ServiceError(refusal(home, error)) from error
     try:
         # A shared lock, so that two clients that check at the same time do not take each other for the service.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -185,6 +194,16 @@ def _is_locked(home: Home) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _open_lock(home: Home) -> int:
+    try:
+        return os.open(home.lock_file, os.O_RDWR)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # A service may run nevertheless; network file systems lock only what is open for writing.
+        return os.open(home.lock_file, os.O_RDONLY)
 
 
 def _await_service(home: Home, begin: int) -> ServiceInfo:

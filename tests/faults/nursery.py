@@ -28,6 +28,8 @@ def become_service(home: str) -> None:
     try:
         server.main()
         code = 0
+    except SystemExit as error:
+        print(error.code, file=sys.stderr)
     except BaseException:  # noqa: BLE001 - as the interpreter itself does
         sys.excepthook(*sys.exc_info())
     finally:

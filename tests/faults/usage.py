@@ -65,6 +65,8 @@ class Usage:
         self.fired: list[str] = []
         # Whether runs may fail, because their processes are killed, too.
         self.is_tolerant = False
+        self._settled = 0
+        self._ended: set[str] = set()
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(3).hex()
         self._kept: dict[str, Any] = {}
@@ -101,22 +103,31 @@ class Usage:
 
     def settle(self) -> None:
         """Wait until every schedule has fired, and every run has ended."""
-        for schedule_id in self.fired:
+        for schedule_id in self.fired[self._settled :]:
             until(lambda each=schedule_id: self.runs_of(each))
+        self._settled = len(self.fired)
         until(lambda: not self.machine.unfinished(), tell=self.machine.unfinished)
 
-    def check(self) -> list[str]:
-        """What the service has lost, or has only half; empty if all is well."""
+    def check(self, since: int = 0) -> list[str]:
+        """What the service has lost, or has only half; empty if all is well.
+
+        Args:
+            since: Look only at objects that were added since `allowed` had this length, and at runs that had not
+                ended at the last look.
+        """
         wrong = []
-        for key, allowed in self.allowed.items():
+        for key, allowed in [*self.allowed.items()][since:]:
             found = self.look(key)
             if found not in allowed:
                 wrong.append(f"{key}: {found[:12]}, not one of {sorted(item[:12] for item in allowed)}")
             self.allowed[key] = {found}
-        wrong += [f"schedule {each} fired twice" for each in self.fired if len(self.runs_of(each)) != 1]
-        for run_id in self.submitted:
-            if self.run(run_id)["status"] not in ENDED:
-                wrong.append(f"run {run_id} is {self.run(run_id)['status']}")
+        fired = [] if since else self.fired
+        wrong += [f"schedule {each} fired twice" for each in fired if len(self.runs_of(each)) != 1]
+        for run_id in self.submitted - (self._ended if since else set()):
+            if (status := self.run(run_id)["status"]) in ENDED:
+                self._ended.add(run_id)
+            else:
+                wrong.append(f"run {run_id} is {status}")
         return wrong
 
     # Requests

@@ -11,6 +11,7 @@
     ├── OutOfRange        416       bytes after the end of a blob
     ├── Temporary         503       it can succeed later, unchanged
     │   ├── OutOfSpace    507       the disk of the home folder is full
+    │   │   └── ReadOnly  507       the home folder cannot be written to
     │   └── Locked        503       another program uses the database
     ├── Damaged           500       the database of the home folder is damaged
     └── Unsupported       501       Azure has it, the local service does not
@@ -97,6 +98,10 @@ class OutOfSpace(Temporary):
     status, code = 507, "InsufficientStorage"
 
 
+class ReadOnly(OutOfSpace):
+    """The home folder cannot be written to: its file system was mounted read-only, or its modes were changed."""
+
+
 class Locked(Temporary):
     """Another program has locked the database."""
 
@@ -111,13 +116,42 @@ class Unsupported(ServiceFault):
     status, code = 501, "NotImplemented"
 
 
-# Of the machine, which may pass by themselves: a disk is full or does not answer, or too many files are open.
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# The last two come from modes of files, which do not change by themselves.
+_UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_DISTURBED = frozenset(
+    {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EINTR, errno.EAGAIN}
+)
+# Of the machine, which may pass by themselves: a disk is full, read-only or does not answer, too many files are open.
+_PASSING = _FULL | {errno.EROFS} | _DISTURBED
 
 
 def as_fault(error: Exception) -> ServiceFault:
-    """The fault itself, or one that names an error of another kind."""
-    return error if isinstance(error, ServiceFault) else ServiceFault(f"{type(error).__name__}: {error}")
+    """The fault itself, or one that says what an error of another kind means for the service."""
+    if isinstance(error, ServiceFault):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL:
+        return OutOfSpace(
+            "Cannot write to the local service's home folder: no space left on the disk. Nothing was changed."
+        )
+    if number in _UNWRITABLE:
+        return ReadOnly(
+            f"Cannot write to the local service's home folder: {_said(error)}. Nothing was changed. Make the folder "
+            "writable again; the service does not have to be restarted."
+        )
+    if number in _DISTURBED:
+        return Temporary(
+            f"The machine of the local service prevents it: {_said(error)}. Nothing was changed. Try again later."
+        )
+    return ServiceFault(f"{type(error).__name__}: {error}")
+
+
+def _said(error: Exception) -> str:
+    """What the system says, and of which file."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
 
 
 def is_temporary(error: Exception) -> bool:

@@ -161,7 +161,8 @@ class LocalExecutor:
             session.say(fault.message)
             return endings.failed(fault.message)
         except OSError as error:
-            log.exception("run %s", ticket.job.run_id)
+            # What the machine prevents needs no traceback; something else may be a defect.
+            log.warning("run %s: %s", ticket.job.run_id, error, exc_info=not is_temporary(error))
             return endings.failed(f"The job could not be run: {type(error).__name__}: {error}", code="ServiceError")
 
     @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azureml_wrapper.local.domain.datasets import Source
-from azureml_wrapper.local.domain.errors import NotFound, OutOfSpace, ServiceFault
+from azureml_wrapper.local.domain.errors import NotFound, ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import Job, JobInput, JobOutput, Script
 from azureml_wrapper.local.domain.pipelines import LOGS
 from azureml_wrapper.local.domain.plans import Step, StepRuns
@@ -213,7 +213,9 @@ class ReusedRuns:
             fault_point("reuse.linked")
             self._write_log(run, origin)
         except OSError as error:
-            raise OutOfSpace(f"The files of run {origin.run_id} cannot be taken over: {error}.") from error
+            if is_temporary(error):
+                raise
+            raise ServiceFault(f"The files of run {origin.run_id} cannot be taken over: {error}.") from error
         self._context.runs.advance(run.workspace_id, run.run_id, RunStatus.COMPLETED)
 
     def _link_files(self, run: Run, origin: Run) -> None:

@@ -26,11 +26,12 @@ from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import (
     Forbidden,
     Invalid,
-    OutOfSpace,
     ServiceFault,
+    Temporary,
     TooLarge,
     Unauthenticated,
     Unsupported,
+    as_fault,
 )
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.faultpoints import fault_point
@@ -279,11 +280,11 @@ async def _spool(incoming: Incoming, path: Path) -> None:
 
 
 def _os_fault(error: OSError, request: Request) -> ServiceFault:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutOfSpace(
-            "Cannot write to the local service's home folder: no space left on the disk. Nothing was changed."
-        )
     if error.errno == errno.ENAMETOOLONG:
         return Invalid(f"A name in {request.path[:200]}… is too long for the file system.")
-    log.exception("%s %s", request.method, request.path)
-    return ServiceFault(f"{type(error).__name__}: {error}")
+    fault = as_fault(error)
+    if isinstance(fault, Temporary):
+        log.warning("%s %s: %s", request.method, request.path, error)
+    else:
+        log.exception("%s %s", request.method, request.path)
+    return fault

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ServiceFault, Temporary
+from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ReadOnly, ServiceFault, Temporary
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.migrations import copies, migrate
 
@@ -200,6 +200,11 @@ def faults(path: str = WHERE) -> Iterator[None]:
             raise Locked(
                 f"Another program has locked the database of the local service ({path}). "
                 "Nothing was changed. End that program, or try again later."
+            ) from error
+        if "readonly" in text:
+            raise ReadOnly(
+                f"Cannot write to the database of the local service ({path}): it is read-only. Nothing was changed. "
+                "Make the home folder writable again; the service does not have to be restarted."
             ) from error
         if "unable to open" in text or "disk I/O error" in text:
             # No descriptor is left, or the disk does not answer.
