@@ -177,6 +177,8 @@ class TestVersions:
         run.wait()
 
     def test_somebody_elses_schedule_of_that_name_stays(self, ws, pipeline, name, unique):
+        # Only what has versions has schedules to replace.
+        pipeline.register(name, "", "Day", 1)
         other = pipeline.register(unique("other"), "")
         theirs = Schedule.create(ws, name, other.pipeline.id, "exp", recurrence=daily())
         pipeline.register(name, "", "Day", 1)
