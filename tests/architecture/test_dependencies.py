@@ -67,7 +67,7 @@ def requirements(*extras: str) -> dict[str, Requirement]:
 @cache
 def providers() -> dict[str, str]:
     """Module → the distribution whose file it is: exact for namespaces such as azure and azureml, too."""
-    tops = {module.split(".")[0] for _, _, module in IMPORTS}
+    tops = {module.split(".")[0] for _, _, module in imports()}
     found = {}
     for distribution in distributions():
         # `distribution.files` makes a path of each of 100,000 files.
@@ -99,21 +99,23 @@ def third_party(file: Path) -> Iterator[tuple[str, str]]:
                 yield place(file, node), module
 
 
-IMPORTS = [(file, *found) for file in FILES for found in third_party(file)]
+@cache
+def imports() -> list[tuple[Path, str, str]]:
+    return [(file, *found) for file in FILES for found in third_party(file)]
 
 
 def test_every_import_is_of_a_package_that_setup_py_declares():
     declared = requirements("").keys()
     missing = {
         f"{where} imports {module} of {provider(module)}"
-        for file, where, module in IMPORTS
+        for file, where, module in imports()
         if provider(module) not in declared | OF_EXTRAS.get(file.relative_to(ROOT).as_posix(), set())
     }
     assert sorted(missing) == []
 
 
 def test_every_declared_package_is_imported_or_says_what_needs_it():
-    imported = {provider(module) for _, _, module in IMPORTS}
+    imported = {provider(module) for _, _, module in imports()}
     assert requirements("").keys() - imported == NOT_IMPORTED.keys()
 
 

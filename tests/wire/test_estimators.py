@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import pytest
 from azureml.core import Experiment
@@ -12,8 +13,6 @@ from azureml.exceptions import TrainingException
 from azureml.pipeline.core import Pipeline, PipelineData, PipelineParameter
 from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
 from azureml.pipeline.steps import EstimatorStep
-from azureml.train.dnn import Chainer, Gloo, Mpi, Nccl, ParameterServer, PyTorch, TensorFlow
-from azureml.train.estimator import Estimator
 from azureml.train.hyperdrive import (
     GridParameterSampling,
     HyperDriveConfig,
@@ -21,9 +20,9 @@ from azureml.train.hyperdrive import (
     PrimaryMetricGoal,
     choice,
 )
-from azureml.train.sklearn import SKLearn
 
 from tests.programs import need_mpirun
+from tests.wire import estimators
 from tests.wire.test_script_run import finish, printed
 
 pytestmark = pytest.mark.local_only
@@ -43,8 +42,10 @@ if "--data" in given:
     print(os.listdir(given["--data"]))
 print("hello", *sys.argv[1:])
 """
+FRAMEWORKS = ("Estimator", "PyTorch", "TensorFlow", "Chainer", "SKLearn")
 # The frameworks need no package, because the Python of the service runs the script.
 PLAIN = {"user_managed": True, "use_docker": False}
+Mpi = partial(estimators.make, "Mpi")
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,9 @@ def estimate(folder, cluster):
     def make(kind, **settings):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return kind(folder, compute_target=cluster, entry_script="train.py", **{**PLAIN, **settings})
+            return estimators.make(
+                kind, folder, compute_target=cluster, entry_script="train.py", **{**PLAIN, **settings}
+            )
 
     return make
 
@@ -87,9 +90,9 @@ def ranks(run) -> list[int]:
     return sorted(found) if isinstance(found, list) else [found]
 
 
-@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer, SKLearn])
+@pytest.mark.parametrize("kind", FRAMEWORKS)
 def test_an_estimator_runs_its_script(estimate, submit, kind, tmp_path):
-    managed = {"use_docker": None} if kind is SKLearn else {}
+    managed = {"use_docker": None} if kind == "SKLearn" else {}
     run = submit(estimate(kind, script_params={"--lr": 0.1}, **managed))
     assert finish(run) == "Completed"
     assert "hello --lr 0.1" in printed(run, tmp_path)
@@ -97,12 +100,12 @@ def test_an_estimator_runs_its_script(estimate, submit, kind, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("mpirun")
-@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer])
 @pytest.mark.parametrize(
-    "distribution", [lambda: Mpi(process_count_per_node=2), lambda: MpiConfiguration(process_count_per_node=2)]
+    ("kind", "distribution"),
+    [("Estimator", Mpi), *((kind, MpiConfiguration) for kind in FRAMEWORKS if kind != "SKLearn")],
 )
 def test_mpi_starts_the_processes_of_every_node(estimate, submit, kind, distribution, tmp_path):
-    run = submit(estimate(kind, node_count=2, distributed_training=distribution()))
+    run = submit(estimate(kind, node_count=2, distributed_training=distribution(process_count_per_node=2)))
     assert finish(run) == "Completed"
     assert ranks(run) == [0, 1, 2, 3]
     run.download_file("user_logs/std_log_process_0.txt", str(tmp_path / "log.txt"))
@@ -110,9 +113,9 @@ def test_mpi_starts_the_processes_of_every_node(estimate, submit, kind, distribu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("distribution", [Nccl, Gloo])
+@pytest.mark.parametrize("distribution", ["Nccl", "Gloo"])
 def test_pytorch_starts_one_process_on_every_node(estimate, submit, distribution):
-    run = submit(estimate(PyTorch, node_count=2, distributed_training=distribution()))
+    run = submit(estimate("PyTorch", node_count=2, distributed_training=estimators.make(distribution)))
     assert finish(run) == "Completed"
     assert ranks(run) == [0, 1]
 
@@ -133,8 +136,9 @@ def search(estimator, kind=HyperDriveConfig):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer, SKLearn])
-@pytest.mark.parametrize("of", [HyperDriveConfig, HyperDriveRunConfig])
+@pytest.mark.parametrize(
+    ("kind", "of"), [("Estimator", HyperDriveRunConfig), *((kind, HyperDriveConfig) for kind in FRAMEWORKS)]
+)
 def test_a_sweep_gives_each_run_the_arguments_of_its_estimator_and_its_own(estimate, submit, kind, of):
     run = submit(search(estimate(kind, script_params={"--base": 3}), of))
     assert finish(run) == "Completed"
@@ -146,7 +150,7 @@ def test_a_sweep_gives_each_run_the_arguments_of_its_estimator_and_its_own(estim
 @pytest.mark.slow
 @pytest.mark.usefixtures("mpirun")
 def test_a_sweep_over_a_distributed_estimator_starts_every_rank_of_each_run(estimate, submit):
-    run = submit(search(estimate(Estimator, node_count=2, distributed_training=Mpi())))
+    run = submit(search(estimate("Estimator", node_count=2, distributed_training=Mpi())))
     assert finish(run) == "Completed"
     assert [ranks(child) for child in run.get_children()] == [[0, 1], [0, 1]]
 
@@ -176,7 +180,7 @@ def step(estimate, cluster):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Estimator, PyTorch, TensorFlow, Chainer, SKLearn])
+@pytest.mark.parametrize("kind", FRAMEWORKS)
 def test_steps_of_estimators_take_parameters_pass_data_and_are_reused(ws, unique, step, kind):
     folder = PipelineData("folder", datastore=ws.get_default_datastore())
     rate = PipelineParameter("rate", 4)
@@ -194,23 +198,23 @@ def test_steps_of_estimators_take_parameters_pass_data_and_are_reused(ws, unique
 def test_steps_of_distributed_estimators_start_every_rank(ws, unique, step):
     nodes = PipelineParameter("nodes", 1)
     mpi = step(
-        Estimator,
+        "Estimator",
         "mpi",
         [],
         training={"node_count": 2, "distributed_training": Mpi()},
         runconfig_pipeline_params={"NodeCount": nodes},
     )
-    nccl = step(PyTorch, "nccl", [], training={"node_count": 2, "distributed_training": Nccl()})
+    nccl = step("PyTorch", "nccl", [], training={"node_count": 2, "distributed_training": estimators.make("Nccl")})
     ran = run_steps(ws, unique, mpi, nccl, nodes=3)
     assert (ranks(ran["mpi"]), ranks(ran["nccl"])) == ([0, 1, 2], [0, 1])
 
 
 def test_parameter_servers_are_refused_by_their_name(ws, unique, estimate, submit, step):
-    training = {"node_count": 2, "distributed_training": ParameterServer(worker_count=2)}
+    training = {"node_count": 2, "distributed_training": estimators.make("ParameterServer", worker_count=2)}
     told = "TensorFlow's parameter servers .* are not supported; MpiConfiguration runs Horovod"
     with pytest.raises(TrainingException, match=told):
-        submit(estimate(TensorFlow, **training))
+        submit(estimate("TensorFlow", **training))
     with pytest.raises(TrainingException, match=told):
-        submit(search(estimate(TensorFlow, **training)))
+        submit(search(estimate("TensorFlow", **training)))
     with pytest.raises(ErrorResponseException, match=told):
-        run_steps(ws, unique, step(TensorFlow, "servers", [], training=training))
+        run_steps(ws, unique, step("TensorFlow", "servers", [], training=training))

@@ -13,7 +13,6 @@ from azureml.data.data_reference import DataReference
 from azureml.pipeline.core import PipelineData, PipelineParameter, TrainingOutput
 from azureml.pipeline.core._restclients.aeva.models import ErrorResponseException
 from azureml.pipeline.steps import HyperDriveStep, HyperDriveStepRun
-from azureml.train.estimator import Estimator
 from azureml.train.hyperdrive import (
     BayesianParameterSampling,
     GridParameterSampling,
@@ -23,6 +22,7 @@ from azureml.train.hyperdrive import (
 )
 
 from tests.waiting import until
+from tests.wire import estimators
 from tests.wire.pipelines.scripts import LIST, said, step_of
 
 pytestmark = [pytest.mark.local_only, pytest.mark.slow]
@@ -66,8 +66,12 @@ def tune(ws, cluster, runconfig, tmp_path):
         if estimator:
             environment = runconfig.environment
             what = {
-                "estimator": Estimator(
-                    str(folder), compute_target=cluster, entry_script="train.py", environment_definition=environment
+                "estimator": estimators.make(
+                    "Estimator",
+                    str(folder),
+                    compute_target=cluster,
+                    entry_script="train.py",
+                    environment_definition=environment,
                 )
             }
             more["estimator_entry_script_arguments"] = arguments or []
