@@ -6,14 +6,19 @@ With AZUREML_WRAPPER_TEST_CONFIG=path/to/config.json the wire tests talk to that
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests import started
 
 REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
 if REAL_CONFIG:
@@ -21,6 +26,7 @@ if REAL_CONFIG:
     # Keep the login of `az login`.
     os.environ.setdefault("AZURE_CONFIG_DIR", str(Path.home() / ".azure"))
 
+_TESTS = Path(__file__).parent
 _ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
 _USER_HOME = _ROOT / "user"
 (_USER_HOME / ".azureml").mkdir(parents=True)
@@ -36,20 +42,83 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "AZUREML_RUN_ID"):
     os.environ.pop(_name, None)
 
+_REPORTS: list[dict[str, int]] = []
+started.watch()
 
+
+def pytest_configure(config):
+    """Give a file to one process as a whole: what its tests share is made once, and imported once."""
+    if config.getoption("dist", None) == "load":
+        config.option.dist = "loadfile"
+        # The order is that of the next function.
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     if REAL_CONFIG:
         skip = pytest.mark.skip(reason="only the local service can do this")
         for item in items:
             if item.get_closest_marker("local_only"):
                 item.add_marker(skip)
+    # The largest files first, so that no process works alone at the end; the others as they come, that is at random.
+    costs: Counter[Path] = Counter()
+    for item in items:
+        costs[item.path] += _cost(item)
+    items.sort(key=lambda item: -costs[item.path])
+
+
+def _cost(item) -> int:
+    """A test's time, roughly: most of those without processes take milliseconds."""
+    if item.get_closest_marker("slow"):
+        return 10
+    return 0 if item.path.parts[len(_TESTS.parts)] in ("unit", "architecture") else 1
+
+
+def pytest_collection_finish(session):
+    # What was imported until now stays, and is large: each collection of garbage would look through it.
+    gc.freeze()
 
 
 def pytest_sessionfinish(session, exitstatus):
     from azureml_wrapper.local import service_process
 
     service_process.stop()
+    if session is not None:
+        _report(session.config)
     shutil.rmtree(_ROOT, ignore_errors=True)
+
+
+def _report(config):
+    """Keep the numbers of what was started, or send them to the process that shows the summary."""
+    folders = [_ROOT]
+    with contextlib.suppress(AttributeError):
+        folders.append(config._tmp_path_factory.getbasetemp())
+    found = dict(started.counts + started.in_logs(folders))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["started"] = found
+    elif not config.getoption("numprocesses", None):
+        _REPORTS.append(found)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    _REPORTS.append(getattr(node, "workeroutput", {}).get("started", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"started: {started.line(started.total(_REPORTS))}")
+
+
+@contextlib.contextmanager
+def cold_services():
+    """Services that are started meanwhile preload nothing: that costs each of them more than a job or two saves.
+
+    Fixtures of modules may start services, too, so the fixture that enters this has to be one of a module.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZUREML_WRAPPER_WARM", "off")
+        yield
 
 
 @pytest.fixture

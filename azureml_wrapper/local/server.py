@@ -287,6 +287,7 @@ async def _run(
     server.stop_on_signals()
     with refusing(context.home):
         context.home.write_service(info)
+    log.info("listening on http://127.0.0.1:%s, pid %s", info.port, info.pid)
     tell(ready, "ready")
     context.executor.preload()
     await asyncio.to_thread(context.scheduler.start)

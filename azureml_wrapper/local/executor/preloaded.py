@@ -91,6 +91,7 @@ class Preloaded:
                 umask=shell().umask,
             )
         shell().limit(self._process.pid)
+        log.info("the preloaded process %s starts with %s", self._process.pid, interpreter)
         threading.Thread(target=self._listen, name=f"preloaded {interpreter}", daemon=True).start()
 
     @property
