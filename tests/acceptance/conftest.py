@@ -1,4 +1,4 @@
-"""Commands and programs as a user runs them: as processes, each test in its own home."""
+"""Commands and programs as a user runs them: as processes, each test in its own folder."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
+from tests.forks import Forks, can_fork
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+FORKS = Forks()
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Shell:
     folder: Path
     home: Path
     extra: dict[str, str] = field(default_factory=dict)
+    forks: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -42,12 +46,26 @@ class Shell:
             timeout=timeout,
             check=False,
         )
-        if check and done.returncode:
-            pytest.fail(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return self._checked(done) if check else done
+
+    def _checked(self, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+        if done.returncode:
+            pytest.fail(f"{done.args} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
     def aml(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("aml", *arguments, check=check)
+        """`aml` with these words; where that is the same, forked instead of started (tests/forks.py)."""
+        return self.fork("aml", *arguments, check=check)
+
+    def python(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A program that prepares or looks at something; forked, too."""
+        return self.fork("python", "-c", program, *arguments)
+
+    def fork(self, *command: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        if not self.forks or not can_fork(self.extra):
+            return self.run(*command, check=check, timeout=timeout)
+        done = FORKS.run(command, folder=self.folder, variables=self.environment, timeout=timeout)
+        return self._checked(done) if check else done
 
     def fails(self, *arguments: str, code: int) -> str:
         """What `aml` says on stderr where it ends with `code`, and without a traceback of its own."""
@@ -65,8 +83,37 @@ class Shell:
         return unshare
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forks_end():
+    yield
+    FORKS.close()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """The home of a service that all tests of a process share."""
+    home = Home(tmp_path_factory.mktemp("served") / "home")
+    yield home.path
+    service_process.stop(home)
+
+
+@pytest.fixture
+def shared(shell, served):
+    """A shell in its own folder whose service other tests use, too; its workspace should be of this test alone.
+
+    Not for tests that look at a home, start or stop its service, or list what all workspaces have.
+    """
+    return replace(shell, home=served)
+
+
+def own_workspace(folder: Path) -> str:
+    """A name for the workspace of the test that has this folder."""
+    return f"w-{zlib.crc32(str(folder).encode()):08x}"
+
+
 @pytest.fixture
 def shell(tmp_path):
+    """A shell in its own folder, with a home of its own, whose service ends with the test."""
     folder = tmp_path / "work"
     folder.mkdir()
     shell = Shell(folder, tmp_path / "home")

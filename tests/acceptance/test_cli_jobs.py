@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from azureml_wrapper.local import service_process
-from azureml_wrapper.local.home import Home
 from tests.acceptance.conftest import Shell
 
 PROJECT = {
@@ -38,14 +36,11 @@ print("the end")
 SET_UP = "from azureml_wrapper import WorkspaceWrapper as W; W('jobs', 'rg', 'local').register_compute('cpu-cluster')"
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """The home of a service whose workspace has a compute target; all tests of this file share it."""
-    root = tmp_path_factory.mktemp("jobs")
-    home = root / "home"
-    Shell(root, home).run("python", "-c", SET_UP)
-    yield home
-    service_process.stop(Home(home))
+@pytest.fixture(scope="session")
+def prepared(served, tmp_path_factory):
+    """The home of a service whose workspace has a compute target; all tests of this file share both."""
+    Shell(tmp_path_factory.mktemp("jobs"), served).python(SET_UP)
+    return served
 
 
 @pytest.fixture
@@ -109,7 +104,7 @@ class TestBeforeAnybodyIsAsked:
     def test_nobody_waits_for_a_browser(self, bare, tmp_path):
         """Without a terminal, without `az`: who is not logged in is told what to type, and at once."""
         put(bare, "config", subscription_id="11111111-2222-3333-4444-555555555555")
-        python = Path(bare.run("python", "-c", "import sys; print(sys.executable)").stdout).parent
+        python = Path(bare.python("import sys; print(sys.executable)").stdout).parent
         bare.extra["PATH"] = str(python)
         began = time.monotonic()
         told = bare.fails(*submit(), code=1)

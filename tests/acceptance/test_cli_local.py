@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ from tests.acceptance.conftest import BIN
 from tests.waiting import until
 
 COMMANDS = ["", "run", "local", "local up", "local down", "local status", "local reset", "local exec"]
+
+
+@pytest.fixture
+def shell(shell):
+    """One whose `aml` always begins as the console script: here starts and ends of processes count."""
+    return replace(shell, forks=False, extra={"AZUREML_WRAPPER_WARM": "off"})
 
 
 def status(shell):

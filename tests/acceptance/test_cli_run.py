@@ -10,9 +10,12 @@ import time
 
 import pytest
 
+from tests.acceptance.conftest import own_workspace
+
 REGISTER = """
+import sys
 from azureml_wrapper import WorkspaceWrapper
-workspace = WorkspaceWrapper("w-run", "g", "local")
+workspace = WorkspaceWrapper(sys.argv[1], "g", sys.argv[2])
 workspace.register_env("env", [])
 workspace.register_compute("cpu")
 """
@@ -36,7 +39,7 @@ def write(folder, subscription="local", **scripts):
         (folder / f"{name}.py").write_text(text)
         steps[name] = {"step_name": name, "script_name": name}
     config = {
-        "ws_name": "w-run",
+        "ws_name": own_workspace(folder),
         "resource_group": "g",
         "subscription_id": subscription,
         "env_name": "env",
@@ -46,11 +49,21 @@ def write(folder, subscription="local", **scripts):
     (folder / "pipeline.json").write_text(json.dumps(config, indent=2))
 
 
-@pytest.fixture
-def ready(shell):
-    """A shell whose workspace has what the pipelines here need."""
-    shell.run("python", "-c", REGISTER)
+def register(shell, subscription="local"):
+    shell.python(REGISTER, own_workspace(shell.folder), subscription)
     return shell
+
+
+@pytest.fixture
+def ready(shared):
+    """A shell whose workspace has what the pipelines here need."""
+    return register(shared)
+
+
+@pytest.fixture
+def alone(shell):
+    """The same in a home of its own."""
+    return register(shell)
 
 
 def run(*options):
@@ -62,15 +75,15 @@ def count_runs(shell):
 
 
 @pytest.mark.slow
-def test_a_good_run_shows_its_steps_and_ends_with_0(ready):
-    write(ready.folder, first=GOOD, second=GOOD)
-    lines = ready.aml(*run()).stdout.splitlines()
+def test_a_good_run_shows_its_steps_and_ends_with_0(alone):
+    write(alone.folder, first=GOOD, second=GOOD)
+    lines = alone.aml(*run()).stdout.splitlines()
     assert len(lines) <= 2 + 2 * 5
     assert re.fullmatch(r"Run [0-9a-f-]{36}", lines[0])
     assert lines[1].startswith("http://127.0.0.1:")
     for name in ("first", "second"):
         assert [line for line in lines if re.fullmatch(rf"[\d:]{{8}} {name} Completed", line)]
-    assert count_runs(ready) == "3 Completed"
+    assert count_runs(alone) == "3 Completed"
 
 
 @pytest.mark.slow
@@ -85,11 +98,11 @@ def test_a_step_that_does_not_have_to_run_is_shown_as_reused(ready):
 
 
 @pytest.mark.slow
-def test_a_reset_leaves_nothing_of_a_run(ready):
-    write(ready.folder, first=GOOD)
-    ready.aml(*run())
-    ready.aml("local", "reset", "--yes")
-    assert list(ready.home.iterdir()) == []
+def test_a_reset_leaves_nothing_of_a_run(alone):
+    write(alone.folder, first=GOOD)
+    alone.aml(*run())
+    alone.aml("local", "reset", "--yes")
+    assert list(alone.home.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -102,31 +115,31 @@ def test_a_failed_run_says_why_in_a_few_lines_and_ends_with_1(ready):
 
 
 @pytest.mark.slow
-def test_a_dry_run_checks_and_runs_nothing(ready):
-    write(ready.folder, first=GOOD, second=GOOD)
-    output = ready.aml(*run("--dry-run")).stdout
+def test_a_dry_run_checks_and_runs_nothing(alone):
+    write(alone.folder, first=GOOD, second=GOOD)
+    output = alone.aml(*run("--dry-run")).stdout
     assert [line.split()[:2] for line in output.splitlines()[-3:-1]] == [
         ["first:", "first.py"],
         ["second:", "second.py"],
     ]
     assert "nothing was run" in output
-    assert count_runs(ready) == "none"
+    assert count_runs(alone) == "none"
 
 
 @pytest.mark.slow
-def test_no_wait_leaves_at_once(ready):
-    write(ready.folder, first=SLOW)
-    assert re.match(r"Run [0-9a-f-]{36}\n", ready.aml(*run("--no-wait")).stdout)
-    assert "Completed" not in count_runs(ready)
+def test_no_wait_leaves_at_once(alone):
+    write(alone.folder, first=SLOW)
+    assert re.match(r"Run [0-9a-f-]{36}\n", alone.aml(*run("--no-wait")).stdout)
+    assert "Completed" not in count_runs(alone)
 
 
 @pytest.mark.slow
-def test_local_sends_a_config_for_azure_to_the_local_service(shell):
-    shell.extra["AZUREML_WRAPPER_TARGET"] = "local"
-    shell.run("python", "-c", REGISTER.replace('"local"', repr(AZURE)))
-    del shell.extra["AZUREML_WRAPPER_TARGET"]
-    write(shell.folder, subscription=AZURE, first=GOOD)
-    assert "first Completed" in shell.aml(*run("--local")).stdout
+def test_local_sends_a_config_for_azure_to_the_local_service(shared):
+    shared.extra["AZUREML_WRAPPER_TARGET"] = "local"
+    register(shared, AZURE)
+    del shared.extra["AZUREML_WRAPPER_TARGET"]
+    write(shared.folder, subscription=AZURE, first=GOOD)
+    assert "first Completed" in shared.aml(*run("--local")).stdout
 
 
 @pytest.mark.slow

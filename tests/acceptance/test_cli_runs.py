@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
+from tests.acceptance.conftest import own_workspace
+
 REGISTER = """
+import sys
 from azureml_wrapper import WorkspaceWrapper
-workspace = WorkspaceWrapper("w-runs", "g", "local")
+workspace = WorkspaceWrapper(sys.argv[1], "g", "local")
 workspace.register_env("env", [])
 workspace.register_compute("cpu")
 """
@@ -35,9 +39,19 @@ SLOW = "import time\ntime.sleep(300)\n"
 
 
 @pytest.fixture
-def ready(shell):
+def ready(shared):
     """A shell in a folder with a pipeline, whose workspace has what it needs."""
-    shell.run("python", "-c", REGISTER)
+    return prepare(shared)
+
+
+@pytest.fixture
+def alone(shell):
+    """The same in a home of its own."""
+    return prepare(shell)
+
+
+def prepare(shell):
+    shell.python(REGISTER, own_workspace(shell.folder))
     write(shell.folder, first=FIRST)
     return shell
 
@@ -50,7 +64,7 @@ def write(folder, **scripts):
         steps[name] = {"step_name": name, "script_name": "script", "script_directory": name}
     steps[next(iter(scripts))]["step_config"] = {"lr": "${{parameters.lr}}"}
     config = {
-        "ws_name": "w-runs",
+        "ws_name": own_workspace(folder),
         "resource_group": "g",
         "subscription_id": "local",
         "env_name": "env",
@@ -60,7 +74,7 @@ def write(folder, **scripts):
     }
     (folder / "pipeline.json").write_text(json.dumps(config))
     (folder / ".azureml").mkdir(exist_ok=True)
-    named = {"subscription_id": "local", "resource_group": "g", "workspace_name": "w-runs"}
+    named = {"subscription_id": "local", "resource_group": "g", "workspace_name": own_workspace(folder)}
     (folder / ".azureml" / "config.json").write_text(json.dumps(named))
 
 
@@ -70,37 +84,53 @@ def read(shell, *arguments, check=True):
 
 
 @pytest.mark.slow
-def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(ready):
-    assert read(ready, "pipelines") == []
-    made = read(ready, "publish", "pipeline.json", "nightly", "-d", "each night")
+def test_a_pipeline_is_published_listed_scheduled_triggered_and_left_alone(alone):
+    assert read(alone, "pipelines") == []
+    made = read(alone, "publish", "pipeline.json", "nightly", "-d", "each night")
     assert (made["version"], made["schedule"], made["next"]) == ("1", None, [])
     options = ("--schedule", "Day", "--interval", "2", "--time-zone", "Europe/Paris")
-    told = ready.aml("publish", "pipeline.json", "nightly", *options).stdout
+    told = alone.aml("publish", "pipeline.json", "nightly", *options).stdout
     assert "nightly, version 2" in told
     assert "Runs every 2 days (Romance Standard Time)" in told
-    assert [each["version"] for each in read(ready, "pipelines")] == ["1", "2"]
-    assert "each night" in ready.aml("pipelines").stdout
-    (schedule,) = read(ready, "schedules", "--next", "3")
+    assert [each["version"] for each in read(alone, "pipelines")] == ["1", "2"]
+    assert "each night" in alone.aml("pipelines").stdout
+    (schedule,) = read(alone, "schedules", "--next", "3")
     assert (schedule["name"], len(schedule["next"])) == ("nightly", 3)
-    assert ready.aml("schedules", "--next", "2").stdout.count("+0") == 2
+    assert alone.aml("schedules", "--next", "2").stdout.count("+0") == 2
 
-    run = read(ready, "trigger", "nightly", "--set", "lr=0.25", "-e", "exp")
+    run = read(alone, "trigger", "nightly", "--set", "lr=0.25", "-e", "exp")
     assert run["status"] == "Completed"
-    shown = read(ready, "show", run["run"])
+    shown = read(alone, "show", run["run"])
     assert (shown["experiment"], shown["parameters"]) == ("exp", {"lr": "0.25"})
-    assert "Did you mean 'nightly'" in ready.fails("trigger", "nigthly", code=2)
-    assert "Its parameters: lr" in ready.fails("trigger", "nightly", "--set", "x=1", code=2)
-    assert "NAME=VALUE" in ready.fails("trigger", "nightly", "--set", "lr", code=2)
+    assert "Did you mean 'nightly'" in alone.fails("trigger", "nigthly", code=2)
+    assert "Its parameters: lr" in alone.fails("trigger", "nightly", "--set", "x=1", code=2)
+    assert "NAME=VALUE" in alone.fails("trigger", "nightly", "--set", "lr", code=2)
 
-    assert "is disabled" in ready.aml("schedules", "disable", "nightly").stdout
-    assert read(ready, "schedules") == []
-    assert "no active schedule" in ready.fails("schedules", "disable", "nightly", code=2)
-    assert "No results" in ready.aml("schedules").stderr
-    assert [each["status"] for each in read(ready, "schedules", "--all")] == ["Disabled"]
-    assert "is enabled" in ready.aml("schedules", "enable", "nightly").stdout
-    assert [each["id"] for each in read(ready, "schedules")] == [schedule["id"]]
-    assert "1 enabled" in (stopped := ready.aml("local", "down").stdout)
+    assert "is disabled" in alone.aml("schedules", "disable", "nightly").stdout
+    assert read(alone, "schedules") == []
+    assert "no active schedule" in alone.fails("schedules", "disable", "nightly", code=2)
+    assert "No results" in alone.aml("schedules").stderr
+    assert [each["status"] for each in read(alone, "schedules", "--all")] == ["Disabled"]
+    assert "is enabled" in alone.aml("schedules", "enable", "nightly").stdout
+    assert [each["id"] for each in read(alone, "schedules")] == [schedule["id"]]
+    assert "1 enabled" in (stopped := alone.aml("local", "down").stdout)
     assert "none fires until the service runs again" in stopped
+
+
+@pytest.mark.slow
+def test_commands_that_other_tests_fork_start_by_themselves(ready):
+    """With the imports of their own, from the console script on."""
+    (ready.folder / "environment.yml").write_text("name: mine\nimage: ubuntu\n")
+    real = replace(ready, forks=False)
+    assert read(real, "publish", "pipeline.json", "own", "--schedule", "Day", "--interval", "1")["version"] == "1"
+    assert [each["name"] for each in read(real, "pipelines")] == ["own"]
+    assert len(read(real, "schedules", "--next", "2")[0]["next"]) == 2
+    run = read(real, "trigger", "own", "-e", "exp")["run"]
+    assert read(real, "show", run)["status"] == "Completed"
+    assert read(real, "resubmit", run)["status"] == "Completed"
+    assert "is Completed already" in real.fails("cancel", run, code=1)
+    assert read(real, "sync", "first", "--target", "some/place")["uploaded"] == ["script.py"]
+    assert "registered" in real.aml("environment", "create", "-f", "environment.yml").stdout
 
 
 @pytest.mark.slow

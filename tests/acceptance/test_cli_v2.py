@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-CONFIG = {"subscription_id": "local", "resource_group": "gans", "workspace_name": "w-v2"}
+from tests.acceptance.conftest import own_workspace
+
+CONFIG = {"subscription_id": "local", "resource_group": "gans"}
 COMPUTE = """\
 $schema: https://azuremlschemas.azureedge.net/latest/amlCompute.schema.json
 name: gpu-cluster
@@ -104,20 +107,20 @@ print(json.dumps({
 
 
 @pytest.fixture
-def repository(shell):
+def repository(shared):
     """A shell in a clone of such a repository, connected to a workspace on this machine."""
     files = {
-        ".azureml/config.json": json.dumps(CONFIG),
+        ".azureml/config.json": json.dumps({**CONFIG, "workspace_name": own_workspace(shared.folder)}),
         "azure-cli/compute-target.yml": COMPUTE,
         "azure-cli/datastore.yml": DATASTORE,
         "azure-cli/job.yml": JOB,
         "sourcecode/train.py": TRAIN,
     }
     for name, text in files.items():
-        file = shell.folder / name
+        file = shared.folder / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    return shell
+    return shared
 
 
 @pytest.fixture
@@ -144,14 +147,14 @@ def test_the_three_commands_of_az_ml_run_as_they_stand(repository):
         "Datastore 'images' registered: container celeba of ganimages, with an account key."
     )
     assert "line 4: description is not kept" in store.stderr
-    repository.run("python", "-c", UPLOAD)
+    repository.python(UPLOAD)
     submitted = repository.aml("job", "create", "-f", "azure-cli/job.yml")
     run_id = re.fullmatch(r"Run (bmsg-gan_\d+_[0-9a-f]{8})", submitted.stdout.splitlines()[0])[1]
     streamed = repository.aml("job", "create", "-f", "azure-cli/job.yml", "--stream", "--set", "inputs.num_epochs=1")
     assert "2 images, relativistic-hinge, every 2" in streamed.stdout
     assert "curated/pytorch-1.10-ubuntu18.04-py38-cuda11-gpu is not used" in streamed.stdout
     assert last_line(streamed.stdout).endswith(": Completed")
-    found = json.loads(last_line(repository.run("python", "-c", INSPECT, run_id).stdout))
+    found = json.loads(last_line(repository.python(INSPECT, run_id).stdout))
     assert {"outputs/generator.txt", "user_logs/std_log.txt"} <= set(found["files"])
     assert found["texts"] == ["a.png b.png"]
     assert found["metrics"]["d_loss"] == [1, 1 / 2, 1 / 3]
@@ -204,7 +207,7 @@ def test_the_jobs_of_a_pipeline_pass_folders_on(cluster):
     assert "total reused" in again.stdout
     program = "import sys; from azureml_wrapper import *; ws = WorkspaceWrapper.from_config().ws\n"
     program += "print([s.metrics for s in RunWrapper(ws.get_run(sys.argv[1])).steps.values()])"
-    assert last_line(cluster.run("python", "-c", program, done.stdout.split()[1]).stdout) == "[{}, {'total': 6}]"
+    assert last_line(cluster.python(program, done.stdout.split()[1]).stdout) == "[{}, {'total': 6}]"
 
 
 SWEEP = """\
@@ -246,7 +249,8 @@ def test_a_sweep_names_its_best_run(cluster):
     assert done.stdout.count(" Completed\n") == 4
 
 
-def test_mistakes_are_told_with_file_and_line_before_anything_is_connected(repository):
+def test_mistakes_are_told_with_file_and_line_before_anything_is_connected(repository, shell):
+    repository = replace(repository, home=shell.home)
     text = JOB.replace("inputs.loss_function}}", "inputs.loss_functoin}}")
     text = text.replace("compute:", "services: {}\ncompute:")
     write(repository, "azure-cli/job.yml", text)
@@ -260,10 +264,11 @@ def test_mistakes_are_told_with_file_and_line_before_anything_is_connected(repos
 @pytest.mark.slow
 def test_the_workspace_is_that_of_the_options_of_az_ml(repository):
     (repository.folder / ".azureml" / "config.json").unlink()
+    other = f"{own_workspace(repository.folder)}-2"
     create = ("environment", "create", "-f", write(repository, "environment.yml", "name: mine\nimage: ubuntu\n"))
     assert "No .azureml/config.json" in repository.fails(*create, code=2)
-    options = ("-g", "gans", "-w", "w-other", "--subscription", "local")
+    options = ("-g", "gans", "-w", other, "--subscription", "local")
     registered = repository.aml(*create, *options)
     assert last_line(registered.stdout) == "Environment 'mine', version 1, is registered."
-    changed = repository.aml(*create, "--local", "-w", "w-other", "-g", "gans", "--set", "image=debian")
+    changed = repository.aml(*create, "--local", "-w", other, "-g", "gans", "--set", "image=debian")
     assert last_line(changed.stdout) == "Environment 'mine', version 2, is registered."

@@ -75,19 +75,13 @@ def check_png(data):
 
 
 @pytest.mark.slow
-def test_the_quickstart_ends_with_its_results(example):
-    shell = example("quickstart")
-    done = shell.run("python", "run.py")
-    check_quickstart(shell.folder, done.stdout)
-    # azure-ai-ml is installed beside it: nobody needs to hear that there is no login in Azure.
-    assert "DefaultAzureCredential" not in done.stderr
-
-
-@pytest.mark.slow
-def test_the_quickstart_that_runs_again_in_the_same_home_has_the_same_results(example):
+def test_the_quickstart_ends_with_its_results_and_again_in_the_same_home(example):
     shell = example("quickstart")
     for word in ("Completed", "reused"):
-        check_quickstart(shell.folder, shell.run("python", "run.py").stdout, word)
+        done = shell.run("python", "run.py")
+        check_quickstart(shell.folder, done.stdout, word)
+        # azure-ai-ml is installed beside it: nobody needs to hear that there is no login in Azure.
+        assert "DefaultAzureCredential" not in done.stderr
 
 
 # A new network namespace has a loopback device that is down (netdevice(7): SIOCSIFFLAGS, IFF_UP | IFF_RUNNING).

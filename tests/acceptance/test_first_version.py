@@ -107,9 +107,9 @@ script.run.complete()
 
 
 @pytest.mark.slow
-def test_a_program_of_the_first_version_runs_unchanged(shell):
+def test_a_program_of_the_first_version_runs_unchanged(shared):
     for name, text in (("program.py", PROGRAM), ("one.py", ONE), ("two.py", TWO), ("texts.csv", "text\na\nb\n")):
-        (shell.folder / name).write_text(text)
+        (shared.folder / name).write_text(text)
     # The path is Windows' own, as that version's tests write it.
-    (shell.folder / "test\\workspaceConfig.json").write_text(json.dumps(SETTINGS))
-    assert "RESULT Completed {'rows': 2}" in shell.run("python", "program.py").stdout
+    (shared.folder / "test\\workspaceConfig.json").write_text(json.dumps(SETTINGS))
+    assert "RESULT Completed {'rows': 2}" in shared.run("python", "program.py").stdout

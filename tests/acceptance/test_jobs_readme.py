@@ -6,13 +6,12 @@ The commands are those of the tools that this part takes over (aml_submit.py, am
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 
 import pytest
 
-from azureml_wrapper.local import service_process
-from azureml_wrapper.local.home import Home
 from tests.acceptance.blocks import read
 from tests.acceptance.conftest import ROOT
 
@@ -22,19 +21,11 @@ KEY = "bXkta2V5"
 JOB, SMALL = "output/20190802_test", "output/20190802_small_test2"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """The home of a service that all tests of this file share."""
-    home = Home(tmp_path_factory.mktemp("jobs") / "home")
-    yield home.path
-    service_process.stop(home)
-
-
 @pytest.fixture
-def unprepared(shell, home):
+def unprepared(shared):
     """A shell in a copy of examples/jobs."""
-    shutil.copytree(ROOT / "examples", shell.folder / "examples")
-    return replace(shell, folder=shell.folder / "examples" / "jobs", home=home, extra={"STORAGE_KEY": KEY})
+    shutil.copytree(ROOT / "examples", shared.folder / "examples")
+    return replace(shared, folder=shared.folder / "examples" / "jobs", extra={"STORAGE_KEY": KEY})
 
 
 @pytest.fixture
@@ -53,13 +44,20 @@ def submit(shell, name, *words):
     return shell.run(*command, "--input_dir", "tables", "--output_dir", f"output/{name}", *words).stdout
 
 
+def play(shell, line):
+    """What a line prints that a user types; a command of `aml` is forked."""
+    words = shlex.split(line)
+    done = shell.aml(*words[1:]) if words[0] == "aml" else shell.run("bash", "-euc", line)
+    return done.stdout
+
+
 def test_the_readme_of_the_example_runs(unprepared):
     """Every command of examples/jobs/README.md, in order: what it prints, and what it leaves."""
     shell = unprepared
     lines = [line for block in read(shell.folder / "README.md") for line in block.text.splitlines()]
     outputs = {}
     for line in lines:
-        outputs[line] = shell.run("bash", "-euc", line).stdout
+        outputs[line] = play(shell, line)
         if line.startswith("aml resubmit"):
             shell.aml("logs", "-f", JOB)
     assert "Uploading 8 files" in outputs[lines[2]]
@@ -104,7 +102,7 @@ def test_what_the_page_of_jobs_shows_runs(project):
     # The page describes a project whose data is at the datastore's root.
     config = project.folder / "configs" / "penguins.yaml"
     config.write_text(config.read_text().replace("penguins.csv", "tables/penguins.csv"))
-    outputs = [project.run("bash", "-euc", line).stdout for line in block.splitlines()]
+    outputs = [play(project, line) for line in block.splitlines()]
     assert "Uploading 9 files" in outputs[0]
     assert "over 4 folds" in outputs[2]
     assert "output/20190802_test" in outputs[3]

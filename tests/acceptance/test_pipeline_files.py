@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from tests.acceptance.conftest import ROOT
+from tests.acceptance.conftest import ROOT, own_workspace
 from tests.wire.test_training import SCRIPT, TRAIN
 
 pytestmark = pytest.mark.slow
@@ -37,9 +37,9 @@ store.upload_files(["file.npy"], target_path="normalized_data", show_progress=Fa
 
 
 @pytest.fixture
-def project(shell):
+def project(shared):
     """The documented example, with the files that it names, in a project that says which workspace it is of."""
-    folder = shell.folder
+    folder = shared.folder
     (folder / "pipeline.json").write_text(TRAIN)
     (folder / "train").mkdir()
     (folder / "train" / "train.py").write_text(SCRIPT)
@@ -50,13 +50,13 @@ def project(shell):
         "BLOB_SUB_ID=local\nAML_COMPUTE_CLUSTER_NAME=gpu-cluster\nAML_COMPUTE_CLUSTER_MIN_NODES=0\n"
     )
     (folder / ".azureml").mkdir()
-    names = {"subscription_id": "local", "resource_group": "group", "workspace_name": "seismic"}
+    names = {"subscription_id": "local", "resource_group": "group", "workspace_name": own_workspace(folder)}
     (folder / ".azureml" / "config.json").write_text(json.dumps(names))
-    return shell
+    return shared
 
 
 def test_aml_run_reads_the_file_and_aml_cancel_stops_a_step(project):
-    project.run("python", "-c", UPLOAD)
+    project.python(UPLOAD)
     told = project.aml("run", "pipeline.json", "-e", "DEV-train-pipeline", "--local").stdout
     assert re.search(r"train step +Completed", told)
     run = re.search(r"^Run ([0-9a-f-]{36})$", told, re.MULTILINE)[1]
@@ -95,20 +95,20 @@ def test_mistakes_are_told_with_file_line_and_key(project):
     assert "line 15: step1.node_count" in told
 
 
-def test_what_init_writes_runs(shell):
+def test_what_init_writes_runs(shared):
     for kind in ("pipeline", "steps", "job"):
-        shell.aml("init", kind)
-    shell.run("python", "-c", REGISTER)
-    told = shell.aml("run", "pipeline.yml", "-e", "my-experiment", "--set", "learning_rate=0.2").stdout
+        shared.aml("init", kind)
+    shared.python(REGISTER)
+    told = shared.aml("run", "pipeline.yml", "-e", "my-experiment", "--set", "learning_rate=0.2").stdout
     assert re.search(r"train +Completed", told)
-    assert "AML_COMPUTE_CLUSTER_NAME is not set" in shell.fails(
+    assert "AML_COMPUTE_CLUSTER_NAME is not set" in shared.fails(
         "run", "pipeline_config.yml", "-e", "my-experiment", "--local", code=2
     )
-    shutil.copy(shell.folder / "env.example", shell.folder / ".env")
-    told = shell.aml("run", "pipeline_config.yml", "-e", "my-experiment", "--local").stdout
+    shutil.copy(shared.folder / "env.example", shared.folder / ".env")
+    told = shared.aml("run", "pipeline_config.yml", "-e", "my-experiment", "--local").stdout
     assert re.search(r"prepare data +Completed", told)
     assert re.search(r"train +Completed", told)
-    told = shell.run("python", "-c", SUBMIT).stdout
+    told = shared.python(SUBMIT).stdout
     assert "Completed" in told
     assert "epoch 2" in told
 

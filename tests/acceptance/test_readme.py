@@ -235,13 +235,13 @@ def test_the_tutorial_and_the_pages_that_continue_it_run(shell):
 
 
 @pytest.mark.slow
-def test_programs_for_the_sdk_run(shell):
-    assert "{'accuracy': 0.93}" in play(shell, DOCS / "sdk-programs.md")[0]
+def test_programs_for_the_sdk_run(shared):
+    assert "{'accuracy': 0.93}" in play(shared, DOCS / "sdk-programs.md")[0]
 
 
 @pytest.mark.slow
-def test_other_tools_open_the_storage(shell):
-    assert play(shell, DOCS / "storage.md") == ["5100\n", "['mass.csv', 'notes.txt']\n", "b'weighed in June'\n"]
+def test_other_tools_open_the_storage(shared):
+    assert play(shared, DOCS / "storage.md") == ["5100\n", "['mass.csv', 'notes.txt']\n", "b'weighed in June'\n"]
 
 
 @pytest.mark.slow
@@ -250,13 +250,13 @@ def test_the_example_of_a_test_passes(shell):
 
 
 @pytest.mark.slow
-def test_files_of_az_ml_run(shell):
-    assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in play(shell, DOCS / "az-ml.md")[0]
+def test_files_of_az_ml_run(shared):
+    assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in play(shared, DOCS / "az-ml.md")[0]
 
 
 @pytest.mark.slow
-def test_pipeline_configuration_files_run(shell):
-    command, python = play(shell, DOCS / "pipeline-files.md")
+def test_pipeline_configuration_files_run(shared):
+    command, python = play(shared, DOCS / "pipeline-files.md")
     assert re.search(r"write Completed\n([\d:]{8} read \w+\n)*[\d:]{8} read Completed", command)
     # What the SDK prints when it submits comes before.
     assert python.endswith("\nCompleted\n")

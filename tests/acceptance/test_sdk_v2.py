@@ -141,13 +141,13 @@ def test_what_azure_ai_ml_refuses_is_told_in_words(shell):
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_an_exported_pipeline_gives_the_files_that_its_config_gives(shell):
-    everything(shell.folder, {**AZURE, "subscription_id": "local"})
-    config = json.loads((shell.folder / "config.json").read_text())
+def test_an_exported_pipeline_gives_the_files_that_its_config_gives(shared):
+    everything(shared.folder, {**AZURE, "subscription_id": "local"})
+    config = json.loads((shared.folder / "config.json").read_text())
     config["steps"]["c"]["input_datasets"] = {"--images": "cats"}
-    (shell.folder / "config.json").write_text(json.dumps(config))
-    shell.run("python", "-c", BOTH_WAYS)
-    of_config, of_export = (results(shell.folder / name) for name in ("config", "export"))
+    (shared.folder / "config.json").write_text(json.dumps(config))
+    shared.run("python", "-c", BOTH_WAYS)
+    of_config, of_export = (results(shared.folder / name) for name in ("config", "export"))
     assert of_config == of_export
     assert set(of_config) == {"First step", "second", "third"}
     found = json.loads(json.loads(of_config["First step"])["--config"])
