@@ -6,13 +6,15 @@ import pytest
 
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tls import server_context
+from tests.conftest import cold_services
 from tests.contract.bench import STARTERS, Bench
 
 
-@pytest.fixture(autouse=True)
-def _cold_services(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _cold_services():
     """The services started here run no job, and a preloaded process costs them seconds; the bench has its own."""
-    monkeypatch.setenv("AZUREML_WRAPPER_WARM", "off")
+    with cold_services():
+        yield
 
 
 @pytest.fixture(params=STARTERS)

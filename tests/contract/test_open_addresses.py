@@ -11,6 +11,11 @@ from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cold_services():
+    """The service is the one that all tests of this process share, and some of them run jobs."""
+
+
 @pytest.fixture(scope="module")
 def addresses():
     """The variables that a program without authentication gets, and the address of the page."""

@@ -6,11 +6,13 @@ import pytest
 
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
+from tests.conftest import cold_services
 
 
-@pytest.fixture(autouse=True)
-def _cold_services(monkeypatch):
-    monkeypatch.setenv("AZUREML_WRAPPER_WARM", "off")
+@pytest.fixture(scope="module", autouse=True)
+def _cold_services():
+    with cold_services():
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.conftest import REAL_CONFIG
+from tests.conftest import REAL_CONFIG, cold_services
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,13 @@ def find_workspace(file):
 def _own_folder(tmp_path, monkeypatch):
     """The SDK leaves `logs/` and `outputs/` in the current folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cold():
+    """For files whose tests have services of their own, with no job or one, and never use `ws`."""
+    with cold_services():
+        yield
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import HOME_VARIABLE
 from tests.waiting import until
 
-pytestmark = pytest.mark.local_only
+pytestmark = [pytest.mark.local_only, pytest.mark.usefixtures("cold")]
 
 SIZE = 8
 FULL = "local service's home folder: no space left on the disk"

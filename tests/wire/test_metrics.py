@@ -335,7 +335,7 @@ def test_a_request_that_is_repeated_counts_once(run):
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_a_hundred_thousand_points_come_back_in_their_order(run):
-    for start in range(0, 100_000, 250):
+def test_twenty_five_thousand_points_come_back_in_their_order(run):
+    for start in range(0, 25_000, 250):
         assert post(run, "m", range(start, start + 250)) == []
-    assert run.get_metrics(name="m")["m"] == list(range(100_000))
+    assert run.get_metrics(name="m")["m"] == list(range(25_000))

@@ -399,9 +399,9 @@ def test_runs_of_a_compute_are_listed(ws, experiment, unique):
 
 @pytest.mark.slow
 @pytest.mark.local_only
-def test_ten_thousand_runs_are_listed_each_once(start):
+def test_many_pages_of_runs_list_each_once(start):
     parent = start()
-    for _ in range(100):
+    for _ in range(25):
         parent._client.create_children("n", ["x"] * 100, start_children=False)
     found = [dto.run_id for dto in parent._client.run.get_child_runs(parent.id, page_size=500)]
-    assert len(found) == len(set(found)) == 10_000
+    assert len(found) == len(set(found)) == 2_500

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
@@ -13,25 +10,12 @@ import pytest
 import requests
 
 from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
-from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from tests.waiting import until
+from tests.wire.clocks import service_ahead
 
-pytestmark = [pytest.mark.local_only, pytest.mark.slow]
+pytestmark = [pytest.mark.local_only, pytest.mark.slow, pytest.mark.usefixtures("cold")]
 
-# The service as it is, with a clock that is ahead of the machine's.
-AHEAD = """
-import sys
-from datetime import timedelta
-from azureml_wrapper.local import app, server
-
-class Ahead(app.SystemClock):
-    def now(self):
-        return super().now() + timedelta(seconds=float({seconds}))
-
-app.SystemClock = Ahead
-server.main()
-"""
 NAME, SCHEDULE_NAME = "nom du pipeline", "azureml_wrapper.schedule_name"
 
 
@@ -58,20 +42,6 @@ def pipeline(local_workspace, tmp_path):
             "steps": {"step1": step},
         }
     )
-
-
-@contextlib.contextmanager
-def service_ahead(home, ahead):
-    """The service of a home, with its clock ahead of this machine's."""
-    service_process.stop(home)
-    code = AHEAD.format(seconds=ahead.total_seconds())
-    process = subprocess.Popen([sys.executable, "-c", code, "--home", str(home.path)], stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: service_process.find(home))
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def test_without_a_schedule_it_runs_by_its_url(local_workspace, pipeline):
@@ -108,11 +78,13 @@ def test_on_a_changed_blob_it_fires_within_seconds(local_workspace, pipeline, tm
     assert (run.raw.get_properties()[SCHEDULE_NAME], run.status) == (NAME, "Completed")
 
 
-def test_every_minute_it_fires_a_minute_after_it_was_registered(pipeline):
-    """Waits for a real minute."""
+def test_every_minute_it_fires_a_minute_after_it_was_registered(home, pipeline):
+    """That nothing fires before is seen in a real minute by tests/wire/pipelines/test_schedules.py."""
     made = pipeline.register("nom du pipeline", "courte description du pipeline", "Minute", interval=1)
     (due,) = made.next_runs(1)
-    run = RunWrapper(until(made.schedule.get_last_pipeline_run, seconds=75)).wait()
-    began = run.raw.get_details()["startTimeUtc"]
-    assert began.replace("Z", "+00:00") >= due.isoformat()
-    assert run.raw.get_properties()[SCHEDULE_NAME] == NAME
+    assert made.schedule.get_last_pipeline_run() is None
+    with service_ahead(home, timedelta(seconds=60)):
+        run = RunWrapper(until(made.schedule.get_last_pipeline_run)).wait()
+        began = run.raw.get_details()["startTimeUtc"]
+        assert began.replace("Z", "+00:00") >= due.isoformat()
+        assert run.raw.get_properties()[SCHEDULE_NAME] == NAME
