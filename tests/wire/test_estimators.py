@@ -101,13 +101,14 @@ def test_an_estimator_runs_its_script(estimate, submit, kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("mpirun")
 @pytest.mark.parametrize(
-    ("kind", "distribution"),
-    [("Estimator", Mpi), *((kind, MpiConfiguration) for kind in FRAMEWORKS if kind != "SKLearn")],
+    ("kind", "distribution", "processes"),
+    [("Estimator", Mpi, 2), *((kind, MpiConfiguration, 1) for kind in FRAMEWORKS if kind != "SKLearn")],
 )
-def test_mpi_starts_the_processes_of_every_node(estimate, submit, kind, distribution, tmp_path):
-    run = submit(estimate(kind, node_count=2, distributed_training=distribution(process_count_per_node=2)))
+def test_mpi_starts_the_processes_of_every_node(estimate, submit, kind, distribution, processes, tmp_path):
+    distributed = distribution(process_count_per_node=processes)
+    run = submit(estimate(kind, node_count=2, distributed_training=distributed))
     assert finish(run) == "Completed"
-    assert ranks(run) == [0, 1, 2, 3]
+    assert ranks(run) == list(range(2 * processes))
     run.download_file("user_logs/std_log_process_0.txt", str(tmp_path / "log.txt"))
     assert "not from the datastore workspaceblobstore" in (tmp_path / "log.txt").read_text()
 
