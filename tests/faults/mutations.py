@@ -42,8 +42,8 @@ SERVICE = (
     _m(
         "the end of a run is lost when the disk is full",
         "local/executor/local.py",
-        "if ticket.reason is StopReason.SHUTDOWN or defects == MOST_DEFECTS:",
-        "if ticket.reason is StopReason.SHUTDOWN or is_temporary(error):",
+        "if error is None or is_last:",
+        "if error is None or is_last or is_temporary(error):",
         "tests/contract/test_executor.py::test_the_end_of_a_run_is_stored_when_that_is_possible_again[cold-full]",
     ),
     _m(
@@ -169,7 +169,7 @@ WRAPPER = (
     _m(
         'version "9" is newer than "10"',
         "publishing/publication.py",
-        "return max(found, key=lambda each: _rank(each.version))",
+        "return max(found, key=lambda each: rank(each.version))",
         "return max(found, key=lambda each: each.version)",
         f"{_REGISTER}Versions::test_the_highest_number_is_the_newest_version",
     ),
@@ -218,9 +218,9 @@ WRAPPER = (
     _m(
         "the states of many jobs are one long request",
         "jobs/states.py",
-        "for start in range(0, len(run_ids), BATCH):",
-        "for start in (0,):",
-        f"{_WIRE}/test_jobs.py::test_more_jobs_than_fit_into_a_request_are_asked_for_at_once",
+        "yield experiment, run_ids[start : start + BATCH]",
+        "yield experiment, run_ids",
+        f"{_UNIT}/jobs/test_states.py::test_each_request_has_one_experiment_and_no_more_jobs_than_a_filter_takes",
     ),
     _m(
         "a long run is looked at every half hour",
@@ -293,8 +293,8 @@ SAMPLE = (
     _m(
         "a canceled run is unfinished",
         "local/store/runs.py",
-        "status NOT IN ('Completed', 'Failed', 'Canceled')",
-        "status NOT IN ('Completed', 'Failed')",
+        "self.select(\"status NOT IN ('Completed', 'Failed', 'Canceled')\", ())",
+        "self.select(\"status NOT IN ('Completed', 'Failed')\", ())",
         f"{_RUNS}what_has_ended_is_not_unfinished",
     ),
     _m(
@@ -314,8 +314,8 @@ SAMPLE = (
     _m(
         "a run's namesake in another workspace changes with it",
         "local/store/runs.py",
-        'WHERE workspace = :workspace AND run_id = :run_id"',
-        'WHERE run_id = :run_id"',
+        'body = :body WHERE workspace = :workspace AND run_id = :run_id"',
+        'body = :body WHERE run_id = :run_id"',
         _OF_TWO_WORKSPACES,
     ),
     _m(
@@ -447,9 +447,8 @@ SAMPLE = (
     _m(
         "a run that goes on is failed",
         "local/scheduler/loop.py",
-        "            if self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:\n"
-        "                raise\n",
-        "",
+        "if is_temporary(fault) or self._stores.pipelines.run(record.workspace_id, record.run_id).is_submitted:",
+        "if is_temporary(fault):",
         f"{_SCHEDULES}a_run_whose_start_failed_half_way_does_not_fail_of_it",
     ),
     _m(
@@ -469,8 +468,8 @@ SAMPLE = (
     _m(
         "a burst of blobs waits for the next change",
         "local/scheduler/loop.py",
-        "and now < last.again and not is_due",
-        "and now < last.again",
+        "last.at <= now < last.again and not is_due",
+        "last.at <= now < last.again",
         f"{_SCHEDULES}a_burst_ends_though_nothing_more_changes_and_polling_is_not_due",
     ),
 )

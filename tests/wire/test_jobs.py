@@ -305,6 +305,7 @@ def test_more_jobs_than_fit_into_a_request_are_asked_for_at_once(ws, wrapper, un
     assert found["gone_1_ab"].status == GONE
     assert "has no run gone_1_ab" in found["gone_1_ab"].problem
     assert {found[run.id].status for run in parents} == {"Running"}
+    assert GONE not in {found[run.id].status for run in children}
     for run in parents:
         run.complete()
     assert {state.status for state in states(wanted[:1] + wanted[-2:-1]).values()} == {"Completed"}
