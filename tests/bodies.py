@@ -22,7 +22,7 @@ NODE = {
     "ModuleOutputSettings": [
         {"Name": "o", "DatasetOutputOptions": {"PathOnDatastore": "x", "SourceGlobs": {"GlobPatterns": ["*"]}}}
     ],
-    "Runconfig": "{}",
+    "Runconfig": '{"environment": {"python": {"userManagedDependencies": true}}, "nodeCount": 1}',
 }
 EDGE = {"SourceOutputPort": {"NodeId": "n", "PortName": "o"}, "DestinationInputPort": {"GraphPortName": "out"}}
 SCHEDULE = {

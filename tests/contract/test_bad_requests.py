@@ -157,6 +157,13 @@ def test_a_number_in_a_query_that_is_none_is_refused(send, path, number):
     assert "integer" in answer.json()["error"]["message"]
 
 
+def test_an_upload_of_endless_files_is_refused(send):
+    route = next(route for route in ROUTES if route.path.endswith("/getblob"))
+    answer = send(route.method, address(route), json.dumps({"FileNames": ["x"] * 20_001}).encode())
+    assert answer.status_code == 400
+    assert "at most 20000 are allowed" in answer.json()["error"]["message"]
+
+
 def test_characters_beyond_the_basic_plane_are_taken(send):
     answer = send("PUT", "/subscriptions/local/resourcegroups/some", rb'{"tags": {"a": "\ud83d\ude00"}}')
     assert answer.json()["tags"] == {"a": "\N{GRINNING FACE}"}

@@ -10,6 +10,7 @@ import pytest
 
 from azureml_wrapper.local.home import ServiceInfo
 from tests.faults.fuzzing import rounds
+from tests.faults.fuzzing.__main__ import shares
 from tests.faults.fuzzing.connection import Connection, message
 from tests.faults.fuzzing.rounds import Requests, Tally, bench, fuzz, ready
 from tests.faults.fuzzing.seeds import corpus, operations
@@ -167,3 +168,9 @@ def test_a_traceback_in_the_log_is_a_finding(tmp_path):
     made.read_log()
     made.read_log()
     assert [*made.tally.findings] == ["logged Oops: y"]
+
+
+def test_services_share_the_requests():
+    assert shares(range(10, 20_010), 2) == [range(10, 8010), range(8010, 20_010)]
+    assert shares(range(0, 5000), 4) == [range(0, 4000), range(4000, 5000)]
+    assert shares(range(0, 100), 3) == [range(0, 100)]

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import yaml
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.shapes import read_json
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 NAME_LIMIT = 255
@@ -107,10 +108,7 @@ def dataflow_of(definition: str) -> str:
     """The YAML inside a definition; a definition that is YAML already is returned unchanged."""
     if not definition.lstrip().startswith("{"):
         return definition
-    try:
-        content = json.loads(definition)
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"The dataset's dataflow is neither JSON nor YAML: {error}.") from error
+    content = read_json(definition, "The dataset's dataflow")
     meta = content.get("meta")
     found = meta.get(_DATAFLOW) if isinstance(meta, dict) else None
     if not isinstance(found, str):

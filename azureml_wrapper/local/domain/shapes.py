@@ -1,4 +1,4 @@
-"""Shapes of JSON: what a client may send, written as it looks.
+"""JSON as clients send it: read from text, and compared with a shape, which is written as what it describes looks.
 
 `{"Name": Needed(str), "Ports": [{"Name": Needed(str)}], "Tags": MapOf(str)}`. A missing or null value fits every
 shape except for a needed one; keys that a shape does not name are ignored.
@@ -6,12 +6,17 @@ shape except for a needed one; keys that a shape does not name are ignored.
 
 from __future__ import annotations
 
+import base64
+import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
 
+JSON = dict[str, Any]
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", list: "a list", dict: "an object"}
 
 
@@ -65,3 +70,78 @@ def _is_object(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid(f"{name} must be an object.")
     return value
+
+
+# A snapshot's tree has two levels for each of its up to 100 folders. Python itself fails at about 1000 when writing.
+DEPTH_LIMIT = 250
+_INTEGERS = range(-(2**63), 2**63)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_json(text: bytes | str, name: str, *, finite: bool = True, bounded: bool = True) -> Any:
+    """The value of a JSON document; None if it is empty.
+
+    Raises:
+        Invalid: It is not valid JSON, or has what Python accepts but what cannot be stored or sent: NaN and infinite
+            numbers (with `finite`), integers of more than 64 bits and unpaired surrogates (with `bounded`), more than
+            250 levels.
+    """
+    body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    try:
+        number = _finite if finite else float
+        value = json.loads(
+            body or b"null", parse_constant=number, parse_float=number, parse_int=_int if bounded else int
+        )
+        if bounded and _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise _too_deep(name) from error
+    except ValueError as error:
+        raise Invalid(f"{name} is not valid JSON: {error}.") from error
+    if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT:
+        _check_depth(value, name)
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a JSON number")
+    return value
+
+
+def _int(text: str) -> int:
+    value = int(text)
+    if value not in _INTEGERS:
+        raise ValueError("an integer has more than 64 bits")
+    return value
+
+
+def _check_depth(value: Any, name: str) -> None:
+    level = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [item for outer in level if isinstance(outer, (dict, list)) for item in _items(outer)]
+        if not level:
+            return
+    raise _too_deep(name)
+
+
+def _items(outer: JSON | list[Any]) -> list[Any]:
+    return list(outer.values()) if isinstance(outer, dict) else outer
+
+
+def _too_deep(name: str) -> Invalid:
+    return Invalid(f"{name} has more than {DEPTH_LIMIT} levels of objects and lists.")
+
+
+def write_token(value: list[Any]) -> str:
+    """Where a page ends, in a form that clients send back."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def read_token(text: str, name: str) -> Any:
+    """What `write_token` has made into a token; raise `Invalid` if it is none."""
+    try:
+        return read_json(base64.urlsafe_b64decode(text.encode()) or b"?", name)
+    except (ValueError, Invalid) as error:
+        raise Invalid(f"Invalid {name}: it does not come from this service.") from error

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import check_length, check_size
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus
+from azureml_wrapper.local.domain.shapes import read_json
 
 # MLflow's own limits (mlflow/utils/validation.py), which Azure ML shares in its documentation.
 KEY_LENGTH, PARAMETER_LENGTH, BATCH_SIZE = 250, 6000, 1000
@@ -114,10 +115,13 @@ def with_datasets(run: Run, given: Sequence[JSON]) -> Run:
 
 def with_model(run: Run, model: JSON) -> Run:
     """The run with one more model in the tag that lists them."""
+    tag = f"The tag {MODELS_TAG} of run {run.run_id}"
     try:
-        before = [*json.loads(run.tags.get(MODELS_TAG) or "[]")]
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"The tag {MODELS_TAG} of run {run.run_id} is not a JSON list: {error}. Delete it.") from error
+        before = read_json(run.tags.get(MODELS_TAG) or "[]", tag)
+    except Invalid as error:
+        raise Invalid(f"{tag} is not a JSON list: {error} Delete it.") from error
+    if not isinstance(before, list):
+        raise Invalid(f"{tag} is not a JSON list. Delete it.")
     return replace(run, tags={**run.tags, MODELS_TAG: json.dumps([*before, model])})
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
+from azureml_wrapper.local.domain.shapes import JSON, read_json
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.tokens import Identity
 
@@ -151,69 +149,6 @@ def _capitalized(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key[:1].upper() + key[1:]: _capitalized(item) for key, item in value.items()}
-
-
-JSON = dict[str, Any]
-
-# A snapshot's tree has two levels for each of its up to 100 folders. Python itself fails at about 1000 when writing.
-DEPTH_LIMIT = 250
-_INTEGERS = range(-(2**63), 2**63)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def read_json(body: bytes, name: str, *, finite: bool = True, bounded: bool = True) -> Any:
-    """The value of a JSON document; None if it is empty.
-
-    Raises:
-        Invalid: It is not valid JSON, or has what Python accepts but what cannot be stored or sent: NaN and infinite
-            numbers (with `finite`), integers of more than 64 bits and unpaired surrogates (with `bounded`), more than
-            250 levels.
-    """
-    try:
-        number = _finite if finite else float
-        value = json.loads(
-            body or b"null", parse_constant=number, parse_float=number, parse_int=_int if bounded else int
-        )
-        if bounded and _SURROGATE.search(body):
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise _too_deep(name) from error
-    except ValueError as error:
-        raise Invalid(f"{name} is not valid JSON: {error}.") from error
-    if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT:
-        _check_depth(value, name)
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a JSON number")
-    return value
-
-
-def _int(text: str) -> int:
-    value = int(text)
-    if value not in _INTEGERS:
-        raise ValueError("an integer has more than 64 bits")
-    return value
-
-
-def _check_depth(value: Any, name: str) -> None:
-    level = [value]
-    for _ in range(DEPTH_LIMIT):
-        level = [item for outer in level if isinstance(outer, (dict, list)) for item in _items(outer)]
-        if not level:
-            return
-    raise _too_deep(name)
-
-
-def _items(outer: JSON | list[Any]) -> list[Any]:
-    return list(outer.values()) if isinstance(outer, dict) else outer
-
-
-def _too_deep(name: str) -> Invalid:
-    return Invalid(f"{name} has more than {DEPTH_LIMIT} levels of objects and lists.")
 
 
 def string_map(body: JSON, name: str) -> dict[str, str]:

@@ -45,6 +45,8 @@ _BAD_ZIP = (
 # Bytes of all files of an archive: the SDK's limit for a script folder. Users may raise that one; then the wrapper
 # sends an archive of the size of its files.
 ARCHIVE_LIMIT = 300 * 1024 * 1024
+# Ten times the SDK's own limit (SNAPSHOT_MAX_FILES), which a variable turns off. Each needs a signature.
+FILES_LIMIT = 20_000
 _UPLOAD = re.compile(r"uploads/[0-9a-f-]{36}/[0-9]+|kept/[0-9a-f]{64}/[0-9]+")
 
 
@@ -105,6 +107,11 @@ def read_names(body: object) -> list[str]:
     names = _mapping(body).get("FileNames")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Invalid("FileNames must be a list of strings.")
+    if len(names) > FILES_LIMIT:
+        raise Invalid(
+            f"FileNames has {len(names)} items; at most {FILES_LIMIT} are allowed. Put data on a datastore, and only "
+            "scripts into the folder of a step."
+        )
     return names
 
 

@@ -9,10 +9,11 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.limits import check_experiment_name, check_run_id
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.shapes import read_json
 from azureml_wrapper.local.domain.sweeps import JSON, Sweep
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.http.messages import Request, Response, json_object, json_response, read_json
+from azureml_wrapper.local.http.messages import Request, Response, json_object, json_response
 from azureml_wrapper.local.http.routing import Refusal, Route
 from azureml_wrapper.local.services import sweeps
 from azureml_wrapper.local.services.context import Context

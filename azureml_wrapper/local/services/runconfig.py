@@ -8,7 +8,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.jobs import Distribution, Launcher, Mode, Registration
-from azureml_wrapper.local.domain.shapes import Needed, check_shape
+from azureml_wrapper.local.domain.shapes import Needed, check_shape, read_json
 
 JSON = dict[str, Any]
 
@@ -236,9 +236,6 @@ def _transformation(block: JSON) -> JSON:
 
 def read_blocks(text: str) -> list[JSON]:
     """The blocks of a dataflow in JSON, or `Invalid`."""
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise Invalid(f"The transformations of an output are not JSON: {error}.") from error
+    content = read_json(text, "The dataflow of an output")
     check_shape(content, {"blocks": [{"type": Needed(str), "arguments": dict}]}, "The dataflow")
     return (content or {}).get("blocks") or []

@@ -77,6 +77,8 @@ class AccountStore:
 
     def ensure(self, account: str) -> str:
         """The account's key; a new account gets an unguessable one."""
+        if found := self.key(account):
+            return found
         check_account_name(account)
         self._database.execute("INSERT OR IGNORE INTO storage_accounts (account, key) VALUES (?, '')", (account,))
         return self.key(account) or ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -11,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid
 from azureml_wrapper.local.domain.odata import Comparison, Expression, Order
+from azureml_wrapper.local.domain.shapes import read_token, write_token
 from azureml_wrapper.local.store.database import Row
 
 PAGE_SIZE = 500
@@ -108,17 +107,14 @@ def page(query: Query, rows: list[Row], read: Callable[[Row], T]) -> Page[T]:
 
 
 def _token(value: Any, sequence: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, sequence]).encode()).decode()
+    return write_token([value, sequence])
 
 
 def _read_token(text: str) -> list[Any]:
-    try:
-        value, sequence = json.loads(base64.urlsafe_b64decode(text.encode()))
-    except (TypeError, ValueError) as error:
-        raise Invalid("Invalid continuation token: it does not come from this service.") from error
-    if not isinstance(value, str | int | float) or not isinstance(sequence, int):
-        raise Invalid("Invalid continuation token: it does not come from this service.")
-    return [value, sequence]
+    match read_token(text, "continuation token"):
+        case [str() | int() | float() as value, int(sequence)]:
+            return [value, sequence]
+    raise Invalid("Invalid continuation token: it does not come from this service.")
 
 
 def _sort(order: Order, fields: Fields) -> str:

@@ -177,6 +177,28 @@ def _other_encoding(draft: Draft, chance: random.Random) -> None:
     draft.body = text.encode(chance.choice(("utf-16", "utf-32", "utf-8-sig", "cp037")), "replace")
 
 
+def _inside_text(draft: Draft, chance: random.Random) -> None:
+    """Change JSON that stands in a string of the body, such as a run configuration in a graph."""
+    if not _is_json(draft):
+        return
+    found = [place for place in places(draft.body) if _is_json_text(found_at(draft.body, place))]
+    if found:
+        place = chance.choice(found)
+        inner = Draft("", "", body=json.loads(found_at(draft.body, place)))
+        chance.choice(_IN_TEXTS)(inner, chance)
+        draft.body = replaced(draft.body, place, inner.content().decode("utf-8", "replace"))
+
+
+def _is_json_text(value: Any) -> bool:
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _non_number(draft: Draft, chance: random.Random) -> None:
     if _is_json(draft):
         number = chance.choice((float("nan"), float("inf"), -float("inf")))
@@ -282,6 +304,7 @@ def _other_length(draft: Draft, chance: random.Random) -> None:
     draft.excess = chance.choice((-1, -5, 1, 100, 10**6))
 
 
+_IN_TEXTS = (_replace_value, _drop_key, _swap_values, _rename_key, _nest, _truncate, _non_number)
 # How often each is chosen, of those that a request gets.
 MUTATIONS: dict[Mutation, int] = {
     _replace_value: 30,
@@ -297,6 +320,7 @@ MUTATIONS: dict[Mutation, int] = {
     _repeat_slice: 2,
     _other_encoding: 2,
     _non_number: 2,
+    _inside_text: 8,
     _odd_query: 10,
     _drop_query: 2,
     _double_query: 2,

@@ -42,7 +42,6 @@ class Tally:
     """What came of it."""
 
     requests: int = 0
-    made: int = 0
     retried: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     routes: set[str] = field(default_factory=set)
@@ -62,6 +61,15 @@ class Tally:
             f"({self.slowest[1]}); peak memory {self.peak:.0f} MiB; {len(self.findings)} findings"
         )
 
+    def add(self, other: Tally) -> None:
+        """Count what another service was asked for, too."""
+        self.requests, self.retried = self.requests + other.requests, self.retried + other.retried
+        self.statuses += other.statuses
+        self.routes |= other.routes
+        self.well |= other.well
+        self.slowest, self.peak = max(self.slowest, other.slowest), max(self.peak, other.peak)
+        self.findings |= other.findings
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -80,6 +88,7 @@ class Prepared:
 
     def __init__(self, operation: Operation) -> None:
         self.operation, self.seeds = operation, seeds_of(operation)
+        self.filled = {id(seed): "<" in json.dumps(seed.body, default=str) for seed in self.seeds}
         self.kinds = {name: kind_of(operation.route, name) for name in parameters_of(operation.route)}
 
 
@@ -108,7 +117,8 @@ class Requests:
         names = {name: chance.choice(world.kinds[kind]) for name, kind in prepared.kinds.items()}
         headers = [(name, world.fill(value, chance)) for name, value in seed.headers.items()]
         query = [(name, quote_plus(world.fill(value, chance))) for name, value in seed.query.items()]
-        draft = Draft(route.method, path_of(route, names), query, headers, world.fill_all(seed.body, chance))
+        draft = Draft(route.method, path_of(route, names), query, headers, None)
+        draft.body = world.fill_all(seed.body, chance) if prepared.filled[id(seed)] else seed.body
         if route.path.endswith("/snapshots/archive"):
             draft.body = world.archive
         draft.authorization = world.user if chance.random() < 0.9 else world.run_token
@@ -203,7 +213,7 @@ class Round:
         connection = Connection(self._bench.info.port)
         answer = await connection.send(sent.data, is_head=sent.is_head, closes=True)
         if answer.seconds > SLOW_SECONDS:
-            self._bench.report(f"took {answer.seconds:.1f} s", sent, answer)
+            self._bench.report(f"took more than {SLOW_SECONDS:.0f} s, and {answer.seconds:.1f} s again", sent, answer)
 
     async def _check(self, world: World) -> None:
         """The service still does what it should, and has not grown."""
@@ -232,6 +242,9 @@ _COMPUTE = {
 def _section(world: World) -> dict[str, str]:
     names = {"accountName": world.account, "containerName": world.container}
     return {**names, "credentialType": "AccountKey", "credential": KEY}
+
+
+_MESSAGE = re.compile(rb'"[mM]essage": ?"([^"]*)')
 
 
 def _problem(answer: Answer) -> str:
@@ -292,8 +305,8 @@ class Bench:
 
     def report(self, problem: str, sent: Sent, answer: Answer) -> None:
         """Remember a finding: one for each kind of it on each route."""
-        detail = json.loads(answer.body)["error"]["message"] if answer.body[:1] == b"{" else ""
-        key = f"{problem}: {sent.operation}: {detail[:100]}"
+        detail = _MESSAGE.search(answer.body[:1000]) if answer.status >= 500 else None
+        key = f"{problem}: {sent.operation}: {detail[1].decode(errors='replace')[:100] if detail else ''}"
         if key in self.tally.findings:
             return
         text = f"request {sent.number} ({sent.operation}) {problem}\n{sent.data[:4000]!r}\n{answer.body[:1500]!r}"

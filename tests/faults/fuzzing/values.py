@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+
 NUMBERS = (0, -1, 1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 2**64, 10**30, 10**400, 1e308, 5e-324, 0.1, -0.0)
+# Continuation tokens that the service has not made: base64 of JSON.
+TOKENS = tuple(
+    base64.urlsafe_b64encode(text.encode()).decode()
+    for text in ("[]", "5", '["x", 1e999]', r'["\ud800", 1]', "[1, 99999999999999999999]", '[{}, "1"]', "[" * 2000)
+)
 TEXTS = (
+    *TOKENS,
     "",
     " ",
     ".",

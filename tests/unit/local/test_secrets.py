@@ -20,6 +20,7 @@ from azureml_wrapper.local.store.datastores import AccountStore
 from azureml_wrapper.local.store.sealing import Seal
 from azureml_wrapper.local.store.workspaces import SecretStore
 from tests.homes import ARCHIVES
+from tests.work import statements
 
 KEY, OTHER_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
@@ -121,6 +122,13 @@ def test_the_keys_of_accounts_are_not_in_the_table_in_clear(accounts, database):
     text = "".join(str(tuple(row)) for row in database.all("SELECT * FROM storage_accounts"))
     assert account_key("needle") not in text
     assert own not in text
+
+
+def test_asking_for_the_key_of_an_account_again_writes_nothing(database, accounts):
+    key = accounts.ensure("known")
+    asked = statements(database, lambda: accounts.ensure("known"))
+    assert [text for text in asked if not text.startswith("SELECT")] == []
+    assert accounts.ensure("known") == key
 
 
 def test_the_own_key_of_an_account_is_the_same_at_every_start_and_in_no_other_home(accounts, database):

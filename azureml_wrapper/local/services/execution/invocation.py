@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.shapes import read_json
 from azureml_wrapper.local.domain.snapshots import DIRECTORY, FILE, Node
-from azureml_wrapper.local.http.messages import json_object, read_json
+from azureml_wrapper.local.http.messages import json_object
 
 # What the SDK unpacks into the copy; these are not the user's files.
 SETUP = "azureml-setup"

@@ -6,7 +6,8 @@ from azureml_wrapper.local.domain.clock import offset_time
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.metrics import Point, Series, check_series, with_numbers
 from azureml_wrapper.local.domain.runs import Experiment
-from azureml_wrapper.local.http.messages import JSON, Request, Response, json_response, object_list, string
+from azureml_wrapper.local.domain.shapes import JSON
+from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string
 from azureml_wrapper.local.http.routing import Route, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.metric import wire

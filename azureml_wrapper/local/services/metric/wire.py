@@ -13,7 +13,8 @@ from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.metrics import INLINE_KINDS, Point, RunSeries, Series
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
-from azureml_wrapper.local.http.messages import JSON, json_object, object_list, string, string_map
+from azureml_wrapper.local.domain.shapes import JSON, read_token
+from azureml_wrapper.local.http.messages import json_object, object_list, string, string_map
 from azureml_wrapper.local.store.query import Page, Query
 
 Place = tuple[str, int]
@@ -158,8 +159,7 @@ def read_place(token: str | None) -> Place:
     """Where the previous page ended."""
     if not token:
         return ("", 0)
-    try:
-        created, sequence = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return str(created), int(sequence)
-    except (TypeError, ValueError) as error:
-        raise Invalid("Invalid continuation token: it does not come from this service.") from error
+    match read_token(token, "continuation token"):
+        case [str(created), int(sequence)]:
+            return created, sequence
+    raise Invalid("Invalid continuation token: it does not come from this service.")

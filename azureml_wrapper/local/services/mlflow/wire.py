@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -13,9 +11,10 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
+from azureml_wrapper.local.domain.shapes import read_json, read_token, write_token
 from azureml_wrapper.local.domain.tracking import RUN_NAME, Facts, status_word
 from azureml_wrapper.local.domain.workspaces import Workspace
-from azureml_wrapper.local.http.messages import object_list, read_json, string
+from azureml_wrapper.local.http.messages import object_list, string
 
 T = TypeVar("T")
 Latest = Iterable[tuple[str, Point]]
@@ -178,17 +177,16 @@ def page(found: Sequence[T], body: JSON) -> tuple[Sequence[T], JSON]:
 
 
 def place(after: tuple[str, int]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(after).encode()).decode()
+    return write_token([*after])
 
 
 def read_place(token: str | None) -> tuple[str, int]:
     if not token:
         return ("", 0)
-    try:
-        created, sequence = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return str(created), int(sequence)
-    except (TypeError, ValueError) as error:
-        raise Invalid("Invalid page token: it does not come from this service.") from error
+    match read_token(token, "page token"):
+        case [str(created), int(sequence)]:
+            return created, sequence
+    raise Invalid("Invalid page token: it does not come from this service.")
 
 
 def _read_dataset(item: JSON) -> JSON:

@@ -5,7 +5,6 @@ Another step class is another entry of `STEP_TYPES`. What is common to all of th
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.jobs import Command, Distribution, ParallelRun, Script, Task
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import JSON
-from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape
+from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape, read_json
 from azureml_wrapper.local.domain.sweeps import Trials
 from azureml_wrapper.local.services import runconfig
 from azureml_wrapper.local.services.pipelines.graphwire import Argument, Module, ModuleParameter, Node
@@ -263,10 +262,7 @@ def read_number(given: Any, default: int) -> int:
 @lru_cache(maxsize=32)
 def _read_json(text: str, step: str, is_sweep: bool = False) -> JSON:
     what = f"The {'sweep' if is_sweep else 'run configuration'} of step {step!r}"
-    try:
-        config = json.loads(text)
-    except ValueError as error:
-        raise Invalid(f"{what} is not JSON: {error}.") from error
+    config = read_json(text, what)
     check_shape(config, Needed(_SWEEP if is_sweep else _RUNCONFIG), what)
     found: JSON = config
     return found
