@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Protocol, overload
 
 
@@ -92,3 +93,12 @@ def parse_time(text: str | None) -> datetime | None:
         return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
     except OverflowError as error:
         raise ValueError(f"{text} is outside the years 1 to 9999 in UTC") from error
+
+
+def parse_http_time(text: str) -> datetime:
+    """The time of a header such as `Tue, 01 Dec 2026 08:00:00 GMT`, in UTC; raise `ValueError` if it is none."""
+    try:
+        found = parsedate_to_datetime(text)
+        return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    except (TypeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{text} is not a time of HTTP") from error

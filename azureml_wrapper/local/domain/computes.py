@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import read_integer
 
 # The SDK's documentation names it as the default (azureml/core/compute/amlcompute.py, provisioning_configuration).
 DEFAULT_VM_SIZE = "STANDARD_NC6"
@@ -173,5 +174,7 @@ def parse_duration(text: str | None) -> int:
     found = re.fullmatch(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?", text)
     if found is None or not any(found.groups()):
         raise Invalid(f"nodeIdleTimeBeforeScaleDown must be a duration such as PT120S, got {text!r}.")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    days, hours, minutes, seconds = (
+        read_integer(part or 0, "nodeIdleTimeBeforeScaleDown") for part in found.groups()
+    )
+    return read_integer(((days * 24 + hours) * 60 + minutes) * 60 + seconds, "nodeIdleTimeBeforeScaleDown")

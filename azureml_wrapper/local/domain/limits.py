@@ -23,12 +23,24 @@ WARNING_LENGTH = 300
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_INTEGERS = range(-(2**63), 2**63)
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
 def is_number(text: str) -> bool:
     """Whether a string is an integer that the database can hold. `str.isdigit` also accepts "²" and 5000 digits."""
     return _NUMBER.fullmatch(text) is not None
+
+
+def read_integer(value: object, what: str) -> int:
+    """An integer that the database can hold, from a number or its digits; raise `Invalid` if it is none."""
+    try:
+        number = int(value)  # type: ignore[call-overload] # a TypeError if it is nothing of the kind
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Invalid(f"Invalid {what} {str(value)[:80]!r}: expected an integer.") from error
+    if number not in _INTEGERS:
+        raise Invalid(f"Invalid {what} {str(value)[:80]!r}: an integer has at most 64 bits.")
+    return int(number)
 
 
 def check_experiment_name(name: str) -> None:

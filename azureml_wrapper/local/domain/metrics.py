@@ -107,7 +107,8 @@ def _number(metric: str, cell: Any) -> Any:
 
 def _read_number(text: str) -> int | float:
     text = text.strip("'\"")
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    # Python reads no integer of more than 4300 digits.
+    return int(text) if text.lstrip("-").isdigit() and len(text) < 4000 else float(text)
 
 
 def _type_of(column: str, rows: list[dict[str, Any]]) -> str:

@@ -42,7 +42,10 @@ TEXTS = (
     "1_000",
     "\N{SUPERSCRIPT TWO}",
     "9" * 30,
+    "9" * 5000,
     "9999-12-31T23:59:59.9999999Z",
+    "9999-12-31T23:59:59-12:00",
+    "0001-01-01T00:00:00+12:00",
     "0000-00-00T00:00:00",
     "2026-02-30T25:61:61+99:99",
     "P99999999999D",
@@ -63,7 +66,15 @@ QUERY_NAMES = """
     viewType wsid
 """
 QUERIES = QUERY_NAMES.split()
-DATES = ("Tue, 01 Dec 2026 08:00:00 GMT", "yesterday", "Thu, 01 Jan 1970 00:00:00 GMT", "9999-99-99", "")
+DATES = (
+    "Tue, 01 Dec 2026 08:00:00 +99999999999999999999",
+    "Fri, 31 Dec 9999 23:59:59 -1200",
+    "Tue, 01 Dec 2026 08:00:00 GMT",
+    "yesterday",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "9999-99-99",
+    "",
+)
 HEADERS: dict[str, tuple[str, ...]] = {
     "Range": ("bytes=0-", "bytes=5-2", "bytes=-5", "bytes=0-1,3-4", "bytes=99999999999999999999-", "bytes=a-b", "x"),
     "x-ms-range": ("bytes=0-3", "bytes=-", "bytes=0-99999999999999999999999", "bytes=1-0", "lines=1-2"),

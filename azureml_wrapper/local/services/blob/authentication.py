@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
-from azureml_wrapper.local.domain.clock import parse_time
+from azureml_wrapper.local.domain.clock import parse_http_time, parse_time
 from azureml_wrapper.local.domain.errors import Forbidden, Unauthenticated
 from azureml_wrapper.local.domain.signatures import account_sas_text, sas_text, shared_key_text, sign
 from azureml_wrapper.local.domain.storage import CONTAINER, RUN_ORIGIN, without_dots
@@ -61,10 +60,10 @@ def _shared_key(context: Context, request: Request, credential: str) -> Identity
 
 def _check_age(request: Request, now: datetime) -> None:
     try:
-        signed = parsedate_to_datetime(request.headers.get("x-ms-date") or request.headers["date"])
-    except (KeyError, ValueError, TypeError):
+        signed = parse_http_time(request.headers.get("x-ms-date") or request.headers["date"])
+    except (KeyError, ValueError):
         raise _refused("the request has no date") from None
-    if abs(now - signed.replace(tzinfo=signed.tzinfo or timezone.utc)) > SKEW:
+    if abs(now - signed) > SKEW:
         raise _refused(
             f"the request is older than 15 minutes: it was signed at {signed:%Y-%m-%dT%H:%M:%SZ}{_shows(now)}"
         )

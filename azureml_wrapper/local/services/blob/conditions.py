@@ -5,10 +5,11 @@ Results follow Microsoft Learn, "Specifying conditional headers for Blob service
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
+from azureml_wrapper.local.domain.clock import parse_http_time
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from azureml_wrapper.local.domain.limits import read_integer
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.http.messages import Request
 from azureml_wrapper.local.store.blobs import Check
@@ -38,7 +39,7 @@ def check_append(request: Request, position: str | None) -> Check:
         check_write(request)(blob)
         if blob.kind != "AppendBlob":
             raise Conflict("The blob is not an append blob.", code="InvalidBlobType")
-        if position and blob.size != int(position):
+        if position and blob.size != read_integer(position, "x-ms-blob-condition-appendpos"):
             raise PreconditionFailed(
                 f"The blob has {blob.size} bytes, not {position}.", code="AppendPositionConditionNotMet"
             )
@@ -84,7 +85,6 @@ def _time(request: Request, header: str) -> datetime | None:
     if not text:
         return None
     try:
-        instant = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        return parse_http_time(text)
+    except ValueError:
         raise Invalid(f"Invalid date in {header}: {text!r}.", code="InvalidHeaderValue") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)

@@ -29,7 +29,7 @@ _META_NAME = re.compile(r"[a-z_][a-z0-9_.-]*")
 _PICK = re.compile(r"<(Committed|Uncommitted|Latest)>([^<]*)</\1>")
 RANGE_MD5 = "x-ms-range-get-content-md5"
 RANGE_MD5_LIMIT = 4 * 1024 * 1024
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{1,20})-([0-9]{0,20})")
 _STATUS_CODES = {404: "ResourceNotFound", 400: "InvalidInput", 403: "AuthenticationFailed", 500: "InternalError"}
 # A full disk must not be a 5xx: the storage clients would retry for a minute.
 _STATUSES = {507: 413}

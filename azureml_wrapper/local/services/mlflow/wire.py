@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from azureml_wrapper.local.domain.clock import stored_time
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
-from azureml_wrapper.local.domain.limits import is_number
+from azureml_wrapper.local.domain.limits import is_number, read_integer
 from azureml_wrapper.local.domain.metrics import Point, storable
 from azureml_wrapper.local.domain.runs import JSON, Experiment, Run
 from azureml_wrapper.local.domain.shapes import read_json, read_token, write_token
@@ -126,9 +126,10 @@ def pairs(body: JSON, name: str) -> dict[str, str]:
 def read_point(body: JSON, name: str, created: str, point_id: str) -> Point:
     value, step = body.get("value"), body.get("step") or 0
     try:
-        number, place = float(value if value is not None else "none"), int(step)
-    except (TypeError, ValueError) as error:
+        number = float(value if value is not None else "none")
+    except (TypeError, ValueError, OverflowError) as error:
         raise Invalid(f"Invalid value {value!r} of metric {name!r} at step {step!r}: expected a number.") from error
+    place = read_integer(step, f"step of metric {name!r}")
     return Point(point_id=point_id, created=created, step=place, data={name: storable(number)})
 
 

@@ -339,10 +339,10 @@ def _wall_clock(text: str, zone: tzinfo) -> datetime:
 
     try:
         start = isoparse(text.strip())
-    except ValueError as error:
+        if start.tzinfo:
+            start = start.astimezone(zone).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"StartTime must be a time such as 2026-01-31T08:00:00, got {text!r} ({error}).") from error
-    if start.tzinfo:
-        start = start.astimezone(zone).replace(tzinfo=None)
     localize(start, timezone.utc)
     return start
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.jobs import Command, Distribution, ParallelRun, Script, Task
+from azureml_wrapper.local.domain.limits import read_integer
 from azureml_wrapper.local.domain.pipelines import Values
 from azureml_wrapper.local.domain.runs import JSON
 from azureml_wrapper.local.domain.shapes import MapOf, Needed, check_shape, read_json
@@ -252,10 +253,7 @@ def step_type(module: Module) -> ScriptStep:
 
 def read_number(given: Any, default: int) -> int:
     """A number of nodes, processes or seconds, which the SDK sends as a string."""
-    try:
-        return int(given) if given is not None else default
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"{given!r} is not a number of nodes, processes or seconds.") from error
+    return read_integer(given, "number of nodes, processes or seconds") if given is not None else default
 
 
 # A step is read several times while it starts; keeping all steps' would take too much memory in large pipelines.
