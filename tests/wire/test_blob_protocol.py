@@ -446,6 +446,7 @@ def test_what_the_store_does_not_keep_is_refused(storage, unique):
     storage.put(name)
     assert storage.send("PUT", name, headers={"x-ms-blob-type": "PageBlob"})[0] == 501
     assert storage.send("PUT", name, headers={"x-ms-blob-type": "BlockBlob", "x-ms-lease-id": "1"})[0] == 501
+    assert storage.send("PUT", name, headers={"x-ms-copy-source": "http://["})[0] == 400
     assert storage.send("PUT", name, query="comp=lease")[0] == 501
     assert storage.send("GET", name, query="snapshot=2020")[0] == 501
 

@@ -35,7 +35,7 @@ def is_number(text: str) -> bool:
 def read_integer(value: object, what: str) -> int:
     """An integer that the database can hold, from a number or its digits; raise `Invalid` if it is none."""
     try:
-        number = int(value)  # type: ignore[call-overload] # a TypeError if it is nothing of the kind
+        number = int(value)  # type: ignore[call-overload] # a TypeError for an object or a list
     except (TypeError, ValueError, OverflowError) as error:
         raise Invalid(f"Invalid {what} {str(value)[:80]!r}: expected an integer.") from error
     if number not in _INTEGERS:

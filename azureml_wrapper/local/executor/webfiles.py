@@ -25,7 +25,10 @@ def fetch(input_name: str, address: str, folder: Path) -> Path:
         NotFound: It could not be fetched; the message has the reason.
         Unsupported: The address is not one of the web.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise Unsupported(f"Input {input_name} reads an invalid web address: {error}.") from error
     # Neither a login nor the signature of an address belongs in an error.
     host = parts.netloc.rpartition("@")[2]
     shown = f"{parts.scheme}://{host}{parts.path}"

@@ -99,13 +99,25 @@ class _Entry:
         return _pattern(self.path)
 
 
+@dataclass(frozen=True)
+class _Refused:
+    refusal: Refusal
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Its path, and all below it. Compiled once: a request for an unknown path needs no token."""
+        path = self.refusal.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
+        return re.compile(rf"{_pattern(path).pattern}(?:/.*)?", re.IGNORECASE)
+
+
 class Router:
     """Finds the route of a request. Routes are tried in the order of their tables; refusals after all of them."""
 
     def __init__(self, routes: Iterable[Route], refusals: Iterable[Refusal] = ()) -> None:
         self._groups: dict[str, list[_Entry]] = defaultdict(list)
         self._open: list[_Entry] = []
-        self.routes, self._refusals = tuple(routes), tuple(refusals)
+        self.routes = tuple(routes)
+        self._refusals = [_Refused(refusal) for refusal in refusals]
         for route in self.routes:
             path = route.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
             group = path.split("/")[1].lower()
@@ -128,11 +140,7 @@ class Router:
     def refusal(self, raw_path: str) -> str | None:
         """Why a request without a route is refused, if it belongs to a feature that is known."""
         raw_path = "/" + raw_path.lstrip("/")
-        for refusal in self._refusals:
-            path = refusal.path.replace("{workspace_scope}", WORKSPACE_SCOPE)
-            if _pattern(path).fullmatch(raw_path) or _pattern(path + "/{below:rest}").fullmatch(raw_path):
-                return refusal.message
-        return None
+        return next((each.refusal.message for each in self._refusals if each.pattern.fullmatch(raw_path)), None)
 
 
 def _query_fits(wanted: Mapping[str, str | None], given: Mapping[str, str]) -> bool:

@@ -108,10 +108,7 @@ def read_names(body: object) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise Invalid("FileNames must be a list of strings.")
     if len(names) > FILES_LIMIT:
-        raise Invalid(
-            f"FileNames has {len(names)} items; at most {FILES_LIMIT} are allowed. Put data on a datastore, and only "
-            "scripts into the folder of a step."
-        )
+        raise Invalid(f"FileNames has {len(names)} items; at most {FILES_LIMIT} are allowed. Upload data instead.")
     return names
 
 

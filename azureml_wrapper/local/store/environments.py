@@ -17,6 +17,8 @@ from azureml_wrapper.local.domain.environments import (
     in_registry,
 )
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.domain.limits import is_number
+from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
 SCHEMA = """
@@ -105,6 +107,7 @@ class EnvironmentStore:
         An environment that is not registered is kept under its own version, or under one in Azure's style
         (`Autosave_2023-01-10T15:29:14Z_` and 8 hexadecimal digits), which no list of environments shows.
         """
+        check_shape(sent, {"name": str, "version": str}, "environment")
         name, version = sent.get("name"), sent.get("version")
         definition = self._normalise(dict(sent))
         with self._database.transaction():
@@ -192,7 +195,7 @@ class EnvironmentStore:
         return f"{_AUTOSAVE}{moment}Z_{digest[:8]}"
 
     def _next_version(self, workspace: str, name: str) -> str:
-        numbers = [int(v.version) for v in self.versions(workspace, name) if v.version.isdecimal()]
+        numbers = [int(v.version) for v in self.versions(workspace, name) if is_number(v.version)]
         return str(max(numbers, default=0) + 1)
 
     def _insert(self, workspace: str, environment: EnvironmentVersion) -> None:

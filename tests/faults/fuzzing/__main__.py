@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ PROGRESS_SECONDS = 30.0
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, _end)
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzzing", description=__doc__)
     parser.add_argument("number", type=int, metavar="N", help="how many requests to send")
     parser.add_argument("--seed", type=int, default=0, help="another seed makes other requests (default: 0)")
@@ -48,8 +50,14 @@ def shares(numbers: range, count: int) -> list[range]:
     return [range(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
 
+def _end(*_: object) -> None:
+    """Stop the service and delete its home, also if this process is told to end."""
+    raise SystemExit(1)
+
+
 def part(seed: int, saved: Path, numbers: range) -> Tally:
     """What came of some of the requests, with a service of their own."""
+    signal.signal(signal.SIGTERM, _end)
     tally, last = Tally(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder, bench(Path(folder), tally, saved) as made:
         for _ in fuzz(made, Requests(seed), numbers):

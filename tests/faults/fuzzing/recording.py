@@ -33,6 +33,7 @@ if "azureml_wrapper.local.server" in " ".join(sys.orig_argv):
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-f]{32,64}")
 _HEADERS = ("content-type", "content-md5", "range", "prefer", "if-match", "if-none-match", "accept-encoding")
 _SIGNATURE = {"sig", "se", "st", "sp", "sv", "sr", "skoid", "sktid", "skt", "ske", "sks", "skv", "ss", "srt", "spr"}
+_MACHINE = re.compile(r"Linux-[^\"]*")
 _PRIVATE = re.compile(r"/(?:tmp|home|root|work|usr|opt|var)/|Bearer|eyJ|sig=|127\.0\.0\.1|site-packages")
 
 
@@ -138,7 +139,7 @@ class Corpus:
 
     def _plain(self, text: str) -> str:
         """Ids by their kinds; those that no path names stay, as an id that nothing has."""
-        return _ID.sub(lambda found: f"<{self._kinds.get(found[0], 'id')}>", text)
+        return _ID.sub(lambda found: f"<{self._kinds.get(found[0], 'id')}>", _MACHINE.sub("Linux", text))
 
 
 def _without_secrets(value: Any) -> Any:

@@ -27,10 +27,11 @@ from tests.faults.fuzzing.seeds import VERSION, Operation, Seed, kind_of, operat
 from tests.faults.fuzzing.world import KEY, World
 from tests.waiting import until
 
-ROUND = 4000
+ROUND = 8000
 CONNECTIONS = 4
 # No answer may take longer on a machine that has time for it; a slower one is asked for again after its round.
 SLOW_SECONDS = 2.0
+SLOW_TRIES = 5
 # What the service may use, in MiB: twice what it needs for a round at the beginning.
 MEMORY_BOUND = 400
 FINDINGS_SHOWN = 20
@@ -208,12 +209,14 @@ class Round:
             self._slow.append(sent)
 
     async def _ask_again(self, sent: Sent) -> None:
-        """A slow answer counts if it is slow again, with nothing else to do."""
+        """A slow answer counts if it is slow whenever it is asked for, with nothing else to do."""
         self._tally.retried += 1
         connection = Connection(self._bench.info.port)
-        answer = await connection.send(sent.data, is_head=sent.is_head, closes=True)
-        if answer.seconds > SLOW_SECONDS:
-            self._bench.report(f"took more than {SLOW_SECONDS:.0f} s, and {answer.seconds:.1f} s again", sent, answer)
+        for _ in range(SLOW_TRIES):
+            answer = await connection.send(sent.data, is_head=sent.is_head, closes=True)
+            if answer.seconds <= SLOW_SECONDS:
+                return
+        self._bench.report(f"took more than {SLOW_SECONDS:.0f} s, {SLOW_TRIES + 1} times", sent, answer)
 
     async def _check(self, world: World) -> None:
         """The service still does what it should, and has not grown."""

@@ -319,3 +319,15 @@ def test_what_is_near_nothing_has_no_suggestion(environments):
 def test_a_name_that_azure_refuses_is_refused(environments, name):
     with pytest.raises(Invalid, match="environment name"):
         environments.register("ws", name, definition("a"))
+
+
+def test_a_version_of_thousands_of_digits_does_not_count(environments):
+    for version in ("9" * 5000, "3", "x"):
+        environments.register("ws", "e", definition("a"), version=version)
+    assert environments.register("ws", "e", definition("b")).version == "4"
+
+
+@pytest.mark.parametrize("broken", [{"version": {}}, {"name": 5}, {"name": ["e"], "version": "1"}])
+def test_the_environment_of_a_run_is_named_by_strings(environments, broken):
+    with pytest.raises(Invalid, match="must be a string"):
+        environments.used("ws", {"name": "e", **definition("a"), **broken})

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from azureml_wrapper.local.http import routing
 from azureml_wrapper.local.http.routing import Refusal, Route, Router, Runs, Waiting
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -75,6 +76,15 @@ def test_a_refusal_covers_its_path_and_what_is_below():
     assert router.refusal(f"/a{SCOPE}/MODELS") == "Not here."
     assert router.refusal(f"/a{SCOPE}/models/1/files") == "Not here."
     assert router.refusal(f"/a{SCOPE}/models2") is None
+
+
+def test_the_paths_of_refusals_are_compiled_once(monkeypatch):
+    router, compiled = Router([], [Refusal(f"/{name}", name) for name in "abc"]), []
+    monkeypatch.setattr(
+        routing, "_pattern", lambda path, plain=routing._pattern: compiled.append(path) or plain(path)
+    )
+    assert [router.refusal(path) for path in ("/c/d", "/x", "/a", "/y")] == ["c", None, "a", None]
+    assert compiled == ["/a", "/b", "/c"]
 
 
 def test_a_dot_in_a_path_is_a_dot():

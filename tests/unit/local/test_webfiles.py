@@ -13,3 +13,8 @@ def test_an_address_without_a_host_creates_no_folder(address, tmp_path):
     with pytest.raises(Unsupported, match="nor a web address"):
         fetch("files", address, tmp_path / "inputs" / "files")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_none_is_refused(tmp_path):
+    with pytest.raises(Unsupported, match="an invalid web address"):
+        fetch("files", "http://[/data.csv", tmp_path)

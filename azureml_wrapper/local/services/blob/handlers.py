@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, Unsupported
 from azureml_wrapper.local.domain.limits import is_number
@@ -87,7 +87,7 @@ def put_blob(context: Context, request: Request) -> Response:
 
 def _copy_blob(context: Context, request: Request) -> Response:
     account, container, name = target_of(request)
-    source = urlsplit(request.headers["x-ms-copy-source"])
+    source = _source(request)
     from_container, _, from_name = unquote(source.path).lstrip("/").partition("/")
     owner = source.netloc.partition(".")[0]
     if source.netloc.rpartition("@")[2] != context.addresses.host or owner not in (account, "127"):
@@ -103,6 +103,13 @@ def _copy_blob(context: Context, request: Request) -> Response:
     )
     headers = {"x-ms-copy-id": context.ids.guid(), "x-ms-copy-status": "success"}
     return empty(202, {**wire.written(blob), **headers})
+
+
+def _source(request: Request) -> SplitResult:
+    try:
+        return urlsplit(request.headers["x-ms-copy-source"])
+    except ValueError as error:
+        raise Invalid(f"Invalid x-ms-copy-source: {error}.", code="InvalidHeaderValue") from error
 
 
 def append_block(context: Context, request: Request) -> Response:
