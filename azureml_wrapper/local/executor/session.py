@@ -86,7 +86,7 @@ class Session:
         choice = choose(
             self._job.environment,
             OwnPackages(),
-            has_conda=conda_program() is not None,
+            has_conda=bool(self._job.environment.conda) and conda_program() is not None,
             pythons=machine_pythons,
         )
         self.say("\n".join(choice.reasons))
@@ -187,7 +187,7 @@ class Session:
             name = spread.log(failure.rank) if failure else self._ranks.log_name
             code = failure.code if failure else code
             self.say(f"Rank {failure.rank} of {spread.size} failed: see {name}." if failure else f"See {name}.")
-        missing = self._choice_of_python() if self._interpreter == Path(sys.executable) else ""
+        missing = self._choice_of_python() if code and self._interpreter == Path(sys.executable) else ""
         return endings.exited(code, str(self._interpreter), self._artifact(name), name, missing=missing)
 
     def _choice_of_python(self) -> str:

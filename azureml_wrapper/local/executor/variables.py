@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,14 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     models and data that they have cached; what the SDK keeps there (`~/.azureml`) is named by workspace. In Azure a
     job gets none of the shell's variables, and any other may be a secret: use `environment_variables` for them.
     """
-    return {name: value for name, value in environment.items() if _is_passed_on(name, environment)}
+    passed = environment.get(PASS_VARIABLE, "")
+    return {name: value for name, value in environment.items() if _is_passed_on(name, passed)}
 
 
 def withheld(environment: Mapping[str, str]) -> str:
     """What a job's log says of the variables that it does not inherit: those that look like secrets come first."""
-    names = sorted(name for name in environment if not _is_ours(name) and not _is_passed_on(name, environment))
+    passed = environment.get(PASS_VARIABLE, "")
+    names = sorted(name for name in environment if not _is_ours(name) and not _is_passed_on(name, passed))
     names.sort(key=lambda name: not is_secret_name(name))
     if not names:
         return ""
@@ -94,13 +97,16 @@ def withheld(environment: Mapping[str, str]) -> str:
     )
 
 
-def _is_passed_on(name: str, environment: Mapping[str, str]) -> bool:
-    named = [each.strip() for each in environment.get(PASS_VARIABLE, "").split(",") if each.strip()]
+@lru_cache(maxsize=4096)
+def _is_passed_on(name: str, passed: str) -> bool:
+    """Whether a job inherits a variable; `passed` is the value of `PASS_VARIABLE`."""
+    named = [each.strip() for each in passed.split(",") if each.strip()]
     return any(fnmatchcase(name, each) for each in named) or (
         not _is_ours(name) and any(fnmatchcase(name.upper(), each) for each in INHERITED)
     )
 
 
+@lru_cache(maxsize=4096)
 def _is_ours(name: str) -> bool:
     """Whether the service sets or removes a variable in every job, as Azure does."""
     return bool(_REPLACED.fullmatch(name.upper()))

@@ -76,9 +76,10 @@ class BlobStore:
         check_account_name(account)
         check_container_name(container)
         path = self._root / account / container
-        missing = not path.is_dir()
+        if path.is_dir():
+            return False
         path.mkdir(parents=True, exist_ok=True)
-        return missing
+        return True
 
     def has_container(self, account: str, container: str) -> bool:
         check_account_name(account)

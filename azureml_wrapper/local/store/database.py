@@ -104,6 +104,11 @@ class Database:
             self._run("COMMIT")
             fault_point("database.committed")
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether a transaction is open, in any thread."""
+        return self._connection.in_transaction
+
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement. Returns the number of changed rows."""
         with self._lock:

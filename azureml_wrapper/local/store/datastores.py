@@ -172,8 +172,10 @@ class DatastoreStore:
 
     def find(self, workspace_id: str, name: str) -> Datastore | None:
         """By name, ignoring case, as the SDK expects."""
-        self._ensure_own(workspace_id)
         found = self._records.find(workspace_id, name.lower())
+        if found is None:
+            self._ensure_own(workspace_id)
+            found = self._records.find(workspace_id, name.lower())
         return self._datastore(found) if found else None
 
     def get(self, workspace_id: str, name: str) -> Datastore:

@@ -11,6 +11,7 @@ from azureml_wrapper.local.domain.workspaces import ResourceGroup, Workspace
 from azureml_wrapper.local.services.arm import wire
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.workspaces import ResourceGroupStore, WorkspaceStore
+from tests.work import statements
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
@@ -47,6 +48,29 @@ def test_a_workspace_is_found_whatever_the_case_of_its_names(workspaces):
     assert workspaces.get("S", "GROUP", "WORK") == make()
     with pytest.raises(Conflict, match="already exists"):
         workspaces.add(make("Work", group="group"))
+
+
+def test_a_workspace_is_read_once_until_it_changes(database, workspaces):
+    workspaces.add(make())
+    made = make()
+    read = statements(database, lambda: [workspaces.by_id(made.workspace_id) for _ in range(3)])
+    assert len(read) == 1
+    changed = make(tags={"a": "b"})
+
+    def change_and_fail():
+        with database.transaction():
+            workspaces.put(changed)
+            assert workspaces.by_id(made.workspace_id) == changed
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
+    assert workspaces.by_id(made.workspace_id) == made
+    workspaces.put(changed)
+    assert workspaces.by_id(made.workspace_id) == changed
+    workspaces.delete(changed)
+    with pytest.raises(NotFound):
+        workspaces.by_id(made.workspace_id)
 
 
 def test_a_workspace_brings_its_group(workspaces, groups):

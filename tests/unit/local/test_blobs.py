@@ -122,6 +122,21 @@ def test_a_link_that_leads_out_is_neither_read_nor_written_nor_listed(blobs, tmp
     assert (outside / "secret").read_text() == "s"
 
 
+def test_links_within_the_container_are_followed(blobs):
+    put(blobs, "real/x")
+    root = blobs.folder(*HERE)
+    (root / "near").symlink_to("real")
+    assert blobs.get(*HERE, "near/x").size == 1
+
+
+def test_a_name_without_links_is_looked_at_part_by_part_below_its_container_only(blobs, monkeypatch):
+    put(blobs, "a/b/x")
+    monkeypatch.delattr(os.path, "realpath")
+    assert blobs.get(*HERE, "a/b/x").size == 1
+    assert blobs.stat(*HERE, "a/y/x") is None
+    assert all_names(blobs) == ["a/b/x"]
+
+
 def test_a_prefix_cannot_look_out_of_the_container(blobs, tmp_path):
     (tmp_path / "blobs" / "acct" / "other").mkdir()
     (tmp_path / "blobs" / "acct" / "other" / "x").write_text("x")
