@@ -38,8 +38,9 @@ def show(environment: str) -> None:
 def adopt(environment: str) -> None:
     """Turn this process, which runs in the base environment, into one of the job's."""
     links = {os.path.realpath(base): base for base in bases(environment)}
-    first = next((place for place, path in enumerate(sys.path) if os.path.realpath(path) in links), len(sys.path))
-    sys.path[:] = [links.get(os.path.realpath(path), path) for path in sys.path]
+    real = [os.path.realpath(path) for path in sys.path]
+    first = next((place for place, path in enumerate(real) if path in links), len(sys.path))
+    sys.path[:] = [links.get(place, path) for place, path in zip(real, sys.path)]  # noqa: B905 - Python 3.6
     sys.path.insert(first, packages(environment))
     sys.executable = os.path.join(environment, "bin", "python")  # noqa: PTH118
     sys.prefix = sys.exec_prefix = environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import posixpath
 import threading
 import time
 import uuid
@@ -28,13 +29,16 @@ class PipelineLogs:
 
     def __init__(self, context: ExecutorContext) -> None:
         self._clock = context.clock
-        # A step writes ten lines, and looking up its file costs more than writing them.
-        self._file = lru_cache(maxsize=256)(context.artifact)
+        # A step writes ten lines into three files of one folder; looking it up costs more than writing them.
+        self._log = lru_cache(maxsize=256)(partial(context.artifact, path=EXECUTION_LOG))
 
     def open(self, workspace_id: str, run_id: str) -> None:
         """Create the three files, empty: real runs have them from the start."""
         for path in LOGS:
             _append(partial(self._file, workspace_id, run_id, path), "")
+
+    def _file(self, workspace_id: str, run_id: str, path: str) -> Path:
+        return self._log(workspace_id, run_id).with_name(posixpath.basename(path))
 
     def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
         """Append lines with the current time to the execution log."""

@@ -63,8 +63,11 @@ def delete(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    _open(path)
-    shutil.rmtree(path)
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        _open(path)
+        shutil.rmtree(path)
 
 
 def _open(folder: Path) -> None:
