@@ -624,7 +624,7 @@ def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
 
 @pytest.mark.slow
 def test_a_preloaded_process_ends_when_it_is_idle(folder):
-    starter = WarmStarter(idle=0.3)
+    starter = WarmStarter(idle=2.0)
     starter.preload(sys.executable, VARIABLES)
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
     assert "nothing is preloaded" in until(lambda: starter.why_cold(folder.command("pass"), folder.path, VARIABLES))
