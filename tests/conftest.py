@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import started
+from tests import planted, started
 
 REAL_CONFIG = os.environ.get("AZUREML_WRAPPER_TEST_CONFIG")
 if REAL_CONFIG:
@@ -41,6 +41,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("AZUREML_WRAPPER_TARGET", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "AZUREML_RUN_ID"):
     os.environ.pop(_name, None)
+os.environ.update(planted.SHELL)
+_LEAKS = pytest.StashKey[list[str]]()
 
 _REPORTS: list[dict[str, int]] = []
 started.watch()
@@ -72,7 +74,7 @@ def _cost(item) -> int:
     """A test's time, roughly: most of those without processes take milliseconds."""
     if item.get_closest_marker("slow"):
         return 10
-    return 0 if item.path.parts[len(_TESTS.parts)] in ("unit", "architecture") else 1
+    return 0 if {"unit", "architecture"} & {*item.path.parts} else 1
 
 
 def pytest_collection_finish(session):
@@ -86,7 +88,24 @@ def pytest_sessionfinish(session, exitstatus):
     service_process.stop()
     if session is not None:
         _report(session.config)
+        _search(session)
     shutil.rmtree(_ROOT, ignore_errors=True)
+
+
+def _search(session):
+    """Fail the session if a secret of the suite lies in clear in a service's home."""
+    leaks = planted.search(_ROOT)
+    if hasattr(session.config, "workeroutput"):
+        # A worker of pytest-xdist: the process that has started it reports.
+        session.config.workeroutput["leaks"] = leaks
+        return
+    leaks += session.config.stash.get(_LEAKS, [])
+    leaks += planted.search(session.config._tmp_path_factory.getbasetemp())
+    if leaks:
+        report = session.config.pluginmanager.get_plugin("terminalreporter")
+        report.write_line(f"Secrets lie in clear in {len(leaks)} files of services:", red=True)
+        report.write_line("\n".join(leaks[:20]))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _report(config):
@@ -103,7 +122,9 @@ def _report(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    _REPORTS.append(getattr(node, "workeroutput", {}).get("started", {}))
+    found = getattr(node, "workeroutput", {})
+    _REPORTS.append(found.get("started", {}))
+    node.config.stash.setdefault(_LEAKS, []).extend(found.get("leaks", []))
 
 
 def pytest_terminal_summary(terminalreporter):

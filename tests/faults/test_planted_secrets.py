@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
+import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +17,18 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 
 from azureml_wrapper import local
 from azureml_wrapper.local.home import Home
+from tests import planted as suite
 from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.local_only]
+pytestmark = pytest.mark.local_only
+REPOSITORY = Path(__file__).parents[2]
+LEAKING_TEST = """
+from tests import planted
+
+def test_something(tmp_path):
+    (tmp_path / "state.sqlite").touch()
+    (tmp_path / "service.log").write_text(f"the key is {planted.KEYS[0]}")
+"""
 
 # What the shell has in which the service and the program start. Proxies and indexes are used, the others are not.
 SHELL = {
@@ -140,6 +153,38 @@ def found_in(home: Home, planted: Planted) -> dict[str, set[str]]:
     return {str(file): places for file in files if (places := planted.within(file.read_bytes()))}
 
 
+PIPELINE = {
+    "ws_name": "local",
+    "subscription_id": "local",
+    "resource_group": "local",
+    "steps": [{"name": "main", "script_directory": "scripts", "script_name": "main.py", "compute": "cpu"}],
+}
+
+
+def outputs(folder: Path, run_id: str, requirements: Path) -> bytes:
+    """What commands print and write about the workspace, the run, and a pipeline of the folder."""
+    config = folder / "pipeline.json"
+    config.write_text(json.dumps(PIPELINE))
+    commands = (
+        ["runs", "-c", str(config), "--json"],
+        ["show", run_id, "-c", str(config), "--json"],
+        ["pipelines", "-c", str(config), "--json"],
+        ["schedules", "-c", str(config), "--json"],
+        ["export", str(config), "-o", str(folder / "v2"), "--requirements", str(requirements)],
+        ["local", "status"],
+    )
+    printed = b""
+    for words in commands:
+        command = [sys.executable, "-c", "from azureml_wrapper.cli.main import main; main()", *words]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+        printed += done.stdout + done.stderr
+    exported = [file for file in (folder / "v2").rglob("*") if file.is_file()]
+    assert "REPORT.md" in {file.name for file in exported}
+    return printed + b"".join(file.read_bytes() for file in exported)
+
+
+@pytest.mark.slow
 def test_none_of_the_planted_secrets_is_found(home, planted, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     go = tmp_path / "go"
@@ -158,6 +203,44 @@ def test_none_of_the_planted_secrets_is_found(home, planted, folder, tmp_path, m
         page = requests.get(run.get_portal_url(), timeout=30)
         assert run.id in page.text
         assert planted.within(page.content) == set()
+        requirements = tmp_path / "requirements.txt"
+        index = planted("index of requirements")
+        requirements.write_text(f"--extra-index-url https://me:{index}@127.0.0.1:9/simple\npandas\n")
+        assert planted.within(outputs(tmp_path, run.id, requirements)) == set()
         assert found_in(home, planted) == {}
     assert len(planted.values) >= 20
     assert found_in(home, planted) == {}
+
+
+@pytest.fixture
+def elsewhere():
+    """A folder that is not searched when this session is over."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_a_secret_in_a_home_is_found_also_in_an_archive(elsewhere):
+    assert len(set(suite.NEEDLES)) == 20
+    for name in ("clean", "leaks", "no home"):
+        (elsewhere / name / "blobs").mkdir(parents=True)
+    for name in ("clean", "leaks"):
+        (elsewhere / name / "state.sqlite").write_bytes(b"\0SQLite")
+    assert suite.search(elsewhere) == []
+    database, archive = elsewhere / "leaks/state.sqlite", elsewhere / "leaks/blobs/s.zip"
+    database.write_bytes(b"\0SQLite\0" + suite.VAULT["planted0"].encode() + b"\0")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("job.py", suite.SHELL["DATABASE_URL"] * 10)
+    assert suite.search(elsewhere) == sorted(map(str, (database, archive)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "workers"])
+def test_a_session_whose_homes_have_a_secret_fails(elsewhere, workers):
+    (elsewhere / "test_leaking.py").write_text(LEAKING_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-c", str(REPOSITORY / "pyproject.toml")]
+    command += [f"--rootdir={elsewhere}", f"--basetemp={elsewhere / 'temp'}", *workers, str(elsewhere)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "Secrets lie in clear in 1 files of services: " in done.stdout
+    assert "service.log" in done.stdout

@@ -6,12 +6,18 @@ import uuid
 
 import pytest
 
+from tests import planted
 from tests.conftest import REAL_CONFIG, cold_services
 
 
 @pytest.fixture(scope="session")
 def ws():
     """A workspace that all tests of a process share; names come from `unique`."""
+    if not REAL_CONFIG:
+        from azureml_wrapper.connection.local import connect_local
+        from azureml_wrapper.connection.target import Scope
+
+        planted.plant(connect_local(Scope("local", "local", "planted")))
     return find_workspace(REAL_CONFIG)
 
 
