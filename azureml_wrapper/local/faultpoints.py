@@ -20,6 +20,8 @@ VARIABLE = "AZUREML_WRAPPER_FAULTS"
 # The name in an order for every point.
 ANY = "*"
 KILL = "KILL"
+# The disk does not answer until the order is cancelled.
+WAIT = "WAIT"
 
 _orders = os.environ.get(VARIABLE)
 _lock = threading.Lock()
@@ -45,7 +47,7 @@ def _shift(file: Path) -> float:
 
 
 def order(fault: str, point: str = ANY, *, first: int = 1, times: int = 1) -> str:
-    """The content of the file that orders a fault: KILL, or the name of an error such as ENOSPC.
+    """The content of the file that orders a fault: KILL, WAIT, or the name of an error such as ENOSPC.
 
     It happens at the passings `first` to `first + times - 1`, counted from the order.
     """
@@ -70,5 +72,8 @@ def _pass(name: str, file: Path) -> None:
             # Before the end, so that the next process does not meet it as well.
             file.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        number = getattr(errno, asked["fault"])
-        raise OSError(number, os.strerror(number))
+        if asked["fault"] != WAIT:
+            number = getattr(errno, asked["fault"])
+            raise OSError(number, os.strerror(number))
+    while file.exists():
+        time.sleep(0.01)
