@@ -1,7 +1,7 @@
 """Secrets that the suite gives to every service it starts, and the search for them when all tests are over.
 
-Some are in the shell of every service, program and job. Others are kept by a workspace of the wire tests: secrets of its
-key vault, account keys and signatures of its datastores. None of them may lie in clear in any home.
+Some are in the shell of every service, program and job. Others are kept by a workspace of the wire tests: secrets of
+its key vault, account keys and signatures of its datastores. None of them may lie in clear in any home.
 """
 
 from __future__ import annotations
