@@ -26,7 +26,6 @@ if REAL_CONFIG:
     # Keep the login of `az login`.
     os.environ.setdefault("AZURE_CONFIG_DIR", str(Path.home() / ".azure"))
 
-_TESTS = Path(__file__).parent
 _ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
 _USER_HOME = _ROOT / "user"
 (_USER_HOME / ".azureml").mkdir(parents=True)
