@@ -47,12 +47,23 @@ _REPORTS: list[dict[str, int]] = []
 started.watch()
 
 
-def pytest_configure(config):
-    """Give a file to one process as a whole: what its tests share is made once, and imported once."""
-    if config.getoption("dist", None) == "load":
-        config.option.dist = "loadfile"
-        # The order is that of the next function.
-        config.option.loadscopereorder = False
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a file to one process as a whole: what its tests share is made once, and imported once.
+
+    The files of tests/architecture go together, because they share the syntax trees of the source.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "architecture" if nodeid.startswith("tests/architecture/") else super()._split_scope(nodeid)
+
+    # The order is that of the next function.
+    config.option.loadscopereorder = False
+    return Files(config, log)
 
 
 @pytest.hookimpl(trylast=True)
@@ -73,7 +84,7 @@ def _cost(item) -> int:
     """A test's time, roughly: most of those without processes take milliseconds."""
     if item.get_closest_marker("slow"):
         return 10
-    return 0 if {"unit", "architecture"} & {*item.path.parts} else 1
+    return 0 if "unit" in item.path.parts else 1
 
 
 def pytest_collection_finish(session):

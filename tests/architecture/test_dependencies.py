@@ -70,12 +70,14 @@ def providers() -> dict[str, str]:
     tops = {module.split(".")[0] for _, _, module in imports()}
     found = {}
     for distribution in distributions():
+        # Each look at its name reads its metadata anew.
+        name = canonicalize_name(distribution.name)
         # `distribution.files` makes a path of each of 100,000 files.
         for line in (distribution.read_text("RECORD") or "").splitlines():
             file = line.partition(",")[0]
             if re.split(r"[/.]", file, maxsplit=1)[0] in tops and file.endswith((".py", ".so", ".pyd")):
                 module = ".".join([*file.split("/")[:-1], file.split("/")[-1].split(".")[0]])
-                found[module.removesuffix(".__init__")] = canonicalize_name(distribution.name)
+                found[module.removesuffix(".__init__")] = name
     return found
 
 
