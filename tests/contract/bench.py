@@ -116,8 +116,8 @@ class Bench:
         self.context.runs.add(run)
         return run.run_id
 
-    def submit(self, source: str | bytes = "", **fields) -> str:
-        run_id = self.add_run()
+    def submit(self, source: str | bytes = "", run_id: str | None = None, **fields) -> str:
+        run_id = run_id or self.add_run()
         defaults = {"target": "cpu", "script": None if fields.get("command") else "main.py"}
         job = Job(
             workspace_id=self.workspace.workspace_id,

@@ -81,6 +81,23 @@ def test_it_is_busy_as_long_as_a_job_is(bench):
     assert bench.shared.jobs.all() == []
 
 
+def test_a_job_costs_few_statements(bench):
+    """Each is a few hundredths of a millisecond, and a pipeline has thousands of jobs."""
+    found = []
+
+    def note(sql):
+        if threading.current_thread().name == f"job {run_id}":
+            found.append(sql)
+
+    run_id = bench.add_run()
+    bench.context.runs._database._connection.set_trace_callback(note)
+    bench.submit("print(1)", run_id=run_id)
+    assert bench.wait(run_id).status is RunStatus.COMPLETED
+    until(lambda: not bench.executor.is_busy())
+    assert len(found) <= 27
+    assert sum(sql.startswith("UPDATE runs") for sql in found) == 3
+
+
 def test_a_compute_runs_no_more_jobs_than_it_has_nodes(bench):
     bench.add_compute("one", 1)
     first = bench.submit("import time; time.sleep(30)", target="one")

@@ -148,8 +148,11 @@ class RunStore:
     def amend(self, workspace: str, run_id: str, amendment: Callable[[Run], Run]) -> Run:
         """Read, change and store a run in one transaction. For its status, use `advance`."""
         with self._database.transaction():
-            changed = amendment(self.get(workspace, run_id))
-            self._update(changed)
+            run = self.get(workspace, run_id)
+            changed = amendment(run)
+            # A job without datasets sets what is empty already.
+            if changed != run:
+                self._update(changed)
         return changed
 
     def change(
