@@ -128,6 +128,35 @@ def test_a_queued_job_can_be_cancelled(bench):
     assert bench.get(first).status is RunStatus.RUNNING
 
 
+def test_jobs_that_wait_occupy_no_threads(bench):
+    bench.add_compute("one", 1)
+    first = bench.submit("import time; time.sleep(30)", target="one")
+    bench.wait(first, "Running")
+    waiting = [bench.submit(f"print({number})", target="one") for number in range(5)]
+    for run_id in waiting:
+        bench.wait(run_id, "Queued")
+    until(lambda: not {f"job {run_id}" for run_id in waiting} & {thread.name for thread in threading.enumerate()})
+    for run_id in (waiting[1], first):
+        bench.executor.cancel(bench.workspace.workspace_id, run_id)
+    ended = [bench.wait(run_id) for run_id in waiting]
+    assert [run.status.value for run in ended] == ["Completed", "Canceled", "Completed", "Completed", "Completed"]
+    started = [run.started for run in ended if run.started]
+    assert started == sorted(started)
+
+
+def test_jobs_that_wait_end_with_the_service(bench):
+    bench.add_compute("one", 1)
+    runs = [bench.submit("import time; time.sleep(30)", target="one")]
+    bench.wait(runs[0], "Running")
+    runs += [bench.submit("print(1)", target="one") for _ in range(2)]
+    for run_id in runs[1:]:
+        bench.wait(run_id, "Queued")
+    bench.executor.close()
+    assert [bench.get(run_id).status for run_id in runs] == [RunStatus.FAILED] * 3
+    assert "the local service was stopped" in message(bench.get(runs[2]))
+    assert bench.shared.jobs.all() == []
+
+
 def test_a_compute_that_is_gone_fails_the_run(bench):
     run = bench.run(target="nowhere")
     assert run.status is RunStatus.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import sys
+import threading
 import time
 import zipfile
 
@@ -15,6 +16,7 @@ from azureml_wrapper.local.executor.builds import machine_pythons
 from azureml_wrapper.local.executor.pythons import older_pythons
 from tests.contract.bench import message
 from tests.programs import need_index
+from tests.waiting import until
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 
@@ -154,6 +156,22 @@ def test_a_build_can_be_cancelled_and_the_next_job_builds(bench, wheels):
             assert bench.executor.cancel(bench.workspace.workspace_id, run_id)
             assert bench.wait(run_id, seconds=5).status is RunStatus.CANCELED
     assert list(bench.home.environments.glob("*/ready")) == []
+
+
+@pytest.mark.slow
+def test_one_thread_builds_for_all_jobs_that_need_an_environment(bench, wheels):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        index = f"--index-url http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        runs = [bench.submit(USE, environment=environment(index, "tiny")) for _ in range(4)]
+        names = {f"job {run_id}" for run_id in runs}
+        for run_id in runs:
+            bench.wait(run_id, "Preparing")
+        until(lambda: len(names & {thread.name for thread in threading.enumerate()}) == 1)
+        for run_id in reversed(runs):
+            bench.executor.cancel(bench.workspace.workspace_id, run_id)
+        assert [bench.wait(run_id).status for run_id in runs] == [RunStatus.CANCELED] * 4
 
 
 def test_a_build_that_was_interrupted_is_done_again(bench, wheels):

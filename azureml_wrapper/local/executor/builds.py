@@ -103,6 +103,10 @@ class EnvironmentBuilder:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
+    def name(self, choice: Choice, environment: EnvironmentSpec) -> str:
+        """The name of an environment's folder: what needs the same packages has the same."""
+        return _fingerprint(*self._with_private_wheels(choice, environment))
+
     def provide(self, choice: Choice, environment: EnvironmentSpec, *, log: Path, ticket: Work) -> tuple[Path, str]:
         """The interpreter of an environment, which is built if it does not exist yet, and the Python below it.
 

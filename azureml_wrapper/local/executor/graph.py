@@ -20,8 +20,9 @@ from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, STEP_RUN_T
 from azureml_wrapper.local.domain.plans import Edge, Plan, Plans, StepRuns, Walk
 from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.cancellation import abandon, popped
-from azureml_wrapper.local.executor.inputs import StepInputs
+from azureml_wrapper.local.executor.inputs import Makers, StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
+from azureml_wrapper.local.executor.runlogs import Logs
 from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.pipelines import PipelineStore
@@ -30,6 +31,8 @@ from azureml_wrapper.local.store.runs import RunStore
 LEFT_BEHIND = "The local service ended while the pipeline was running. Submit the pipeline again."
 SHUT_DOWN = "The local service was stopped while the pipeline was running. Submit the pipeline again."
 FAILURES_SHOWN = 10
+# Steps that start before other work gets its turn: what follows from ends, and other pipelines.
+STARTED_AT_ONCE = 20
 
 
 class Jobs(Protocol):
@@ -42,19 +45,6 @@ class Jobs(Protocol):
         """Stop a job. Returns False if none waits or runs."""
 
 
-class Logs(Protocol):
-    """Where a pipeline reports what it does."""
-
-    def open(self, workspace_id: str, run_id: str) -> None:
-        """Create a run's logs."""
-
-    def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
-        """Append lines."""
-
-    def complain(self, workspace_id: str, run_id: str, text: str) -> None:
-        """Append a line to the error log."""
-
-
 @dataclass
 class _Active:
     """A pipeline run in progress."""
@@ -63,11 +53,13 @@ class _Active:
     plan: Plan
     walk: Walk
     edges: dict[str, list[Edge]]
+    makers: Makers
     notes: tuple[str, ...] = ()
     run_ids: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
     ready: deque[str] = field(default_factory=deque)
+    goes_on: bool = False
     failed: list[Run] = field(default_factory=list)
     defect: Exception | None = None
     canceled_steps: int = 0
@@ -127,6 +119,7 @@ class GraphExecutor:
             plan=plan,
             walk=Walk(plan, continue_on_failure=record.continue_on_failure),
             edges=plan.inputs_of(),
+            makers=Makers(self._runs, workspace_id),
             notes=retry_notes(self._runs.get(workspace_id, run_id).properties),
         )
         # Before it is Running: then it may be canceled at once.
@@ -218,13 +211,19 @@ class GraphExecutor:
         self._logs.say(record.workspace_id, record.run_id, f"Submitting {len(nodes)} runs, first five are: {first}")
 
     def _go_on(self, active: _Active) -> None:
-        """Start what is ready, and end the pipeline if nothing runs any more."""
-        while active.ready:
-            if active.walk.is_stopped:
-                self._drop_step(active, active.ready[0])
-            else:
+        """Start what is ready, some steps at a time, and end the pipeline if nothing runs any more."""
+        for _ in range(STARTED_AT_ONCE):
+            if active.ready and not active.walk.is_stopped:
                 self._start_step(active, active.ready[0])
-            active.ready.popleft()
+                active.ready.popleft()
+        if active.walk.is_stopped and active.ready:
+            # The others have no run yet.
+            self._drop_step(active, active.ready[0])
+            active.walk.running.difference_update(active.ready)
+            active.ready.clear()
+        if active.ready and not active.goes_on:
+            active.goes_on = True
+            self._put(active, partial(self._go_on_later, active))
         if active.walk.is_stopped:
             self._stop_steps(active)
         if active.walk.is_over:
@@ -236,6 +235,10 @@ class GraphExecutor:
         if run and not run.status.is_terminal:
             self._runs.advance(run.workspace_id, run.run_id, RunStatus.CANCELED)
         active.walk.running.discard(node)
+
+    def _go_on_later(self, active: _Active) -> None:
+        active.goes_on = False
+        self._go_on(active)
 
     def _start_step(self, active: _Active, node: str) -> None:
         record, run_id, step = active.record, active.run_ids[node], active.plan.steps[node]
@@ -276,13 +279,7 @@ class GraphExecutor:
         """The runs that made the inputs of a step, by the inputs' names."""
         steps = active.plan.steps
         edges = [edge for edge in active.edges[node] if edge.source.node in steps and edge.source.carries_data]
-        return {edge.target.name: self._maker(active, edge.source.node).run_id for edge in edges}
-
-    def _maker(self, active: _Active, node: str) -> Run:
-        """The run that made the outputs of a step, which has completed."""
-        workspace_id = active.record.workspace_id
-        run = self._runs.get(workspace_id, active.run_ids[node])
-        return run if run.origin_id == run.run_id else self._runs.get(workspace_id, run.origin_id)
+        return {edge.target.name: active.makers.of(active.run_ids[edge.source.node]).run_id for edge in edges}
 
     def _inputs_of(self, active: _Active, node: str) -> tuple[JobInput, ...]:
         workspace_id, plan = active.record.workspace_id, active.plan
@@ -295,7 +292,7 @@ class GraphExecutor:
             if data := plan.sources.get(edge.source.node):
                 found.append(self._inputs.of_data(workspace_id, name, settings, data))
                 continue
-            producer = self._maker(active, edge.source.node)
+            producer = active.makers.of(active.run_ids[edge.source.node])
             output = plan.steps[edge.source.node].output(edge.source.name)
             found.append(self._inputs.of_output(name, settings, producer, output))
         return tuple(found)
@@ -349,7 +346,8 @@ class GraphExecutor:
         if active.is_stopping:
             return
         workspace_id = active.record.workspace_id
-        for node in sorted(active.walk.running):
+        # The last one first: a slot that one of them leaves must not start another that waits.
+        for node in [node for node in reversed(active.run_ids) if node in active.walk.running]:
             run_id = active.run_ids[node]
             if not self._executor.cancel(workspace_id, run_id):
                 run = self._runs.get(workspace_id, run_id)

@@ -34,12 +34,15 @@ from azureml_wrapper.local.domain.storage import without_dots
 from azureml_wrapper.local.executor import webfiles
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.store.datasets import DatasetStore
+from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 
 _WILDCARD = re.compile(r"[*?\[]")
 _WHOLE_FOLDER = re.compile(r"(\*\*|/\*\*/\*|\*\*/\*)?")
 # Files of an input that are looked at: those of a table are of one kind.
 _PARQUET_FILES = 20
+# More than the inputs of a step, which is how many are needed at once.
+_MAKERS_KEPT = 512
 # Parquet has no seconds, so pyarrow stores milliseconds; azureml-dataprep-rslex believes the file's own note of the
 # type before that, which says seconds, and multiplies each date by 1000 (seen with 2.26).
 _SECONDS = (
@@ -259,6 +262,24 @@ def _paths(files: _Files) -> Iterator[Path]:
         yield from sorted(path for path in files.root.rglob("*") if path.is_file())
     else:
         yield files.root
+
+
+class Makers:
+    """The runs that made the outputs of a pipeline's steps. Many steps may read one output; its run is read once."""
+
+    def __init__(self, runs: RunStore, workspace_id: str) -> None:
+        self._runs, self._workspace_id = runs, workspace_id
+        self._found: dict[str, Run] = {}
+
+    def of(self, run_id: str) -> Run:
+        """The run that made the outputs of a step's run, which has completed: itself, or the one that it reuses."""
+        if run_id not in self._found:
+            run = self._runs.get(self._workspace_id, run_id)
+            if len(self._found) >= _MAKERS_KEPT:
+                self._found.clear()
+            is_own = run.origin_id == run_id
+            self._found[run_id] = run if is_own else self._runs.get(self._workspace_id, run.origin_id)
+        return self._found[run_id]
 
 
 class StepInputs:

@@ -1,4 +1,8 @@
-"""The executor: accepts jobs, lets them wait for a slot, and runs each in a thread of its own."""
+"""The executor: accepts jobs, lets them wait for a slot, and runs each in a thread of its own.
+
+A job that waits, for a slot or while another one builds its environment, occupies no thread: it gets another one when
+its turn has come.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from azureml_wrapper.local.background import Attempts
@@ -23,9 +29,17 @@ from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.prebuilds import Prebuilds
 from azureml_wrapper.local.executor.process import ProcessId, Starter, end_family
 from azureml_wrapper.local.executor.session import Session
-from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Ticket, available_cores
+from azureml_wrapper.local.executor.slots import (
+    ComputeKey,
+    ComputeSlots,
+    Request,
+    Stopped,
+    StopReason,
+    Ticket,
+    available_cores,
+)
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
-from azureml_wrapper.local.executor.workqueue import DEFECT, defect_fault
+from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.garbage import delete
 
@@ -39,6 +53,25 @@ LEFT_BEHIND = "the local service was killed during the run"
 log = logging.getLogger("azureml_wrapper.local")
 
 
+@dataclass(eq=False)
+class _Active:
+    """A job that waits or runs. `request` is what it waits for, or holds; `thread` is None while it waits."""
+
+    ticket: Ticket
+    session: Session
+    number: int
+    request: Request | None = None
+    thread: threading.Thread | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.ticket.job.workspace_id, self.ticket.job.run_id
+
+
+# A part of a job's life; its result is None if the job waits now.
+Stage = Callable[[_Active], Ending | None]
+
+
 class LocalExecutor:
     """Runs jobs as processes of this machine (domain/jobs.py, Executor)."""
 
@@ -50,9 +83,12 @@ class LocalExecutor:
         )
         self.prebuilds = Prebuilds(context, self._builder)
         self._slots = ComputeSlots(cores)
-        self._lock = threading.Lock()
-        self._tickets: dict[tuple[str, str], Ticket] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        # A "compute" for each environment, on which one job at a time builds it.
+        self._builds = ComputeSlots(sys.maxsize)
+        # Ends the jobs that are stopped while they wait.
+        self._withdrawn = WorkQueue()
+        self._lock, self._numbers = threading.Lock(), count()
+        self._active: dict[tuple[str, str], _Active] = {}
         self._closing = threading.Event()
 
     def preload(self) -> None:
@@ -87,74 +123,92 @@ class LocalExecutor:
 
     def _accept(self, job: Job, add_run: Callable[[], object]) -> None:
         ticket = Ticket(job, job_key=self._context.ids.guid())
-        key = (job.workspace_id, job.run_id)
+        session = Session(self._context, ticket, self._starter, self._builder)
+        active = _Active(ticket, session, number=next(self._numbers))
         with self._lock:
-            if key in self._tickets:
+            if active.key in self._active:
                 raise Conflict(f"Run {job.run_id} has been submitted already.")
-            self._tickets[key] = ticket
+            self._active[active.key] = active
         try:
             with self._context.runs.transaction():
                 add_run()
-                self._context.jobs.add(ticket.job_key, *key)
+                self._context.jobs.add(ticket.job_key, *active.key)
                 self._advance(ticket, RunStatus.STARTING)
         except BaseException:
-            self._forget(ticket)
+            self._forget(active)
             raise
         fault_point("jobs.stored")
-        self._start(ticket)
+        self._start(active, self._prepare)
 
-    def _start(self, ticket: Ticket) -> None:
-        thread = threading.Thread(target=self._work, args=(ticket,), name=f"job {ticket.job.run_id}", daemon=True)
+    def _start(self, active: _Active, stage: Stage) -> bool:
+        """Do a part of a job in a new thread. Returns False if there can be no more threads: the job fails."""
+        name = f"job {active.ticket.job.run_id}"
+        thread = threading.Thread(target=self._work, args=(active, stage), name=name, daemon=True)
         with self._lock:
-            self._threads[ticket.job_key] = thread
+            active.thread = thread
         try:
             thread.start()
         except RuntimeError as error:
             # The machine allows no more threads.
-            self._end(ticket, endings.failed(f"The job could not be run: {error}.", code="ServiceError"))
+            with self._lock:
+                active.thread = None
+            self._finish(active, endings.failed(f"The job could not be run: {error}.", code="ServiceError"))
+            return False
+        return True
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        ticket = self._tickets.get((workspace_id, run_id))
-        if ticket is None:
+        active = self._active.get((workspace_id, run_id))
+        if active is None:
             return False
-        self._advance(ticket, RunStatus.CANCEL_REQUESTED)
-        self._stop(ticket, StopReason.CANCELED)
+        self._advance(active.ticket, RunStatus.CANCEL_REQUESTED)
+        self._stop(active, StopReason.CANCELED)
         return True
 
     def is_busy(self) -> bool:
-        return bool(self._tickets) or self.prebuilds.is_busy()
+        return bool(self._active) or self.prebuilds.is_busy()
 
     def close(self) -> None:
         with self._lock:
-            tickets, threads = list(self._tickets.values()), list(self._threads.values())
+            left = list(self._active.values())
         self._closing.set()
-        for ticket in tickets:
-            self._stop(ticket, StopReason.SHUTDOWN)
+        for active in left:
+            self._stop(active, StopReason.SHUTDOWN)
         deadline = time.monotonic() + CLOSE_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in [active.thread for active in left]:
+            if thread:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self._withdrawn.join(max(0.0, deadline - time.monotonic()))
         self.prebuilds.close()
         self._starter.close()
 
-    def _stop(self, ticket: Ticket, reason: StopReason) -> None:
-        ticket.stop(reason)
-        self._slots.wake()
+    def _stop(self, active: _Active, reason: StopReason) -> None:
+        active.ticket.stop(reason)
+        if active.request and active.request.slots.withdraw(active.request):
+            # It has no thread that could notice.
+            self._withdrawn.put(partial(self._work, active, _check))
 
-    def _work(self, ticket: Ticket) -> None:
-        """Run a job in its own thread until it ends."""
-        session = Session(self._context, ticket, self._starter, self._builder)
+    def _work(self, active: _Active, stage: Stage) -> None:
+        """Do a part of a job in its thread: all the rest, unless it has to wait."""
         # Used after an unexpected exception: a run must not seem to go on forever.
-        ending = endings.failed(DEFECT, code="ServiceError")
+        ending: Ending | None = endings.failed(DEFECT, code="ServiceError")
         try:
-            ending = self._ending(session, ticket)
+            ending = self._ending(active, stage)
         finally:
-            self._finish(session, ticket, ending)
+            if ending:
+                self._finish(active, ending)
+            else:
+                self._leave(active)
 
-    def _ending(self, session: Session, ticket: Ticket) -> Ending:
+    def _leave(self, active: _Active) -> None:
+        """Forget this thread, which leaves a job that waits, unless the job has another one already."""
+        with self._lock:
+            if active.thread is threading.current_thread():
+                active.thread = None
+
+    def _ending(self, active: _Active, stage: Stage) -> Ending | None:
+        ticket, session = active.ticket, active.session
         try:
-            session.prepare()
-            with self._slot(ticket):
-                return session.run(timed_out=lambda: self._stop(ticket, StopReason.TIMEOUT))
+            return stage(active)
         except Stopped:
             return endings.stopped(ticket.reason or StopReason.CANCELED, seconds=ticket.job.timeout)
         except ServiceFault as fault:
@@ -165,23 +219,46 @@ class LocalExecutor:
             log.warning("run %s: %s", ticket.job.run_id, error, exc_info=not is_temporary(error))
             return endings.failed(f"The job could not be run: {type(error).__name__}: {error}", code="ServiceError")
 
-    @contextmanager
-    def _slot(self, ticket: Ticket) -> Iterator[None]:
-        """Hold the nodes of the job's compute while the job runs."""
-        compute, limit = (ticket.job.workspace_id, ticket.job.target.lower()), self._limit(ticket.job)
-        acquired = self._slots.acquire(
-            compute,
-            limit,
-            nodes=ticket.job.node_count,
-            gave_up=lambda: ticket.is_stopped,
-            queued=lambda: self._advance(ticket, RunStatus.QUEUED),
+    def _prepare(self, active: _Active) -> Ending | None:
+        to_build = active.session.prepare()
+        if to_build is None:
+            return self._enter(active)
+        active.request = self._request(active, self._build, self._builds, ("", to_build), 1)
+        return self._build(active) if self._builds.wait(active.request) else None
+
+    def _build(self, active: _Active) -> Ending | None:
+        with _held(active):
+            active.session.build()
+        return self._enter(active)
+
+    def _enter(self, active: _Active) -> Ending | None:
+        """Run a job if its compute has free slots; otherwise it waits for them."""
+        job = active.ticket.job
+        compute, limit = (job.workspace_id, job.target.lower()), self._limit(job)
+        request = self._request(active, self._run, self._slots, compute, limit, nodes=job.node_count)
+        active.request = request
+        if not self._slots.acquire(request):
+            self._advance(active.ticket, RunStatus.QUEUED)
+            if not self._slots.wait(request):
+                return None
+        return self._run(active)
+
+    def _run(self, active: _Active) -> Ending:
+        with _held(active):
+            return active.session.run(timed_out=lambda: self._stop(active, StopReason.TIMEOUT))
+
+    def _request(
+        self, active: _Active, stage: Stage, slots: ComputeSlots, compute: ComputeKey, limit: int, *, nodes: int = 1
+    ) -> Request:
+        return Request(
+            slots=slots,
+            compute=compute,
+            limit=limit,
+            nodes=nodes,
+            number=active.number,
+            start=partial(self._start, active, stage),
+            gave_up=lambda: active.ticket.is_stopped,
         )
-        if not acquired:
-            raise Stopped
-        try:
-            yield
-        finally:
-            self._slots.release(compute, ticket.job.node_count)
 
     def _limit(self, job: Job) -> int:
         if job.target.lower() == LOCAL_TARGET:
@@ -196,16 +273,17 @@ class LocalExecutor:
             )
         return compute.max_nodes
 
-    def _finish(self, session: Session, ticket: Ticket, ending: Ending) -> None:
-        Attempts(f"removing the folder of run {ticket.job.run_id}").attempt(session.close)
-        self._end(ticket, ending)
+    def _finish(self, active: _Active, ending: Ending) -> None:
+        Attempts(f"removing the folder of run {active.ticket.job.run_id}").attempt(active.session.close)
+        self._end(active, ending)
 
-    def _end(self, ticket: Ticket, ending: Ending) -> None:
+    def _end(self, active: _Active, ending: Ending) -> None:
         """Store how a job ended; a run must not seem to go on forever.
 
         That is tried until it succeeds: a disk has space again, a database is unlocked. If the service ends first,
         `recover` does it. After other errors the run is abandoned.
         """
+        ticket = active.ticket
         attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
         store, defects = partial(self._store, ticket, ending), 0
         try:
@@ -220,7 +298,7 @@ class LocalExecutor:
                     store = partial(self._abandon, ticket, error)
                 self._closing.wait(RETRY_SECONDS)
         finally:
-            self._forget(ticket)
+            self._forget(active)
 
     def _abandon(self, ticket: Ticket, error: Exception) -> None:
         """Fail a run whose end cannot be stored, by the smallest write."""
@@ -229,10 +307,9 @@ class LocalExecutor:
         self._context.runs.abandon(ticket.job.workspace_id, ticket.job.run_id, form or {})
         self._context.jobs.remove(ticket.job_key)
 
-    def _forget(self, ticket: Ticket) -> None:
+    def _forget(self, active: _Active) -> None:
         with self._lock:
-            self._tickets.pop((ticket.job.workspace_id, ticket.job.run_id), None)
-            self._threads.pop(ticket.job_key, None)
+            self._active.pop(active.key, None)
 
     def _store(self, ticket: Ticket, ending: Ending) -> None:
         run = self._context.runs.find(ticket.job.workspace_id, ticket.job.run_id)
@@ -259,3 +336,19 @@ class LocalExecutor:
 
     def _form(self, error: RunError | JSON | None) -> JSON | None:
         return self._context.forms.error(error) if isinstance(error, RunError) else error
+
+
+def _check(active: _Active) -> None:
+    """Raise `Stopped`: the only stage that is left of a job that was stopped while it waited."""
+    active.ticket.check()
+
+
+@contextmanager
+def _held(active: _Active) -> Iterator[None]:
+    """Return what a job was granted."""
+    request = active.request
+    try:
+        yield
+    finally:
+        if request:
+            request.slots.release(request)

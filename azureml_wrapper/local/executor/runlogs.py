@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Protocol
 
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS, OUT_LOG
@@ -22,6 +23,19 @@ from azureml_wrapper.local.store.blobfiles import copy_file, link_file
 FOLLOW_SECONDS = 1.0
 
 log = logging.getLogger("azureml_wrapper.local")
+
+
+class Logs(Protocol):
+    """Where a pipeline reports what it does."""
+
+    def open(self, workspace_id: str, run_id: str) -> None:
+        """Create a run's logs."""
+
+    def say(self, workspace_id: str, run_id: str, *lines: str) -> None:
+        """Append lines."""
+
+    def complain(self, workspace_id: str, run_id: str, text: str) -> None:
+        """Append a line to the error log."""
 
 
 class PipelineLogs:

@@ -17,7 +17,7 @@ from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_prog
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.distributed import RankStarter, free_port, rank_starter
 from azureml_wrapper.local.executor.endings import Ending
-from azureml_wrapper.local.executor.environments import OwnPackages, choose, sdk_notes
+from azureml_wrapper.local.executor.environments import Choice, OwnPackages, choose, sdk_notes
 from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
 from azureml_wrapper.local.executor.overlay import make_overlay
 from azureml_wrapper.local.executor.process import Process, Starter
@@ -51,7 +51,7 @@ class Session:
         self._starter, self._builder = starter, builder
         self._folder = context.home.jobs / ticket.job_key
         self._runner = runner_of(self._job)
-        self._interpreter = Path()
+        self._choice, self._interpreter = Choice(), Path()
         self._driver_log: SecondName | None = None
 
     @cached_property
@@ -78,12 +78,12 @@ class Session:
         before = self._log.read_bytes()
         self._log.write_bytes(f"{endings.OWN_LINE}{text}\n".encode() + before)
 
-    def prepare(self) -> None:
-        """Open the log, and provide the interpreter. The run is Preparing while one is built."""
+    def prepare(self) -> str | None:
+        """Open the log, and choose the interpreter. Returns the name of the environment that must be built for it."""
         self._log.touch()
         fault_point("jobs.log-made")
         self._driver_log = SecondName(self._log, self._artifact(DRIVER_LOG), self._context.home.incoming)
-        choice = choose(
+        self._choice = choice = choose(
             self._job.environment,
             OwnPackages(),
             has_conda=bool(self._job.environment.conda) and conda_program() is not None,
@@ -95,14 +95,21 @@ class Session:
             self._context.runs.change(*key, properties={OTHER_PYTHON: choice.other_python})
         if choice.interpreter is None:
             self._advance(RunStatus.PREPARING)
-            self._interpreter, python = self._builder.provide(
-                choice, self._job.environment, log=self._artifact(BUILD_LOG), ticket=self._ticket
-            )
-            self.say(f"Interpreter: {self._interpreter}{python and f', of {python}'}.")
-        else:
-            self._interpreter = choice.interpreter
-        if str(self._interpreter) != sys.executable:
-            self.say("\n".join(sdk_notes(self._interpreter)))
+            return self._builder.name(choice, self._job.environment)
+        self._use(choice.interpreter)
+        return None
+
+    def build(self) -> None:
+        """Build the environment that `prepare` has named, unless another job did meanwhile."""
+        log, environment = self._artifact(BUILD_LOG), self._job.environment
+        interpreter, python = self._builder.provide(self._choice, environment, log=log, ticket=self._ticket)
+        self.say(f"Interpreter: {interpreter}{python and f', of {python}'}.")
+        self._use(interpreter)
+
+    def _use(self, interpreter: Path) -> None:
+        self._interpreter = interpreter
+        if str(interpreter) != sys.executable:
+            self.say("\n".join(sdk_notes(interpreter)))
         self._log_differences()
 
     def run(self, timed_out: Callable[[], None]) -> Ending:

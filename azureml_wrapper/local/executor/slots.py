@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from heapq import heappop, heappush
 
 from azureml_wrapper.local.domain.jobs import Job
 from azureml_wrapper.local.executor.process import Process
@@ -16,91 +17,116 @@ from azureml_wrapper.local.executor.process import Process
 ComputeKey = tuple[str, str]
 
 
-@dataclass(eq=False)
-class _Request:
+@dataclass(eq=False, kw_only=True)
+class Request:
+    """What a job asks for: `nodes` of a compute that has `limit`.
+
+    `number` is its place in the order of arrival. `start` is called when a request that had to wait gets them, and
+    returns False if the job cannot begin. `gave_up` says that the job has been stopped.
+    """
+
+    slots: ComputeSlots
     compute: ComputeKey
     limit: int
-    nodes: int
+    nodes: int = 1
+    number: int
+    start: Callable[[], bool]
+    gave_up: Callable[[], bool]
+    waits: bool = False
 
 
 class ComputeSlots:
     """Hands out slots in the order of arrival.
 
     The first job of a compute always gets a slot, no matter how many jobs run on others: a job that submits another
-    one to another compute and waits for it must not deadlock.
+    one to another compute and waits for it must not deadlock. Requests wait in one queue per compute, and without a
+    thread: what a change costs depends on the number of computes, not on that of the requests.
     """
 
     def __init__(self, cores: int | None = None) -> None:
         self._cores = cores or available_cores()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._running: Counter[ComputeKey] = Counter()
-        self._waiting: list[_Request] = []
+        self._all_running = 0
+        # Heaps. Who gives up stays in one, but not as its first.
+        self._queues: dict[ComputeKey, list[tuple[int, Request]]] = {}
 
-    def acquire(
-        self,
-        compute: ComputeKey,
-        limit: int,
-        *,
-        nodes: int = 1,
-        gave_up: Callable[[], bool],
-        queued: Callable[[], None] = lambda: None,
-    ) -> bool:
-        """Wait for `nodes` free slots of a compute that has `limit`.
+    def acquire(self, request: Request) -> bool:
+        """Take the slots if they are free and no earlier request for the compute waits."""
+        with self._lock:
+            return request.compute not in self._queues and self._take(request)
 
-        Args:
-            gave_up: Stops the wait when it returns True. Call `wake` whenever its result changes.
-            queued: Called once if the job has to wait.
+    def wait(self, request: Request) -> bool:
+        """Queue for the slots. Returns True if they are free now; otherwise `request.start` is called later.
 
-        Returns:
-            False if `gave_up` returned True first.
+        Raises:
+            Stopped: The job has given up. Stop it first, and then call `withdraw`.
         """
-        request = _Request(compute, limit, nodes)
-        with self._changed:
-            self._waiting.append(request)
-            if self._acquire_now(request):
+        with self._lock:
+            if request.gave_up():
+                raise Stopped
+            if request.compute not in self._queues and self._take(request):
                 return True
-        queued()
-        with self._changed:
-            while not gave_up():
-                if self._acquire_now(request):
-                    return True
-                self._changed.wait()
-            self._waiting.remove(request)
-            self._changed.notify_all()
+            request.waits = True
+            heappush(self._queues.setdefault(request.compute, []), (request.number, request))
         return False
 
-    def release(self, compute: ComputeKey, nodes: int = 1) -> None:
-        """Return slots."""
-        with self._changed:
-            self._running[compute] -= nodes
-            self._changed.notify_all()
-
-    def wake(self) -> None:
-        """Let every waiting job check again."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def _acquire_now(self, request: _Request) -> bool:
-        if self._next() is not request:
-            return False
-        self._waiting.remove(request)
-        self._running[request.compute] += request.nodes
-        # There may be a slot for the next one, too.
-        self._changed.notify_all()
+    def withdraw(self, request: Request) -> bool:
+        """Give up waiting. Returns False if the request does not wait: it has its slots, or has not queued yet."""
+        with self._lock:
+            if not request.waits:
+                return False
+            self._leave_queue(request)
+        self._pass_on([])
         return True
 
-    def _next(self) -> _Request | None:
-        """The request to serve now. It never overtakes an earlier one for the same compute, however many nodes."""
-        passed: set[ComputeKey] = set()
-        for request in self._waiting:
-            if request.compute not in passed and self._fits(request):
-                return request
-            passed.add(request.compute)
-        return None
+    def release(self, request: Request) -> None:
+        """Return slots."""
+        self._pass_on([request])
 
-    def _fits(self, request: _Request) -> bool:
+    def _pass_on(self, returned: list[Request]) -> None:
+        while True:
+            with self._lock:
+                for request in returned:
+                    self._running[request.compute] -= request.nodes
+                    self._all_running -= request.nodes
+                served = self._serve()
+            returned = [request for request in served if not request.start()]
+            if not returned:
+                return
+
+    def _serve(self) -> list[Request]:
+        """Give slots to those whose turn it is."""
+        served = []
+        while request := self._next():
+            self._leave_queue(request)
+            self._take(request)
+            served.append(request)
+        return served
+
+    def _next(self) -> Request | None:
+        """The request to serve now. It never overtakes an earlier one for the same compute, however many nodes."""
+        first = (queue[0][1] for queue in self._queues.values())
+        return min(filter(self._fits, first), key=lambda request: request.number, default=None)
+
+    def _leave_queue(self, request: Request) -> None:
+        request.waits = False
+        queue = self._queues[request.compute]
+        while queue and not queue[0][1].waits:
+            heappop(queue)
+        if not queue:
+            del self._queues[request.compute]
+
+    def _take(self, request: Request) -> bool:
+        if not self._fits(request):
+            return False
+        self._running[request.compute] += request.nodes
+        self._all_running += request.nodes
+        return True
+
+    def _fits(self, request: Request) -> bool:
         used = self._running[request.compute]
-        return used + request.nodes <= request.limit and (used == 0 or self._running.total() < self._cores)
+        return used + request.nodes <= request.limit and (used == 0 or self._all_running < self._cores)
 
 
 def available_cores() -> int:

@@ -189,7 +189,7 @@ class Bench:
     def begin(self, graph, **more):
         run_id = self.store(graph, **more)
         self.graphs.submit(W, run_id)
-        self.queue.join(SECONDS)
+        assert self.queue.join(SECONDS)
         return run_id
 
     def run_of(self, pipeline, node):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import zipfile
 from io import BytesIO
 
@@ -13,11 +12,10 @@ from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.inputs import glob_expression
-from azureml_wrapper.local.executor.slots import ComputeSlots, Stopped, StopReason, Work
+from azureml_wrapper.local.executor.slots import Stopped, StopReason, Work
 from azureml_wrapper.local.executor.variables import inherited, withheld
 from azureml_wrapper.local.services.execution import invocation, wire
 from azureml_wrapper.local.services.runconfig import read_transformations
-from tests.waiting import until
 
 # Globs
 
@@ -89,127 +87,6 @@ def test_the_log_names_what_is_not_passed_on_secrets_first_and_never_a_value():
     assert "AWS_SECRET_ACCESS_KEY, GITHUB_TOKEN, OPENAI_API_KEY, my_password, AGE and 1 others" in said
     assert "s3cr3t" not in said
     assert withheld({"PATH": "/bin", "AZUREML_RUN_ID": "x"}) == ""
-
-
-# ComputeSlots
-
-
-def acquire(slots: ComputeSlots, compute: str, limit: int) -> bool:
-    return slots.acquire(("w", compute), limit, gave_up=lambda: True)
-
-
-def start(thread: threading.Thread, order: list[str]) -> None:
-    """And wait until it has noted what became of it."""
-    before = len(order)
-    thread.start()
-    until(lambda: len(order) > before)
-
-
-def test_a_compute_and_the_machine_have_their_limits():
-    slots = ComputeSlots(cores=3)
-    assert [acquire(slots, "a", 2) for _ in range(3)] == [True, True, False]
-    assert [acquire(slots, "b", 9) for _ in range(2)] == [True, False]
-    # The first job of a compute gets in whatever the others do.
-    assert acquire(slots, "c", 1)
-    slots.release(("w", "a"))
-    slots.release(("w", "c"))
-    assert acquire(slots, "b", 9)
-
-
-def test_who_waits_longest_is_next_and_somebody_elses_limit_does_not_hold_it_up():
-    slots, order = ComputeSlots(cores=9), []
-    assert acquire(slots, "a", 1)
-
-    def wait(name: str, compute: str) -> None:
-        slots.acquire(("w", compute), 1, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
-        order.append(name)
-        slots.release(("w", compute))
-
-    threads = []
-    for name, compute in (("first", "a"), ("second", "a"), ("other", "b")):
-        threads.append(threading.Thread(target=wait, args=(name, compute)))
-        start(threads[-1], order)
-    assert order == ["first waits", "second waits", "other"]
-    slots.release(("w", "a"))
-    for thread in threads:
-        thread.join(60)
-    assert order[3:] == ["first", "second"]
-
-
-def test_a_job_of_several_nodes_waits_for_all_and_is_not_overtaken():
-    slots, order = ComputeSlots(cores=9), []
-    assert acquire(slots, "a", 2)
-
-    def wait(name: str, nodes: int) -> None:
-        slots.acquire(("w", "a"), 2, nodes=nodes, gave_up=lambda: False, queued=lambda: order.append(f"{name} waits"))
-        order.append(name)
-        slots.release(("w", "a"), nodes)
-
-    threads = [threading.Thread(target=wait, args=given) for given in (("both", 2), ("one", 1))]
-    for thread in threads:
-        start(thread, order)
-    assert order == ["both waits", "one waits"]
-    slots.release(("w", "a"))
-    for thread in threads:
-        thread.join(60)
-    assert order[2:] == ["both", "one"]
-
-
-class Waiter(threading.Thread):
-    """Waits for a slot. It stands still before it waits for the first time, until `go` is set."""
-
-    def __init__(self, slots: ComputeSlots, nodes: int, *, gives_up: bool = False) -> None:
-        super().__init__(daemon=True)
-        self.slots, self.nodes, self.gives_up = slots, nodes, gives_up
-        self.is_in_line, self.go, self.looks, self.acquired = threading.Event(), threading.Event(), 0, None
-
-    def run(self) -> None:
-        self.acquired = self.slots.acquire(
-            ("w", "a"), 2, nodes=self.nodes, gave_up=self.give_up, queued=self.stand_still
-        )
-
-    def stand_still(self) -> None:
-        self.is_in_line.set()
-        assert self.go.wait(60)
-
-    def give_up(self) -> bool:
-        # Asked with the lock that it holds until it waits: who takes the lock next finds it waiting.
-        self.looks += 1
-        return self.gives_up
-
-
-def in_line(first: Waiter, second: Waiter) -> None:
-    """The second one waits behind the first, which is about to look."""
-    first.start()
-    assert first.is_in_line.wait(60)
-    second.go.set()
-    second.start()
-    until(lambda: second.looks == 1)
-
-
-def test_who_gives_up_lets_the_next_one_in():
-    slots = ComputeSlots(cores=9)
-    assert acquire(slots, "a", 2)
-    first, second = Waiter(slots, 2, gives_up=True), Waiter(slots, 1)
-    in_line(first, second)
-    first.go.set()
-    for thread in (first, second):
-        thread.join(60)
-    assert (first.acquired, second.acquired) == (False, True)
-
-
-def test_who_gets_in_tells_the_next_one_who_may_too():
-    slots = ComputeSlots(cores=9)
-    assert slots.acquire(("w", "a"), 2, nodes=2, gave_up=lambda: True)
-    first, second = Waiter(slots, 1), Waiter(slots, 1)
-    in_line(first, second)
-    slots.release(("w", "a"), 2)
-    until(lambda: second.looks == 2)
-    assert second.acquired is None, "it is not its turn"
-    first.go.set()
-    for thread in (first, second):
-        thread.join(60)
-    assert (first.acquired, second.acquired) == (True, True)
 
 
 # Work
