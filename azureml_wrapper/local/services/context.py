@@ -95,6 +95,9 @@ class Context(ExecutorContext):
         """Raise `Forbidden` if a run's token would write to a run that is neither its ancestor nor its descendant."""
         if identity.run_id is None:
             return
-        family = self.runs.family(identity.workspace_id or "", identity.run_id)
-        if workspace_id != identity.workspace_id or (run_id not in family and self.runs.find(workspace_id, run_id)):
+        is_free = workspace_id == identity.workspace_id and (
+            self.runs.are_related(workspace_id, identity.run_id, run_id)
+            or self.runs.find(workspace_id, run_id) is None
+        )
+        if not is_free:
             raise Forbidden(f"The token of run {identity.run_id} may not write to run {run_id}.")

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS dataset_versions (
     UNIQUE (workspace, name, version),
     UNIQUE (workspace, saved_id)
 );
+CREATE INDEX IF NOT EXISTS dataset_versions_id ON dataset_versions (workspace, dataset_id, version);
 """
 
 _SAVED = "SELECT *, created AS saved_created FROM saved_datasets WHERE workspace = ? AND "
@@ -134,8 +135,7 @@ class DatasetStore:
 
     def find(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion | None:
         """The given version of a name, or the latest; None if not found."""
-        condition = " AND v.name = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
-        return self._one(condition, workspace, name, version, version)
+        return self._version("name", workspace, name, version)
 
     def by_name(self, workspace: str, name: str, version: int | None = None) -> DatasetVersion:
         """Like `find`, but raise `NotFound` if it is missing."""
@@ -147,8 +147,7 @@ class DatasetStore:
 
     def by_dataset_id(self, workspace: str, dataset_id: str, version: int | None = None) -> DatasetVersion:
         """The given version of a registration, or the latest; raise `NotFound` if it is missing."""
-        condition = " AND v.dataset_id = ? AND (? IS NULL OR v.version = ?) ORDER BY v.version DESC LIMIT 1"
-        found = self._one(condition, workspace, dataset_id, version, version)
+        found = self._version("dataset_id", workspace, dataset_id, version)
         if found is None:
             raise NotFound(f"Could not find a registered dataset with id {dataset_id}.")
         return found
@@ -248,6 +247,12 @@ class DatasetStore:
     def _find_saved(self, condition: str, workspace: str, value: str) -> SavedDataset | None:
         row = self._database.one(_SAVED + condition + " ORDER BY rowid LIMIT 1", (workspace, value))
         return _saved(row) if row else None
+
+    def _version(self, column: str, workspace: str, value: str, version: int | None) -> DatasetVersion | None:
+        """The given version or the latest, of a name or an id. The column comes from code."""
+        if version is None:
+            return self._one(f" AND v.{column} = ? ORDER BY v.version DESC LIMIT 1", workspace, value)
+        return self._one(f" AND v.{column} = ? AND v.version = ?", workspace, value, version)
 
     def _one(self, condition: str, *values: Any) -> DatasetVersion | None:
         row = self._database.one(_JOINED + condition, values)

@@ -17,7 +17,6 @@ from azureml_wrapper.local.domain.environments import (
     in_registry,
 )
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
-from azureml_wrapper.local.domain.limits import is_number
 from azureml_wrapper.local.domain.shapes import check_shape
 from azureml_wrapper.local.store.database import Database, Row, dump, load
 
@@ -32,6 +31,12 @@ CREATE TABLE IF NOT EXISTS environments (
     created    TEXT NOT NULL,
     UNIQUE (workspace, name, version)
 );
+CREATE INDEX IF NOT EXISTS environments_registered
+    ON environments (workspace, name, sequence) WHERE version NOT GLOB 'Autosave_*';
+CREATE INDEX IF NOT EXISTS environments_numbered
+    ON environments (workspace, name, LENGTH(LTRIM(version, '0')), LTRIM(version, '0'))
+    WHERE version NOT GLOB '*[^0-9]*';
+CREATE INDEX IF NOT EXISTS environments_labeled ON environments (workspace, name, sequence) WHERE labels <> '[]';
 """
 LATEST = "latest"
 # Versions that a run gives to an environment that is not registered. They are found by name and version only.
@@ -94,11 +99,15 @@ class EnvironmentStore:
             # Azure has dozens of versions of these, which examples name; here all are the same one.
             known = version is None or version.isdecimal()
             return replace(environment, version=version or environment.version) if known else None
-        row = self._database.one(
-            "SELECT * FROM environments WHERE workspace = ? AND name = ?"
-            " AND (version = ? OR ? IS NULL AND version NOT GLOB 'Autosave_*') ORDER BY sequence DESC LIMIT 1",
-            (workspace, name, version, version),
-        )
+        if version is not None:
+            sql = "SELECT * FROM environments WHERE workspace = ? AND name = ? AND version = ?"
+            row = self._database.one(sql, (workspace, name, version))
+        else:
+            row = self._database.one(
+                "SELECT * FROM environments WHERE workspace = ? AND name = ? AND version NOT GLOB 'Autosave_*'"
+                " ORDER BY sequence DESC LIMIT 1",
+                (workspace, name),
+            )
         return _environment(row) if row else None
 
     def used(self, workspace: str, sent: Mapping[str, Any]) -> str:
@@ -131,7 +140,7 @@ class EnvironmentStore:
     def by_label(self, workspace: str, name: str, label: str) -> EnvironmentVersion:
         """The version with a label. Unless a user moved it, `latest` is the version registered last."""
         name, _ = in_registry(name) or (name, None)
-        for environment in reversed(self.versions(workspace, name)):
+        for environment in reversed(self._labeled(workspace, name)):
             if label in environment.labels:
                 return environment
         if label != LATEST:
@@ -142,9 +151,11 @@ class EnvironmentStore:
         """Set the labels of a version. A label of another version moves here."""
         with self._database.transaction():
             target = self.get(workspace, name, version)
-            for environment in self.versions(workspace, name):
-                kept = [label for label in environment.labels if label not in labels]
-                self._set_labels(workspace, environment, labels if environment.version == version else kept)
+            for environment in self._labeled(workspace, name):
+                if environment.version != version and set(labels) & set(environment.labels):
+                    kept = [label for label in environment.labels if label not in labels]
+                    self._set_labels(workspace, environment, kept)
+            self._set_labels(workspace, target, labels)
         return replace(target, labels=tuple(labels))
 
     def versions(self, workspace: str, name: str) -> list[EnvironmentVersion]:
@@ -154,6 +165,17 @@ class EnvironmentStore:
         rows = self._database.all(
             "SELECT * FROM environments WHERE workspace = ? AND name = ? AND version NOT GLOB 'Autosave_*'"
             " ORDER BY sequence",
+            (workspace, name),
+        )
+        return [_environment(row) for row in rows]
+
+    def _labeled(self, workspace: str, name: str) -> list[EnvironmentVersion]:
+        """The versions with labels, which are few, in the order of their registration."""
+        if name in self._curated:
+            return [self._curated[name]]
+        rows = self._database.all(
+            "SELECT * FROM environments WHERE workspace = ? AND name = ? AND labels <> '[]'"
+            " AND version NOT GLOB 'Autosave_*' ORDER BY sequence",
             (workspace, name),
         )
         return [_environment(row) for row in rows]
@@ -195,8 +217,14 @@ class EnvironmentStore:
         return f"{_AUTOSAVE}{moment}Z_{digest[:8]}"
 
     def _next_version(self, workspace: str, name: str) -> str:
-        numbers = [int(v.version) for v in self.versions(workspace, name) if is_number(v.version)]
-        return str(max(numbers, default=0) + 1)
+        # The longest of the numbers that the database can hold (`is_number`), and of those the last.
+        row = self._database.one(
+            "SELECT version FROM environments WHERE workspace = ? AND name = ? AND version NOT GLOB '*[^0-9]*'"
+            " AND LENGTH(LTRIM(version, '0')) <= 18"
+            " ORDER BY LENGTH(LTRIM(version, '0')) DESC, LTRIM(version, '0') DESC LIMIT 1",
+            (workspace, name),
+        )
+        return str(int(row["version"] or 0) + 1) if row else "1"
 
     def _insert(self, workspace: str, environment: EnvironmentVersion) -> None:
         self._database.execute(

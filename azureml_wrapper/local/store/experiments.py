@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS experiments (
 );
 -- An archived experiment gives its name free.
 CREATE UNIQUE INDEX IF NOT EXISTS experiments_active ON experiments (workspace, name) WHERE archived IS NULL;
+CREATE INDEX IF NOT EXISTS experiments_name ON experiments (workspace, name, sequence);
+CREATE INDEX IF NOT EXISTS experiments_created ON experiments (workspace, COALESCE(created, ''), sequence);
+CREATE INDEX IF NOT EXISTS experiments_newest ON experiments (workspace, sequence);
 """
 
 EXPERIMENT_FIELDS = Fields(
@@ -73,10 +76,10 @@ class ExperimentStore:
             raise NotFound(f"Experiment {name} was not found")
         return found
 
-    def all(self, workspace: str) -> list[Experiment]:
-        """Every experiment, newest first."""
+    def all(self, workspace: str, *, limit: int = -1) -> list[Experiment]:
+        """Every experiment, newest first; with `limit`, only the newest."""
         rows = self._database.all(
-            "SELECT * FROM experiments WHERE workspace = ? ORDER BY sequence DESC", (workspace,)
+            "SELECT * FROM experiments WHERE workspace = ? ORDER BY sequence DESC LIMIT ?", (workspace, limit)
         )
         return [_experiment(row) for row in rows]
 

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS metrics (
     columns   TEXT NOT NULL,
     UNIQUE (workspace, run_id, name)
 );
+CREATE INDEX IF NOT EXISTS metrics_run ON metrics (workspace, run_id, series);
 CREATE TABLE IF NOT EXISTS metric_points (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     series   INTEGER NOT NULL REFERENCES metrics (series) ON DELETE CASCADE,
@@ -119,10 +120,11 @@ class MetricStore:
         there = {row["point_id"] for row in rows}
         return [point for point in points if point.is_timed or point.point_id not in there]
 
-    def series(self, workspace: str, run_id: str) -> list[Series]:
-        """Every series of a run, in the order of their first points."""
+    def series(self, workspace: str, run_id: str, *, limit: int = -1) -> list[Series]:
+        """Every series of a run, in the order of their first points; with `limit`, only the first."""
         rows = self._database.all(
-            "SELECT * FROM metrics WHERE workspace = ? AND run_id = ? ORDER BY series", (workspace, run_id)
+            "SELECT * FROM metrics WHERE workspace = ? AND run_id = ? ORDER BY series LIMIT ?",
+            (workspace, run_id, limit),
         )
         return [_series(row) for row in rows]
 
@@ -152,6 +154,24 @@ class MetricStore:
         """Every point behind a place, and the place behind the last one."""
         rows = self._points((workspace, run_id, name), after)
         return [_point(row) for row in rows], _place(rows[-1]) if rows else after
+
+    def newest(self, workspace: str, run_id: str, name: str, limit: int) -> list[Point]:
+        """The last points, in the order of logging."""
+        rows = self._database.all(
+            "SELECT points.* FROM metric_points AS points JOIN metrics USING (series)"
+            " WHERE workspace = ? AND run_id = ? AND name = ? ORDER BY created DESC, sequence DESC LIMIT ?",
+            (workspace, run_id, name, limit),
+        )
+        return [_point(row) for row in reversed(rows)]
+
+    def count(self, workspace: str, run_id: str, name: str, limit: int) -> int:
+        """The number of points; `limit` if there are more. Counting a million takes a while."""
+        row = self._database.one(
+            "SELECT COUNT(*) AS number FROM (SELECT 1 FROM metric_points JOIN metrics USING (series)"
+            " WHERE workspace = ? AND run_id = ? AND name = ? LIMIT ?)",
+            (workspace, run_id, name, limit),
+        )
+        return int(row["number"]) if row else 0
 
     def _points(
         self, series: tuple[str, str, str], after: Place, since: str = "", until: str = "~", limit: int = -1

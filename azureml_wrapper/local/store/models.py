@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS models (
     body      TEXT NOT NULL,
     UNIQUE (workspace, name, version)
 );
+CREATE INDEX IF NOT EXISTS models_newest ON models (workspace, sequence);
+CREATE INDEX IF NOT EXISTS models_name ON models (workspace, name, sequence);
 -- The last version that was given out: a deleted one is not used again.
 CREATE TABLE IF NOT EXISTS model_versions (
     workspace TEXT NOT NULL,
@@ -112,7 +114,7 @@ class ModelStore:
 
     def page(self, workspace: str, query: ModelQuery) -> Page[Model]:
         """One page of models, and `ModelQuery.before` of the next one."""
-        conditions = [("workspace = ?", [workspace]), *_conditions(query)]
+        conditions = [("workspace = ?", [workspace]), *_conditions(workspace, query)]
         # Values of clients are bound.
         rows = self._database.all(
             f"SELECT * FROM models WHERE {' AND '.join(sql for sql, _ in conditions)}"  # noqa: S608
@@ -163,7 +165,7 @@ class ModelStore:
         return [_asset(row) for row in rows]
 
 
-def _conditions(query: ModelQuery) -> list[Condition]:
+def _conditions(workspace: str, query: ModelQuery) -> list[Condition]:
     plain = {
         "name": query.name,
         "json_extract(body, '$.framework')": query.framework,
@@ -178,6 +180,10 @@ def _conditions(query: ModelQuery) -> list[Condition]:
     if query.latest_only:
         newest = "SELECT MAX(version) FROM models AS other WHERE other.workspace = models.workspace"
         conditions.append((f"version = ({newest} AND other.name = models.name)", []))
+        if query.name is not None:
+            # Found at once; the condition above is for each version.
+            of_name = "SELECT sequence FROM models WHERE workspace = ? AND name = ? ORDER BY version DESC LIMIT 1"
+            conditions.append((f"sequence = ({of_name})", [workspace, query.name]))
     if query.before is not None:
         conditions.append(("sequence < ?", [query.before]))
     return conditions

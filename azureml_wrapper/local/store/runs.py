@@ -38,6 +38,10 @@ CREATE INDEX IF NOT EXISTS runs_experiment
 CREATE INDEX IF NOT EXISTS runs_parent ON runs (workspace, parent_id, COALESCE(started, created), sequence);
 CREATE INDEX IF NOT EXISTS runs_root ON runs (workspace, root_id);
 CREATE INDEX IF NOT EXISTS runs_status ON runs (status);
+CREATE INDEX IF NOT EXISTS runs_experiment_status
+    ON runs (workspace, experiment_id, status, COALESCE(started, created), sequence);
+CREATE INDEX IF NOT EXISTS runs_top ON runs (workspace, sequence) WHERE parent_id IS NULL;
+CREATE INDEX IF NOT EXISTS runs_experiment_top ON runs (workspace, experiment_id, sequence) WHERE parent_id IS NULL;
 CREATE TABLE IF NOT EXISTS run_definitions (
     workspace  TEXT NOT NULL,
     run_id     TEXT NOT NULL,
@@ -73,6 +77,7 @@ RUN_FIELDS = Fields(
 _COLUMNS = ("run_id", "experiment_id", "parent_id", "root_id", "number", "status", "run_type")
 _TIMES = ("created", "started", "ended")
 _FIELDS = tuple(field.name for field in fields(Run))
+_OPEN = tuple(status.value for status in RunStatus if not status.is_terminal)
 
 # How much a clock may be corrected during a run without any change of its times.
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -289,28 +294,28 @@ class RunStore:
 
     def unfinished(self) -> list[Run]:
         """Every run of every workspace that has not ended."""
-        return self.select("status NOT IN ('Completed', 'Failed', 'Canceled')", ())
+        # Not "NOT IN" the others: no index helps to find those.
+        return self.select(f"status IN ({', '.join('?' * len(_OPEN))})", _OPEN)
 
     def select(self, condition: str, values: Values, *, order: str = "sequence DESC", limit: int = -1) -> list[Run]:
         """Runs that match an SQL condition on the columns of `SCHEMA`. Condition and order must come from code."""
         sql = f"SELECT * FROM runs WHERE {condition} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
         return [_run(row) for row in self._database.all(sql, values)]
 
-    def family(self, workspace: str, run_id: str) -> set[str]:
-        """The run, its ancestors and its descendants: what its token may write to."""
-        rows = self._database.all(
+    def are_related(self, workspace: str, one: str, other: str) -> bool:
+        """Whether a run is the other one, its ancestor or its descendant: then the token of one may write to it."""
+        return self._is_above(workspace, one, other) or self._is_above(workspace, other, one)
+
+    def _is_above(self, workspace: str, ancestor: str, run_id: str) -> bool:
+        """Whether a run is another one or its ancestor. Looks upwards only: a run may have any number of children."""
+        sql = """
+            WITH RECURSIVE above(id) AS (
+                SELECT ?2 UNION
+                SELECT parent_id FROM runs JOIN above ON run_id = id WHERE workspace = ?1 AND parent_id IS NOT NULL
+            )
+            SELECT 1 FROM above WHERE id = ?3
             """
-            WITH RECURSIVE
-              above(id) AS (SELECT ?2 UNION
-                            SELECT parent_id FROM runs JOIN above ON run_id = id
-                            WHERE workspace = ?1 AND parent_id IS NOT NULL),
-              below(id) AS (SELECT ?2 UNION
-                            SELECT run_id FROM runs JOIN below ON parent_id = id WHERE workspace = ?1)
-            SELECT id FROM above UNION SELECT id FROM below
-            """,
-            (workspace, run_id),
-        )
-        return {row["id"] for row in rows}
+        return self._database.one(sql, (workspace, run_id, ancestor)) is not None
 
     def _root(self, run: Run) -> str:
         parent = self.find(run.workspace_id, run.parent_id) if run.parent_id else None

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from functools import wraps
 
 from azureml_wrapper.local.domain.errors import NotFound, ServiceFault, Unauthenticated
+from azureml_wrapper.local.domain.odata import Order
 from azureml_wrapper.local.domain.workspaces import DEFAULT_NAME, Workspace
 from azureml_wrapper.local.http.messages import Request, Response, file_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
+from azureml_wrapper.local.store.query import Query
 from azureml_wrapper.local.studio import views
 from azureml_wrapper.local.studio.views import html_response
 
@@ -20,6 +22,8 @@ Page = Callable[[Context, Request, Workspace], Response]
 Handler = Callable[[Context, Request], Response]
 
 RUNS_SHOWN = 100
+EXPERIMENTS_SHOWN = 100
+CHILDREN_SHOWN = 200
 # The lists leave out child runs, and runs that MLflow has deleted.
 _LISTED = "parent_id IS NULL AND NOT COALESCE(json_extract(body, '$.hidden'), 0)"
 _WSID = re.compile(
@@ -47,12 +51,13 @@ def page(show: Page) -> Handler:
 @page
 def show_workspace(context: Context, request: Request, workspace: Workspace) -> Response:
     """A workspace: its experiments and its latest runs."""
-    experiments = context.experiments.all(workspace.workspace_id)
+    experiments = context.experiments.all(workspace.workspace_id, limit=EXPERIMENTS_SHOWN + 1)
     runs = context.runs.select(f"workspace = ? AND {_LISTED}", (workspace.workspace_id,), limit=20)
     return html_response(
         "workspace.html",
         workspace=workspace,
-        experiments=experiments,
+        experiments=experiments[:EXPERIMENTS_SHOWN],
+        has_more=len(experiments) > EXPERIMENTS_SHOWN,
         runs=views.rows(runs, context.clock.now()),
         links=views.Links(context.addresses, workspace),
     )
@@ -81,7 +86,10 @@ def show_experiment(context: Context, request: Request, workspace: Workspace) ->
 def show_run(context: Context, request: Request, workspace: Workspace) -> Response:
     """One run: its status, steps, metrics, files and log. Reloads itself until the run has ended."""
     run = context.runs.get(workspace.workspace_id, request["run"])
-    children = context.runs.children(workspace.workspace_id, run.run_id)
+    by_start = Order("starttimeutc", descending=True)
+    query = Query(order=by_start, top=CHILDREN_SHOWN, after=request.query.get("before"))
+    children = context.runs.page(workspace.workspace_id, query, parent_id=run.run_id)
+    metrics, has_more_metrics = views.metrics(context.metrics, run)
     compute = context.computes.find(workspace.workspace_id, run.target) if run.target else None
     found = views.file_names(context.artifacts, workspace, run)
     now = context.clock.now()
@@ -89,8 +97,10 @@ def show_run(context: Context, request: Request, workspace: Workspace) -> Respon
         "run.html",
         run=run,
         row=views.row(run, now),
-        steps=views.timeline(children[::-1], now),
-        metrics=views.metrics(context.metrics, run),
+        steps=views.timeline(children.items[::-1], now),
+        earlier=children.continuation,
+        metrics=metrics,
+        has_more_metrics=has_more_metrics,
         files=found,
         datasets=views.datasets(run),
         log=views.log(context.artifacts, workspace, run, found),

@@ -33,6 +33,9 @@ REFRESH_SECONDS = 3
 # Size of a timeline and of a metric's curve, in SVG units.
 WIDTH, HEIGHT = 300.0, 28.0
 POINTS_DRAWN = 300
+METRICS_SHOWN = 50
+# Beyond that, a page says only that there are more: it costs what it shows, and reloads itself every few seconds.
+POINTS_COUNTED = 10_000
 FILES_SHOWN = 300
 LOG_BYTES = 64 * 1024
 # In order of preference: output of the user's script first, then logs of the service.
@@ -57,8 +60,10 @@ class Links:
     def runs(self) -> str:
         return f"{self._base}/runs{self._query}"
 
-    def run(self, run_id: str) -> str:
-        return f"{self._base}/runs/{quote(run_id, safe='')}{self._query}"
+    def run(self, run_id: str, before: str | None = None) -> str:
+        """A run's page; with `before`, the token of a page of its children."""
+        page = f"&before={quote(before)}" if before else ""
+        return f"{self._base}/runs/{quote(run_id, safe='')}{self._query}{page}"
 
     def file(self, run_id: str, name: str) -> str:
         return f"{self._base}/runs/{quote(run_id, safe='')}/files/{quote(name)}{self._query}"
@@ -99,11 +104,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric of a run: its last value, and the points of its curve, if any."""
+    """A metric of a run: its last value, how many it has, and the points of its curve, if any."""
 
     name: str
     value: str
-    count: int
+    count: str
     curve: str | None = None
 
 
@@ -142,36 +147,37 @@ def datasets(run: Run) -> dict[str, str]:
     return {f"{each['name']} ({each['digest']})": each["source"] for each in run.datasets}
 
 
-def metrics(store: MetricStore, run: Run) -> list[Metric]:
-    """The run's metrics by name."""
+def metrics(store: MetricStore, run: Run) -> tuple[list[Metric], bool]:
+    """The run's first metrics, and whether it has more."""
+    place = run.workspace_id, run.origin_id
     found = []
-    for series in store.series(run.workspace_id, run.origin_id):
-        points, _ = store.rest(run.workspace_id, run.origin_id, series.name)
-        found.append(_metric(series, [dict(point.data) for point in points]))
-    return found
+    for series in store.series(*place, limit=METRICS_SHOWN + 1):
+        number_of = store.count(*place, series.name, POINTS_COUNTED + 1)
+        count = f"{POINTS_COUNTED:,}+" if number_of > POINTS_COUNTED else str(number_of)
+        drawn = 1 if len(series.columns) != 1 else POINTS_DRAWN
+        cells = [dict(point.data) for point in store.newest(*place, series.name, drawn)]
+        found.append(_metric(series, cells, count))
+    return found[:METRICS_SHOWN], len(found) > METRICS_SHOWN
 
 
-def _metric(series: Series, cells: list[dict[str, Any]]) -> Metric:
+def _metric(series: Series, cells: list[dict[str, Any]], count: str) -> Metric:
     if len(series.columns) != 1:
-        return Metric(name=series.name, value=f"table of {len(cells)} rows", count=len(cells))
+        return Metric(name=series.name, value=f"table of {count} rows", count=count)
     values = [cell for point in cells for cell in point.values()]
-    return Metric(
-        name=series.name, value=number(values[-1]) if values else "", count=len(values), curve=curve(values)
-    )
+    return Metric(name=series.name, value=number(values[-1]) if values else "", count=count, curve=curve(values))
 
 
 def curve(values: list[Any]) -> str | None:
-    """The points of an SVG polyline through the last values; None if there are fewer than two numbers."""
-    shown = values[-POINTS_DRAWN:]
-    if len(shown) < 2 or not all(isinstance(value, (int, float)) for value in shown):
+    """The points of an SVG polyline through values; None if there are fewer than two numbers."""
+    if len(values) < 2 or not all(isinstance(value, (int, float)) for value in values):
         return None
-    low, high = min(shown), max(shown)
-    step, span = WIDTH / (len(shown) - 1), (high - low) or 1
+    low, high = min(values), max(values)
+    step, span = WIDTH / (len(values) - 1), (high - low) or 1
     margin = 2.0
     height = HEIGHT - 2 * margin
     return " ".join(
         f"{place * step:.1f},{margin + height - (value - low) / span * height:.1f}"
-        for place, value in enumerate(shown)
+        for place, value in enumerate(values)
     )
 
 

@@ -205,7 +205,8 @@ def test_the_root_is_the_topmost_run(store, add):
 def test_the_family_goes_up_and_down_but_not_sideways(store, add):
     for run_id, parent in {"top": None, "a": "top", "b": "top", "a1": "a", "b1": "b"}.items():
         add(run_id, parent_id=parent)
-    assert store.family("w", "a") == {"top", "a", "a1"}
+    related = {run_id for run_id in ("top", "a", "b", "a1", "b1", "nobody") if store.are_related("w", "a", run_id)}
+    assert related == {"top", "a", "a1"}
 
 
 def test_runs_of_two_workspaces_may_have_one_id_and_nothing_else_in_common(store, add):

@@ -112,8 +112,14 @@ def test_the_last_of_many_values_is_shown_and_all_are_counted(monkeypatch):
     for value in range(10):
         point = Point(point_id=str(value), created=f"2026-01-01T00:00:{value:02d}.000000+00:00", data={"m": value})
         store.add("w", "r", Series(name="m", kind="azureml.v1.scalar", columns={"m": "int"}), [point])
-    (metric,) = views.metrics(store, make())
-    assert (metric.value, metric.count) == ("9", 10)
+    monkeypatch.setattr(views, "POINTS_DRAWN", 4)
+    (metric,), has_more = views.metrics(store, make())
+    assert (metric.value, metric.count, len(metric.curve.split()), has_more) == ("9", "10", 4, False)
+    monkeypatch.setattr(views, "POINTS_COUNTED", 9)
+    monkeypatch.setattr(views, "METRICS_SHOWN", 0)
+    assert views.metrics(store, make()) == ([], True)
+    monkeypatch.setattr(views, "METRICS_SHOWN", 1)
+    assert views.metrics(store, make())[0][0].count == "9+"
 
 
 def test_equal_values_are_a_flat_curve():
