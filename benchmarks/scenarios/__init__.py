@@ -6,6 +6,7 @@ from benchmarks.scenario import Scenario
 from benchmarks.scenarios import (
     chain,
     growth,
+    lists,
     metrics,
     overhead,
     runs,
@@ -22,6 +23,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     chain.WITH_SDK,
     growth.CHAINS,
     growth.FANS,
+    lists.SCENARIO,
     overhead.SCENARIO,
     metrics.SCENARIO,
     runs.SCENARIO,

@@ -217,7 +217,7 @@ def test_a_service_that_ends_does_not_wait_for_a_disk_with_space(jobs, monkeypat
     monkeypatch.setattr(jobs.shared.runs, "advance", advance)
     jobs.submit(target="missing")
     assert tried.wait(SECONDS)
-    (thread,) = jobs.executor._threads.values()
+    (thread,) = (active.thread for active in jobs.executor._active.values())
     tried.clear()
     jobs.executor.close()
     # Once more, for a disk that has space again just then.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -146,20 +146,30 @@ Condition = Callable[[Facts], bool]
 
 def parse_filter(text: str | None, attributes: tuple[str, ...] = ATTRIBUTES) -> Condition:
     """The condition of `metrics.rmse < 0.5 and tags.team = 'a'`, or `Invalid`; by default of runs."""
-    conditions, place = [], 0
-    rest = (text or "").strip()
+    conditions = [_condition(found, attributes) for found in _comparisons(text)]
+    return lambda facts: all(condition(facts) for condition in conditions)
+
+
+def needs_metrics(text: str | None, clauses: Sequence[str]) -> bool:
+    """Whether a filter or an order looks at metrics."""
+    kinds = [found["kind"] for found in _comparisons(text)]
+    kinds += [clause.strip().partition(".")[0] for clause in clauses if "." in clause]
+    return any(_KINDS.get((kind or "").lower()) == "metrics" for kind in kinds)
+
+
+def _comparisons(text: str | None) -> Iterator[re.Match[str]]:
+    place, rest = 0, (text or "").strip()
     while place < len(rest):
         found = _COMPARISON.match(rest, place)
         if found is None:
             raise _unreadable(rest, place)
-        conditions.append(_condition(found, attributes))
+        yield found
         place = found.end()
         if place < len(rest):
             joined = _AND.match(rest, place)
             if joined is None:
                 raise _unreadable(rest, place)
             place = joined.end()
-    return lambda facts: all(condition(facts) for condition in conditions)
 
 
 def sort(

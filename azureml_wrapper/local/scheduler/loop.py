@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock
@@ -23,6 +25,7 @@ from azureml_wrapper.local.domain.runs import RunError, RunStatus
 from azureml_wrapper.local.domain.storage import Blob
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.scheduler import triggers
+from azureml_wrapper.local.scheduler.watched import Folder, Key, WatchedFolders
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datastores import DatastoreStore
@@ -39,8 +42,6 @@ PAGE = 5000
 FAULTS = (ServiceFault, OSError, ValueError, OverflowError, sqlite3.Error)
 
 log = logging.getLogger("azureml_wrapper.local")
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ class SchedulerLoop:
 
     def __init__(self, stores: Stores, executor: PipelineExecutor, clock: Clock) -> None:
         self._stores, self._executor, self._clock = stores, executor, clock
+        self._watched = WatchedFolders(stores.database, stores.schedules, stores.datastores, stores.blobs)
         self._looks: dict[Key, _Look] = {}
         self._complaints: dict[Key, str] = {}
         self._wake = threading.Event()
         self._is_closed = self._is_behind = False
         self._pause = LONGEST_SLEEP
+        self._last_tick: datetime | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -95,7 +98,7 @@ class SchedulerLoop:
 
     def is_busy(self) -> bool:
         """Whether any schedule is enabled; the service stays up as long as one is."""
-        return bool(self._stores.schedules.active())
+        return self._stores.schedules.is_any_active()
 
     def add(self, schedule: Schedule) -> Schedule:
         """Store and plan a new schedule. Blobs that exist already do not fire it."""
@@ -103,6 +106,7 @@ class SchedulerLoop:
         with self._stores.database.transaction():
             self._stores.schedules.put(planned)
             self._see_all(planned)
+            self._watched.put(planned)
         self._wake.set()
         return planned
 
@@ -116,6 +120,7 @@ class SchedulerLoop:
             if planned.watch != before.watch or planned.is_active != before.is_active:
                 self._stores.schedules.forget(planned)
                 self._see_all(planned)
+            self._watched.put(planned)
         self._wake.set()
         return planned
 
@@ -136,17 +141,46 @@ class SchedulerLoop:
         if self._is_behind:
             self.resume()
         waits = [LONGEST_SLEEP]
-        for schedule in self._stores.schedules.active():
-            key = (schedule.workspace_id, schedule.schedule_id)
-            try:
-                waits.append(self._attend(schedule))
-                self._complaints.pop(key, None)
-            except FAULTS as error:
-                # It may have stored a run.
-                self._is_behind = True
+        self._notice_setback(self._clock.now())
+        for schedule in self._stores.schedules.due(self._clock.now()):
+            if not schedule.watch and not self._attempt(schedule, partial(self._fire, schedule)):
                 waits.append(LOOK_SECONDS)
-                self._complain(key, schedule.name, str(error))
+        for folder, found in self._watched.all():
+            self._look_at(folder, found)
+            waits.append(LOOK_SECONDS)
+        now = self._clock.now()
+        following = self._stores.schedules.next_after(now)
+        if following:
+            waits.append((following - now).total_seconds())
         return max(0.0, min(waits))
+
+    def _attempt(self, schedule: Schedule, work: Callable[[], None]) -> bool:
+        """Do the work of a schedule. Returns False if that failed."""
+        key = (schedule.workspace_id, schedule.schedule_id)
+        try:
+            if not self._is_closed:
+                work()
+            self._complaints.pop(key, None)
+        except FAULTS as error:
+            if self._is_gone(schedule):
+                self._watched.put(replace(schedule, is_active=False))
+                return True
+            # It may have stored a run.
+            self._is_behind = True
+            self._complain(key, schedule.name, str(error))
+            return False
+        return True
+
+    def _look_at(self, folder: Folder, found: list[tuple[Schedule, Watch]]) -> None:
+        """Look at a folder once for all schedules that watch it."""
+        try:
+            changed = self._watched.changed(folder)
+        except FAULTS as error:
+            for schedule, _ in found:
+                self._attempt(schedule, partial(_raise, error))
+            return
+        for schedule, watch in found:
+            self._attempt(schedule, partial(self._look, schedule, watch, changed))
 
     def _run(self) -> None:
         attempts = Attempts("the scheduler")
@@ -159,20 +193,15 @@ class SchedulerLoop:
     def _tick(self) -> None:
         self._pause = self.tick()
 
-    def _attend(self, schedule: Schedule) -> float:
-        if self._is_closed:
-            return LONGEST_SLEEP
-        if triggers.is_set_back(schedule, self._clock.now()):
-            schedule = self._set_back(schedule)
-        if schedule.watch:
-            self._look(schedule, schedule.watch)
-            return LOOK_SECONDS
-        if schedule.next_fire and schedule.next_fire <= self._clock.now():
-            self._fire(schedule)
-            schedule = self._stores.schedules.get(schedule.workspace_id, schedule.schedule_id)
-        return (schedule.next_fire - self._clock.now()).total_seconds() if schedule.next_fire else LONGEST_SLEEP
+    def _notice_setback(self, now: datetime) -> None:
+        """Plan again what was planned by a clock that is set back now, or was while the service did not run."""
+        if self._last_tick is None or now < self._last_tick:
+            ahead = [each for each in self._stores.schedules.active() if triggers.is_set_back(each, now)]
+            if not all([self._attempt(each, partial(self._set_back, each)) for each in ahead]):
+                return
+        self._last_tick = now
 
-    def _set_back(self, schedule: Schedule) -> Schedule:
+    def _set_back(self, schedule: Schedule) -> None:
         """Plan a schedule again, because the clock was set back."""
         log.warning("the clock was set back: schedule %s is planned again", schedule.name)
         store, now, key = self._stores.schedules, self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
@@ -181,7 +210,7 @@ class SchedulerLoop:
             # Read again, because a recurrence counts from the anchor.
             planned = triggers.after_setback(store.get(*key), now)
             store.put(planned)
-        return planned
+            self._watched.put(planned)
 
     def _fire(self, schedule: Schedule) -> None:
         """Fire a recurrence for the time that is due."""
@@ -195,14 +224,18 @@ class SchedulerLoop:
         fault_point("schedules.fired")
         self._begin(record)
 
-    def _look(self, schedule: Schedule, watch: Watch) -> None:
+    def _look(self, schedule: Schedule, watch: Watch, changed: int | None) -> None:
         """Look for changed blobs: at the folder's time first, at its files if that has changed or polling is due."""
         now, key = self._clock.now(), (schedule.workspace_id, schedule.schedule_id)
         is_due = schedule.next_fire is not None and schedule.next_fire <= now
-        changed, last = self._changed(schedule, watch), self._looks.get(key)
+        last = self._looks.get(key)
         if last and last.changed == changed and last.at <= now < last.again and not is_due:
             return
-        for record in self._changes(schedule, watch, now):
+        records = self._changes(schedule, watch, now)
+        with self._stores.database.transaction():
+            # A burst has another end now.
+            self._watched.put(self._current(schedule) or replace(schedule, is_active=False))
+        for record in records:
             fault_point("schedules.changes-stored")
             self._begin(record)
         self._looks[key] = _Look(now, now + watch.polling, changed)
@@ -246,6 +279,13 @@ class SchedulerLoop:
         found = self._stores.schedules.find(schedule.workspace_id, schedule.schedule_id)
         return found if found and found.is_active else None
 
+    def _is_gone(self, schedule: Schedule) -> bool:
+        """Whether a schedule was disabled meanwhile, or deleted with its workspace."""
+        try:
+            return self._current(schedule) is None
+        except FAULTS:
+            return False
+
     def _make(self, schedule: Schedule, asked: Submission) -> PipelineRun:
         workspace_id, pipeline_id = schedule.workspace_id, schedule.pipeline_id
         if schedule.endpoint_id:
@@ -278,16 +318,6 @@ class SchedulerLoop:
         if schedule.watch and schedule.is_active:
             self._stores.schedules.see(schedule, self._listing(schedule, schedule.watch), waiting=False)
 
-    def _changed(self, schedule: Schedule, watch: Watch) -> int | None:
-        """When a file was last added to or removed from the folder; None if the folder does not exist."""
-        datastore = self._stores.datastores.get(schedule.workspace_id, watch.datastore)
-        inside = f"{watch.path}/any".lstrip("/")
-        try:
-            folder = self._stores.blobs.path(datastore.account, datastore.container, inside).parent
-            return folder.stat().st_mtime_ns
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
     def _listing(self, schedule: Schedule, watch: Watch) -> dict[str, str]:
         """The blobs of a folder, not those of folders inside it, as in Azure: name → ETag."""
         datastore = self._stores.datastores.get(schedule.workspace_id, watch.datastore)
@@ -306,6 +336,10 @@ class SchedulerLoop:
         if self._complaints.get(key) != text:
             log.warning("schedule %s (%s) cannot fire: %s", name, key[1], text)
         self._complaints[key] = text
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _planned(before: Schedule, after: Schedule, now: datetime) -> datetime | None:

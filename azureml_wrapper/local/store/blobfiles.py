@@ -100,12 +100,12 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def item_of(name: str, entry: os.DirEntry[str] | None) -> Blob | Prefix | None:
-    """An item of a listing: a blob, or a prefix if `entry` is None; None for a file that is gone."""
-    if entry is None:
+def item_of(name: str, path: str | None) -> Blob | Prefix | None:
+    """An item of a listing: a blob, or a prefix if it has no path; None for a file that is gone."""
+    if path is None:
         return Prefix(name=name)
     try:
-        return blob_of(name, entry.stat())
+        return blob_of(name, Path(path).stat())
     except FileNotFoundError:  # deleted since the folder was read
         return None
 

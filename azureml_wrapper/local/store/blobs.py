@@ -46,6 +46,7 @@ from azureml_wrapper.local.store.blobfiles import (
 )
 from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
 from azureml_wrapper.local.store.database import Database
+from azureml_wrapper.local.store.foldernames import FolderNames
 from azureml_wrapper.local.store.syncing import Syncer
 
 # Not a valid account name, so no request can reach it.
@@ -59,7 +60,7 @@ class BlobStore:
     """All containers of all accounts. A blob is identified by `account, container, name`."""
 
     def __init__(self, root: Path, database: Database, clock: Clock, syncer: Syncer | None = None) -> None:
-        self._root, self._clock, self._syncer = root, clock, syncer or Syncer()
+        self._root, self._clock, self._syncer, self._names = root, clock, syncer or Syncer(), FolderNames()
         self._notes = BlobNotes(database)
         self._lock = threading.RLock()
         self._changes = self._depth = 0
@@ -339,7 +340,7 @@ class BlobStore:
             entries = self._shown(account, container, folder.level(prefix, marker))
         elif delimiter:
             entries = grouped(entries, prefix, delimiter, marker)
-        made = (item_of(name, entry) for name, entry in entries)
+        made = (item_of(name, path) for name, path in entries)
         items = list(islice((item for item in made if item is not None), limit))
         found = [item for item in items if isinstance(item, Blob)]
         noted = {blob.name: blob for blob in self._notes.fill(account, container, found)}
@@ -362,9 +363,9 @@ class BlobStore:
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Leave out folders that hold no blob and are not marked as folders: Azure has no such thing."""
         folder = self._container(account, container)
-        for name, entry in entries:
-            if entry or folder.has_blobs(name) or self._folder_mark(account, container, name[:-1]):
-                yield name, entry
+        for name, path in entries:
+            if path or folder.has_blobs(name) or self._folder_mark(account, container, name[:-1]):
+                yield name, path
 
     # Receiving -------------------------------------------------------------------------------------------------
 
@@ -380,7 +381,7 @@ class BlobStore:
     def _container(self, account: str, container: str) -> ContainerFolder:
         if not self.has_container(account, container):
             raise NotFound(f"The container {container!r} does not exist.", code="ContainerNotFound")
-        return ContainerFolder(self._root / account / container)
+        return ContainerFolder(self._root / account / container, self._names)
 
     def _folder_mark(self, account: str, container: str, name: str) -> Blob | None:
         """The blob that marks a folder as one, if a client put it."""

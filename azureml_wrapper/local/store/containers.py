@@ -12,9 +12,10 @@ from pathlib import Path
 
 from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.local.store.foldernames import FolderNames, Names
 
-# A name and its file; None for a folder, whose name ends with "/".
-Entry = tuple[str, "os.DirEntry[str] | None"]
+# A name and the path of its file; None for a folder, whose name ends with "/".
+Entry = tuple[str, str | None]
 
 
 class ContainerFolder:
@@ -23,8 +24,9 @@ class ContainerFolder:
     "a" and "a/b" can both be blobs. If `a` is a folder, the content of the blob "a" is beside it in `a.__blob__`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: FolderNames | None = None) -> None:
         self.path = path
+        self._names = names or FolderNames()
 
     def file(self, name: str) -> Path:
         """The file of the blob's content, existing or not; raise `InvalidName` for names outside the container."""
@@ -88,46 +90,57 @@ class ContainerFolder:
     def level(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
         """One level of names, as a listing with the delimiter "/" shows it; folders may be empty."""
         base, start = _split(prefix)
-        for key, entry in self._entries(base, after):
-            if key.startswith(start) and base + key > after:
-                yield base + key, None if key.endswith("/") else entry
+        for key, path in self._entries(base, start, after):
+            if base + key > after:
+                yield base + key, path
 
     def has_blobs(self, folder: str) -> bool:
         """Whether `folder`, which ends with "/", contains a blob."""
-        return next(self._walk(folder, "", ""), None) is not None
+        with suppress(FileNotFoundError, NotADirectoryError, InvalidName), os.scandir(self.folder(folder)) as entries:
+            for entry in entries:
+                key = self._key(entry)
+                if key and (not key.endswith("/") or self.has_blobs(folder + key)):
+                    return True
+        return False
 
     def _walk(self, base: str, start: str, after: str) -> Iterator[Entry]:
-        for key, entry in self._entries(base, after):
+        for key, path in self._entries(base, start, after):
             name = base + key
-            if not key.startswith(start):
-                continue
-            if not key.endswith("/"):
+            if path is not None:
                 if name > after:
-                    yield name, entry
+                    yield name, path
             elif after.startswith(name):
                 yield from self._walk(name, "", after)
             elif name > after:
                 yield from self._walk(name, "", "")
 
-    def _entries(self, base: str, after: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """A folder's names in Azure's order: a folder sorts as "name/", so "a-b" comes before "a/b".
-
-        Most names before `after` are skipped early, because every page reads its folder again.
-        """
-        found: dict[str, os.DirEntry[str]] = {}
-        marker = after.removeprefix(base) if after.startswith(base) else ""
+    def _entries(self, base: str, start: str, after: str) -> Iterator[Entry]:
+        """A folder's names from a marker on, in Azure's order: folders sort as "name/", so "a-b" is before "a/b"."""
         if base.startswith("/"):
-            return []
-        with suppress(FileNotFoundError, NotADirectoryError, InvalidName), os.scandir(self.folder(base)) as entries:
+            return
+        try:
+            folder = str(self.folder(base))
+            names = self._names.of(folder, Path(folder).stat().st_mtime_ns, lambda: self._read(folder))
+        except (FileNotFoundError, NotADirectoryError, InvalidName):
+            return
+        for key in names.between(start, after.removeprefix(base) if after.startswith(base) else ""):
+            suffix = CONTENT_SUFFIX if key in names.beside else ""
+            yield key, None if key.endswith("/") else f"{folder}/{key}{suffix}"
+        self._names.forget(folder)
+
+    def _read(self, folder: str) -> tuple[Names, bool]:
+        """A folder's names, and whether they may be kept: the file behind a symbolic link may change its kind."""
+        plain, beside, has_links = [], set(), False
+        with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name < marker and not marker.startswith(entry.name):
-                    continue
+                has_links = has_links or entry.is_symlink()
                 key = self._key(entry)
                 if key and entry.name.endswith(CONTENT_SUFFIX):
-                    found.setdefault(key, entry)
+                    beside.add(key)
                 elif key:
-                    found[key] = entry
-        return sorted(found.items(), key=lambda item: item[0])
+                    plain.append(key)
+        beside.difference_update(plain)
+        return Names(sorted([*plain, *beside]), frozenset(beside)), not has_links
 
     def _key(self, entry: os.DirEntry[str]) -> str | None:
         name = entry.name.removesuffix(CONTENT_SUFFIX)

@@ -5,6 +5,8 @@ A document is identified by kind, key and version. `alias` is an optional second
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,7 +29,11 @@ CREATE TABLE IF NOT EXISTS documents (
     UNIQUE (workspace, kind, key, version)
 );
 CREATE INDEX IF NOT EXISTS documents_alias ON documents (workspace, kind, alias) WHERE alias IS NOT NULL;
+CREATE INDEX IF NOT EXISTS documents_newest ON documents (workspace, kind, sequence);
+CREATE INDEX IF NOT EXISTS documents_endpoint_name
+    ON documents (workspace, json_extract(body, '$.name'), sequence) WHERE kind = 'pipeline endpoint';
 """
+PORTION = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +119,20 @@ class Documents:
             (workspace, self._kind, alias),
         )
         return _document(row) if row else None
+
+    def newest(self, workspace: str) -> Iterator[Document]:
+        """Every document, newest first. They are read in portions, when they are asked for."""
+        before = sys.maxsize
+        while True:
+            rows = self._database.all(
+                "SELECT * FROM documents WHERE workspace = ? AND kind = ? AND sequence < ?"
+                " ORDER BY sequence DESC LIMIT ?",
+                (workspace, self._kind, before, PORTION),
+            )
+            yield from map(_document, rows)
+            if len(rows) < PORTION:
+                return
+            before = rows[-1]["sequence"]
 
     def latest(self, workspace: str) -> list[Document]:
         """The latest version of every key, oldest key first."""

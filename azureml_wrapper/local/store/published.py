@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
@@ -38,8 +39,7 @@ class PublishedStore:
 
     def all(self, workspace: str, *, active_only: bool) -> list[Document]:
         """Published pipelines, newest first."""
-        found = reversed(self._pipelines.latest(workspace))
-        return [document for document in found if not active_only or document.body["status"] == ACTIVE]
+        return list(_chosen(self._pipelines.newest(workspace), active_only))
 
     def add_endpoint(self, workspace: str, endpoint: PipelineEndpoint) -> Document:
         """Store a new endpoint; raise `Conflict` if its name is taken."""
@@ -63,25 +63,38 @@ class PublishedStore:
 
     def endpoint_by_name(self, workspace: str, name: str) -> Document:
         """The active endpoint of that name; raise `NotFound` if it is missing or disabled."""
-        for document in self.endpoints(workspace, active_only=True):
-            if document.body["name"] == name:
+        for key in self._named(workspace, name):
+            document = self._endpoints.get(workspace, key)
+            if document.body["status"] == ACTIVE:
                 return document
         raise NotFound(f"Could not find pipeline endpoint with name {name!r}.")
 
-    def endpoints(self, workspace: str, *, active_only: bool) -> list[Document]:
+    def endpoints(self, workspace: str, *, active_only: bool, limit: int | None = None) -> list[Document]:
         """Endpoints, newest first."""
-        found = reversed(self._endpoints.latest(workspace))
-        return [document for document in found if not active_only or document.body["status"] == ACTIVE]
+        return list(islice(_chosen(self._endpoints.newest(workspace), active_only), limit))
 
     def _check_name(self, workspace: str, endpoint: PipelineEndpoint) -> None:
-        for other in self._endpoints.latest(workspace):
-            if other.body["name"] == endpoint.name and other.key != endpoint.endpoint_id:
+        for other in self._named(workspace, endpoint.name):
+            if other != endpoint.endpoint_id:
                 # Azure's words, also if the endpoint is disabled.
                 raise Conflict(
-                    f"Failed to add item to collection: PipelineEndpoint, id: {other.key}, error code: Conflict"
+                    f"Failed to add item to collection: PipelineEndpoint, id: {other}, error code: Conflict"
                 )
         for pipeline_id in endpoint.versions.values():
             self._pipelines.get(workspace, pipeline_id)
+
+    def _named(self, workspace: str, name: str) -> list[str]:
+        """The ids of the endpoints of a name, newest first."""
+        rows = self._database.all(
+            "SELECT key FROM documents WHERE workspace = ? AND kind = 'pipeline endpoint'"
+            " AND json_extract(body, '$.name') = ? ORDER BY sequence DESC",
+            (workspace, name),
+        )
+        return [row["key"] for row in rows]
+
+
+def _chosen(found: Iterator[Document], active_only: bool) -> Iterator[Document]:
+    return (document for document in found if not active_only or document.body["status"] == ACTIVE)
 
 
 def read_pipeline(document: Document) -> PublishedPipeline:
@@ -116,7 +129,9 @@ CREATE TABLE IF NOT EXISTS schedules (
     body        TEXT NOT NULL,
     UNIQUE (workspace, schedule_id)
 );
-CREATE INDEX IF NOT EXISTS schedules_active ON schedules (is_active);
+CREATE INDEX IF NOT EXISTS schedules_next ON schedules (is_active, next_fire);
+CREATE INDEX IF NOT EXISTS schedules_pipeline ON schedules (workspace, pipeline_id, sequence);
+CREATE INDEX IF NOT EXISTS schedules_endpoint ON schedules (workspace, endpoint_id, sequence);
 CREATE TABLE IF NOT EXISTS schedule_blobs (
     workspace   TEXT NOT NULL,
     schedule_id TEXT NOT NULL,
@@ -181,7 +196,21 @@ class ScheduleStore:
 
     def active(self) -> list[Schedule]:
         """The enabled schedules of every workspace."""
-        return self._select("is_active")
+        return self._select("is_active = 1")
+
+    def is_any_active(self) -> bool:
+        """Whether any schedule of any workspace is enabled."""
+        return self._database.one("SELECT 1 FROM schedules WHERE is_active = 1 LIMIT 1") is not None
+
+    def due(self, now: datetime) -> list[Schedule]:
+        """The enabled schedules whose next time has come."""
+        return self._select("is_active = 1 AND next_fire <= ?", offset_time(now))
+
+    def next_after(self, now: datetime) -> datetime | None:
+        """The next time of any enabled schedule."""
+        sql = "SELECT MIN(next_fire) AS next_fire FROM schedules WHERE is_active = 1 AND next_fire > ?"
+        row = self._database.one(sql, (offset_time(now),))
+        return stored_time(row["next_fire"]) if row else None
 
     def plan(self, schedule: Schedule, next_fire: datetime | None, last_fire: datetime | None) -> None:
         """Store when a schedule fires next, and the time that it last fired for."""

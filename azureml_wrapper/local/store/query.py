@@ -102,12 +102,12 @@ def page(query: Query, rows: list[Row], read: Callable[[Row], T]) -> Page[T]:
     items = [read(row) for row in rows[: query.size]]
     if len(rows) <= query.size:
         return Page(items)
-    last = rows[query.size - 1]
-    return Page(items, _token(last["sort_value"], last["sequence"]))
+    return Page(items, token_of(rows[query.size - 1]))
 
 
-def _token(value: Any, sequence: int) -> str:
-    return write_token([value, sequence])
+def token_of(row: Row) -> str:
+    """The continuation token of what follows a row of `select`."""
+    return write_token([row["sort_value"], row["sequence"]])
 
 
 def _read_token(text: str) -> list[Any]:

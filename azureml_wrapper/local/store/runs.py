@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -12,9 +12,10 @@ from typing import Any
 from azureml_wrapper.local.background import Attempts
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
+from azureml_wrapper.local.domain.odata import Order
 from azureml_wrapper.local.domain.runs import JSON, Run, RunStatus, check_transition
 from azureml_wrapper.local.store.database import Database, Row, Values, dump, known, load
-from azureml_wrapper.local.store.query import Fields, Page, Query, page, select
+from azureml_wrapper.local.store.query import PAGE_SIZE, Fields, Page, Query, page, select, token_of
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -284,9 +285,21 @@ class RunStore:
         )
         return {row["status"]: row["runs"] for row in rows}
 
-    def of_experiment(self, workspace: str, experiment_id: str) -> list[Run]:
-        """Every run of an experiment, newest first."""
-        return self.select("workspace = ? AND experiment_id = ?", (workspace, experiment_id))
+    def of_experiment(
+        self, workspace: str, experiment_id: str, after: str | None = None, *, portion: int = PAGE_SIZE
+    ) -> Iterator[list[tuple[str, Run]]]:
+        """The runs of an experiment, the latest start first, each with the token of those that follow it.
+
+        They are read when they are asked for, in portions of that many.
+        """
+        while True:
+            query = Query(order=Order("starttimeutc", descending=True), top=portion, after=after)
+            scope = "workspace = ? AND experiment_id = ?", [workspace, experiment_id]
+            rows = self._database.all(*select(query, RUN_FIELDS, "runs", [scope]))
+            yield [(token_of(row), _run(row)) for row in rows[: query.size]]
+            if len(rows) <= query.size:
+                return
+            after = token_of(rows[query.size - 1])
 
     def children(self, workspace: str, run_id: str) -> list[Run]:
         """Direct children, newest first."""

@@ -280,9 +280,9 @@ def restore(root: Path, database: Database, since: int, aside: Path) -> None:
         # The earliest is the one that was on the disk.
         kept.setdefault(file.name.partition("-")[2], file)
     for container in root.glob("[a-z0-9]*/[a-z0-9]*"):
-        for name, entry in ContainerFolder(container).walk():
-            if entry and _is_half(database, container, name, entry.stat(), since):
-                file = Path(entry.path)
+        for name, path in ContainerFolder(container).walk():
+            if path and _is_half(database, container, name, Path(path).stat(), since):
+                file = Path(path)
                 _replace(file, kept.get(_key(root, file)), aside / container.relative_to(root) / name)
     for file in (root / KEPT).glob("*"):
         file.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.storage import Prefix
 from azureml_wrapper.local.store.blobfiles import BlobNotes
 from azureml_wrapper.local.store.blobs import BlobStore
 from azureml_wrapper.local.store.blocks import BlockStore
+from azureml_wrapper.local.store.containers import ContainerFolder
 from azureml_wrapper.local.store.database import Database
 from tests.work import calls
 
@@ -287,6 +288,71 @@ def test_a_missing_blob_or_container_is_named(blobs):
     with pytest.raises(NotFound, match="container 'none'"):
         blobs.put_bytes("acct", "none", "a", b"")
     assert not blobs.delete(*HERE, "no")
+
+
+class Reads:
+    """Counts the entries of folders that are read."""
+
+    def __init__(self, monkeypatch):
+        self.entries, key = 0, ContainerFolder._key
+
+        def counted(folder, entry):
+            self.entries += 1
+            return key(folder, entry)
+
+        monkeypatch.setattr(ContainerFolder, "_key", counted)
+
+
+@pytest.fixture
+def large(tmp_path, blobs):
+    """A flat folder with a thousand blobs, which was changed a while ago."""
+    for number in range(1000):
+        (tmp_path / "blobs" / "acct" / "data" / f"n{number:04d}").touch()
+    os.utime(tmp_path / "blobs" / "acct" / "data", (0, 0))
+    return tmp_path / "blobs" / "acct" / "data"
+
+
+def pages(blobs, size):
+    found, marker = [], ""
+    while page := all_names(blobs, marker=marker, limit=size):
+        found += page
+        marker = page[-1]
+    return found
+
+
+def test_all_pages_of_a_folder_read_it_once(blobs, large, monkeypatch):
+    reads = Reads(monkeypatch)
+    assert pages(blobs, 100) == [f"n{number:04d}" for number in range(1000)]
+    assert reads.entries == 1000
+    for _ in range(3):
+        assert all_names(blobs, prefix="n05", limit=3) == ["n0500", "n0501", "n0502"]
+    assert reads.entries <= 3000
+
+
+def test_a_page_shows_what_has_changed_since_the_one_before(blobs, large):
+    assert all_names(blobs, limit=2) == ["n0000", "n0001"]
+    put(blobs, "n0001a", "n0500")
+    (large / "n0003").unlink()
+    with (large / "n0002").open("wb") as file:
+        file.write(b"longer")
+    found = blobs.page(*HERE, marker="n0001", limit=3)
+    assert [(blob.name, blob.size) for blob in found] == [("n0001a", 1), ("n0002", 6), ("n0004", 0)]
+
+
+def test_a_folder_that_changes_now_is_read_for_each_page(blobs, large, monkeypatch):
+    os.utime(large)
+    reads = Reads(monkeypatch)
+    pages(blobs, 500)
+    assert reads.entries >= 2000
+
+
+def test_whether_a_folder_has_blobs_is_said_by_its_first_one(blobs, large, monkeypatch):
+    put(blobs, *(f"sub/{number}" for number in range(50)))
+    (large / "empty" / "deeper").mkdir(parents=True)
+    reads = Reads(monkeypatch)
+    assert all_names(blobs, delimiter="/", marker="n0998") == ["n0999", "sub/"]
+    assert all_names(blobs, delimiter="/", prefix="e") == []
+    assert reads.entries <= 2 * 1002 + 3
 
 
 def test_a_folder_mark_is_a_folder_that_can_be_looked_up(blobs):

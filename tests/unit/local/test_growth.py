@@ -6,18 +6,22 @@ import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from azureml_wrapper.local.domain.metrics import Series
 from azureml_wrapper.local.domain.odata import Comparison, Order
+from azureml_wrapper.local.domain.pipelines import PipelineEndpoint
 from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.services.mlflow import search, wire
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.datasets import DatasetStore
 from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelQuery, ModelStore
+from azureml_wrapper.local.store.published import PublishedStore
 from azureml_wrapper.local.store.query import Query
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -64,6 +68,7 @@ class Stores:
         self.datasets = DatasetStore(self.database, clock, ids, WorkspaceStore(self.database))
         self.models = ModelStore(self.database, clock)
         self.metrics = MetricStore(self.database)
+        self.published = PublishedStore(self.database, clock)
         self.environments = EnvironmentStore(self.database, clock, curated=(), normalise=dict)
 
 
@@ -145,6 +150,49 @@ def fill_metrics(stores: Stores, number: int) -> None:
     )
 
 
+class Asked:
+    """MLflow's requests for runs of the experiment "e"."""
+
+    def __init__(self, stores: Stores, **body) -> None:
+        self.workspace_id, self.body = W, {"experiment_ids": ["e"], **body}
+        self.context = SimpleNamespace(runs=stores.runs, metrics=stores.metrics, experiments=stores.experiments)
+
+    def page(self) -> tuple[list[str], str | None]:
+        order = self.body.get("order_by") or []
+        runs, more = search._Search(self.context, self, self.body, order).page(wire.page_size(self.body))
+        return [run.run_id for run in runs], more.get("next_page_token")
+
+
+def fill_search(stores: Stores, number: int) -> None:
+    experiment = {"workspace": W, "experiment_id": "e", "name": "e", "created": TIME, "tags": "{}"}
+    stores.database.fill("experiments", [experiment])
+    fill_runs(stores, number)
+    fill_metrics(stores, 20)
+
+
+def fill_endpoints(stores: Stores, number: int) -> None:
+    endpoint = {"workspace": W, "kind": "pipeline endpoint", "created": TIME, "modified": TIME}
+    body = {"status": "Active", "versions": {"0": "p"}, "default_version": "0"}
+    published = {"workspace": W, "kind": "published pipeline", "key": "p", "created": TIME, "modified": TIME}
+    stores.database.fill("documents", [{**published, "body": "{}"}])
+    stores.database.fill(
+        "documents",
+        [
+            {**endpoint, "key": f"k{place}", "body": json.dumps({**body, "name": f"n{place}"})}
+            for place in range(number)
+        ],
+    )
+
+
+def add_endpoint(stores: Stores) -> object:
+    made = PipelineEndpoint(endpoint_id="new", name="new", status="Active", default_version="0", versions={"0": "p"})
+    return stores.published.add_endpoint(W, made)
+
+
+def newest_endpoints(stores: Stores) -> object:
+    return stores.published.endpoints(W, active_only=True, limit=10)
+
+
 def by_status(stores: Stores) -> object:
     running = Comparison("status", "eq", "Running")
     query = Query(order=Order("starttimeutc", descending=True), filter=running, top=10)
@@ -201,6 +249,10 @@ OPERATIONS: dict[str, tuple[Callable[[Stores, int], None], Callable[[Stores], ob
     "register an environment": (fill_environments, register),
     "last points": (fill_metrics, lambda stores: stores.metrics.newest(W, "r", "m0", 10)),
     "points, to a limit": (fill_metrics, lambda stores: stores.metrics.count(W, "r", "m0", 10)),
+    "MLflow's search": (fill_search, lambda stores: Asked(stores, max_results=10).page()[0]),
+    "endpoint by name": (fill_endpoints, lambda stores: stores.published.endpoint_by_name(W, "n7")),
+    "newest endpoints": (fill_endpoints, newest_endpoints),
+    "add an endpoint": (fill_endpoints, add_endpoint),
     "first metrics": (fill_metrics, lambda stores: stores.metrics.series(W, "r", limit=10)),
 }
 
@@ -246,3 +298,28 @@ def test_the_page_of_a_run_reads_what_it_shows():
     assert (len(shown), has_more, shown[0].count) == (views.METRICS_SHOWN, True, "400")
     assert len((shown[0].curve or "").split()) == views.POINTS_DRAWN
     assert isinstance(stores.metrics.get(W, "r", "m1"), Series)
+
+
+def test_mlflows_pages_join_to_the_whole():
+    stores = Stores()
+    fill_search(stores, 25)
+    found, token = [], None
+    while True:
+        page, token = Asked(stores, max_results=7, page_token=token, filter="attributes.run_id != 'r9'").page()
+        found += page
+        if token is None:
+            break
+    assert found == [f"r{place}" for place in range(24, -1, -1) if place != 9]
+
+
+def test_mlflows_search_reads_metrics_only_if_the_filter_names_one(monkeypatch):
+    stores, reads = Stores(), []
+    fill_search(stores, 25)
+    with stores.database.uncounted():
+        stores.database.execute("UPDATE metrics SET run_id = 'r3'")
+    latest_of = stores.metrics.latest_of
+    monkeypatch.setattr(stores.metrics, "latest_of", lambda *given: reads.append(given) or latest_of(*given))
+    assert Asked(stores, filter="tags.x = '1' and status = 'FINISHED'").page() == ([], None)
+    assert reads == []
+    assert Asked(stores, filter="metrics.m0 = 1").page() == (["r3"], None)
+    assert len(reads) == 1

@@ -14,7 +14,7 @@ from azureml_wrapper.local.domain.errors import Invalid, NotFound
 from azureml_wrapper.local.domain.pipelines import BATCH_SECONDS, PipelineEndpoint, PublishedPipeline
 from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.home import Home
-from azureml_wrapper.local.scheduler import loop, triggers
+from azureml_wrapper.local.scheduler import loop, triggers, watched
 from azureml_wrapper.local.scheduler.loop import LONGEST_SLEEP, SchedulerLoop
 from azureml_wrapper.local.services.pipelines.publishedwire import read_schedule
 
@@ -548,3 +548,85 @@ def test_changed_files_are_listed_as_far_as_a_property_holds_them():
 def test_an_invalid_schedule_is_refused_with_the_reason(bench, body, reason):
     with pytest.raises(Invalid, match=reason):
         bench.schedule(**body)
+
+
+# Growth
+
+
+class Looks:
+    """Counts the times of folders, the datastores and the schedules that a scheduler reads."""
+
+    def __init__(self, bench, monkeypatch):
+        self.times = self.datastores = self.schedules = 0
+        store, datastores, stat = bench.store, bench.context.datastores, watched.WatchedFolders.changed
+        read, get = store._read, datastores.get
+
+        def changed(folders, *given):
+            self.times += 1
+            return stat(folders, *given)
+
+        def parsed(*given, **fields):
+            self.schedules += 1
+            return read(*given, **fields)
+
+        def got(*given):
+            self.datastores += 1
+            return get(*given)
+
+        monkeypatch.setattr(watched.WatchedFolders, "changed", changed)
+        monkeypatch.setattr(store, "_read", parsed)
+        monkeypatch.setattr(datastores, "get", got)
+
+
+def test_schedules_that_are_not_due_are_not_read(bench, monkeypatch):
+    bench.schedule(every("Hour"))
+    bench.loop.tick()
+    for _ in range(20):
+        bench.schedule(every("Day", StartTime="2026-01-07T06:00:00"))
+    looks = Looks(bench, monkeypatch)
+    assert bench.loop.is_busy()
+    bench.loop.tick()
+    assert looks.schedules == 0
+    bench.clock.move(hours=1)
+    bench.loop.tick()
+    assert 0 < looks.schedules <= 4
+
+
+def test_one_look_at_a_folder_is_for_all_schedules_that_watch_it(bench, monkeypatch):
+    bench.put("in/a.csv")
+    schedules = [bench.watch(polling=60) for _ in range(10)]
+    bench.loop.tick()
+    looks = Looks(bench, monkeypatch)
+    for _ in range(3):
+        bench.loop.tick()
+    assert (looks.times, looks.datastores, looks.schedules) == (3, 0, 0)
+    bench.put("in/b.csv")
+    bench.loop.tick()
+    assert [len(bench.fired(schedule)) for schedule in schedules] == [1] * 10
+
+
+def test_a_changed_watch_looks_at_its_new_folder_and_a_disabled_one_at_none(bench):
+    schedule = bench.watch(path="old")
+    bench.loop.tick()
+    bench.loop.change(dataclasses.replace(schedule, watch=dataclasses.replace(schedule.watch, path="new")))
+    bench.put("old/a.csv")
+    bench.put("new/b.csv")
+    bench.loop.tick()
+    assert bench.paths(schedule) == ["new/b.csv"]
+    current = bench.store.get(bench.workspace, schedule.schedule_id)
+    bench.loop.change(dataclasses.replace(current, is_active=False))
+    bench.put("new/c.csv")
+    bench.loop.tick()
+    assert len(bench.fired(schedule)) == 1
+    assert not bench.loop.is_busy()
+
+
+def test_the_schedules_of_a_deleted_workspace_are_forgotten_without_a_complaint(bench, caplog):
+    bench.put("in/a.csv")
+    bench.watch()
+    bench.loop.tick()
+    bench.context.database.forget(bench.workspace)
+    bench.put("in/b.csv")
+    bench.loop.tick()
+    assert bench.loop.tick() == LONGEST_SLEEP
+    assert caplog.records == []

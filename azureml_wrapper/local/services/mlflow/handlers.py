@@ -10,16 +10,13 @@ from azureml_wrapper.local.domain.metrics import VALUES_PER_REQUEST, Point, Seri
 from azureml_wrapper.local.domain.runs import JSON, Run, RunPatch, SystemManaged, amend
 from azureml_wrapper.local.domain.tracking import (
     RUN_NAME,
-    Facts,
     check_batch,
-    parse_filter,
     read_status,
-    sort,
     with_datasets,
     with_model,
     with_parameters,
 )
-from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string, string_list
+from azureml_wrapper.local.http.messages import Request, Response, json_response, object_list, string
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.services.mlflow import wire
 from azureml_wrapper.local.services.mlflow.experiments import find_experiment
@@ -85,16 +82,6 @@ def delete_run(context: Context, request: Request) -> Response:
 
 def restore_run(context: Context, request: Request) -> Response:
     return _set_hidden(context, request, hidden=False)
-
-
-def search_runs(context: Context, request: Request) -> Response:
-    """The runs of some experiments that match a filter, newest first by default."""
-    body = request.json_object()
-    condition = parse_filter(string(body, "filter"))
-    found = [(run, _facts(context, run)) for run in _runs(context, request, body)]
-    kept = sort([item for item in found if condition(item[1])], string_list(body.get("order_by"), "order_by"))
-    page, more = wire.page(kept, body)
-    return json_response({"runs": [_shown(context, request, run) for run, _ in page], **more})
 
 
 def log_metric(context: Context, request: Request) -> Response:
@@ -219,18 +206,6 @@ def _log(context: Context, run: Run, metrics: list[JSON]) -> None:
 def _instant(context: Context, body: JSON) -> str:
     moment: datetime = wire.read_time(body, "timestamp") or context.clock.now()
     return offset_time(moment) or ""
-
-
-def _runs(context: Context, request: Request, body: JSON) -> list[Run]:
-    hidden = wire.read_view(string(body, "run_view_type"))
-    ids = string_list(body.get("experiment_ids"), "experiment_ids")
-    found = [find_experiment(context, request, experiment_id).experiment_id for experiment_id in ids]
-    runs = [run for each in found for run in context.runs.of_experiment(request.workspace_id, each)]
-    return [run for run in runs if hidden is None or run.hidden is hidden]
-
-
-def _facts(context: Context, run: Run) -> Facts:
-    return wire.facts(run, context.metrics.latest(run.workspace_id, run.origin_id))
 
 
 def _shown(context: Context, request: Request, run: Run) -> JSON:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azureml_wrapper.local.http.routing import Refusal, Route, Runs
-from azureml_wrapper.local.services.mlflow import experiments, handlers
+from azureml_wrapper.local.services.mlflow import experiments, handlers, search
 
 # azureml-mlflow uses v1.0 or v2.0, depending on mlflow's version (azureml/mlflow/_store/azureml_reststore.py).
 _ROOTS = tuple(f"/mlflow/{version}{{workspace_scope}}/api/2.0" for version in ("v1.0", "v2.0"))
@@ -51,7 +51,7 @@ def _of_version(root: str) -> tuple[Route, ...]:
         Route("POST", f"{api}/runs/update", handlers.update_run, runs=Runs.FAMILY),
         Route("POST", f"{api}/runs/delete", handlers.delete_run, runs=Runs.FAMILY),
         Route("POST", f"{api}/runs/restore", handlers.restore_run, runs=Runs.FAMILY),
-        Route("POST", f"{api}/runs/search", handlers.search_runs, runs=Runs.READ),
+        Route("POST", f"{api}/runs/search", search.search_runs, runs=Runs.READ),
         Route("POST", f"{api}/runs/log-metric", handlers.log_metric, runs=Runs.FAMILY),
         Route("POST", f"{api}/runs/log-parameter", handlers.log_parameter, runs=Runs.FAMILY),
         Route("POST", f"{api}/runs/log-batch", handlers.log_batch, runs=Runs.FAMILY),

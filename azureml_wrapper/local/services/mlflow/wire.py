@@ -20,6 +20,7 @@ T = TypeVar("T")
 Latest = Iterable[tuple[str, Point]]
 
 SEARCH_LIMIT = 1000
+_FOREIGN_PAGE = "Invalid page token: it does not come from this service."
 # The tag of a dataset that says what it is for; filters call it the dataset's context.
 _CONTEXT = "mlflow.data.context"
 _DATASET_KEYS = ("name", "digest", "source_type", "source", "schema", "profile")
@@ -167,14 +168,33 @@ def read_model(body: JSON) -> JSON:
 
 def page(found: Sequence[T], body: JSON) -> tuple[Sequence[T], JSON]:
     """The page of results that a body asks for, and the token of the next one."""
-    size, token = body.get("max_results"), string(body, "page_token")
+    token = string(body, "page_token")
+    if token and not is_number(token):
+        raise Invalid(_FOREIGN_PAGE)
+    start = int(token or 0)
+    end = start + page_size(body)
+    return found[start:end], {"next_page_token": str(end)} if len(found) > end else {}
+
+
+def page_size(body: JSON) -> int:
+    """The number of results that a body asks for."""
+    size = body.get("max_results")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise Invalid(f"max_results must be an integer ≥ 1, got {size!r}.")
-    if token and not is_number(token):
-        raise Invalid("Invalid page token: it does not come from this service.")
-    start = int(token or 0)
-    end = start + (size or SEARCH_LIMIT)
-    return found[start:end], {"next_page_token": str(end)} if len(found) > end else {}
+    return size or SEARCH_LIMIT
+
+
+def run_token(experiment: int, after: str) -> str:
+    """The token of a page of runs: the experiment's place in the request, and the store's token within it."""
+    return f"{experiment}.{after}"
+
+
+def read_run_token(body: JSON) -> tuple[int, str | None]:
+    """What `run_token` made; the beginning without one."""
+    number, dot, after = (string(body, "page_token") or "0").partition(".")
+    if not is_number(number) or (dot and not after):
+        raise Invalid(_FOREIGN_PAGE)
+    return int(number), after or None
 
 
 def place(after: tuple[str, int]) -> str:
@@ -187,7 +207,7 @@ def read_place(token: str | None) -> tuple[str, int]:
     match read_token(token, "page token"):
         case [str(created), int(sequence)]:
             return created, sequence
-    raise Invalid("Invalid page token: it does not come from this service.")
+    raise Invalid(_FOREIGN_PAGE)
 
 
 def _read_dataset(item: JSON) -> JSON:

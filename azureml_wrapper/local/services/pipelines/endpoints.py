@@ -29,8 +29,10 @@ def get_by_name(context: Context, request: Request) -> Response:
 
 def list_endpoints(context: Context, request: Request) -> Response:
     """Endpoints, newest first; the SDK's `max_results` is the header BatchSize."""
-    found = context.published.endpoints(request.workspace_id, active_only=published.is_active_only(request))
-    return json_response([_entity(context, request, document) for document in found[: _limit(request)]])
+    found = context.published.endpoints(
+        request.workspace_id, active_only=published.is_active_only(request), limit=_limit(request)
+    )
+    return json_response([_entity(context, request, document) for document in found])
 
 
 def put(context: Context, request: Request) -> Response:
