@@ -197,7 +197,8 @@ class SchedulerLoop:
         """Plan again what was planned by a clock that is set back now, or was while the service did not run."""
         if self._last_tick is None or now < self._last_tick:
             ahead = [each for each in self._stores.schedules.active() if triggers.is_set_back(each, now)]
-            if not all([self._attempt(each, partial(self._set_back, each)) for each in ahead]):
+            planned = [self._attempt(each, partial(self._set_back, each)) for each in ahead]
+            if not all(planned):
                 return
         self._last_tick = now
 

@@ -222,9 +222,10 @@ def test_runs_of_two_workspaces_may_have_one_id_and_nothing_else_in_common(store
     store.change("w", "a", tags={"k": "v"})
     untouched = store.get("other", "a")
     assert (untouched.status, untouched.tags) == (RunStatus.NOT_STARTED, {})
-    assert store.family("w", "b") == {"a", "b"}
-    assert store.family("w", "single") == {"single"}
-    assert store.family("other", "single") == {"above", "single"}
+    names = ("a", "b", "single", "above")
+    assert [name for name in names if store.are_related("w", "b", name)] == ["a", "b"]
+    assert [name for name in names if store.are_related("w", "single", name)] == ["single"]
+    assert [name for name in names if store.are_related("other", "single", name)] == ["single", "above"]
 
 
 def test_removed_tags_are_gone(store, add):

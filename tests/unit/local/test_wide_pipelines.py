@@ -77,19 +77,19 @@ class Service:
         context.pipeline_executor.submit(workspace_id, run_id)
         return run_id
 
-    def statuses(self, pipeline: str) -> dict[str, int]:
-        sql = "SELECT status, COUNT(*) AS number FROM runs WHERE parent_id = ? GROUP BY status"
-        before = self.context.database.statements
-        rows = self.context.database.all(sql, (pipeline,))
-        self.context.database.statements = before
+    def statuses(self, condition: str, run_id: str) -> dict[str, int]:
+        """The number of runs by status, in a statement that is not counted."""
+        sql = f"SELECT status, COUNT(*) AS number FROM runs WHERE {condition} = ? GROUP BY status"  # noqa: S608
+        with self.context.database._lock:
+            rows = self.context.database._connection.execute(sql, (run_id,)).fetchall()
         return {row["status"]: row["number"] for row in rows}
 
-    def await_end(self, pipeline: str, status: RunStatus) -> None:
-        until(lambda: self.context.runs.get(self.workspace_id, pipeline).status is status)
-        until(lambda: not self.context.executor.is_busy())
-
     def await_all(self, pipeline: str, **statuses: int) -> None:
-        until(lambda: self.statuses(pipeline) == statuses, tell=lambda: self.statuses(pipeline))
+        until(lambda: self.statuses("parent_id", pipeline) == statuses)
+
+    def await_end(self, pipeline: str, status: RunStatus) -> None:
+        until(lambda: self.statuses("run_id", pipeline) == {status.value: 1})
+        until(lambda: not self.context.executor.is_busy())
 
 
 @pytest.fixture
