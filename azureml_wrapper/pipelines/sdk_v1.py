@@ -28,6 +28,7 @@ from azureml_wrapper.pipelines.definition import (
     Template,
     Word,
 )
+from azureml_wrapper.pipelines.step_modules import send_plainly
 from azureml_wrapper.snapshots.script_folder import send_in_one_request
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def build(ws: Workspace, definition: Definition, *, is_local: bool) -> Pipeline:
     built = Pipeline(ws, steps=StepSequence(steps) if definition.in_sequence else steps)
     if is_local:
         send_in_one_request(built)
+        send_plainly(built)
     return built
 
 

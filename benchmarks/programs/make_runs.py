@@ -1,4 +1,4 @@
-"""`make_runs.py COUNT`: a run with COUNT children, made by the SDK in batches; prints its id."""
+"""`make_runs.py COUNT`: a run with COUNT children, made by the SDK in batches; prints the id of one of them."""
 
 import json
 import sys
@@ -14,6 +14,6 @@ BATCH = 100
 
 parent = Experiment(ws, "many").start_logging(snapshot_directory=None)
 for start in range(0, int(sys.argv[1]), BATCH):
-    parent.create_children(count=min(BATCH, int(sys.argv[1]) - start))
+    children = parent.create_children(count=min(BATCH, int(sys.argv[1]) - start))
 parent.complete()
-print(json.dumps({"run": parent.id}))
+print(json.dumps({"run": children[0].id}))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.ours import NAMES, place
-from benchmarks.scenario import Entry, Scenario, Setting
+from benchmarks.ours import NAMES, Place, place
+from benchmarks.scenario import Entry, Scenario, Setting, Values
 
 RUNS, SHOWN = 10_000, 20
 MAKE_SECONDS = 300.0
@@ -17,7 +17,8 @@ def entries(setting: Setting) -> Iterator[list[Entry]]:
     count = setting.size(RUNS, 100)
     with place(setting.folder / "runs") as here:
         here.start()
-        here.program("make_runs", count, limit=MAKE_SECONDS)
+        made = here.program("make_runs", count, limit=MAKE_SECONDS).json()
+        reading = (("show", str(made["run"])), ("pipelines",), ("schedules",))
         (here.folder / ".azureml").mkdir()
         (here.folder / ".azureml" / "config.json").write_text(CONFIG)
         words = ("runs", "--limit", str(SHOWN))
@@ -30,7 +31,16 @@ def entries(setting: Setting) -> Iterator[list[Entry]]:
                 name=f"aml runs, the newest {SHOWN} of {count:,}",
                 measure=lambda: {"seconds": here.aml(*words, limit=setting.limit).seconds},
             ),
+            *(Entry(name=f"aml {each[0]}", measure=command(here, each, setting.limit)) for each in reading),
+            Entry(
+                name="import azureml.core",
+                measure=lambda: here.program("import_time", "azureml.core", limit=setting.limit).json(),
+            ),
         ]
+
+
+def command(here: Place, words: Sequence[str], limit: float) -> Callable[[], Values]:
+    return lambda: {"seconds": here.aml(*words, limit=limit).seconds}
 
 
 CONFIG = (
@@ -41,7 +51,7 @@ CONFIG = (
 SCENARIO = Scenario(
     name="runs",
     title="A list of 10,000 runs",
-    about="""`Experiment.get_runs` through all of its pages, in a connected process; `aml runs` as a whole
-process.""",
+    about="""`Experiment.get_runs` through all of its pages, in a connected process; `aml runs` and other
+commands that read as whole processes, beside the import of the SDK, which they do without.""",
     open=entries,
 )
