@@ -17,6 +17,7 @@ HEAVY = (
     "yaml",
     "requests",
     "starlette",
+    "rich",
 )
 
 
@@ -36,6 +37,8 @@ def loaded(statement: str) -> set[str]:
         "from azureml_wrapper import WorkspaceWrapper; WorkspaceWrapper('a', 'b', 'local')",
         # `aml status` of many job folders is not to wait for the SDK.
         "import azureml_wrapper.cli.work.job_folders",
+        # Neither are those that list; tables take rich, and lists as JSON do not.
+        "import azureml_wrapper.cli.work.runs, azureml_wrapper.cli.work.publishing",
         # `aml init` and `aml schema` only copy files.
         "import azureml_wrapper.cli.work.configs",
     ],

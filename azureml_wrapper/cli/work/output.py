@@ -9,9 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 Record = Mapping[str, Any]
 COLORS = {"Completed": "green", "reused": "green", "Failed": "red", "Canceled": "yellow", "Running": "cyan"}
@@ -54,6 +51,11 @@ def sdk_silenced() -> Iterator[None]:
 
 
 def _print(records: Sequence[Record], columns: Sequence[str]) -> None:
+    # Imported here, because it takes longer than all else that `--json` needs.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)

@@ -10,7 +10,6 @@ import click
 
 from azureml_wrapper.cli.options import open_pipeline, parse_values
 from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, show_records
-from azureml_wrapper.cli.work.watching import follow
 from azureml_wrapper.errors import BadSchedule, UnregisteredSchedule, did_you_mean
 from azureml_wrapper.publishing.listing import ListedPipeline, ListedSchedule, listed_pipelines, listed_schedules
 from azureml_wrapper.publishing.publication import (
@@ -65,6 +64,9 @@ def pipelines(workspace: WorkspaceWrapper, *, everything: bool, as_json: bool) -
 
 def trigger(ws: Workspace, name: str, *, given: Sequence[str], experiment: str | None, **how: bool) -> None:
     """Run a published pipeline, and show its run."""
+    # Imported here, because it brings rich, which lists as JSON do without.
+    from azureml_wrapper.cli.work.watching import follow
+
     found = find_registered(ws, name)
     with sdk_silenced():
         run = found.trigger(parse_values(given), experiment=experiment)

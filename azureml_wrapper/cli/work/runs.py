@@ -13,7 +13,6 @@ import click
 from azureml_wrapper.cli.options import open_pipeline, open_workspace, parse_values
 from azureml_wrapper.cli.work import job_folders
 from azureml_wrapper.cli.work.output import Record, sdk_silenced, show_json, show_records
-from azureml_wrapper.cli.work.watching import follow, show_steps, state_of
 from azureml_wrapper.errors import NotRegistered, UnregisteredRun, did_you_mean
 from azureml_wrapper.jobs.record import names_jobs, near_folders
 from azureml_wrapper.run import CANCELED, RunWrapper
@@ -50,6 +49,9 @@ def run(
     elif dry_run:
         _check(pipeline, values)
     else:
+        # Imported where a run is followed, because it brings rich.
+        from azureml_wrapper.cli.work.watching import show_steps
+
         submitted = _submit(pipeline, experiment, values)
         if not no_wait:
             show_steps(submitted, pipeline.retries)
@@ -99,7 +101,8 @@ def cancel(words: Sequence[str], *, config: Path | None, locally: bool, timeout:
         raise click.ClickException(f"Run {run.id} is {run.status} already and cannot be canceled.")
     if run.status != CANCELED:
         raise click.ClickException(f"Run {run.id} was {run.status} before it could be canceled.")
-    show_json(state_of(run)) if as_json else click.echo(f"Run {run.id} is canceled.")
+    state = {"run": run.id, "status": run.status, "page": run.portal_url}
+    show_json(state) if as_json else click.echo(f"Run {run.id} is canceled.")
 
 
 def resubmit(
@@ -124,6 +127,8 @@ def resubmit(
     found = _find_run_or_job(HistoryClient(workspace._services(), workspace.scope), words)
     if new_code or force:
         raise click.UsageError(f"--new-code and --force are for job folders; {found.id} is a run.")
+    from azureml_wrapper.cli.work.watching import follow
+
     run = RunWrapper(workspace.ws.get_run(found.id))
     follow(run.resubmit(from_failed, values), no_wait=no_wait, as_json=as_json)
 

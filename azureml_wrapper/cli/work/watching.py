@@ -18,7 +18,6 @@ from azureml_wrapper.connection.connections import access_of
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.run import ENDS, RunWrapper
 from azureml_wrapper.runs.history_client import HistoryClient
-from azureml_wrapper.runs.http_run import HttpRun
 from azureml_wrapper.runs.logs import LogReader
 from azureml_wrapper.runs.waiting import wait_or_cancel, wait_with_retries
 
@@ -118,7 +117,7 @@ def follow(run: RunWrapper, *, no_wait: bool, as_json: bool) -> None:
         show_steps(run)
 
 
-def state_of(run: RunWrapper | HttpRun) -> Record:
+def state_of(run: RunWrapper) -> Record:
     """The run as `--json` prints it after a command has changed it."""
     return {"run": run.id, "status": run.status, "page": run.portal_url}
 
