@@ -32,6 +32,15 @@ def home(tmp_path):
     service_process.stop(home)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A home whose service runs, for tests that only look at it or ask it something."""
+    home = Home(tmp_path_factory.mktemp("running") / "home")
+    service_process.start(home)
+    yield home
+    service_process.stop(home)
+
+
 def url(info, path):
     return f"http://127.0.0.1:{info.port}{path}"
 
@@ -124,10 +133,9 @@ def test_it_leaves_by_itself_when_nobody_needs_it(home):
     until(lambda: service_process.find(home) is None)
 
 
-def test_what_is_secret_is_readable_by_its_owner_only(home):
-    service_process.start(home)
-    assert home.path.stat().st_mode & 0o777 == 0o700
-    for file in (home.service_file, home.path / "secret", home.tls / "server.pem"):
+def test_what_is_secret_is_readable_by_its_owner_only(running):
+    assert running.path.stat().st_mode & 0o777 == 0o700
+    for file in (running.service_file, running.path / "secret", running.tls / "server.pem"):
         assert file.stat().st_mode & 0o777 == 0o600, file
 
 
@@ -135,29 +143,29 @@ def test_the_secret_is_not_shown():
     assert "s3cret" not in repr(ServiceInfo(pid=1, port=2, secret="s3cret"))
 
 
-def test_it_listens_on_loopback_only(home):
-    info = service_process.start(home)
+def test_it_listens_on_loopback_only(running):
+    info = service_process.start(running)
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     rows = [fields[1] for fields in sockets if fields[3] == "0A"]
     addresses = {row.split(":")[0] for row in rows if int(row.split(":")[1], 16) == info.port}
     assert addresses == {"0100007F"}
 
 
-def test_http_and_https_share_the_port(home):
-    info = service_process.start(home)
+def test_http_and_https_share_the_port(running):
+    info = service_process.start(running)
     plain = requests.get(url(info, "/subscriptions"), headers=bearer(info), timeout=30)
     secure = requests.get(
         url(info, "/subscriptions").replace("http:", "https:"),
         headers=bearer(info),
         timeout=30,
-        verify=str(home.authority),
+        verify=str(running.authority),
     )
     assert plain.json() == secure.json()
 
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense", "Basic abc", "Bearer a.b.c"])
-def test_a_request_without_a_good_token_is_refused(home, header):
-    info = service_process.start(home)
+def test_a_request_without_a_good_token_is_refused(running, header):
+    info = service_process.start(running)
     headers = {"Authorization": header} if header else {}
     answer = requests.get(url(info, "/subscriptions"), headers=headers, timeout=30)
     assert answer.status_code == 401
@@ -165,13 +173,13 @@ def test_a_request_without_a_good_token_is_refused(home, header):
 
 
 @pytest.mark.parametrize("path", ["/discovery/wrong", "/metadata/wrong/endpoints"])
-def test_a_wrong_key_in_an_address_is_refused(home, path):
-    info = service_process.start(home)
+def test_a_wrong_key_in_an_address_is_refused(running, path):
+    info = service_process.start(running)
     assert requests.get(url(info, path), timeout=30).status_code == 401
 
 
-def test_a_foreign_host_name_is_refused(home):
-    info = service_process.start(home)
+def test_a_foreign_host_name_is_refused(running):
+    info = service_process.start(running)
     answer = requests.get(
         url(info, "/subscriptions"), headers={**bearer(info), "Host": "evil.example:80"}, timeout=30
     )
@@ -179,15 +187,15 @@ def test_a_foreign_host_name_is_refused(home):
     assert "evil.example" in answer.json()["error"]["message"]
 
 
-def test_an_unknown_route_is_named(home):
-    info = service_process.start(home)
+def test_an_unknown_route_is_named(running):
+    info = service_process.start(running)
     answer = requests.post(url(info, "/no/such/service"), headers=bearer(info), timeout=30)
     assert answer.status_code == 501
     assert "POST /no/such/service" in answer.json()["error"]["message"]
 
 
-def test_a_body_beyond_the_limit_is_refused(home):
-    info = service_process.start(home)
+def test_a_body_beyond_the_limit_is_refused(running):
+    info = service_process.start(running)
     answer = requests.put(
         url(info, f"{SCOPE}/computes/large"),
         data=(b"x" * 2**20 for _ in range(65)),
@@ -197,8 +205,8 @@ def test_a_body_beyond_the_limit_is_refused(home):
     assert answer.status_code == 413
 
 
-def test_the_answer_to_a_fault_has_azures_envelope(home):
-    info = service_process.start(home)
+def test_the_answer_to_a_fault_has_azures_envelope(running):
+    info = service_process.start(running)
     scope = "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearningServices/workspaces/c"
     answer = requests.get(url(info, scope), headers=bearer(info), timeout=30)
     body = answer.json()
