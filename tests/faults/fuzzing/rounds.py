@@ -32,6 +32,8 @@ CONNECTIONS = 4
 # No answer may take longer on a machine that has time for it; a slower one is asked for again after its round.
 SLOW_SECONDS = 2.0
 SLOW_TRIES = 5
+# How long a service may take to start, if other programs have every core.
+START_SECONDS = 600.0
 # What the service may use, in MiB: twice what it needs for a round at the beginning.
 MEMORY_BOUND = 400
 FINDINGS_SHOWN = 20
@@ -274,7 +276,11 @@ class Bench:
         self.home.create()
         self._log_read = 0
         self._process = self._start()
-        self.info = self._find()
+        try:
+            self.info = self._find()
+        except BaseException:
+            self._process.kill()
+            raise
 
     def _start(self) -> subprocess.Popen[bytes]:
         root = str(Path(__file__).parents[3])
@@ -298,7 +304,8 @@ class Bench:
         )
 
     def _find(self) -> ServiceInfo:
-        until(lambda: service_process.find(self.home) or self._process.poll() is not None, tell=self._log)
+        found = lambda: service_process.find(self.home) or self._process.poll() is not None  # noqa: E731
+        until(found, seconds=START_SECONDS, tell=self._log)
         info = service_process.find(self.home)
         assert info, self._log()
         return info
