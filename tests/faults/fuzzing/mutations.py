@@ -194,7 +194,8 @@ def _is_json_text(value: Any) -> bool:
         return False
     try:
         json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # Another change may have nested it too deep already.
         return False
     return True
 

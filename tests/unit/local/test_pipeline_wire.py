@@ -271,6 +271,8 @@ def test_a_module_of_another_shape_is_invalid_and_says_where(body, place):
         ({"CreationInfo": {"ParameterAssignments": []}}, "ParameterAssignments must be an object"),
         ({"CreationInfo": {"ParameterAssignments": {"n": 1}}}, "ParameterAssignments.n must be a string"),
         ({"CreationInfo": {"DataPathAssignments": {"p": {}}}}, "DataPathAssignments.p.DataStoreName is missing"),
+        ({"CreationInfo": {"DataPathAssignments": {"p": None}}}, "DataPathAssignments.p is missing"),
+        ({"CreationInfo": {"DataSetDefinitionValueAssignments": {"p": None}}}, "ValueAssignments.p is missing"),
         ({"GraphInterface": {"Parameters": [{}]}}, r"GraphInterface.Parameters\[0\].Name is missing"),
     ],
 )

@@ -31,8 +31,8 @@ _INTERFACE = {
 # What a run gives its parameters.
 ASSIGNMENTS = {
     "ParameterAssignments": MapOf(str),
-    "DataPathAssignments": MapOf({"DataStoreName": Needed(str), "RelativePath": str}),
-    "DataSetDefinitionValueAssignments": MapOf(DATASET),
+    "DataPathAssignments": MapOf(Needed({"DataStoreName": Needed(str), "RelativePath": str})),
+    "DataSetDefinitionValueAssignments": MapOf(Needed(DATASET)),
     "tags": MapOf(str),
     "Properties": MapOf(str),
     "Description": str,
