@@ -38,13 +38,12 @@ from azureml_wrapper.local.store.blobfiles import (
     append_bytes,
     blob_of,
     discard,
-    file_time,
     folder_etag,
     item_of,
     own_properties,
     set_time,
 )
-from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped
+from azureml_wrapper.local.store.containers import ContainerFolder, Entry, grouped, missing_container
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.foldernames import FolderNames
 from azureml_wrapper.local.store.syncing import Syncer
@@ -100,15 +99,13 @@ class BlobStore:
 
     def container_version(self, account: str, container: str) -> tuple[str, datetime]:
         """ETag and time of a container's folder; raise `NotFound` if it is missing."""
-        path = self._container(account, container).path
-        return folder_etag(path), file_time(path.stat().st_mtime_ns)
+        return self._container(account, container).version()
 
     def delete_container(self, account: str, container: str) -> None:
         """Delete the container with all its blobs; raise `NotFound` if it is missing."""
-        path = self._container(account, container).path
         with self._lock:
             gone = self._incoming / uuid.uuid4().hex
-            path.rename(gone)
+            self._container(account, container).path.rename(gone)
             fault_point("blobs.container-moved")
             self._notes.forget_container(account, container)
         fault_point("blobs.container-forgotten")
@@ -380,7 +377,7 @@ class BlobStore:
 
     def _container(self, account: str, container: str) -> ContainerFolder:
         if not self.has_container(account, container):
-            raise NotFound(f"The container {container!r} does not exist.", code="ContainerNotFound")
+            raise missing_container(container)
         return ContainerFolder(self._root / account / container, self._names)
 
     def _folder_mark(self, account: str, container: str, name: str) -> Blob | None:

@@ -7,15 +7,23 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
+from azureml_wrapper.local.domain.errors import NotFound
 from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
 from azureml_wrapper.local.faultpoints import fault_point
+from azureml_wrapper.local.store.blobfiles import file_time, folder_etag
 from azureml_wrapper.local.store.foldernames import FolderNames, Names
 
 # A name and the path of its file; None for a folder, whose name ends with "/".
 Entry = tuple[str, str | None]
+
+
+def missing_container(container: str) -> NotFound:
+    """What is raised for a container that does not exist."""
+    return NotFound(f"The container {container!r} does not exist.", code="ContainerNotFound")
 
 
 class ContainerFolder:
@@ -27,6 +35,13 @@ class ContainerFolder:
     def __init__(self, path: Path, names: FolderNames | None = None) -> None:
         self.path = path
         self._names = names or FolderNames()
+
+    def version(self) -> tuple[str, datetime]:
+        """ETag and time of the folder; raise `NotFound` if somebody has just deleted it."""
+        try:
+            return folder_etag(self.path), file_time(self.path.stat().st_mtime_ns)
+        except FileNotFoundError:
+            raise missing_container(self.path.name) from None
 
     def file(self, name: str) -> Path:
         """The file of the blob's content, existing or not; raise `InvalidName` for names outside the container."""

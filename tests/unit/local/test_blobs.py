@@ -372,6 +372,12 @@ def test_a_deleted_container_takes_its_notes_along(blobs):
     assert blobs.containers("acct") == []
 
 
+def test_a_container_that_is_deleted_meanwhile_does_not_exist(tmp_path):
+    folder = ContainerFolder(tmp_path / "data")
+    with pytest.raises(NotFound, match="The container 'data' does not exist"):
+        folder.version()
+
+
 # Writes that end in the middle
 
 
