@@ -196,10 +196,10 @@ def main() -> None:
         if tally.kills >= options.kills:
             break
         with tempfile.TemporaryDirectory() as folder:
+            told = len(tally.problems)
             strike(min(KILLS_PER_HOME, options.kills - tally.kills), seed, Path(folder), tally)
-        print(tally.line(time.monotonic() - begin), flush=True)
-    for problem in tally.problems:
-        print(problem)
+        for line in (tally.line(time.monotonic() - begin), *tally.problems[told:]):
+            print(line, flush=True)
     raise SystemExit(bool(tally.problems))
 
 

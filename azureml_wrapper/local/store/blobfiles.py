@@ -7,7 +7,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -27,6 +28,14 @@ CREATE TABLE IF NOT EXISTS blob_notes (
     created   TEXT NOT NULL,
     body      TEXT NOT NULL,
     PRIMARY KEY (account, container, name, etag)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blob_changes (
+    account   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    created   TEXT NOT NULL,
+    body      TEXT NOT NULL,
+    PRIMARY KEY (account, container, name)
 ) WITHOUT ROWID;
 """
 _NAMES_PER_QUERY = 500
@@ -146,6 +155,10 @@ def set_time(path: Path, time: datetime) -> os.stat_result:
     return path.stat()
 
 
+# From an account, a container and a name; None for a blob that is gone.
+FindEtag = Callable[[str, str, str], str | None]
+
+
 class BlobNotes:
     """What clients said about blobs: content headers, metadata, blocks. A note holds for one ETag of a blob only."""
 
@@ -154,18 +167,55 @@ class BlobNotes:
         database.ensure(SCHEMA)
 
     def add(self, account: str, container: str, blob: Blob) -> None:
-        body = {
-            "headers": dict(blob.headers),
-            "metadata": dict(blob.metadata),
-            "md5": blob.md5,
-            "kind": blob.kind,
-            "blocks": blob.blocks,
-        }
         self._database.execute(
             "INSERT OR REPLACE INTO blob_notes (account, container, name, etag, created, body)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (account, container, blob.name, blob.etag, blob.created.isoformat(), dump(body)),
+            (account, container, blob.name, blob.etag, blob.created.isoformat(), _body(blob)),
         )
+
+    @contextmanager
+    def changing(self, account: str, container: str, blob: Blob, etag: FindEtag) -> Iterator[None]:
+        """Note what a blob will have before its file changes in place; `finish` follows inside.
+
+        The new ETag is known only after the change, and a kill between both must not lose the note.
+        """
+        self._database.execute(
+            "INSERT OR REPLACE INTO blob_changes (account, container, name, created, body) VALUES (?, ?, ?, ?, ?)",
+            (account, container, blob.name, blob.created.isoformat(), _body(blob)),
+        )
+        try:
+            yield
+        except OSError:
+            self._complete((account, container, blob.name), etag)
+            raise
+
+    def finish(self, account: str, container: str, blob: Blob) -> None:
+        """The change is done: this is the blob's only note."""
+        with self._database.transaction():
+            self.add(account, container, blob)
+            self.forget(account, container, blob.name, but=blob.etag)
+            self._database.execute(
+                "DELETE FROM blob_changes WHERE account = ? AND container = ? AND name = ?",
+                (account, container, blob.name),
+            )
+
+    def complete_all(self, etag: FindEtag) -> None:
+        """Give what a kill interrupted to the blobs as they are now; `etag` finds theirs."""
+        for row in self._database.all("SELECT account, container, name FROM blob_changes"):
+            self._complete((row["account"], row["container"], row["name"]), etag)
+
+    def _complete(self, key: tuple[str, str, str], etag: FindEtag) -> None:
+        found = etag(*key)
+        with self._database.transaction():
+            if found is not None:
+                # A file that was not changed has its note already.
+                self._database.execute(
+                    "INSERT OR IGNORE INTO blob_notes (account, container, name, etag, created, body)"
+                    " SELECT account, container, name, ?, created, body FROM blob_changes"
+                    " WHERE account = ? AND container = ? AND name = ?",
+                    (found, *key),
+                )
+            self._database.execute("DELETE FROM blob_changes WHERE account = ? AND container = ? AND name = ?", key)
 
     def forget(self, account: str, container: str, name: str, *, but: str = "") -> None:
         """Delete the blob's notes for all ETags except `but`."""
@@ -175,7 +225,11 @@ class BlobNotes:
         )
 
     def forget_container(self, account: str, container: str) -> None:
-        self._database.execute("DELETE FROM blob_notes WHERE account = ? AND container = ?", (account, container))
+        for table in ("blob_notes", "blob_changes"):
+            self._database.execute(
+                f"DELETE FROM {table} WHERE account = ? AND container = ?",  # noqa: S608
+                (account, container),
+            )
 
     def fill(self, account: str, container: str, blobs: Sequence[Blob]) -> list[Blob]:
         """The blobs, completed by their notes."""
@@ -191,6 +245,18 @@ class BlobNotes:
             f"SELECT * FROM blob_notes WHERE account = ? AND container = ? AND name IN ({marks})",  # noqa: S608
             (account, container, *names),
         )
+
+
+def _body(blob: Blob) -> str:
+    return dump(
+        {
+            "headers": dict(blob.headers),
+            "metadata": dict(blob.metadata),
+            "md5": blob.md5,
+            "kind": blob.kind,
+            "blocks": blob.blocks,
+        }
+    )
 
 
 def _noted(blob: Blob, note: Row | None) -> Blob:

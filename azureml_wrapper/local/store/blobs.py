@@ -68,6 +68,7 @@ class BlobStore:
         # Left behind by an earlier process that ended while receiving.
         for left in self._incoming.iterdir():
             discard(left)
+        self._notes.complete_all(self._etag)
 
     # Containers ------------------------------------------------------------------------------------------------
 
@@ -247,13 +248,13 @@ class BlobStore:
                 with self.receive() as empty:
                     empty.touch()
                     before = self.put_file(account, container, name, empty, kind="AppendBlob")
-            path = self._container(account, container).file(name)
-            with path.open("ab") as file:
-                append_bytes(file.fileno(), data)
-            fault_point("blobs.appended")
-            after = replace(before, **own_properties(path.stat()), md5=None, blocks=())
-            self._notes.add(account, container, after)
-            self._notes.forget(account, container, name, but=after.etag)
+            path, after = self._container(account, container).file(name), replace(before, md5=None, blocks=())
+            with self._notes.changing(account, container, after, self._etag):
+                with path.open("ab") as file:
+                    append_bytes(file.fileno(), data)
+                fault_point("blobs.appended")
+                after = replace(after, **own_properties(path.stat()))
+                self._notes.finish(account, container, after)
         self._syncer.soon(path)
         return after
 
@@ -277,12 +278,12 @@ class BlobStore:
             if headers is not None:
                 changed = replace(changed, headers=headers, md5=md5)
             path = self._container(account, container).file(name)
-            if path.exists():
-                self._syncer.keep(path)
-                changed = replace(changed, **own_properties(self._touch(path)))
-            fault_point("blobs.touched")
-            self._notes.add(account, container, changed)
-            self._notes.forget(account, container, name, but=changed.etag)
+            with self._notes.changing(account, container, changed, self._etag):
+                if path.exists():
+                    self._syncer.keep(path)
+                    changed = replace(changed, **own_properties(self._touch(path)))
+                fault_point("blobs.touched")
+                self._notes.finish(account, container, changed)
         return changed
 
     def make_marked_folder(self, account: str, container: str, name: str, metadata: Mapping[str, str]) -> Blob:
@@ -356,6 +357,10 @@ class BlobStore:
                 yield
             finally:
                 self._depth -= 1
+
+    def _etag(self, account: str, container: str, name: str) -> str | None:
+        found = self.stat(account, container, name)
+        return None if found is None else found.etag
 
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Leave out folders that hold no blob and are not marked as folders: Azure has no such thing."""

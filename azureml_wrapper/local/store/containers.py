@@ -37,7 +37,7 @@ class ContainerFolder:
         self._names = names or FolderNames()
 
     def version(self) -> tuple[str, datetime]:
-        """ETag and time of the folder; raise `NotFound` if somebody has just deleted it."""
+        """ETag and time of the folder; raise `NotFound` if another client has just deleted it."""
         try:
             return folder_etag(self.path), file_time(self.path.stat().st_mtime_ns)
         except FileNotFoundError:

@@ -427,6 +427,39 @@ def test_who_reads_between_a_file_and_its_note_waits_for_the_note(blobs, monkeyp
     assert [blob.metadata for blob in found] == [{"k": "v"}, {"k": "v"}]
 
 
+@pytest.mark.parametrize("write", ["append", "set_properties"])
+def test_a_kill_between_a_file_and_its_note_loses_nothing_of_the_note(blobs, tmp_path, clock, monkeypatch, write):
+    database = Database(":memory:")
+    killed = BlobStore(tmp_path / "blobs", database, clock)
+    killed.append(*HERE, "a", b"old")
+    killed.set_properties(*HERE, "a", metadata={"k": "v"})
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlobNotes, "finish", kill)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(killed, write)(
+                *HERE, "a", **{"append": {"data": b"new"}, "set_properties": {"headers": {}}}[write]
+            )
+    found = BlobStore(tmp_path / "blobs", database, clock).get(*HERE, "a")
+    assert (found.kind, found.metadata) == ("AppendBlob", {"k": "v"})
+    assert database.all("SELECT name FROM blob_changes") == []
+
+
+def test_an_append_to_a_full_disk_leaves_the_note(blobs, monkeypatch):
+    before = blobs.append(*HERE, "a", b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("azureml_wrapper.local.store.blobs.append_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        blobs.append(*HERE, "a", b"new")
+    assert blobs.get(*HERE, "a") == before
+
+
 def test_a_check_that_refuses_leaves_the_blob_as_it_was(blobs):
     put(blobs, "a", data=b"old")
 

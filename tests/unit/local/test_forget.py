@@ -15,7 +15,15 @@ from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.database import Database
 
 # What stands beside the workspaces.
-SHARED = {"workspaces", "resource_groups", "storage_accounts", "blob_notes", "sqlite_sequence", "writer"}
+SHARED = {
+    "workspaces",
+    "resource_groups",
+    "storage_accounts",
+    "blob_notes",
+    "blob_changes",
+    "sqlite_sequence",
+    "writer",
+}
 
 
 def make_context(tmp_path):
