@@ -250,8 +250,8 @@ def test_the_example_of_a_test_passes(shell):
 
 
 @pytest.mark.slow
-def test_files_of_az_ml_run(shared):
-    assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in play(shared, DOCS / "az-ml.md")[0]
+def test_files_of_az_ml_run(shell):
+    assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in play(shell, DOCS / "az-ml.md")[0]
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ import click
 import pytest
 from azureml.pipeline.core import StepSequence
 
-from azureml_wrapper import RunWrapper
+from azureml_wrapper import RunWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.work import runs as work
 from azureml_wrapper.errors import RunFailed
+from azureml_wrapper.runs.history_client import HistoryClient
 
 # Source folder -> the step's name and script.
 SCRIPTS = {
@@ -55,7 +56,8 @@ def test_no_step_hides_another_one_of_its_name(run, ws, tmp_path, capsys):
     printed = {name: next(word for word in ("upper", "first", "second") if word in log) for name, log in logs.items()}
     assert printed == {"Train": "upper", "train (3)": "first", "train (2)": "second"}
 
-    work.show(ws, run.id, as_json=True)
+    wrapper = WorkspaceWrapper.from_workspace(ws)
+    work.show(wrapper, run.id, as_json=True)
     shown = json.loads(capsys.readouterr().out)
     assert [(step["step"], step["status"]) for step in shown["steps"]] == [
         ("Train", "Completed"),
@@ -64,11 +66,12 @@ def test_no_step_hides_another_one_of_its_name(run, ws, tmp_path, capsys):
     ]
 
     first, second = (run.steps[name] for name in ("train", "train (2)"))
+    client = HistoryClient(wrapper._services(), wrapper.scope)
     with pytest.raises(click.UsageError) as told:
-        work._find_run_or_step(ws, [run.id, "train"])
+        work._find_run_or_step(client, [run.id, "train"])
     assert told.value.message == (
         f"Run {run.id} has 2 steps named 'train'. Use the id of one:\n"
         f"  {first.id}  train, Completed\n  {second.id}  train (2), Failed"
     )
     for word in ("train (2)", second.id):
-        assert work._find_run_or_step(ws, [run.id, word]).id == second.id
+        assert work._find_run_or_step(client, [run.id, word]).id == second.id
