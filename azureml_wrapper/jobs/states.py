@@ -14,7 +14,7 @@ from azureml_wrapper.connection.connections import access
 from azureml_wrapper.errors import BadValue, ConnectionFailed
 from azureml_wrapper.jobs.record import JobRecord
 from azureml_wrapper.run import ENDS
-from azureml_wrapper.runs.history_client import BATCH, PARALLEL, HistoryClient
+from azureml_wrapper.runs.history_client import BATCH, PARALLEL, HistoryClient, history_time
 from azureml_wrapper.runs.logs import last_line
 
 GONE = "Gone"
@@ -121,21 +121,10 @@ def _state(record: JobRecord, run: dict[str, Any] | None, known: Mapping[str, st
     if run is None:
         return JobState.gone(record)
     status = str(run.get("status"))
-    begin, end = _time(run.get("startTimeUtc")), _time(run.get("endTimeUtc"))
+    begin, end = history_time(run.get("startTimeUtc")), history_time(run.get("endTimeUtc"))
     until = end or datetime.now(timezone.utc)
     return JobState(
         status=_WORDS.get(status, status),
         seconds=max(0.0, (until - begin).total_seconds()) if begin else None,
         last_line=known.get(record.run_id, ""),
     )
-
-
-def _time(text: Any) -> datetime | None:
-    """Parse `2022-10-05T18:03:07.340605Z`; Azure sends zero to seven decimals, and not always a time zone."""
-    if not text:
-        return None
-    # Imported here so that `import JobFolder` stays fast.
-    from dateutil.parser import isoparse
-
-    found = isoparse(str(text))
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -238,3 +238,14 @@ def _tenant(token: str) -> str:
         return str(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))).get("tid") or "")
     except ValueError:
         return ""
+
+
+def history_time(text: Any) -> datetime | None:
+    """Parse `2022-10-05T18:03:07.340605Z`; Azure sends zero to seven decimals, and not always a time zone."""
+    if not text:
+        return None
+    # Imported here because not every command shows times.
+    from dateutil.parser import isoparse
+
+    found = isoparse(str(text))
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -9,9 +9,9 @@ from typing import Any
 
 from azureml_wrapper.assets.names import distinct_names
 from azureml_wrapper.errors import RunTimeout, UnregisteredRun
-from azureml_wrapper.run import ENDS, FAILED, HELD_SECONDS, LONGEST_PAUSE, SHORTEST_PAUSE, in_our_words
+from azureml_wrapper.run import ENDS, FAILED, SHORTEST_PAUSE, in_our_words, pause
 from azureml_wrapper.runs.failure import Failure, find_traceback
-from azureml_wrapper.runs.history_client import JSON, HistoryClient
+from azureml_wrapper.runs.history_client import JSON, HistoryClient, history_time
 from azureml_wrapper.runs.logs import log_files
 
 # Kinds of runs that have a service of their own; only the SDK knows how to cancel them.
@@ -79,8 +79,8 @@ class HttpRun:
     @property
     def duration(self) -> float:
         """Seconds since the run started, until it ended; 0.0 before it starts."""
-        start, end = _time(self._entry.get("startTimeUtc")), _time(self._entry.get("endTimeUtc"))
-        return 0.0 if start is None else (end or time.time()) - start
+        start = history_time(self._entry.get("startTimeUtc"))
+        return 0.0 if start is None else (self._ended_at() - start).total_seconds()
 
     def steps(self) -> dict[str, HttpRun]:
         """The steps that have started, by name, in the order and with the names of `RunWrapper.steps`."""
@@ -94,7 +94,7 @@ class HttpRun:
         """Why the run failed, as `RunWrapper.failure`; None if nothing failed."""
         failed = {name: step for name, step in steps.items() if step.status == FAILED}
         if failed:
-            first = min(failed, key=lambda name: _time(failed[name]._entry.get("endTimeUtc")) or time.time())
+            first = min(failed, key=lambda name: failed[name]._ended_at())
             return failed[first]._own_failure(first)
         return self._own_failure(None) if self.status == FAILED else None
 
@@ -117,23 +117,23 @@ class HttpRun:
     def wait(self, timeout: float | None) -> None:
         """Wait until the run has ended; `RunTimeout` after `timeout` seconds."""
         started, elapsed = time.monotonic(), 0.0
-        while not self._ends_within(elapsed, timeout):
+        while not self._ends_within(pause(elapsed, timeout, is_local=self._client.is_local)):
             elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout and not self.refresh().has_ended:
                 state = f"still {self.status} after {timeout:g} s"
                 raise RunTimeout(f"Run {self.id} is {state}. Wait again, or cancel it.")
 
-    def _ends_within(self, elapsed: float, timeout: float | None) -> bool:
-        held = self._client.is_local
-        pause = HELD_SECONDS if held else min(max(elapsed / 20, SHORTEST_PAUSE), LONGEST_PAUSE)
-        seconds = pause if timeout is None else max(min(pause, timeout - elapsed), 0.0)
-        began = time.monotonic()
+    def _ends_within(self, seconds: float) -> bool:
+        held, began = self._client.is_local, time.monotonic()
         if self.refresh(seconds if held else 0.0).has_ended:
             return True
         # A service that shuts down answers at once.
         left = seconds - (time.monotonic() - began)
         time.sleep(max(0.0, min(left, SHORTEST_PAUSE) if held else left))
         return False
+
+    def _ended_at(self) -> datetime:
+        return history_time(self._entry.get("endTimeUtc")) or datetime.now(timezone.utc)
 
     def _own_failure(self, step: str | None) -> Failure:
         error = self._client.details(self.experiment, self.id).get("error") or {}
@@ -152,14 +152,3 @@ class HttpRun:
         for _, address in sorted(log_files(self._client, self.id).items()):
             content, _ = self._client.read(address)
             yield content.decode("utf-8", errors="replace")
-
-
-def _time(text: Any) -> float | None:
-    """Seconds since 1970 of Azure's `2022-10-05T18:03:07.340605Z`, which may have no time zone."""
-    if not text:
-        return None
-    # Imported here, because not every command shows times.
-    from dateutil.parser import isoparse
-
-    found: datetime = isoparse(str(text))
-    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()

@@ -194,10 +194,7 @@ class BlobNotes:
         with self._database.transaction():
             self.add(account, container, blob)
             self.forget(account, container, blob.name, but=blob.etag)
-            self._database.execute(
-                "DELETE FROM blob_changes WHERE account = ? AND container = ? AND name = ?",
-                (account, container, blob.name),
-            )
+            self._end_change((account, container, blob.name))
 
     def complete_all(self, etag: FindEtag) -> None:
         """Give what a kill interrupted to the blobs as they are now; `etag` finds theirs."""
@@ -215,7 +212,10 @@ class BlobNotes:
                     " WHERE account = ? AND container = ? AND name = ?",
                     (found, *key),
                 )
-            self._database.execute("DELETE FROM blob_changes WHERE account = ? AND container = ? AND name = ?", key)
+            self._end_change(key)
+
+    def _end_change(self, key: tuple[str, str, str]) -> None:
+        self._database.execute("DELETE FROM blob_changes WHERE account = ? AND container = ? AND name = ?", key)
 
     def forget(self, account: str, container: str, name: str, *, but: str = "") -> None:
         """Delete the blob's notes for all ETags except `but`."""

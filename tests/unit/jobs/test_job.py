@@ -18,8 +18,8 @@ from azureml_wrapper.jobs.occupancy import check_place
 from azureml_wrapper.jobs.preparation import is_sent, protect
 from azureml_wrapper.jobs.record import RECORD
 from azureml_wrapper.jobs.script_run import output_path
-from azureml_wrapper.jobs.states import _time
 from azureml_wrapper.jobs.submission import asked
+from azureml_wrapper.runs.history_client import history_time
 from azureml_wrapper.snapshots.script_folder import describe_size
 
 FIELDS = {
@@ -213,12 +213,12 @@ class TestCommandLine:
     ],
 )
 def test_times_are_read_with_as_many_digits_as_they_have(text, microseconds):
-    found = _time(text)
+    found = history_time(text)
     assert (found.second, found.microsecond, found.utcoffset().total_seconds()) == (7, microseconds, 0)
 
 
 def test_no_time_is_none():
-    assert _time(None) is None
+    assert history_time(None) is None
 
 
 def test_a_config_file_says_everything_and_its_folder_is_sent(tmp_path):
