@@ -152,9 +152,7 @@ def _on_each(
     def attempt(folder: JobFolder) -> Record | None:
         try:
             return work(folder)
-        except Exception as error:
-            if not isinstance(error, (WrapperError, OSError, *_sdk_errors())):
-                raise
+        except _expected_errors() as error:
             problems[str(folder.path)] = message(error)
             return None
 
@@ -164,11 +162,10 @@ def _on_each(
     _show(records, columns, problems, as_json=as_json)
 
 
-def _sdk_errors() -> Iterator[type[Exception]]:
-    """The SDK's kinds of errors, from the modules that are imported: none of the others can be raised."""
-    for module, name in _SDK_ERRORS.items():
-        if module in sys.modules:
-            yield getattr(sys.modules[module], name)
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """What a job may raise: our errors, and the SDK's of the modules that are imported when one is raised."""
+    found = ((sys.modules[module], name) for module, name in _SDK_ERRORS.items() if module in sys.modules)
+    return (WrapperError, OSError, *(getattr(module, name) for module, name in found))
 
 
 def _connected(folders: Sequence[JobFolder], problems: dict[str, str]) -> list[JobFolder]:

@@ -20,10 +20,11 @@ DISPLAY_NAME_LENGTH = 256
 DESCRIPTION_LENGTH = 5000
 ERROR_LENGTH = 3000
 WARNING_LENGTH = 300
+# What the database can hold.
+INTEGERS = range(-(2**63), 2**63)
 
 _EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_INTEGERS = range(-(2**63), 2**63)
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
@@ -38,7 +39,7 @@ def read_integer(value: object, what: str) -> int:
         number = int(value)  # type: ignore[call-overload] # a TypeError for an object or a list
     except (TypeError, ValueError, OverflowError) as error:
         raise Invalid(f"Invalid {what} {str(value)[:80]!r}: expected an integer.") from error
-    if number not in _INTEGERS:
+    if number not in INTEGERS:
         raise Invalid(f"Invalid {what} {str(value)[:80]!r}: an integer has at most 64 bits.")
     return int(number)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid
-from azureml_wrapper.local.domain.limits import check_length, check_size
+from azureml_wrapper.local.domain.limits import INTEGERS, check_length, check_size
 
 # Seen in error messages of the live service (2024).
 VALUES_PER_REQUEST = 250
@@ -97,7 +97,7 @@ def _number(metric: str, cell: Any) -> Any:
     """The number in a string that numpy has written, and the double of an integer of more than 64 bits."""
     if isinstance(cell, str) and (found := _NUMPY.fullmatch(cell)):
         cell = _read_number(found[1])
-    if isinstance(cell, int) and not -(2**63) <= cell < 2**63:
+    if isinstance(cell, int) and cell not in INTEGERS:
         try:
             return float(cell)
         except OverflowError:

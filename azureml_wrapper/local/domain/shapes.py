@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azureml_wrapper.local.domain.errors import Invalid
+from azureml_wrapper.local.domain.limits import INTEGERS
 
 JSON = dict[str, Any]
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", list: "a list", dict: "an object"}
@@ -74,7 +75,6 @@ def _is_object(value: Any, name: str) -> dict[str, Any]:
 
 # A snapshot's tree has two levels for each of its up to 100 folders. Python itself fails at about 1000 when writing.
 DEPTH_LIMIT = 250
-_INTEGERS = range(-(2**63), 2**63)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -112,7 +112,7 @@ def _finite(text: str) -> float:
 
 def _int(text: str) -> int:
     value = int(text)
-    if value not in _INTEGERS:
+    if value not in INTEGERS:
         raise ValueError("an integer has more than 64 bits")
     return value
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from azureml_wrapper.local.domain.clock import offset_time, parse_time
 from azureml_wrapper.local.domain.errors import Invalid, ServiceFault
-from azureml_wrapper.local.domain.limits import is_number
+from azureml_wrapper.local.domain.limits import INTEGERS, is_number
 from azureml_wrapper.local.domain.metrics import INLINE_KINDS, Point, RunSeries, Series
 from azureml_wrapper.local.domain.odata import Order, parse_filter, parse_order
 from azureml_wrapper.local.domain.shapes import JSON, read_token
@@ -140,7 +140,7 @@ def _step(value: Any) -> int | None:
     if value is None:
         return None
     # SQLite's integers and the SDK's `long` have 64 bits.
-    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
+    if not isinstance(value, int) or value not in INTEGERS:
         raise Invalid(f"A step must be an integer of at most 64 bits, got {str(value)[:80]}.")
     return value
 
