@@ -166,10 +166,8 @@ def get_upload_addresses(context: Context, request: Request) -> Response:
     names = read_names(request.json())
     account, container, folder = _account(request), _container(request), context.ids.guid()
     context.blobs.ensure_container(account, container)
-    addresses = [
-        context.signatures.url(account, container, upload_name(folder, number), permissions="rcw", for_sdk=True)
-        for number in range(len(names))
-    ]
+    blobs = [upload_name(folder, number) for number in range(len(names))]
+    addresses = context.signatures.urls(account, container, blobs, permissions="rcw", for_sdk=True)
     return json_response(upload_addresses(names, addresses))
 
 

@@ -136,19 +136,34 @@ class Signatures:
 
         With `for_sdk`, in the form that the SDK takes apart.
         """
-        now = self._clock.now()
-        access = SharedAccess(
-            account=account,
-            container=container,
-            name=name,
-            permissions="".join(letter for letter in "racwdl" if letter in permissions),
-            start=now - EARLIER,
-            expiry=now + LIFETIME,
-        )
-        query = access.query(self._accounts.ensure(account))
-        if for_sdk:
-            return self._addresses.sdk_blob(account, container, name, query)
-        return self._addresses.blob(container, name, query)
+        return self.urls(account, container, [name], permissions=permissions, for_sdk=for_sdk)[0]
+
+    def urls(
+        self,
+        account: str,
+        container: str,
+        names: Sequence[str],
+        *,
+        permissions: str = "r",
+        for_sdk: bool = False,
+    ) -> list[str]:
+        """The addresses of several blobs, as `url` makes them; the account's key is read once."""
+        key, now = self._accounts.ensure(account), self._clock.now()
+
+        def url(name: str) -> str:
+            access = SharedAccess(
+                account=account,
+                container=container,
+                name=name,
+                permissions="".join(letter for letter in "racwdl" if letter in permissions),
+                start=now - EARLIER,
+                expiry=now + LIFETIME,
+            )
+            if for_sdk:
+                return self._addresses.sdk_blob(account, container, name, access.query(key))
+            return self._addresses.blob(container, name, access.query(key))
+
+        return [url(name) for name in names]
 
 
 class DatastoreStore:

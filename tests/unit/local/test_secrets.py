@@ -12,11 +12,12 @@ from datetime import datetime, timezone
 import pytest
 
 from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.services import credential
 from azureml_wrapper.local.store.database import Database
-from azureml_wrapper.local.store.datastores import AccountStore
+from azureml_wrapper.local.store.datastores import AccountStore, Signatures
 from azureml_wrapper.local.store.sealing import Seal
 from azureml_wrapper.local.store.workspaces import SecretStore
 from tests.homes import ARCHIVES
@@ -129,6 +130,16 @@ def test_asking_for_the_key_of_an_account_again_writes_nothing(database, account
     asked = statements(database, lambda: accounts.ensure("known"))
     assert [text for text in asked if not text.startswith("SELECT")] == []
     assert accounts.ensure("known") == key
+
+
+def test_the_addresses_of_many_files_read_the_accounts_key_once(accounts, database):
+    signatures = Signatures(accounts, Addresses(port=8000, key="k"), StillClock())
+    accounts.ensure("own")
+    names = [f"folder/{number}" for number in range(100)]
+    found: list[str] = []
+    asked = statements(database, lambda: found.extend(signatures.urls("own", "box", names, permissions="cw")))
+    assert len(asked) == 1
+    assert found == [signatures.url("own", "box", name, permissions="cw") for name in names]
 
 
 def test_the_own_key_of_an_account_is_the_same_at_every_start_and_in_no_other_home(accounts, database):
