@@ -152,7 +152,7 @@ def test_what_must_not_happen_is_a_finding(status, problem):
 def test_a_file_outside_of_the_home_is_a_finding(tmp_path):
     made = object.__new__(rounds.Bench)
     made.folder, made.home = tmp_path, rounds.Home(tmp_path / "a" / "home")
-    for name in ("output", "a/home/inside", "a/outside", "user/.config"):
+    for name in ("output", "a/home/inside", "a/outside", "user/.config", "user/.cache/uv/wheel"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import random
 
 import pytest
 
@@ -10,6 +11,7 @@ from azureml_wrapper import pip_lines
 from azureml_wrapper.assets.environments import Packages, new_run_configuration
 from azureml_wrapper.assets.requirements import read_conda, read_requirements
 from azureml_wrapper.errors import BadValue, ConfigNotFound, ConfigSyntax
+from tests.work import calls
 
 HASH = "--hash=sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
 PASSWORD = "pass-3Fz9"
@@ -262,3 +264,43 @@ def test_each_run_configuration_is_as_the_sdk_makes_it_and_nobody_elses():
     first.environment_variables["MORE"] = "1"
     assert _serialize_to_dict(first) != expected
     assert _serialize_to_dict(new_run_configuration()) == expected
+
+
+LINES = [
+    "numpy",
+    "pandas==1.5.3",
+    "a-b_c.D>=1,<2",
+    "x!=1.0",
+    "q>=1.0  # why",
+    "# only a comment \\",
+    "y \\",
+    "z==1 \\",
+    "  --hash=sha256:" + "a" * 64,
+    "--pre",
+    "-i https://example.org/simple",
+    "a-",
+    "zope.interface==5",
+    "a-1.0-py3-none-any.whl",
+    "x==",
+    "==1",
+    "x[extra]>=1",
+    "x; python_version < '3'",
+    "  numpy ",
+    "x==1.*",
+    "x~=1.2",
+    "1",
+    "",
+]
+
+
+def test_plain_lines_mean_what_the_library_makes_of_them():
+    chance = random.Random(1)  # noqa: S311
+    for _ in range(100):
+        text = "\n".join(chance.choice(LINES) for _ in range(chance.randint(1, 8)))
+        whole = pip_lines._parse(text)
+        assert pip_lines.parse(text) == tuple(whole[number] for number in sorted(whole)), text
+
+
+def test_plain_lines_cost_little():
+    # A thousand times as many, if pip's option parser is built for each.
+    assert calls(lambda: pip_lines.parse("\n".join(f"package{number}==1.{number}" for number in range(100)))) < 3000

@@ -26,6 +26,8 @@ _SDK_PIP_OPTIONS = (
     "--find-links https://pypi.python.org/simple/index.html",
     "--extra-index-url https://pypi.python.org/simple",
 )
+# Pip lines that need the library's whole reader: a second or two of work, ten times what people write.
+LINES_LIMIT = 1000
 # What registering a definition adds to it.
 _NAMES = ("name", "version", "assetId")
 _CONDA_NAME = re.compile(r"(?:[^:\s]+::)?(?P<name>[A-Za-z0-9_.-]+?)\s*(?P<version>[=<>!~ ].*)?", re.DOTALL)
@@ -91,7 +93,13 @@ def _conda(dependencies: Mapping[str, Any]) -> dict[str, Any]:
             conda.append(str(entry).strip())
     python, others = _split_python(conda)
     # A build writes the entries into one file (conda/env/installers/pip.py), so one may continue another.
-    lines = pip_lines.parse("\n".join(map(str, pip)))
+    text = "\n".join(map(str, pip))
+    if (count := pip_lines.count_costly(text)) > LINES_LIMIT:
+        raise Invalid(
+            f"The environment has {count} pip lines with options, markers, extras or addresses: at most "
+            f"{LINES_LIMIT} are allowed. Install them in a base image, or build a package that requires them."
+        )
+    lines = pip_lines.parse(text)
     options = [option for line in lines for option in (*line.options, *_addresses(line))]
     return {
         "pip": tuple(_requirement(line) for line in lines if line.requirement and not _problem(line)),

@@ -364,7 +364,10 @@ class Bench:
     def outside(self) -> list[str]:
         """Files that the service has written next to its home, or into the folders of its user."""
         own = {"output", "copy/s.py"}
+        # What builds download, where uv keeps it for all programs of the user.
+        downloads = self.folder / "user" / ".cache" / "uv"
         found = (path for path in self.folder.rglob("*") if not path.is_relative_to(self.home.path))
+        found = (path for path in found if not path.is_relative_to(downloads))
         names = [str(path.relative_to(self.folder)) for path in found if not path.is_dir()]
         return sorted(name for name in names if name not in own)
 

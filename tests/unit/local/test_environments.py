@@ -101,6 +101,13 @@ def test_what_pip_does_not_take_is_unreadable_and_shows_no_password():
     assert "secret" not in sentence
 
 
+def test_an_environment_with_thousands_of_unusual_lines_is_refused():
+    with pytest.raises(Invalid, match="1001 pip lines with options, markers, extras or addresses: at most 1000"):
+        read_environment(definition({"pip": [f"x{number}[a]" for number in range(1001)]}))
+    hashes = ["x==1 \\", *["--hash=sha256:" + "a" * 64 + " \\"] * 1500, "--hash=sha256:" + "b" * 64]
+    assert len(read_environment(definition({"pip": hashes})).pip) == 1
+
+
 @pytest.mark.parametrize("line", ["-r requirements.txt", "--requirement more.txt", "-e ./package", "-c limits.txt"])
 def test_lines_that_name_local_files_are_unreadable(line):
     spec = read_environment(definition({"pip": [line, "numpy"]}))
