@@ -63,14 +63,14 @@ class HeldJob:
 
     def cancel(self) -> HttpRun:
         """Ask the run to stop, and return it at once."""
-        run = self._http_run()
+        run = self.http_run()
         if run.is_canceled_by_sdk:
             self.run.cancel()
         elif not run.has_ended:
             run.cancel()
         return run
 
-    def _http_run(self) -> HttpRun:
+    def http_run(self) -> HttpRun:
         """The run, for what needs no SDK; `UnregisteredRun` if the workspace does not have it any more."""
         try:
             return HttpRun.find(client_of(self.record), self.record.run_id)

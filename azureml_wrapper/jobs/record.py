@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from typing_extensions import Self
@@ -189,6 +189,16 @@ def _parse(file: Path, data: Any) -> JobRecord:
     ):
         raise BadRecord(f"{file} is not a job record: run_id and target must be strings, asked must be a mapping.")
     return record
+
+
+def filled_folder(output_path: str | None, output_dir: str | None) -> str | None:
+    """Return the folder of the datastore that a job fills: `output_path`, or by default the job folder's name."""
+    if output_path is not None or output_dir is None:
+        return output_path
+    folder = Path(output_dir).expanduser().absolute()
+    if folder.is_relative_to(Path.cwd()) and folder != Path.cwd():
+        return folder.relative_to(Path.cwd()).as_posix()
+    return PurePosixPath("output", folder.name or "job").as_posix()
 
 
 def select(words: Sequence[str]) -> list[Path]:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from azureml_wrapper.assets.names import folder_name
-from azureml_wrapper.jobs import occupancy, preparation, script_run
+from azureml_wrapper.errors import UnregisteredDatastore
+from azureml_wrapper.jobs import occupancy
 from azureml_wrapper.jobs.occupancy import HeldJob
-from azureml_wrapper.jobs.submission import asked
+from azureml_wrapper.jobs.record import filled_folder
+from azureml_wrapper.jobs.states import client_of
 from azureml_wrapper.run import ENDS
-from azureml_wrapper.transfer import TransferReport, download_run_files, sync_folder
+from azureml_wrapper.transfer import TransferReport, download_run_files, has_files, sync_folder
+from azureml_wrapper.transfer.blob_container import RegisteredDatastore
 
 # Below the job folder: the datastore's folder, and one folder for each run that the job has had.
 RESULTS, RUNS = "results", "runs"
@@ -65,22 +68,36 @@ def fetch(held: HeldJob, *, show_progress: bool | None = None) -> JobResults:
     Raises:
         TransferFailed: A file could not be downloaded; its `report` lists those that were.
     """
-    run = held.run
+    run = held.http_run()
     with occupancy.locked(held.path, occupancy.RESULTS):
         folder = held.path / RUNS / folder_name(run.id)
-        of_run = download_run_files(run.raw, folder, show_progress=show_progress)
+        of_run = download_run_files(run, folder, show_progress=show_progress)
         of_store = _from_datastore(held, show_progress)
     note = _note(held, run.status, len(_names(of_run)), len(_names(of_store)))
     return JobResults(job=held.path, run_id=run.id, from_run=of_run, from_datastore=of_store, note=note)
 
 
 def _from_datastore(held: HeldJob, show_progress: bool | None) -> TransferReport:
-    config = asked(held, {})
-    target = script_run.output_path(config)
-    store = script_run.datastore_of(held.workspace.ws, config)
-    if not target or not preparation.is_filled(store, target):
+    asked = held.record.asked
+    target = filled_folder(asked.get("output_path"), str(held.path))
+    if not target:
+        return TransferReport()
+    store = _datastore(held, asked.get("datastore_name"))
+    if not has_files(store, target):
         return TransferReport()
     return sync_folder(held.path / RESULTS, store, target=target, direction="down", show_progress=show_progress)
+
+
+def _datastore(held: HeldJob, name: str | None) -> RegisteredDatastore:
+    """The datastore that the job fills; by default that of its workspace."""
+    found = client_of(held.record).datastore(name)
+    if found is None:
+        called = f"datastore {name!r}" if name else "default datastore"
+        raise UnregisteredDatastore(
+            f"Workspace {held.record.ws_name} has no {called} any more. Register it again to download what the job "
+            "has left there."
+        )
+    return RegisteredDatastore.of(found)
 
 
 def _note(held: HeldJob, status: str, of_run: int, of_store: int) -> str:

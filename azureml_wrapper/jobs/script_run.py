@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets.lookup import Lookup
 from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.parameters import to_text
 from azureml_wrapper.connection.target import is_local_workspace
+from azureml_wrapper.jobs.record import filled_folder
 from azureml_wrapper.snapshots.script_folder import check_script, check_sent, check_upload, send_ahead
 
 if TYPE_CHECKING:
@@ -32,12 +33,7 @@ def job_folder(config: JobConfig) -> Path | None:
 
 def output_path(config: JobConfig) -> str | None:
     """Return the folder of the datastore that a job fills: `output_path`, or by default the job folder's name."""
-    if config.output_path is not None or config.output_dir is None:
-        return config.output_path
-    folder = Path(config.output_dir).expanduser().absolute()
-    if folder.is_relative_to(Path.cwd()) and folder != Path.cwd():
-        return folder.relative_to(Path.cwd()).as_posix()
-    return PurePosixPath("output", folder.name or "job").as_posix()
+    return filled_folder(config.output_path, config.output_dir)
 
 
 def arguments(config: JobConfig) -> list[str]:

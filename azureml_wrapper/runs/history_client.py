@@ -136,9 +136,25 @@ class HistoryClient:
 
     def files(self, run_id: str, prefix: str) -> dict[str, str]:
         """Return the files of a run below the folder `prefix`, each with the address to read it at."""
-        artifact = f"ExperimentRun/dcid.{quote(run_id)}/{quote(prefix)}"
-        response = self._ask("GET", f"/artifact/v2.0{self._scope}/artifacts/prefix/contentinfo/{artifact}") or {}
-        return {str(item["path"]): str(item["contentUri"]) for item in response.get("value") or ()}
+        path = f"{self._artifacts}/prefix/contentinfo/{self._of_run(run_id, prefix)}"
+        found: dict[str, str] = {}
+        query = ""
+        while True:
+            response = self._ask("GET", f"{path}{query}") or {}
+            found |= {str(item["path"]): str(item["contentUri"]) for item in response.get("value") or ()}
+            if not response.get("continuationToken"):
+                return found
+            query = f"?{urlencode({'continuationToken': response['continuationToken']})}"
+
+    def file(self, run_id: str, name: str) -> str:
+        """Return an address to read a run's file at; signatures of earlier ones may have expired."""
+        found = self._ask("GET", f"{self._artifacts}/contentinfo/{self._of_run(run_id, name)}") or {}
+        return str(found.get("contentUri") or "")
+
+    def datastore(self, name: str | None) -> JSON | None:
+        """Return the record of a datastore, by default of the workspace's default one; None if it does not exist."""
+        place = f"datastores/{quote(name)}" if name else "default"
+        return self._ask("GET", f"/datastore/v1.0{self._scope}/{place}")
 
     def read(self, address: str, start: int = 0, length: int | None = None) -> tuple[bytes, int]:
         """Return `length` bytes of a file from the offset `start` (by default the rest), and the size of the file."""
@@ -155,6 +171,13 @@ class HistoryClient:
             # The server does not know ranges.
             return response.body[start:][:length], len(response.body)
         return response.body, total
+
+    @property
+    def _artifacts(self) -> str:
+        return f"/artifact/v2.0{self._scope}/artifacts"
+
+    def _of_run(self, run_id: str, path: str) -> str:
+        return f"ExperimentRun/dcid.{quote(run_id)}/{quote(path)}"
 
     def _history(self, path: str) -> str:
         return f"/history/v1.0{self._scope}{path}"

@@ -90,6 +90,14 @@ class HttpRun:
         names = dict(zip(map(id, created), distinct_names([step.name for step in created]), strict=True))
         return {names[id(step)]: step for step in started}
 
+    def addresses(self, prefix: str) -> dict[str, str]:
+        """Return name -> signed address of the run's files whose names begin with `prefix`."""
+        return self._client.files(self.id, prefix)
+
+    def address(self, name: str) -> str:
+        """Return a new signed address of one of the run's files."""
+        return self._client.file(self.id, name)
+
     def failure(self, steps: dict[str, HttpRun]) -> Failure | None:
         """Why the run failed, as `RunWrapper.failure`; None if nothing failed."""
         failed = {name: step for name, step in steps.items() if step.status == FAILED}

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from azureml_wrapper.errors import BadArgument, TransferFailed
 from azureml_wrapper.transfer.outcome import TransferReport
 
-__all__ = ["TransferReport", "download_run_files", "sync_folder"]
+__all__ = ["TransferReport", "download_run_files", "has_files", "sync_folder"]
 
 Direction = Literal["up", "down"]
 
@@ -47,7 +47,7 @@ def sync_folder(
 
     Args:
         local: The local folder; created if it is missing ("down").
-        datastore: One of the SDK's datastores, of a blob container.
+        datastore: One of the SDK's datastores, or a `RegisteredDatastore`; of a blob container.
         target: The folder of the datastore; by default the whole container.
         direction: "up" or "down".
         delete: Delete at the target what the source does not have.
@@ -77,6 +77,23 @@ def sync_folder(
             container.http.close()
 
 
+def has_files(datastore: Any, target: str) -> bool:
+    """Whether a folder of a datastore has any files.
+
+    Raises:
+        TransferFailed: The datastore cannot be read.
+    """
+    from azureml_wrapper.transfer.blob_container import BlobContainer
+    from azureml_wrapper.transfer.outcome import Outcome
+
+    container = BlobContainer.of(datastore)
+    with Outcome(f"from {target} in {container.label}").reporting():
+        try:
+            return container.has(_prefix(target))
+        finally:
+            container.http.close()
+
+
 def download_run_files(
     run: Any,
     folder: str | os.PathLike[str],
@@ -87,7 +104,7 @@ def download_run_files(
     """Download the files of a run as `folder`/name. Unchanged files are skipped.
 
     Args:
-        run: An `azureml.core.Run`.
+        run: An `azureml.core.Run`, or another object with the methods of `RunFiles`.
         folder: The local folder; created if it is missing.
         prefix: How the names of the files begin: "outputs/" for what the script has left, "" for the logs as well.
         show_progress: Show a bar; by default if standard error is a terminal.
@@ -98,15 +115,16 @@ def download_run_files(
     Raises:
         TransferFailed: Not everything could be downloaded. Call again to resume.
     """
-    from azureml_wrapper.transfer.download import download_run
+    from azureml_wrapper.transfer.download import SdkRunFiles, download_run
     from azureml_wrapper.transfer.plan import ChecksumCache, cache_file, one_at_a_time
 
+    files = run if hasattr(run, "addresses") else SdkRunFiles(run)
     target = Path(folder).expanduser()
     file = cache_file(target, f"run {run.id}/{prefix}")
     with one_at_a_time(file):
         cache = ChecksumCache.load(file)
         try:
-            return download_run(run, target, prefix=prefix, cache=cache, shown=show_progress)
+            return download_run(files, target, prefix=prefix, cache=cache, shown=show_progress)
         finally:
             cache.save(file)
 

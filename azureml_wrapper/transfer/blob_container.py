@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,6 +23,7 @@ from azureml_wrapper.transfer.http_client import HttpClient, Response
 PAGE = 5000
 # How long a signature that is made here is valid: longer than any transfer.
 SIGNED = timedelta(days=7)
+SIGNED_VERSION, PERMISSIONS = "2021-08-06", "rwdl"
 # hdfs, blobfuse and the SDK's native reader mark folders by empty blobs with this metadata.
 FOLDER_MARK = "hdi_isfolder"
 # The first request must not fail only after minutes.
@@ -47,6 +51,35 @@ class Blob:
     def modified(self) -> float:
         """The time of the last change, in seconds since 1970."""
         return http_seconds(self.changed)
+
+
+@dataclass(frozen=True)
+class RegisteredDatastore:
+    """A datastore as its workspace describes it, for transfers without the SDK; its attributes are the SDK's."""
+
+    name: str
+    datastore_type: str
+    account_name: str = ""
+    container_name: str = ""
+    protocol: str | None = None
+    endpoint: str | None = None
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> RegisteredDatastore:
+        """Read the service's record (azureml/data/datastore_client.py, _dto_to_datastore)."""
+        section = record.get("azureStorageSection") or {}
+        return cls(
+            name=str(record.get("name")),
+            datastore_type=str(record.get("dataStoreType")),
+            account_name=str(section.get("accountName")),
+            container_name=str(section.get("containerName")),
+            protocol=section.get("protocol"),
+            endpoint=section.get("endpoint"),
+            account_key=section.get("accountKey"),
+            sas_token=section.get("sasToken"),
+        )
 
 
 class BlobContainer:
@@ -90,11 +123,15 @@ class BlobContainer:
                 root = ElementTree.fromstring(body)  # noqa: S314
                 yield from filter(None, map(_blob, root.iter("Blob")))
 
-    def _page(self, prefix: str, marker: str) -> bytes:
-        asked = {"restype": "container", "comp": "list", "include": "metadata", "maxresults": str(PAGE)}
+    def _page(self, prefix: str, marker: str, count: int = PAGE) -> bytes:
+        asked = {"restype": "container", "comp": "list", "include": "metadata", "maxresults": str(count)}
         asked |= {name: value for name, value in (("prefix", prefix), ("marker", marker)) if value}
         url = f"{self.address}?{urlencode(asked, quote_via=quote)}&{self._signature}"
         return self.http.send("GET", url, attempts=FIRST_ATTEMPTS).body
+
+    def has(self, prefix: str) -> bool:
+        """Whether the name of a blob begins with `prefix`."""
+        return b"<Blob>" in self._page(prefix, "", 1)
 
     def put(self, name: str, content: bytes, md5: str) -> str:
         """Write a whole blob, and return its ETag; the storage refuses it if `md5` does not match what arrived."""
@@ -184,18 +221,22 @@ def _signature(datastore: Any, label: str) -> str:
             f"The {label} has neither an account key nor a SAS token, and the user's own identity cannot be "
             "used to transfer files. Register the datastore with a key, or use another one."
         )
-    from azureml._vendor.azure_storage.blob import ContainerSasPermissions, generate_container_sas
+    key = _checked_key(datastore.account_key, label)
+    return signature(datastore.account_name, datastore.container_name, key, datetime.now(timezone.utc) + SIGNED)
 
-    now = datetime.now(timezone.utc)
-    return str(
-        generate_container_sas(
-            account_name=datastore.account_name,
-            container_name=datastore.container_name,
-            account_key=_checked_key(datastore.account_key, label),
-            permission=ContainerSasPermissions(read=True, write=True, delete=True, list=True),
-            expiry=now + SIGNED,
-        )
-    )
+
+def signature(account: str, container: str, key: str, expiry: datetime) -> str:
+    """Return the query that permits to read, write, delete and list a container's blobs.
+
+    It is the one that the SDK's own client makes (azureml/_vendor/azure_storage/blob/_shared_access_signature.py),
+    whose import takes longer than most transfers.
+    """
+    until = expiry.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Without a start, a policy, addresses, a protocol, a snapshot, a scope of encryption and headers of responses.
+    lines = [PERMISSIONS, "", until, f"/blob/{account}/{container}", "", "", "", SIGNED_VERSION, "c", *[""] * 7]
+    signed = hmac.new(base64.b64decode(key), "\n".join(lines).encode(), hashlib.sha256).digest()
+    found = {"se": until, "sp": PERMISSIONS, "sv": SIGNED_VERSION, "sr": "c", "sig": base64.b64encode(signed)}
+    return urlencode(found, quote_via=quote)
 
 
 def _checked_key(key: str, label: str) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from azureml_wrapper.errors import TransferFailed
@@ -55,12 +55,55 @@ def download(ends: Endpoints) -> TransferReport:
     return outcome.report()
 
 
+class RunFiles(Protocol):
+    """The files of a run, in the artifact service."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+
+    def addresses(self, prefix: str) -> dict[str, str]:
+        """Return name -> signed address of the files whose names begin with `prefix`."""
+
+    def address(self, name: str) -> str:
+        """Return a new signed address of one file."""
+
+
+class SdkRunFiles:
+    """The files of a run of the SDK.
+
+    Args:
+        run: An `azureml.core.Run`.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return str(self._run.id)
+
+    def addresses(self, prefix: str) -> dict[str, str]:
+        """Return name -> signed address of the files whose names begin with `prefix`."""
+        run = self._run
+        if run._container is None:
+            # A run that has no files yet (azureml/core/run.py, get_file_names).
+            return {}
+        found = run._client.artifacts.get_files_by_artifact_prefix_id(f"{ORIGIN}/{run._container}/{prefix}")
+        return {str(name): str(address) for name, address in found}
+
+    def address(self, name: str) -> str:
+        """Return a new signed address of one file."""
+        return str(self._run._client.artifacts.get_file_uri(ORIGIN, self._run._container, name))
+
+
 def download_run(
-    run: Any, folder: Path, *, prefix: str, cache: ChecksumCache, shown: bool | None = None
+    run: RunFiles, folder: Path, *, prefix: str, cache: ChecksumCache, shown: bool | None = None
 ) -> TransferReport:
     """Download the files of a run whose names begin with `prefix`. Their sizes are not known in advance."""
     outcome = Outcome(f"from run {run.id} to {folder}")
-    addresses = _addresses(run, prefix)
+    addresses = {name: address for name, address in run.addresses(prefix).items() if name.startswith(prefix)}
     if not addresses:
         return outcome.report()
     # Unlike a blob, an empty file of a run never marks a folder: any size above 0 says so.
@@ -85,7 +128,7 @@ def download_run(
 class SignedAddress:
     """The signed address of a run's file. Signatures expire; `renew` requests another address."""
 
-    def __init__(self, run: Any, name: str, address: str) -> None:
+    def __init__(self, run: RunFiles, name: str, address: str) -> None:
         self._run, self._name, self._address = run, name, _quoted(address)
         self._lock = threading.Lock()
 
@@ -95,17 +138,7 @@ class SignedAddress:
     def renew(self) -> None:
         """Request a new address from the artifact service."""
         with self._lock:
-            found = self._run._client.artifacts.get_file_uri(ORIGIN, self._run._container, self._name)
-            self._address = _quoted(found)
-
-
-def _addresses(run: Any, prefix: str) -> dict[str, str]:
-    """Name -> signed address of each file."""
-    if run._container is None:
-        # A run that has no files yet (azureml/core/run.py, get_file_names).
-        return {}
-    found = run._client.artifacts.get_files_by_artifact_prefix_id(f"{ORIGIN}/{run._container}/{prefix}")
-    return {str(name): str(address) for name, address in found if str(name).startswith(prefix)}
+            self._address = _quoted(self._run.address(self._name))
 
 
 def _quoted(address: str) -> str:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime, timezone
 
 import click
 import pytest
-from azureml.core import Experiment, ScriptRunConfig
+from azureml._vendor.azure_storage.blob import ContainerSasPermissions, generate_container_sas
+from azureml.core import Datastore, Experiment, ScriptRunConfig
 from azureml.pipeline.core import Schedule
 
 from azureml_wrapper import JobFolder, JobWrapper, PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.cli.main import aml
 from azureml_wrapper.connection.connections import open_services
-from azureml_wrapper.errors import RunFailed, RunTimeout, UnregisteredRun
+from azureml_wrapper.errors import RunFailed, RunTimeout, UnregisteredDatastore, UnregisteredRun
+from azureml_wrapper.jobs.record import JobRecord, read_record
 from azureml_wrapper.publishing.listing import listed_pipelines, listed_schedules
 from azureml_wrapper.publishing.publication import list_registered
 from azureml_wrapper.publishing.schedule import describe, recurrence_of, utc_now
 from azureml_wrapper.runs.history_client import HistoryClient
 from azureml_wrapper.runs.http_run import HttpRun
+from azureml_wrapper.transfer.blob_container import RegisteredDatastore, signature
+from azureml_wrapper.transfer.download import SignedAddress
 
 pytestmark = pytest.mark.local_only
 
@@ -94,6 +99,8 @@ def test_no_command_that_reads_imports_an_sdk(workspace, failed, config, tmp_pat
     given = {**config(main="print(1)"), "script_name": "main.py", "output_dir": str(tmp_path / "job")}
     given["script_directory"] = given.pop("steps")[0]["script_directory"]
     JobWrapper.from_config(given).submit("reading").wait()
+    # Something to download from the datastore, too.
+    file_of(workspace.ws.get_default_datastore(), f"{read_record(tmp_path / 'job').asked['output_path']}/model.txt")
     job, chosen = str(tmp_path / "job"), ["-c", str(file)]
     reading = [
         [*command, *chosen, *form]
@@ -102,7 +109,8 @@ def test_no_command_that_reads_imports_an_sdk(workspace, failed, config, tmp_pat
     ]
     reading += [["runs", "-e", "nowhere", *chosen], ["show", "nowhere", *chosen]]
     ended = [["cancel", failed.id, *chosen], ["cancel", failed.id, "a", *chosen]]
-    folders = [["status", job], ["status", job, "--json"], ["logs", job], ["abort", job], ["cancel", job]]
+    folders = [[command, job, *form] for command in ("status", "results") for form in ([], ["--json"])]
+    folders += [["logs", job], ["abort", job], ["cancel", job], ["abort", job, "--json"], ["cancel", job, "--json"]]
     commands = [*reading, *ended, *folders]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(commands)], capture_output=True, text=True, timeout=120, check=True
@@ -113,6 +121,59 @@ def test_no_command_that_reads_imports_an_sdk(workspace, failed, config, tmp_pat
     wrong = [command for command, code in codes.items() if code != (2 if "nowhere" in command else 0)]
     assert wrong == [" ".join(command) for command in ended]
     assert scope.name == named["ws_name"]
+    assert (tmp_path / "job" / "results" / "model.txt").read_text() == "a model"
+    assert list((tmp_path / "job" / "runs").rglob("std_log.txt"))
+
+
+def file_of(store, name):
+    store.blob_service.get_blob_client(store.container_name, name).upload_blob(b"a model")
+
+
+def test_a_runs_files_are_those_of_the_sdk(client, ws, unique, tmp_path):
+    theirs = Experiment(ws, unique("exp")).start_logging(snapshot_directory=None)
+    ours = HttpRun.find(client, theirs.id)
+    assert ours.addresses("") == {}
+    (tmp_path / "a").write_text("1")
+    for name in ("outputs/a é.txt", "outputs/b.txt"):
+        theirs.upload_file(name, str(tmp_path / "a"))
+    assert set(ours.addresses("")) == set(theirs.get_file_names())
+    assert client.read(SignedAddress(ours, "", ours.addresses("")["outputs/a é.txt"])()) == (b"1", 1)
+    address = SignedAddress(ours, "outputs/a é.txt", "https://127.0.0.1/expired")
+    address.renew()
+    assert client.read(address()) == (b"1", 1)
+    theirs.complete()
+
+
+def test_all_pages_of_a_runs_files_are_asked_for(client, monkeypatch):
+    pages = [{"value": [{"path": f"{page}", "contentUri": ""}], "continuationToken": page} for page in ("a/b", "")]
+    asked = []
+    monkeypatch.setattr(client, "_ask", lambda method, path: asked.append(path) or pages[len(asked) - 1])
+    assert set(client.files("run", "outputs")) == {"a/b", ""}
+    assert asked[1] == f"{asked[0]}?continuationToken=a%2Fb"
+
+
+def test_a_datastore_and_its_signature_are_those_of_the_sdk(client, ws, unique):
+    for name in (None, "workspaceblobstore"):
+        theirs = Datastore.get(ws, name) if name else ws.get_default_datastore()
+        ours = RegisteredDatastore.of(client.datastore(name))
+        assert {field: getattr(theirs, field) for field in vars(ours)} == vars(ours)
+    assert client.datastore(unique("none")) is None
+    until = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    account, container, key = ours.account_name, ours.container_name, ours.account_key
+    permission = ContainerSasPermissions(read=True, write=True, delete=True, list=True)
+    signed = generate_container_sas(account, container, account_key=key, permission=permission, expiry=until)
+    assert signature(account, container, key, until) == signed
+
+
+def test_results_of_a_datastore_that_is_gone_say_so(workspace, failed, unique, tmp_path):
+    """The run is there, and its datastore is not."""
+    scope, name = workspace.scope, unique("gone")
+    names = {"subscription_id": scope.subscription_id, "resource_group": scope.resource_group, "ws_name": scope.name}
+    place = {"experiment": "reading", "target": "local", "address": "", "portal_url": "", "submitted": ""}
+    asked = {"output_path": "out", "datastore_name": name}
+    JobRecord(run_id=failed.id, asked=asked, **names, **place).write(tmp_path / "job")
+    with pytest.raises(UnregisteredDatastore, match=f"has no datastore '{name}' any more. Register it again"):
+        JobFolder(tmp_path / "job").results(show_progress=False)
 
 
 def test_a_run_says_what_the_sdks_says(client, failed):

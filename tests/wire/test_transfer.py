@@ -28,7 +28,7 @@ from azureml_wrapper import RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import BadArgument, TransferFailed, UnregisteredDatastore
 from azureml_wrapper.transfer import download_run_files, sync_folder
 from azureml_wrapper.transfer.blob_container import FIRST_ATTEMPTS, BlobContainer
-from azureml_wrapper.transfer.download import SignedAddress
+from azureml_wrapper.transfer.download import SdkRunFiles, SignedAddress
 from azureml_wrapper.transfer.download_file import PartialFile, RemoteFile, fetch_large, fetch_small
 from azureml_wrapper.transfer.http_client import ErrorResponse, HttpClient, Workers
 from azureml_wrapper.transfer.local_files import LocalFile
@@ -406,7 +406,7 @@ def test_an_address_that_has_expired_is_asked_for_again(ws, local, back, unique)
     http = None
     for name, fetched in (("small", 1), ("large", BLOCK + 1)):
         known = run._client.artifacts.get_file_uri("ExperimentRun", run._container, f"outputs/{name}")
-        address = SignedAddress(run, f"outputs/{name}", known.replace("sig=", "sig=x"))
+        address = SignedAddress(SdkRunFiles(run), f"outputs/{name}", known.replace("sig=", "sig=x"))
         http = http or HttpClient(known)
         with pytest.raises(ErrorResponse, match="AuthenticationFailed"):
             http.send("GET", address())

@@ -72,7 +72,7 @@ def resubmit(words: Sequence[str], values: Mapping[str, str], *, new_code: bool,
 def results(words: Sequence[str], *, as_json: bool) -> None:
     """Download the results of each job into its folder, one job at a time: each transfer is parallel by itself."""
     columns = ("job", "files", "new", "size", "note")
-    _on_each(words, lambda folder: folder.results().summary(), columns, as_json=as_json, workers=1)
+    _on_each(words, lambda folder: folder.results().summary(), columns, as_json=as_json, workers=1, connect=False)
 
 
 def logs(words: Sequence[str], *, follow: bool) -> None:
