@@ -28,6 +28,7 @@ import secrets
 import shutil
 import threading
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from azureml_wrapper.local.faultpoints import fault_point
@@ -199,13 +200,12 @@ class Home:
 
         If OpenSSL cannot read one of them, they are written to a file, as they are: clients report what is wrong.
         """
-        found = split(certificates)
-        folder = self.tls / f"trust-{hashlib.sha256(b''.join(found)).hexdigest()[:16]}"
+        folder = self.tls / f"trust-{_trust_key(certificates)}"
         if folder.is_dir():
             return folder
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_ident()}")
         try:
-            write_folder(temporary, found)
+            write_folder(temporary, split(certificates))
             temporary.rename(folder)
         except InvalidSetting:
             file = folder.with_suffix(".pem")
@@ -247,6 +247,12 @@ class Home:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+
+@lru_cache(maxsize=4)
+def _trust_key(certificates: bytes) -> str:
+    """A name for the certificates of a bundle. Every job asks for it, and sorting a hundred takes a while."""
+    return hashlib.sha256(b"".join(split(certificates))).hexdigest()[:16]
 
 
 def lacks_database(home: Home) -> bool:

@@ -244,6 +244,10 @@ class TestTheFolderOfCertificates:
         assert split(certificates(place)) == split((place / BUNDLE).read_bytes()) == expected
         assert len(expected) > 50
 
+    def test_a_bundle_is_taken_apart_once_for_all_jobs(self, place, home, monkeypatch):
+        monkeypatch.setattr("azureml_wrapper.local.home.split", None)
+        assert trusted_folder(home, {}) == place
+
     def test_openssl_finds_each_certificate_in_it(self, place, secure):
         # A context that is given a folder has loaded nothing until a connection needs a certificate.
         context = ssl.create_default_context(capath=str(place))
