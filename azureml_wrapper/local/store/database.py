@@ -13,12 +13,12 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from azureml_wrapper.local.domain.errors import Damaged, Locked, OutOfSpace, ReadOnly, ServiceFault, Temporary
 from azureml_wrapper.local.faultpoints import fault_point
@@ -35,6 +35,8 @@ CHECKED_BYTES = 16 * 1024 * 1024
 CHECKPOINT_BYTES = 1000 * 4096
 # What a large transaction may leave of the write-ahead log.
 LOG_BYTES = 16 * 1024 * 1024
+# Rows of one kind that are kept in memory (`Remembered`).
+REMEMBERED = 256
 WHERE = "state.sqlite in its home folder"
 
 
@@ -54,6 +56,7 @@ class Database:
         self._lock = threading.RLock()
         self._changes = 0
         self._changed: Callable[[], object] = _nothing
+        self._remembered: list[Remembered[Any]] = []
         is_checked = self._path != MEMORY and _needs_check(Path(path))
         with faults(self._path):
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
@@ -104,11 +107,6 @@ class Database:
             self._run("COMMIT")
             fault_point("database.committed")
 
-    @property
-    def is_changing(self) -> bool:
-        """Whether a transaction is open, in any thread."""
-        return self._connection.in_transaction
-
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement. Returns the number of changed rows."""
         with self._lock:
@@ -144,6 +142,8 @@ class Database:
             )
             for table in tables:
                 self._run(f'DELETE FROM "{table["name"]}" WHERE workspace = ?', (workspace_id,))  # noqa: S608
+            for remembered in self._remembered:
+                remembered.forget()
 
     def checkpoint_by(self, changed: Callable[[], object]) -> None:
         """Leave the flushing of the write-ahead log to `flush_log`; `changed` is called after each change."""
@@ -181,6 +181,34 @@ class Database:
                 if self._connection.in_transaction and sql == "COMMIT":
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+class Remembered(Generic[Made]):
+    """Values of rows that are read for every job, and hardly ever change. Who changes them calls `forget`."""
+
+    def __init__(self, database: Database, most: int = REMEMBERED) -> None:
+        self._database, self._most = database, most
+        self._known: dict[Hashable, Made] = {}
+        database._remembered.append(self)
+
+    def get(self, key: Hashable, read: Callable[[], Made | None]) -> Made | None:
+        """The value of a key, which `read` reads if it is not known."""
+        if (known_one := self._known.get(key)) is not None:
+            return known_one
+        # Under the lock: no other thread changes the row, and forgets, between the two.
+        with self._database._lock:
+            found = read()
+            # What a transaction has changed may be taken back.
+            if found is not None and not self._database._connection.in_transaction:
+                if len(self._known) >= self._most:
+                    self._known.clear()
+                self._known[key] = found
+        return found
+
+    def forget(self) -> None:
+        """Forget everything, because something changes."""
+        with self._database._lock:
+            self._known.clear()
 
 
 def _nothing() -> None:

@@ -17,7 +17,7 @@ from azureml_wrapper.local.domain.datasets import (
     folder_definition,
 )
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.store.database import Database, Row, Values, dump, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, Values, dump, load
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
 
 SCHEMA = """
@@ -62,6 +62,8 @@ class DatasetStore:
 
     def __init__(self, database: Database, clock: Clock, ids: Ids, workspaces: WorkspaceStore) -> None:
         self._database, self._clock, self._ids, self._workspaces = database, clock, ids, workspaces
+        # They never change; the steps that read an output ask for it four times each.
+        self._known: Remembered[SavedDataset] = Remembered(database)
         database.ensure(SCHEMA)
 
     def save(
@@ -87,7 +89,7 @@ class DatasetStore:
 
     def saved(self, workspace: str, saved_id: str) -> SavedDataset:
         """The saved dataset with this id; raise `NotFound` if it is missing."""
-        found = self._find_saved("saved_id = ?", workspace, saved_id)
+        found = self._known.get((workspace, saved_id), lambda: self._find_saved("saved_id = ?", workspace, saved_id))
         if found is None:
             raise NotFound(f"Could not find a dataset with id {saved_id}.")
         return found

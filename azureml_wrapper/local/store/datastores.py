@@ -24,7 +24,7 @@ from azureml_wrapper.local.domain.storage import (
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobs import BlobStore
-from azureml_wrapper.local.store.database import Database, Row, dump, known, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, dump, known, load
 from azureml_wrapper.local.store.documents import Document, Documents
 from azureml_wrapper.local.store.sealing import Seal, Unreadable
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -183,15 +183,24 @@ class DatastoreStore:
         self._accounts, self._blobs = accounts, blobs
         self._records = Documents(database, clock, "datastore")
         self._defaults = Documents(database, clock, _DEFAULT_NAME_KIND)
+        # A step asks for the datastores of its data half a dozen times.
+        self._known: Remembered[Datastore] = Remembered(database)
         self._seal_clear_tokens()
 
     def find(self, workspace_id: str, name: str) -> Datastore | None:
         """By name, ignoring case, as the SDK expects."""
-        found = self._records.find(workspace_id, name.lower())
+        found = self._read(workspace_id, name)
         if found is None:
             self._ensure_own(workspace_id)
+            found = self._read(workspace_id, name)
+        return found
+
+    def _read(self, workspace_id: str, name: str) -> Datastore | None:
+        def read() -> Datastore | None:
             found = self._records.find(workspace_id, name.lower())
-        return self._datastore(found) if found else None
+            return self._datastore(found) if found else None
+
+        return self._known.get((workspace_id, name.lower()), read)
 
     def get(self, workspace_id: str, name: str) -> Datastore:
         """Like `find`, but raise `NotFound` if it is missing."""
@@ -234,6 +243,7 @@ class DatastoreStore:
             else:
                 self._accounts.ensure(datastore.account)
             self._records.put(workspace_id, datastore.name, self._body(datastore))
+            self._known.forget()
         return datastore
 
     def delete(self, workspace_id: str, name: str) -> None:
@@ -242,6 +252,7 @@ class DatastoreStore:
         if datastore.name == self.default(workspace_id).name:
             raise Invalid(f"Datastore {name} is the workspace's default datastore and cannot be unregistered.")
         self._records.delete(workspace_id, datastore.name)
+        self._known.forget()
 
     def tokens(self, container: str) -> list[tuple[str, str]]:
         """(account, SAS token) of every datastore with a token for a container of this name."""

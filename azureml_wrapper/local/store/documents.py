@@ -13,7 +13,7 @@ from typing import Any
 from azureml_wrapper.local.domain.clock import Clock, offset_time, stored_time
 from azureml_wrapper.local.domain.computes import Compute, Priority, check_compute
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.store.database import Database, Row, dump, known, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, dump, known, load
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -175,10 +175,14 @@ class ComputeStore:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._documents = Documents(database, clock, "compute")
         self._clock = clock
+        self._known: Remembered[Compute] = Remembered(database)
 
     def find(self, workspace: str, name: str) -> Compute | None:
-        document = self._documents.find(workspace, name.lower())
-        return _compute(document) if document else None
+        def read() -> Compute | None:
+            document = self._documents.find(workspace, name.lower())
+            return _compute(document) if document else None
+
+        return self._known.get((workspace, name.lower()), read)
 
     def get(self, workspace: str, name: str) -> Compute:
         """Like `find`, but raise `NotFound`, in the words of Azure's execution service, if it is missing."""
@@ -199,11 +203,13 @@ class ComputeStore:
             _check_change(before, compute)
             compute = replace(compute, created=before.created, modified=self._clock.now())
         self._documents.put(workspace, compute.name.lower(), _body(compute))
+        self._known.forget()
         return before is None
 
     def delete(self, workspace: str, name: str) -> None:
         self.get(workspace, name)
         self._documents.delete(workspace, name.lower())
+        self._known.forget()
 
 
 def _check_change(before: Compute, after: Compute) -> None:

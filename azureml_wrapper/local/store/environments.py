@@ -18,7 +18,7 @@ from azureml_wrapper.local.domain.environments import (
 )
 from azureml_wrapper.local.domain.errors import Conflict, NotFound
 from azureml_wrapper.local.domain.shapes import check_shape
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, dump, load
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS environments (
@@ -60,6 +60,8 @@ class EnvironmentStore:
         self._database, self._clock, self._normalise = database, clock, normalise
         self._curated = {environment.name: environment for environment in curated}
         self._of_any_case = {name.lower(): name for name in self._curated}
+        # All steps of a pipeline have the same few environments.
+        self._used: Remembered[str] = Remembered(database)
         database.ensure(SCHEMA)
 
     def register(
@@ -117,6 +119,11 @@ class EnvironmentStore:
         (`Autosave_2023-01-10T15:29:14Z_` and 8 hexadecimal digits), which no list of environments shows.
         """
         check_shape(sent, {"name": str, "version": str}, "environment")
+        if not sent.get("name"):
+            return self._use(workspace, sent)
+        return self._used.get((workspace, dump(dict(sent))), lambda: self._use(workspace, sent)) or ""
+
+    def _use(self, workspace: str, sent: Mapping[str, Any]) -> str:
         name, version = sent.get("name"), sent.get("version")
         definition = self._normalise(dict(sent))
         with self._database.transaction():
@@ -238,6 +245,7 @@ class EnvironmentStore:
                 offset_time(self._clock.now()),
             ),
         )
+        self._used.forget()
 
     def _set_labels(self, workspace: str, environment: EnvironmentVersion, labels: list[str]) -> None:
         self._database.execute(

@@ -16,7 +16,7 @@ from azureml_wrapper.local.domain.workspaces import (
     check_workspace_name,
 )
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.store.database import Database, Row, dump, known, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, dump, known, load
 from azureml_wrapper.local.store.sealing import Seal
 
 SCHEMA = """
@@ -89,8 +89,7 @@ class WorkspaceStore:
         self._database = database
         self._listeners: list[Listener] = []
         # By id. Every step of a pipeline asks a dozen times.
-        self._known: dict[str, Workspace] = {}
-        self._changes = 0
+        self._known: Remembered[Workspace] = Remembered(database)
         database.ensure(SCHEMA)
 
     def listen(self, listener: Listener) -> None:
@@ -130,7 +129,7 @@ class WorkspaceStore:
             " WHERE workspace_id = :workspace_id",
             _values(workspace),
         )
-        self._forget_known()
+        self._known.forget()
 
     def find(self, subscription: str, resource_group: str, name: str) -> Workspace | None:
         row = self._database.one(
@@ -151,17 +150,14 @@ class WorkspaceStore:
 
     def by_id(self, workspace_id: str) -> Workspace:
         """The workspace with this GUID; raise `NotFound` if it is missing."""
-        if (known_one := self._known.get(workspace_id)) is not None:
-            return known_one
-        changes = self._changes
-        row = self._database.one("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
-        if row is None:
+        found = self._known.get(workspace_id, lambda: self._read(workspace_id))
+        if found is None:
             raise NotFound(f"Could not find a workspace with id {workspace_id}.")
-        found = _workspace(row)
-        # What a transaction has changed may be taken back; what has changed meanwhile may be what was not read.
-        if not self._database.is_changing and self._changes == changes:
-            self._known[workspace_id] = found
         return found
+
+    def _read(self, workspace_id: str) -> Workspace | None:
+        row = self._database.one("SELECT * FROM workspaces WHERE workspace_id = ?", (workspace_id,))
+        return _workspace(row) if row else None
 
     def within(self, subscription: str, resource_group: str | None = None) -> list[Workspace]:
         rows = self._database.all(
@@ -185,11 +181,7 @@ class WorkspaceStore:
         with self._database.transaction() as database:
             database.forget(workspace.workspace_id)
             database.execute("DELETE FROM workspaces WHERE workspace_id = ?", (workspace.workspace_id,))
-        self._forget_known()
-
-    def _forget_known(self) -> None:
-        self._changes += 1
-        self._known.clear()
+            self._known.forget()
 
 
 def _values(workspace: Workspace) -> dict[str, str]:
