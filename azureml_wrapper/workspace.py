@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.assets import compute_targets, csv_datasets, datastores, environments
 from azureml_wrapper.config.arguments import check_call
+from azureml_wrapper.config.workspace_files import plain_names
 from azureml_wrapper.connection.connections import access_of, connect, connected, open_services
 from azureml_wrapper.connection.target import DEFAULT_LOCATION, LOCAL, Scope, choose_target, is_local_workspace
 from azureml_wrapper.errors import BadArgument, ConfigNotFound
@@ -86,11 +87,13 @@ class WorkspaceWrapper:
         Raises:
             ConfigError: The config is missing or invalid. The message lists all problems.
         """
-        from azureml_wrapper.config.loader import load
-        from azureml_wrapper.config.models import WorkspaceConfig
+        names = plain_names(config)
+        if names is None:
+            from azureml_wrapper.config.loader import load
+            from azureml_wrapper.config.models import WorkspaceConfig
 
-        found, _ = load(WorkspaceConfig, config)
-        names = (found.ws_name, found.resource_group, found.subscription_id)
+            found, _ = load(WorkspaceConfig, config)
+            names = (found.ws_name, found.resource_group, found.subscription_id)
         return cls(*names, auth=auth, target=target, workspace=workspace, location=location)
 
     @classmethod

@@ -140,8 +140,9 @@ def open_scope(
 
 def _configured(config: Path | None, *, required: bool) -> dict[str, str]:
     """The names in the config; without a config, nothing, unless one is required."""
-    from azureml_wrapper.config.loader import find, load
+    from azureml_wrapper.config.loader import load
     from azureml_wrapper.config.models import WorkspaceConfig
+    from azureml_wrapper.config.workspace_files import find
     from azureml_wrapper.errors import ConfigNotFound
 
     file = config

@@ -16,11 +16,10 @@ from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfi
 from azureml_wrapper.config.parsing import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
 from azureml_wrapper.config.stray_keys import is_stray, warn_of_stray_keys, without_stray_keys
-from azureml_wrapper.errors import BadValue, ConfigNotFound, MissingKey, WrongType, did_you_mean
+from azureml_wrapper.config.workspace_files import find
+from azureml_wrapper.errors import BadValue, MissingKey, WrongType, did_you_mean
 
 # Where the SDK's `ws.write_config()` and the button in Azure's portal put it; the YAML files are an addition of ours.
-_DEFAULTS = (".azureml/config.json", "aml_config/config.json", ".azureml/config.yml", ".azureml/config.yaml")
-DEFAULT_FILES = tuple(map(Path, _DEFAULTS))
 _REFERENCE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 SCHEMA_KEY = "$schema"
 # The file that `ws.write_config()` makes: {"Id": null, "Scope": "/subscriptions/…"}.
@@ -81,19 +80,6 @@ def check_parameters(given: Mapping[str, Any], steps: Mapping[str, Mapping[str, 
     if problems:
         raise as_error(problems, Document(data), what="pipeline")
     return dict(config.pipeline_parameters or {})
-
-
-def find() -> Path:
-    """The nearest `.azureml/config.json`, from the current folder upwards; raises `ConfigNotFound`."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        for name in DEFAULT_FILES:
-            if (folder / name).is_file():
-                return folder / name
-    raise ConfigNotFound(
-        f"No {DEFAULT_FILES[0]} found in {here} or above it. Download it from Azure's portal "
-        "('Download config.json'), or pass the config as a mapping or a path."
-    )
 
 
 def read_document(source: Config | Document) -> Document:

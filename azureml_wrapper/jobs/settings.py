@@ -9,8 +9,9 @@ from typing import Any
 
 from azureml_wrapper.config import parsing
 from azureml_wrapper.config.job_models import ComputeFile, DatastoreFile, EnvironmentFile
-from azureml_wrapper.config.loader import find, load
+from azureml_wrapper.config.loader import load
 from azureml_wrapper.config.models import WorkspaceConfig
+from azureml_wrapper.config.workspace_files import find
 from azureml_wrapper.connection.target import Scope
 from azureml_wrapper.errors import BadValue, ConfigNotFound
 

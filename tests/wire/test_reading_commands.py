@@ -28,7 +28,7 @@ from azureml_wrapper.transfer.download import SignedAddress
 
 pytestmark = pytest.mark.local_only
 
-HEAVY = ("azureml", "azure.core", "azure.identity", "msrest", "pandas", "numpy", "requests", "OpenSSL")
+HEAVY = ("azureml", "azure.core", "azure.identity", "msrest", "pandas", "numpy", "requests", "OpenSSL", "pydantic")
 # Runs each command in one interpreter, and prints what it has imported so far.
 PROGRAM = f"""
 import contextlib, io, json, sys
