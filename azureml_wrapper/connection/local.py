@@ -25,11 +25,14 @@ from azureml_wrapper.errors import ConnectionFailed
 if TYPE_CHECKING:
     from azureml.core import Workspace
 
+    from azureml_wrapper.local.domain.addresses import Addresses
     from azureml_wrapper.local.home import Home, ServiceInfo
 
 # The address that `Workspace.get_mlflow_tracking_uri` returns (azureml/mlflow/__init__.py). Discovery has one address
 # for MLflow and for pipelines; azureml-mlflow sends no token over plain HTTP, which pipelines use.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
+# The cloud of the SDKs.
+CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 # The file or folder of certificates that requests, and so the SDK, trusts.
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
 
@@ -42,17 +45,22 @@ def local_environment(
     `subscriptions` are those that the program may name: the SDK refuses others before it asks for a workspace.
     `program` names the pipe for reports to it (local/store/programs.py).
 
-    MSI_ENDPOINT provides a token (azureml/core/authentication.py, MsiAuthentication), ARM_CLOUD_METADATA_URL the
-    addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB switches the SDK's telemetry off.
+    MSI_ENDPOINT provides a token (azureml/core/authentication.py, MsiAuthentication; azure-identity's
+    ManagedIdentityCredential), ARM_CLOUD_METADATA_URL the addresses, REQUESTS_CA_BUNDLE the trust; HBI_WORKSPACE_JOB
+    switches the SDK's telemetry off.
     """
-    from azureml_wrapper.local.domain.addresses import without_proxy
+    from azureml_wrapper.local.domain.addresses import LOCAL_CLOUD, without_proxy
     from azureml_wrapper.network import trust_variables
 
-    addresses = _addresses(info)
+    addresses = local_addresses(info)
     return {
         MLFLOW_VARIABLE: addresses.arm.rstrip("/"),
         "ARM_CLOUD_METADATA_URL": addresses.metadata,
-        "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        CLOUD_VARIABLE: LOCAL_CLOUD,
+        # SDK v2 would look for registries at an address in Azure.
+        "REGISTRY_DISCOVERY_ENDPOINT_URL": addresses.arm,
+        # With it, DefaultAzureCredential asks MSI_ENDPOINT first (azure-identity 1.24 and later).
+        "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
         "MSI_ENDPOINT": addresses.msi(subscriptions, program),
         **trust_variables(_trusted_folder(home), os.environ),
         "HBI_WORKSPACE_JOB": "true",
@@ -125,7 +133,7 @@ def local_authentication(subscription_id: str, home: Home | None = None) -> Any:
 
     auth = LocalAuthentication(token, cloud="AzureCloud")
     cloud = copy.deepcopy(AZURE_PUBLIC_CLOUD)
-    cloud.endpoints.resource_manager = _addresses(service_process.start(home)).arm
+    cloud.endpoints.resource_manager = local_addresses(service_process.start(home)).arm
     auth._cloud_type = cloud
     return auth
 
@@ -157,9 +165,9 @@ def access_local(scope: Scope) -> Access:
     # `_start` would import the SDK.
     home = Home()
     info = service_process.start(home)
-    _trust(home, info)
+    trust_local(home, info)
     token = Tokens(info.secret).user(subscriptions=[scope.subscription_id], python=sys.executable)
-    addresses = _addresses(info)
+    addresses = local_addresses(info)
     return Access(addresses.base, lambda: token, pipelines=addresses.base, portal=addresses.studio)
 
 
@@ -184,7 +192,7 @@ def connection_strings(info: ServiceInfo) -> dict[str, str]:
     Clients on aiohttp refuse the addresses that the SDK makes of a datastore's endpoint (domain/addresses.py).
     """
     return {
-        account["name"]: f"BlobEndpoint={_addresses(info).base};AccountName={account['name']};"
+        account["name"]: f"BlobEndpoint={local_addresses(info).base};AccountName={account['name']};"
         f"AccountKey={account['key']}"
         for account in ask(info, "/datastore/v1.0/accounts")["value"]
     }
@@ -201,7 +209,7 @@ def ask(info: ServiceInfo, path: str, *, token: str | None = None) -> Any:
     """
     from azureml_wrapper.local.tokens import Tokens
 
-    request = urllib.request.Request(f"{_addresses(info).base}{path}")  # noqa: S310 - always http
+    request = urllib.request.Request(f"{local_addresses(info).base}{path}")  # noqa: S310 - always http
     request.add_header("Authorization", f"Bearer {token or Tokens(info.secret).user()}")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         return json.load(answer)
@@ -234,19 +242,19 @@ def _prepare_sdk(home: Home | None) -> None:
     home = home or Home()
     with _preparing:
         info = _start(home)
-    _trust(home, info)
+    trust_local(home, info)
     # With azure-ai-ml installed, dataprep asks azure-identity for a login before it asks the workspace
     # (azureml/dataprep/api/_aml_auth_resolver.py); the failure that azure-identity logs does not matter here.
     logging.getLogger("azure.identity").addHandler(_nowhere)
 
 
-def _trust(home: Home, info: ServiceInfo) -> None:
+def trust_local(home: Home, info: ServiceInfo) -> None:
     """Make this process trust the service, and reach it without a proxy."""
     from azureml_wrapper.local.domain.addresses import without_proxy
     from azureml_wrapper.network import trust_variables
 
     with _preparing:
-        os.environ[MLFLOW_VARIABLE] = _addresses(info).arm.rstrip("/")
+        os.environ[MLFLOW_VARIABLE] = local_addresses(info).arm.rstrip("/")
         os.environ.update(trust_variables(_trusted_folder(home), os.environ))
         os.environ.update(without_proxy(os.environ))
 
@@ -257,7 +265,7 @@ def variables_restored() -> Iterator[None]:
     from azureml_wrapper.local.domain.addresses import NO_PROXY
     from azureml_wrapper.network import FILE_VARIABLE
 
-    names = (MLFLOW_VARIABLE, TRUST_VARIABLE, FILE_VARIABLE, *NO_PROXY)
+    names = (MLFLOW_VARIABLE, CLOUD_VARIABLE, TRUST_VARIABLE, FILE_VARIABLE, *NO_PROXY)
     before = {name: os.environ[name] for name in names if name in os.environ}
     try:
         yield
@@ -267,7 +275,8 @@ def variables_restored() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _addresses(info: ServiceInfo) -> Any:
+def local_addresses(info: ServiceInfo) -> Addresses:
+    """The addresses of a running service."""
     from azureml_wrapper.local.domain.addresses import Addresses
     from azureml_wrapper.local.tokens import Tokens
 

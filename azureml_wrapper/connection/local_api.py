@@ -14,6 +14,7 @@ from azureml_wrapper.connection.target import LOCAL, Scope
 from azureml_wrapper.errors import NotRegistered, did_you_mean
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
     from azureml.core import Workspace
 
     from azureml_wrapper.local.home import ServiceInfo
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 def workspace(name: str = "local") -> Workspace:
     """Return the workspace of that name on the service of the home folder; both are created if missing."""
     return connect(Scope(LOCAL, LOCAL, name), target=LOCAL)
+
+
+def ml_client(workspace: str = "local") -> MLClient:
+    """Return an MLClient of SDK v2 (azure-ai-ml) for the workspace of that name; both are created if missing.
+
+    What the service answers to SDK v2 is in docs/sdk-v2.md. SDK v1 in the same process sees the same workspace.
+
+    Raises:
+        WrapperError: azure-ai-ml is not installed.
+        ConnectionFailed: The name is invalid.
+    """
+    from azureml_wrapper.connection.ml_client import local_ml_client
+
+    return local_ml_client(Scope(LOCAL, LOCAL, workspace))
 
 
 def connection_string(account: str) -> str:

@@ -3,6 +3,7 @@
     from azureml_wrapper import local
 
     ws = local.workspace()          # a real azureml.core.Workspace
+    ml = local.ml_client()          # a real azure.ai.ml.MLClient
 
 The service starts when it is needed, and exits when it has been idle for a while. Nothing in this room imports the
 SDK or the wrapper; the functions above are in `azureml_wrapper/connection/local_api.py`.
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from azureml_wrapper.connection.local_api import connection_string as connection_string
+    from azureml_wrapper.connection.local_api import ml_client as ml_client
     from azureml_wrapper.connection.local_api import service as service
     from azureml_wrapper.connection.local_api import start as start
     from azureml_wrapper.connection.local_api import stop as stop
     from azureml_wrapper.connection.local_api import workspace as workspace
 
-__all__ = ["connection_string", "service", "start", "stop", "workspace"]
+__all__ = ["connection_string", "ml_client", "service", "start", "stop", "workspace"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@
   snapshots/             the files of script folders, each distinct content once
   incoming/  jobs/  environments/  programs/
   reports/               named pipes to programs under `aml local exec`
-  clients/               sitecustomize.py of the programs that `aml local exec` runs (old_clients.py)
+  clients/               sitecustomize.py of the programs that `aml local exec` runs (clients.py)
   unsynced/              files that a loss of power has perhaps left incomplete
   transfers/             checksums of the wrapper's transfers, if AZUREML_WRAPPER_HOME is set
 """
@@ -301,6 +301,14 @@ def write_private(path: Path, text: str, *, flush: bool = False) -> None:
             os.fsync(file.fileno())
     fault_point("home.file-written")
     temporary.replace(path)
+
+
+def forget_clouds(home: Home) -> None:
+    """Delete the addresses that SDK v1 has cached: the port may have changed since.
+
+    The file is that of `get_known_clouds` in azureml/_vendor/azure_cli_core/cloud.py.
+    """
+    (home.cloud_settings / "cloudEndpoints.json").unlink(missing_ok=True)
 
 
 def write_sitecustomize(home: Home, source: bytes) -> Path:

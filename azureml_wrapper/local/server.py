@@ -31,7 +31,15 @@ from azureml_wrapper.local.background import Attempts, every
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.executor.process import become_service
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.home import UNSYNCED, Home, ServiceInfo, discard_trust, discard_unfinished, refusal
+from azureml_wrapper.local.home import (
+    UNSYNCED,
+    Home,
+    ServiceInfo,
+    discard_trust,
+    discard_unfinished,
+    forget_clouds,
+    refusal,
+)
 from azureml_wrapper.local.http.application import Application
 from azureml_wrapper.local.http.protocol import BoundedProtocol
 from azureml_wrapper.local.http.routing import Waiting
@@ -231,6 +239,7 @@ def serve(home: Home, *, port: int | None = None, idle: float = IDLE_SECONDS, re
             listener = listen(home, port)
             number: int = listener.getsockname()[1]
             home.write_port(number)
+            forget_clouds(home)
             fault_point("start.port-written")
             context = open_stores(home, number)
             application = build_application(context)

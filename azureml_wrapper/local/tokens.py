@@ -21,6 +21,8 @@ from azureml_wrapper.local.home import LEAST_SECRET
 
 TENANT = "00000000-0000-0000-0000-0000000000aa"
 USER = "00000000-0000-0000-0000-0000000000bb"
+# Of tokens that no client names one for.
+DEFAULT_AUDIENCE = "azureml"
 USER_LIFETIME = 24 * 3600
 # Azure's default limit for a run, 30 days.
 RUN_LIFETIME = 30 * 24 * 3600
@@ -60,7 +62,7 @@ class Tokens:
 
     def user(
         self,
-        audience: str = "azureml",
+        audience: str = DEFAULT_AUDIENCE,
         *,
         subscriptions: Sequence[str] = (),
         creates_workspaces: bool = False,
@@ -84,7 +86,7 @@ class Tokens:
 
     def run(self, workspace_id: str, run_id: str, now: float | None = None) -> str:
         """A token with which a run may write to itself, its ancestors and its descendants."""
-        claims = {"aud": "azureml", "role": "Contributor", "workspaceId": workspace_id, "run_id": run_id}
+        claims = {"aud": DEFAULT_AUDIENCE, "role": "Contributor", "workspaceId": workspace_id, "run_id": run_id}
         return self._mint(claims, RUN_LIFETIME, now)
 
     def identify(self, token: str, now: float | None = None) -> Identity:

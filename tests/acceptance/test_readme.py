@@ -240,6 +240,11 @@ def test_programs_for_the_sdk_run(shared):
 
 
 @pytest.mark.slow
+def test_programs_for_sdk_v2_connect(shared):
+    assert play(shared, DOCS / "sdk-v2.md")[0].endswith("['cpu']\n")
+
+
+@pytest.mark.slow
 def test_other_tools_open_the_storage(shared):
     assert play(shared, DOCS / "storage.md") == ["5100\n", "['mass.csv', 'notes.txt']\n", "b'weighed in June'\n"]
 
@@ -264,7 +269,9 @@ def test_pipeline_configuration_files_run(shared):
 
 def test_no_page_with_blocks_that_run_is_forgotten():
     played = {"README.md", "docs/tutorial.md", *(f"docs/{name}.md" for name in CONTINUED)}
-    played |= {f"docs/{name}.md" for name in ("sdk-programs", "storage", "testing", "az-ml", "pipeline-files")}
+    played |= {
+        f"docs/{name}.md" for name in ("sdk-programs", "sdk-v2", "storage", "testing", "az-ml", "pipeline-files")
+    }
     english = [README, *DOCS.glob("*.md")]
     assert {name_of(page) for page in english if any(map(is_played, read(page)))} == played
 

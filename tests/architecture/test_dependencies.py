@@ -22,7 +22,12 @@ from tests.architecture.source import FILES, ROOT, place, tree
 # Modules of the project, as scripts of users and steps see them.
 OWN = {"azureml_wrapper", "azureml_user"}
 # What an extra or the user brings; the file is only imported by those who have it.
-OF_EXTRAS = {"azureml_wrapper/testing.py": {"pytest"}}
+# SDK v2 is imported for types only.
+OF_EXTRAS = {
+    "azureml_wrapper/testing.py": {"pytest", "azure-ai-ml"},
+    "azureml_wrapper/connection/local_api.py": {"azure-ai-ml"},
+    "azureml_wrapper/connection/ml_client.py": {"azure-ai-ml"},
+}
 NOT_IMPORTED = {
     "azureml-dataprep": "the SDK reads datasets with it, and does not depend on it",
     "httptools": "uvicorn parses HTTP with it where it is installed",

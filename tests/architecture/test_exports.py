@@ -143,6 +143,6 @@ def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(azureml_wrapper, "Workspace")
 
 
-def test_the_local_azure_ml_has_five_functions():
-    assert local.__all__ == ["connection_string", "service", "start", "stop", "workspace"]
+def test_the_local_azure_ml_has_six_functions():
+    assert local.__all__ == ["connection_string", "ml_client", "service", "start", "stop", "workspace"]
     assert all(callable(getattr(local, name)) for name in local.__all__)

@@ -14,6 +14,7 @@ LOCAL = "azureml_wrapper.local"
 STARTING = {
     "azureml_wrapper/connection/local.py",
     "azureml_wrapper/connection/local_api.py",
+    "azureml_wrapper/connection/ml_client.py",
     "azureml_wrapper/testing.py",
 }
 # What `aml local` does.

@@ -22,11 +22,11 @@ ALLOWED = {
     "connection/connections.py connect_azure": "a variable that an earlier local connection has set, under a lock",
     "connection/local.py _start": "switches the SDK's telemetry off, which the SDK reads at its import",
     "connection/local.py _prepare_sdk": "one handler more, for a logger of azure-identity",
-    "connection/local.py _trust": "the SDK reads addresses, certificates and proxies from variables only",
+    "connection/local.py trust_local": "the SDK reads addresses, certificates and proxies from variables only",
     "connection/local.py variables_restored": "for services of a `with` block, which restores the variables",
     "connection/local_api.py service": "for the duration of a `with` block, which is what it is for",
     "v2/client.py _cloud_restored": "a variable that SDK v2 itself sets when a client is created",
-    "testing.py local_workspace": "a fixture of pytest, which runs one test at a time",
+    "testing.py local_service_home": "a fixture of pytest, which runs one test at a time",
 }
 CALLS = {
     *("redirect_stdout", "redirect_stderr", "catch_warnings", "simplefilter", "filterwarnings", "captureWarnings"),

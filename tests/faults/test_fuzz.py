@@ -23,6 +23,7 @@ NEVER_WELL = {
     "POST /environment/v1.0{workspace_scope}/environments/{environment}/versions/{version}/recipe",
     "POST /environment/v1.0{workspace_scope}/environments/{environment}/recipe",
     "GET /studio/{key}/{path:rest}",
+    "GET /registrymanagement/v1.0/registries/{registry}/discovery",
 }
 TRIES = 6
 

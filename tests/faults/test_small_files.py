@@ -159,3 +159,10 @@ def test_a_folder_that_exists_keeps_its_mode_and_what_is_in_it_is_private(tmp_pa
         assert readable == []
     finally:
         service_process.stop(home)
+
+
+def test_addresses_that_the_sdk_has_cached_are_forgotten_at_a_start(home):
+    cached = home.cloud_settings / "cloudEndpoints.json"
+    cached.write_text('{"clouds": []}')
+    service_process.start(home)
+    assert not cached.exists()

@@ -22,7 +22,7 @@ import click
 
 from azureml_wrapper.connection.local import ask, local_environment
 from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
-from azureml_wrapper.local import old_clients, service_process
+from azureml_wrapper.local import clients, service_process
 from azureml_wrapper.local.home import HOME_VARIABLE, REPORTS, Home, ServiceInfo, write_sitecustomize
 from azureml_wrapper.local.tokens import Tokens
 
@@ -42,6 +42,8 @@ _QUOTED = re.compile(r"[\"']([^\"'\n]{1,200})[\"']")
 # Windows has two of them.
 _FORWARDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 _END = "\n"
+# Managed identities of other places, which azure-identity prefers to MSI_ENDPOINT alone.
+_OTHER_IDENTITIES = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_SECRET")
 
 
 def run_program(named: Scope | None, command: Sequence[str]) -> int:
@@ -174,12 +176,13 @@ def _prepare(scope: Scope, info: ServiceInfo, program: str) -> None:
 def _environment(home: Home, info: ServiceInfo, program: str, subscriptions: Sequence[str]) -> dict[str, str]:
     given = local_environment(home, info, subscriptions[:MOST_SUBSCRIPTIONS], program)
     given |= {TARGET_VARIABLE: "local", HOME_VARIABLE: str(home.path)}
-    return {**os.environ, **given, "PYTHONPATH": _python_path(home)}
+    kept = {name: value for name, value in os.environ.items() if name not in _OTHER_IDENTITIES}
+    return {**kept, **given, "PYTHONPATH": _python_path(home)}
 
 
 def _python_path(home: Home) -> str:
     """The user's PYTHONPATH after the folder with which programs refuse an SDK that would leave this machine."""
-    folder = write_sitecustomize(home, Path(old_clients.__file__).read_bytes())
+    folder = write_sitecustomize(home, Path(clients.__file__).read_bytes())
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(folder)]
     return os.pathsep.join([str(folder), *given])
 

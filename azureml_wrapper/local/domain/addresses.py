@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 from azureml_wrapper.local.domain.workspaces import Workspace
 
 LOOPBACK = "127.0.0.1"
+# The names of the service among clouds (services/discovery.py).
+PUBLIC_CLOUD, LOCAL_CLOUD = "AzureCloud", "AzureLocal"
 NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -73,6 +75,10 @@ class Addresses:
         given = {"subscriptions": ",".join(subscriptions), "program": program}
         query = urlencode({name: value for name, value in given.items() if value}, safe=",")
         return f"{self.base}/msi/{self.key}/token{'?' if query else ''}{query}"
+
+    def mlflow(self, workspace: Workspace) -> str:
+        """What MLflow logs to: with this scheme, azureml-mlflow logs in, and uses https."""
+        return f"azureml://{self.host}/mlflow/v1.0{workspace.scope}"
 
     @property
     def studio(self) -> str:

@@ -134,7 +134,7 @@ def job_variables(context: ExecutorContext, workspace: Workspace, run: Run) -> d
         "AZUREML_DISCOVERY_SERVICE_ENDPOINT": context.addresses.discovery,
         "AZUREML_CR_AZUREML_CONTEXT": _context(context, workspace, run, token),
         # With these azureml-mlflow logs to the job's own run (azureml/mlflow/_internal/service_context_loader.py).
-        "MLFLOW_TRACKING_URI": f"azureml://127.0.0.1:{context.addresses.port}/mlflow/v1.0{workspace.scope}",
+        "MLFLOW_TRACKING_URI": context.addresses.mlflow(workspace),
         # The address that `Workspace.get_mlflow_tracking_uri` returns: azureml-mlflow sends no token over plain HTTP.
         "AZUREML_DEV_URL_MLFLOW": context.addresses.arm.rstrip("/"),
         "MLFLOW_TRACKING_TOKEN": token,

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from azureml_wrapper.local.domain.addresses import Addresses
-from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated
+from azureml_wrapper.local.domain.addresses import LOCAL_CLOUD, PUBLIC_CLOUD, Addresses
+from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated, Unsupported
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.store.programs import check_program
-from azureml_wrapper.local.tokens import USER_LIFETIME
+from azureml_wrapper.local.tokens import DEFAULT_AUDIENCE, USER_LIFETIME
 
 # The keys of azureml/_restclient/service_context.py and azureml/_base_sdk_common/service_discovery.py.
 SERVICE_NAMES = (
@@ -47,20 +47,31 @@ def services(addresses: Addresses) -> dict[str, str]:
     """Service name → base address."""
     return {
         **dict.fromkeys(SERVICE_NAMES, addresses.base),
+        # What azure-ai-ml uses, whose azure-core sends no token over plain http.
+        "api": addresses.arm.rstrip("/"),
         "discovery": addresses.discovery,
         "studio": addresses.studio,
     }
 
 
-def cloud(addresses: Addresses) -> dict[str, Any]:
-    """One cloud, in the form of ARM's `/metadata/endpoints?api-version=2019-05-01`.
+def clouds(addresses: Addresses) -> list[dict[str, Any]]:
+    """This service as two clouds: `Workspace.get` of SDK v1 asks for AzureCloud, whose addresses SDK v2 has built in.
 
-    It is called AzureCloud because `Workspace.get` asks for that name by default.
+    SDK v2 makes the audience of its tokens, https://ml.azure.com, from the address of the portal
+    (azure/ai/ml/_azure_environments.py, `_convert_arm_to_cli`).
     """
+    return [
+        cloud(addresses, PUBLIC_CLOUD, addresses.studio),
+        cloud(addresses, LOCAL_CLOUD, "https://portal.azure.com/"),
+    ]
+
+
+def cloud(addresses: Addresses, name: str, portal: str) -> dict[str, Any]:
+    """One cloud, in the form of ARM's `/metadata/endpoints?api-version=2019-05-01`."""
     base = addresses.base
     return {
-        "name": "AzureCloud",
-        "portal": addresses.studio,
+        "name": name,
+        "portal": portal,
         "resourceManager": addresses.arm,
         "authentication": {
             "loginEndpoint": addresses.arm,
@@ -81,13 +92,13 @@ def cloud(addresses: Addresses) -> dict[str, Any]:
     }
 
 
-def msi_token(token: str, now: datetime) -> dict[str, str]:
+def msi_token(token: str, resource: str, now: datetime) -> dict[str, str]:
     """A managed identity's token (MsiAuthentication of azureml/core/authentication.py)."""
     start = int(now.timestamp())
     return {
         "access_token": token,
         "token_type": "Bearer",
-        "resource": "azureml",
+        "resource": resource,
         "expires_in": str(USER_LIFETIME),
         "expires_on": str(start + USER_LIFETIME),
         "not_before": str(start),
@@ -103,7 +114,15 @@ def get_services(context: Context, request: Request) -> Response:
 def get_cloud(context: Context, request: Request) -> Response:
     """The addresses of the cloud: ARM, storage, login."""
     _check_key(request, context.addresses.open_key)
-    return json_response([cloud(context.addresses)])
+    return json_response(clouds(context.addresses))
+
+
+def get_registry(_: Context, request: Request) -> Response:
+    """Always refused: `MLClient(registry_name=…)` calls this first."""
+    raise Unsupported(
+        f"The local Azure ML has no registries: {request['registry']!r} was asked for. "
+        "Open a workspace, and register there what you need."
+    )
 
 
 def get_token(context: Context, request: Request) -> Response:
@@ -112,11 +131,14 @@ def get_token(context: Context, request: Request) -> Response:
     None for another service: whoever asks for that sends it there.
     """
     _check_key(request, context.addresses.key)
-    _check_audience(parse_qs(request.body.decode("latin-1")).get("resource", [""])[0])
+    resource = parse_qs(request.body.decode("latin-1")).get("resource", [""])[0]
+    _check_audience(resource)
     named = [name for name in request.query.get("subscriptions", "").split(",") if name]
     program = check_program(request.query["program"]) if "program" in request.query else None
-    token = context.tokens.user(subscriptions=named, creates_workspaces=True, program=program)
-    return json_response(msi_token(token, context.clock.now()))
+    # SDK v2 compares the audience when it submits a pipeline.
+    audience = resource or DEFAULT_AUDIENCE
+    token = context.tokens.user(audience, subscriptions=named, creates_workspaces=True, program=program)
+    return json_response(msi_token(token, audience, context.clock.now()))
 
 
 def _check_key(request: Request, key: str) -> None:
@@ -136,4 +158,5 @@ ROUTES = (
     Route("GET", "/discovery/{key}", get_services, public=True),
     Route("GET", "/metadata/{key}/endpoints", get_cloud, public=True),
     Route("POST", "/msi/{key}/token", get_token, public=True),
+    Route("GET", "/registrymanagement/v1.0/registries/{registry}/discovery", get_registry),
 )

@@ -82,7 +82,7 @@ def workspace(record: Workspace, addresses: Addresses) -> dict[str, Any]:
             "hbiWorkspace": False,
             "allowPublicAccessWhenBehindVnet": False,
             "imageBuildCompute": "",
-            "mlFlowTrackingUri": addresses.service("/mlflow/v1.0", record),
+            "mlFlowTrackingUri": addresses.mlflow(record),
         },
     }
 

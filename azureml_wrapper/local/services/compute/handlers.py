@@ -66,8 +66,8 @@ def get_operation(_: Context, __: Request) -> Response:
 
 
 def list_vm_sizes(_: Context, __: Request) -> Response:
-    """Common machine sizes of Azure."""
-    return json_response({"amlCompute": wire.vm_sizes()})
+    """Common machine sizes of Azure: SDK v1 reads one key, SDK v2 the other."""
+    return json_response(dict.fromkeys(("amlCompute", "value"), wire.vm_sizes()))
 
 
 def _answer(context: Context, request: Request, compute: Compute) -> wire.JSON:
