@@ -21,7 +21,8 @@ help:
 	@echo "make demo    start the local Azure ML and run examples/quickstart on it"
 	@echo "make stop    stop the demo's service"
 	@echo "make test    all tests; the fast part: make test ARGS='-m \"not slow\"'"
-	@echo "make faults  kill services, their helpers and steps at random and count what is lost: make faults KILLS=1000"
+	@echo "make faults  kill services, their helpers and steps at random and count what is lost, let every point meet every"
+	@echo "             error of the machine, damage every kind of file: make faults KILLS=1000"
 	@echo "make mutants write one defect at a time into a copy of the source, and see that its tests fail: ARGS=NAME for some"
 	@echo "make fuzz    send malformed requests to every route, and report what breaks: make fuzz N=1000000 ARGS='--seed 7'"
 	@echo "make check   ruff, formatting and types"
@@ -44,6 +45,8 @@ test: $(VENV)/.developer
 
 faults: $(VENV)/.developer
 	$(BIN)/python -m tests.faults.kills $(KILLS)
+	$(BIN)/python -m tests.faults.errors
+	$(BIN)/python -m tests.faults.damages
 
 mutants: $(VENV)/.developer
 	$(BIN)/python -m tests.faults.mutants $(ARGS)

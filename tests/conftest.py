@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import shutil
 import signal
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ if REAL_CONFIG:
     # Keep the login of `az login`.
     os.environ.setdefault("AZURE_CONFIG_DIR", str(Path.home() / ".azure"))
 
+_TESTS = Path(__file__).parent
 _ROOT = Path(tempfile.mkdtemp(prefix="azureml-wrapper-tests-"))
 _USER_HOME = _ROOT / "user"
 (_USER_HOME / ".azureml").mkdir(parents=True)
@@ -45,6 +47,17 @@ _LEAKS = pytest.StashKey[list[str]]()
 
 _REPORTS: list[dict[str, int]] = []
 started.watch()
+
+
+def pytest_configure(config):
+    """In a whole session each process imports other files first, so that in a fresh clone none compiles them all."""
+    worker = getattr(config, "workerinput", None)
+    if worker and config.args == config.getini("testpaths"):
+        first = int(worker["workerid"].removeprefix("gw"))
+        for file in sorted(_TESTS.rglob("test_*.py"))[first :: worker["workercount"]]:
+            # The collection says why a file cannot be imported.
+            with contextlib.suppress(Exception):
+                importlib.import_module(".".join(file.relative_to(_TESTS.parent).with_suffix("").parts))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -74,16 +87,16 @@ def pytest_collection_modifyitems(config, items):
             if item.get_closest_marker("local_only"):
                 item.add_marker(skip)
     # The largest files first, so that no process works alone at the end; the others as they come, that is at random.
-    costs: Counter[Path] = Counter()
+    costs: dict[Path, float] = defaultdict(float)
     for item in items:
         costs[item.path] += _cost(item)
     items.sort(key=lambda item: -costs[item.path])
 
 
-def _cost(item) -> int:
+def _cost(item) -> float:
     """A test's time, roughly: most of those without processes take milliseconds."""
-    if item.get_closest_marker("slow"):
-        return 10
+    if slow := item.get_closest_marker("slow"):
+        return slow.args[0] if slow.args else 5
     return 0 if "unit" in item.path.parts else 1
 
 

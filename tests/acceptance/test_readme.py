@@ -197,7 +197,7 @@ def play(shell, page: Path) -> list[str]:
     return outputs
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_the_readme_runs(shell):
     python, command = play(shell, README)
     assert "Completed {'Adelie_mass_g': 3500.0, 'Chinstrap_mass_g': 3500.0, 'Gentoo_mass_g': 5100.0}" in python
@@ -205,7 +205,7 @@ def test_the_readme_runs(shell):
     assert "reused" in command
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_the_tutorial_and_the_pages_that_continue_it_run(shell):
     shell.extra["STORAGE_KEY"] = "bXkta2V5"
     output = "".join(play(shell, DOCS / "tutorial.md"))
@@ -254,7 +254,7 @@ def test_the_example_of_a_test_passes(shell):
     assert "1 passed" in play(shell, DOCS / "testing.md")[0]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_files_of_az_ml_run(shell):
     assert 'score = 0.6, with {"--lr": 0.3, "--loss": "wgan"}' in play(shell, DOCS / "az-ml.md")[0]
 

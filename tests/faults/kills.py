@@ -18,13 +18,27 @@ from pathlib import Path
 
 import azureml_wrapper.local
 from tests.faults.machine import Gone, machine
-from tests.faults.usage import OPERATIONS, RunFailed, Usage
+from tests.faults.usage import (
+    OPERATIONS,
+    RunFailed,
+    Usage,
+    publish,
+    run_local_script,
+    run_pipeline,
+    run_script,
+    schedule,
+    sweep,
+    watch,
+)
 from tests.waiting import until
 
 KILL = "KILL"
 # More passings than any operation has.
 MOST_PASSINGS = 40
 LONGEST_DELAY = 0.6
+# What is killed, in turn; at a point, it is the service.
+KINDS = ("point", "service", "step", "preloaded")
+WITH_STEPS = (run_script, run_local_script, run_pipeline, sweep, publish, schedule, watch)
 # How many operations use one home.
 KILLS_PER_HOME = 100
 
@@ -76,13 +90,13 @@ def attempt(usage: Usage, operation: Callable[[Usage], object]) -> None:
         until(lambda: not usage.machine.alive)
 
 
-def examine(usage: Usage) -> list[str]:
-    """Start the service again if it was killed, and say what does not hold."""
+def examine(usage: Usage, since: int = 0) -> list[str]:
+    """Start the service again if it was killed, and say what does not hold, as `Usage.check` does."""
     machine = usage.machine
     machine.cancel_order()
     machine.start()
     usage.settle()
-    problems = usage.check()
+    problems = usage.check(since)
     orphans = [pid for pid in machine.strangers() if not _ends(pid)]
     problems += [f"process {pid} goes on" for pid in orphans]
     if (integrity := machine.integrity()) != "ok":
@@ -136,9 +150,9 @@ class Killer:
         self._random = random.Random(seed)  # noqa: S311
 
     def strike(self) -> None:
-        """One operation, and one kill in it."""
-        operation = self._random.choice(OPERATIONS)
-        kind = self._random.choice(("point", "service", "step", "preloaded"))
+        """One operation, and one kill in it, if it lasts that long."""
+        kind = KINDS[self._tally.kills % len(KINDS)]
+        operation = self._random.choice(WITH_STEPS if kind == "step" else OPERATIONS)
         if kind == "point":
             self._machine.order(KILL, first=self._random.randint(1, MOST_PASSINGS))
             attempt(self._usage, operation)
@@ -147,22 +161,23 @@ class Killer:
                 self._machine.kill()
             self._tally.services += 1
         elif kind == "service":
-            self._during(operation, partial(self._machine.kill, is_awaited=False))
+            self._during(operation, lambda _: self._machine.kill(is_awaited=False))
             self._machine.kill()
             self._tally.services += 1
         else:
             find = self._machine.strangers if kind == "step" else lambda: _preloaded(self._machine.pid)
             self._during(operation, partial(self._kill_one, find, kind))
 
-    def _during(self, operation: Callable[[Usage], object], kill: Callable[[], object]) -> None:
-        timer = threading.Timer(self._random.uniform(0, LONGEST_DELAY), kill)
+    def _during(self, operation: Callable[[Usage], object], kill: Callable[[threading.Event], object]) -> None:
+        is_over = threading.Event()
+        timer = threading.Timer(self._random.uniform(0, LONGEST_DELAY), kill, [is_over])
         timer.start()
         attempt(self._usage, operation)
+        is_over.set()
         timer.join()
 
-    def _kill_one(self, find: Callable[[], list[int]], kind: str) -> None:
-        deadline = time.monotonic() + LONGEST_DELAY
-        while not (found := find()) and time.monotonic() < deadline:
+    def _kill_one(self, find: Callable[[], list[int]], kind: str, is_over: threading.Event) -> None:
+        while not (found := find()) and not is_over.is_set():
             time.sleep(0.005)
         for pid in found[:1]:
             with suppress(ProcessLookupError):
@@ -179,10 +194,12 @@ def strike(kills: int, seed: int, folder: Path, tally: Tally, *, warm: bool = Tr
         made.start()
         killer, before = Killer(usage, seed, tally), tally.kills
         while tally.kills < before + kills:
+            known = len(usage.allowed)
             killer.strike()
-            found = examine(usage)
+            found = examine(usage, known)
             tally.problems += [f"seed {seed}, kill {tally.kills - before}: {problem}" for problem in found]
-        tally.problems += left_behind(usage)
+        # What an earlier kill has cost, or what was lost later.
+        tally.problems += usage.check() + left_behind(usage)
         tally.acknowledged += usage.acknowledged
 
 

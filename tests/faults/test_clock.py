@@ -212,7 +212,7 @@ def every_minute(usage):
     return usage.ask("POST", f"{PIPELINES}/Schedules/Create", body)["Id"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @both_ways
 def test_a_service_whose_clock_is_set_goes_on_and_loses_nothing(tmp_path, jump):
     with machine(tmp_path) as made:

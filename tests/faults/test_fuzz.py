@@ -63,7 +63,7 @@ async def _is_well(prepared, requests, world, connection):
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 def test_20000_requests_break_nothing(tmp_path):
     tally = Tally()
     with bench(tmp_path, tally) as made:

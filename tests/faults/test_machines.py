@@ -19,7 +19,7 @@ from azureml_wrapper.local.home import HOME_VARIABLE
 from tests import machines
 from tests.waiting import until
 
-pytestmark = [pytest.mark.local_only, pytest.mark.slow, machines.needs_linux]
+pytestmark = [pytest.mark.local_only, pytest.mark.slow(10), machines.needs_linux]
 
 MACHINES = {
     "macOS": [machines.MACOS],
@@ -126,7 +126,8 @@ def machine(request, tmp_path, monkeypatch):
         yield Machine(place, path if request.param == "macOS" else None)
 
 
-def test_steps_run_and_are_reused_and_stubborn_runs_are_stopped(machine):
+def test_steps_run_are_reused_and_stopped_and_a_killed_service_finds_what_it_has_left(machine):
+    # One test, because each service and its preloaded processes cost as much as all that they are asked for.
     first, second = machine.run_step(), machine.run_step()
     log = machine.text(first, "azureml-logs/70_driver_log.txt")
     assert "pip [0, 0] user 0" in log
@@ -140,8 +141,6 @@ def test_steps_run_and_are_reused_and_stubborn_runs_are_stopped(machine):
     until(lambda: run.get_status() == "Canceled")
     assert not any(map(lives, pids))
 
-
-def test_a_killed_service_finds_what_it_has_left(machine):
     run, pids = machine.start_stubborn()
     before = service_process.find().pid
     os.kill(before, 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.faults.mutants import PACKAGE, ROOT, Mutation
 from tests.faults.mutations import MUTATIONS
 
 
+@cache
 def functions(file: str) -> set[str]:
     """The functions of a module of tests: "name", or "Class::name"."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))

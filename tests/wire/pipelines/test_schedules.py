@@ -190,7 +190,7 @@ def test_each_new_file_begins_a_run_that_is_given_it(ws, publish, create, parame
 
 
 @pytest.mark.local_only
-@pytest.mark.slow
+@pytest.mark.slow(10)
 def test_a_burst_begins_one_run(ws, publish, create, parameter, folder, tmp_path):
     schedule = create(
         publish(**parameter),
@@ -238,7 +238,7 @@ def test_a_start_that_is_none_is_refused_with_a_reason(publish, create, start):
         create(publish(), ScheduleRecurrence("Day", 1, start_time=start))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(70)
 def test_a_schedule_of_every_minute_fires_again_after_a_minute(publish, create):
     """Waits for a real minute."""
     begun = datetime.now(timezone.utc)
