@@ -20,7 +20,7 @@ SERVICE = (
     _m(
         "a result is reused though its data changed while it was made",
         "local/executor/reuse.py",
-        "same = recipe is not None and self._recipes.of(attempt.step, job, attempt.made_by).key == recipe.key",
+        "same = recipe is not None and self._recipes.inputs(job, attempt.made_by) == recipe.inputs",
         "same = recipe is not None",
         f"{_WIRE}/pipelines/test_reuse.py::TestNeverReused::test_a_step_that_read_a_file_which_came_and_went",
     ),

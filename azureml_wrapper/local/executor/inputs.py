@@ -152,14 +152,14 @@ class InputStager:
 
     def _find(self, job_input: JobInput, datastore: str, path: str) -> _Files:
         found = self._context.datastores.get(self._workspace_id, datastore)
-        blobs, place = self._context.blobs, (found.account, found.container)
+        files = self._context.blobs.container(found.account, found.container)
         # A mounted data reference is one path: brackets and asterisks are part of its name.
         is_place = job_input.dataset_id is None and job_input.mode is Mode.MOUNT
         fixed, pattern = (without_dots(path).strip("/"), "") if is_place else split_pattern(path)
         if not pattern:
-            if fixed and blobs.stat(*place, fixed):
-                return _Files(blobs.path(*place, fixed))
-            is_empty = next(blobs.names(*place, f"{fixed}/" if fixed else ""), None) is None
+            if fixed and files.etag(fixed):
+                return _Files(files.file(fixed))
+            is_empty = next(files.walk(f"{fixed}/" if fixed else ""), None) is None
             if is_empty and job_input.dataset_id:
                 # Azure's own words first (Azure/MachineLearningNotebooks #1305).
                 raise NotFound(
@@ -167,14 +167,15 @@ class InputStager:
                     f"data: no file found in {path!r} of datastore {datastore}. If another step should write there, "
                     "check its output."
                 )
-            return _Files(blobs.folder(*place, fixed))
+            return _Files(self._context.blobs.folder(found.account, found.container, fixed))
         matches = glob_expression(pattern)
         start = f"{fixed}/" if fixed else ""
-        names = [name.removeprefix(start) for name in blobs.names(*place, start)]
+        names = [name.removeprefix(start) for name, _ in files.walk(start)]
         chosen = tuple(name for name in names if matches.fullmatch(name))
         if not chosen:
             raise NotFound(f"Input {job_input.name}: no file in datastore {datastore} matches {path!r}.")
-        return _Files(blobs.folder(*place, fixed), None if len(chosen) == len(names) else chosen)
+        root = self._context.blobs.folder(found.account, found.container, fixed)
+        return _Files(root, None if len(chosen) == len(names) else chosen)
 
 
 def literal_place(wanted: str, working_directory: Path) -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from azureml_wrapper.local.domain.reuse import (
     outputs_problem,
 )
 from azureml_wrapper.local.domain.runs import Run, RunStatus
-from azureml_wrapper.local.domain.storage import CONTAINER, Blob, of_run
+from azureml_wrapper.local.domain.storage import CONTAINER, of_run
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.inputs import glob_expression, split_pattern
@@ -79,7 +78,7 @@ class Reuse:
         try:
             outputs = self._recipes.outputs(job, job.run_id) if recipe else {}
             # If data has changed in the meantime, it is unknown which version the script has read.
-            same = recipe is not None and self._recipes.of(attempt.step, job, attempt.made_by).key == recipe.key
+            same = recipe is not None and self._recipes.inputs(job, attempt.made_by) == recipe.inputs
             result = Result(run_id=job.run_id, step=attempt.step.name, recipe=recipe, outputs=outputs)
             self._results.add(job.workspace_id, result, is_reusable=same)
         except (ServiceFault, OSError) as fault:
@@ -104,8 +103,10 @@ class Reuse:
             return FIRST_RUN
         if last.recipe is None:
             return f"allow_reuse was off in run {last.run_id}"
-        code = [self._recipes.code(job.workspace_id, each) for each in (last.recipe, recipe)]
-        found = changes(last.recipe, recipe, (code[0], code[1]))
+        code: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        if last.recipe.code != recipe.code:
+            code = self._recipes.code(job.workspace_id, last.recipe), self._recipes.code(job.workspace_id, recipe)
+        found = changes(last.recipe, recipe, code)
         return "; ".join(found) or f"data changed while run {last.run_id} was reading it"
 
 
@@ -128,9 +129,13 @@ class Recipes:
             environment=job.environment.content,
             variables=dict(facts.variables),
             settings=facts.settings,
-            inputs={item.name: self._input(job, item, made_by.get(item.name)) for item in job.inputs},
+            inputs=self.inputs(job, made_by),
             outputs={item.name: _output(item) for item in job.outputs},
         )
+
+    def inputs(self, job: Job, made_by: Mapping[str, str]) -> JSON:
+        """The part of a recipe that may change while the job runs: the files that it reads."""
+        return {item.name: self._input(job, item, made_by.get(item.name)) for item in job.inputs}
 
     def code(self, workspace_id: str, recipe: Recipe) -> dict[str, str]:
         """The script folder's files: path and hash."""
@@ -169,19 +174,21 @@ class Recipes:
         return self._context.datasets.saved(job.workspace_id, item.dataset_id).sources
 
     def _files(self, workspace_id: str, source: Source) -> Iterator[tuple[str, str]]:
-        """Name and ETag of each file, read in one pass. Files outside of the datastores are ignored."""
+        """Name and ETag of each file. Files outside of the datastores are ignored."""
         if source.datastore is None:
             return
         found = self._context.datastores.get(workspace_id, source.datastore)
-        container, blobs = (found.account, found.container), self._context.blobs
+        container = self._context.blobs.container(found.account, found.container)
         fixed, pattern = split_pattern(source.path)
-        single = blobs.stat(*container, fixed) if fixed and not pattern else None
+        if fixed and not pattern and (own := container.etag(fixed)):
+            yield fixed, own
+            return
         start = f"{fixed}/" if fixed else ""
         matches = glob_expression(pattern) if pattern else None
-        # In one page: each further page would read the folder again.
-        for blob in [single] if single else blobs.page(*container, start, limit=sys.maxsize):
-            if isinstance(blob, Blob) and (matches is None or matches.fullmatch(blob.name.removeprefix(start))):
-                yield blob.name if blob is single else blob.name.removeprefix(start), blob.etag
+        for name, etag in container.etags(start):
+            relative = name.removeprefix(start)
+            if matches is None or matches.fullmatch(relative):
+                yield relative, etag
 
 
 def _output(item: JobOutput) -> JSON:

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -87,6 +86,12 @@ class BlobStore:
         # Not pathlib's: every look at a blob begins here, and making the path costs more than asking for it.
         return os.path.isdir(f"{self._root}/{account}/{container}")  # noqa: PTH112
 
+    def container(self, account: str, container: str) -> ContainerFolder:
+        """The folder of a container, whose names and ETags need no database; raise `NotFound` if it is missing."""
+        if not self.has_container(account, container):
+            raise missing_container(container)
+        return ContainerFolder(self._root / account / container, self._names)
+
     def containers(self, account: str) -> list[str]:
         """The account's containers, sorted."""
         check_account_name(account)
@@ -98,15 +103,11 @@ class BlobStore:
         check_container_name(container)
         return sorted(path.parent.name for path in self._root.glob(f"[a-z0-9]*/{container}") if path.is_dir())
 
-    def container_version(self, account: str, container: str) -> tuple[str, datetime]:
-        """ETag and time of a container's folder; raise `NotFound` if it is missing."""
-        return self._container(account, container).version()
-
     def delete_container(self, account: str, container: str) -> None:
         """Delete the container with all its blobs; raise `NotFound` if it is missing."""
         with self._lock:
             gone = self._incoming / uuid.uuid4().hex
-            self._container(account, container).path.rename(gone)
+            self.container(account, container).path.rename(gone)
             fault_point("blobs.container-moved")
             self._notes.forget_container(account, container)
         fault_point("blobs.container-forgotten")
@@ -119,12 +120,12 @@ class BlobStore:
 
         Do not write to it while the blob may be read: use `put_file`.
         """
-        return self._container(account, container).file(name)
+        return self.container(account, container).file(name)
 
     def folder(self, account: str, container: str, prefix: str = "") -> Path:
         """The folder of the blobs below `prefix`, created if missing. Mounted data are such folders."""
         with self._lock:
-            return self._container(account, container).make_folder(without_dots(prefix).strip("/"))
+            return self.container(account, container).make_folder(without_dots(prefix).strip("/"))
 
     # Blobs -----------------------------------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ class BlobStore:
 
     def _look(self, account: str, container: str, name: str) -> tuple[Blob | None, bool]:
         """The blob, and whether its properties are final: they have a note, or need none."""
-        folder = self._container(account, container)
+        folder = self.container(account, container)
         try:
             status = folder.file(name).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -182,7 +183,7 @@ class BlobStore:
         `headers` are the content headers to store, in lowercase; `content_type` is one of them. `check` may raise.
         """
         kept = {**(headers or {}), **({"content-type": content_type} if content_type else {})}
-        folder = self._container(account, container)
+        folder = self.container(account, container)
         folder.file(name)
         source = adopt(source, self._incoming)
         status = self._touch(source)
@@ -248,7 +249,7 @@ class BlobStore:
                 with self.receive() as empty:
                     empty.touch()
                     before = self.put_file(account, container, name, empty, kind="AppendBlob")
-            path, after = self._container(account, container).file(name), replace(before, md5=None, blocks=())
+            path, after = self.container(account, container).file(name), replace(before, md5=None, blocks=())
             with self._notes.changing(account, container, after, self._etag):
                 with path.open("ab") as file:
                     append_bytes(file.fileno(), data)
@@ -277,7 +278,7 @@ class BlobStore:
             changed = replace(before, metadata=metadata) if metadata is not None else before
             if headers is not None:
                 changed = replace(changed, headers=headers, md5=md5)
-            path = self._container(account, container).file(name)
+            path = self.container(account, container).file(name)
             with self._notes.changing(account, container, changed, self._etag):
                 if path.exists():
                     self._syncer.keep(path)
@@ -289,7 +290,7 @@ class BlobStore:
     def make_marked_folder(self, account: str, container: str, name: str, metadata: Mapping[str, str]) -> Blob:
         """Create a folder that `stat` finds: what an empty blob with the metadata `hdi_isfolder` stands for."""
         with self._changing():
-            folder = self._container(account, container)
+            folder = self.container(account, container)
             folder.remove(name)
             path = folder.make_folder(name)
             fault_point("blobs.folder-made")
@@ -305,7 +306,7 @@ class BlobStore:
             if check:
                 check(before)
             if before is not None:
-                path = self._container(account, container).remove(name)
+                path = self.container(account, container).remove(name)
                 fault_point("blobs.removed")
                 self._notes.forget(account, container, name)
                 self._syncer.soon(path)
@@ -315,7 +316,7 @@ class BlobStore:
 
     def names(self, account: str, container: str, prefix: str = "") -> Iterator[str]:
         """The names of all blobs that start with `prefix`, sorted, read lazily."""
-        return (name for name, _ in self._container(account, container).walk(prefix))
+        return (name for name, _ in self.container(account, container).walk(prefix))
 
     def page(
         self,
@@ -332,7 +333,7 @@ class BlobStore:
         The name of the last item is the marker of the next page.
         """
         changes, is_changing = self._changes, self._depth > 0
-        folder = self._container(account, container)
+        folder = self.container(account, container)
         entries = folder.walk(prefix, marker)
         if delimiter == "/":
             entries = self._shown(account, container, folder.level(prefix, marker))
@@ -364,7 +365,7 @@ class BlobStore:
 
     def _shown(self, account: str, container: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Leave out folders that hold no blob and are not marked as folders: Azure has no such thing."""
-        folder = self._container(account, container)
+        folder = self.container(account, container)
         for name, path in entries:
             if path or folder.has_blobs(name) or self._folder_mark(account, container, name[:-1]):
                 yield name, path
@@ -380,14 +381,9 @@ class BlobStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def _container(self, account: str, container: str) -> ContainerFolder:
-        if not self.has_container(account, container):
-            raise missing_container(container)
-        return ContainerFolder(self._root / account / container, self._names)
-
     def _folder_mark(self, account: str, container: str, name: str) -> Blob | None:
         """The blob that marks a folder as one, if a client put it."""
-        path = self._container(account, container).folder(name)
+        path = self.container(account, container).folder(name)
         if not path.is_dir():
             return None
         blob = replace(blob_of(name, path.stat()), size=0, etag=folder_etag(path))

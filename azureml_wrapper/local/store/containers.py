@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 
 from azureml_wrapper.local.domain.errors import NotFound
-from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, check_blob_name, is_segment
+from azureml_wrapper.local.domain.storage import CONTENT_SUFFIX, InvalidName, NoFileName, check_blob_name, is_segment
 from azureml_wrapper.local.faultpoints import fault_point
-from azureml_wrapper.local.store.blobfiles import file_time, folder_etag
+from azureml_wrapper.local.store.blobfiles import file_etag, file_time, folder_etag
 from azureml_wrapper.local.store.foldernames import FolderNames, Names
 
 # A name and the path of its file; None for a folder, whose name ends with "/".
@@ -101,6 +101,18 @@ class ContainerFolder:
         """
         base, start = _split(prefix)
         return self._walk(base, start, after)
+
+    def etags(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Name and ETag of every blob whose name starts with `prefix`, sorted by name."""
+        for name, path in self.walk(prefix):
+            if (etag := _etag(path)) is not None:
+                yield name, etag
+
+    def etag(self, name: str) -> str | None:
+        """The ETag of a blob; None if it is missing, or a folder."""
+        with suppress(NoFileName):
+            return _etag(self.file(name))
+        return None
 
     def level(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
         """One level of names, as a listing with the delimiter "/" shows it; folders may be empty."""
@@ -207,6 +219,14 @@ def grouped(entries: Iterator[Entry], prefix: str, delimiter: str, marker: str) 
 def _split(prefix: str) -> tuple[str, str]:
     base, slash, start = prefix.rpartition("/")
     return base + slash, start
+
+
+def _etag(path: Path | str | None) -> str | None:
+    try:
+        status = os.stat(path) if path else None  # noqa: PTH116 - for each file of a step's data
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return file_etag(status) if status and stat.S_ISREG(status.st_mode) else None
 
 
 def _mode(path: Path) -> int | None:

@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 
 import pytest
 
+from azureml_wrapper.local.app import build_context
+from azureml_wrapper.local.domain.jobs import Job, JobInput, Mode, Script
 from azureml_wrapper.local.domain.reuse import (
     CHANGES_SHOWN,
     FILES_LISTED,
@@ -17,8 +19,12 @@ from azureml_wrapper.local.domain.reuse import (
     labelled,
     outputs_problem,
 )
+from azureml_wrapper.local.executor.inputs import InputStager
+from azureml_wrapper.local.executor.reuse import Recipes
+from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.results import MOST_CANDIDATES, Result, ResultStore
+from tests.work import statements
 
 CONDA = {"channels": ["conda-forge"], "dependencies": ["python=3.10", {"pip": ["pandas==1.5", "numpy"]}]}
 DATA = {
@@ -284,3 +290,74 @@ class TestResults:
         for sql in (f"{plan} key = ? ORDER BY sequence", f"{plan} step = ? ORDER BY sequence"):
             (row,) = results._database.all(sql, ("w", "x"))
             assert "USING INDEX step_results_" in row["detail"]
+
+
+class TestData:
+    """The files that a job reads, as its recipe holds them."""
+
+    @pytest.fixture
+    def context(self, tmp_path):
+        home = Home(tmp_path / "home")
+        home.create()
+        return build_context(home, 1)
+
+    @pytest.fixture
+    def workspace(self, context):
+        return context.workspaces.get("local", "local", "local")
+
+    @pytest.fixture
+    def folder(self, context, workspace):
+        folder = context.datastore_folder(workspace.workspace_id, "workspaceblobstore", "data")
+        (folder / "a.csv").write_text("1")
+        (folder / "sub").mkdir()
+        (folder / "sub" / "b.csv").write_text("2")
+        return folder
+
+    def item(self, context, workspace, path="data"):
+        saved = context.datasets.save_folder(workspace.workspace_id, "workspaceblobstore", path)
+        return JobInput(name="in", mode=Mode.MOUNT, variable="in", dataset_id=saved.saved_id)
+
+    def inputs(self, context, workspace, path="data"):
+        items = (self.item(context, workspace, path),)
+        job = Job(
+            workspace_id=workspace.workspace_id,
+            run_id="r",
+            target="cpu",
+            snapshot_id=None,
+            task=Script(path="s.py"),
+            inputs=items,
+        )
+        recipes = Recipes(context, None)
+        return lambda: recipes.inputs(job, {})["in"]["files"]
+
+    @pytest.mark.parametrize(
+        ("path", "names"),
+        [
+            ("data", ["a.csv", "sub/b.csv"]),
+            ("data/*.csv", ["a.csv"]),
+            ("data/**/b.csv", ["sub/b.csv"]),
+            ("data/a.csv", ["data/a.csv"]),
+            ("data/none", []),
+        ],
+    )
+    def test_they_have_names_below_the_folder(self, context, workspace, folder, path, names):
+        assert list(self.inputs(context, workspace, path)()["listed"]) == names
+
+    def test_they_are_read_without_the_database(self, context, workspace, folder):
+        look = self.inputs(context, workspace)
+        before = look()
+        assert statements(context.database, look) == []
+        (folder / "sub" / "b.csv").write_text("other")
+        assert look() != before
+
+    def test_a_folder_that_a_client_has_marked_is_a_folder(self, context, workspace, folder):
+        """Clients of Data Lake Storage mark folders with an empty blob."""
+        found = context.datastores.get(workspace.workspace_id, "workspaceblobstore")
+        context.blobs.make_marked_folder(found.account, found.container, "data", {"hdi_isfolder": "true"})
+        look = self.inputs(context, workspace)
+        before = look()
+        assert list(before["listed"]) == ["a.csv", "sub/b.csv"]
+        (folder / "a.csv").write_text("other")
+        assert look() != before
+        stager = InputStager(context, workspace.workspace_id, folder.parent / "in", folder.parent / "wd")
+        assert stager.stage(self.item(context, workspace)).value == str(folder)

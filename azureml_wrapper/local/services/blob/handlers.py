@@ -266,7 +266,7 @@ def delete_container(context: Context, request: Request) -> Response:
 def list_containers(context: Context, request: Request) -> Response:
     account, prefix = request.identity.account, request.query.get("prefix", "")
     names = [name for name in context.blobs.containers(account) if name.startswith(prefix)]
-    found = [(name, *context.blobs.container_version(account, name)) for name in names]
+    found = [(name, *context.blobs.container(account, name).version()) for name in names]
     return wire.xml(wire.containers(found, context.addresses.sdk_blob(account, "", "").rstrip("/") + "/"))
 
 
@@ -285,7 +285,7 @@ def _container_of(context: Context, request: Request) -> tuple[str, str]:
 
 
 def _container_headers(context: Context, account: str, container: str) -> dict[str, str]:
-    return wire.container_properties(*context.blobs.container_version(account, container))
+    return wire.container_properties(*context.blobs.container(account, container).version())
 
 
 def _limit(request: Request) -> int:
