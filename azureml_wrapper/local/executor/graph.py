@@ -59,6 +59,8 @@ class _Active:
     nodes: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
     ready: deque[str] = field(default_factory=deque)
+    # The first one that is ready, if its run may have been stored by an attempt that failed.
+    tried: str = ""
     goes_on: bool = False
     failed: list[Run] = field(default_factory=list)
     defect: Exception | None = None
@@ -242,7 +244,9 @@ class GraphExecutor:
 
     def _start_step(self, active: _Active, node: str) -> None:
         record, run_id, step = active.record, active.run_ids[node], active.plan.steps[node]
-        run = self._runs.find(record.workspace_id, run_id) or self._add_step(active, node)
+        run = self._runs.find(record.workspace_id, run_id) if node == active.tried else None
+        active.tried = node
+        run = run or self._add_step(active, node)
         if run.status.is_terminal:
             # It failed, or was reused, in an earlier attempt.
             return

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, ServiceFault
-from azureml_wrapper.local.domain.runs import CLIENT_PYTHON, OTHER_PYTHON, RunStatus
+from azureml_wrapper.local.domain.runs import CLIENT_PYTHON, OTHER_PYTHON, Run, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder, conda_program, machine_pythons
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.executor.distributed import RankStarter, free_port, rank_starter
 from azureml_wrapper.local.executor.endings import Ending
 from azureml_wrapper.local.executor.environments import Choice, OwnPackages, choose, sdk_notes
-from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager
+from azureml_wrapper.local.executor.outputs import FolderCollector, OutputStager, StagedOutput
 from azureml_wrapper.local.executor.overlay import make_overlay
 from azureml_wrapper.local.executor.process import Process, Starter
 from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
@@ -119,12 +120,9 @@ class Session:
         fault_point("jobs.staged")
         for note in staged.notes():
             self.say(note)
-        self._context.runs.change(
-            self._job.workspace_id, self._job.run_id, input_datasets=staged.input_datasets(self._context.forms)
-        )
-        self._advance(RunStatus.RUNNING)
+        run = self._advance(RunStatus.RUNNING, input_datasets=staged.input_datasets(self._context.forms))
         with self._limit(timed_out):
-            ending = self._execute(staged)
+            ending = self._execute(staged, run)
         fault_point("jobs.ended")
         self._advance(RunStatus.FINALIZING)
         return self._publish(staged, ending)
@@ -146,13 +144,13 @@ class Session:
         """Remove the working directory, and complete and flush the run's files: logs are written in place."""
         if self._driver_log:
             self._driver_log.close()
-        self._context.syncer.soon(self._artifact("logs").parent)
+        self._context.syncer.soon(self._artifacts)
         delete(self._folder)
         fault_point("jobs.folder-removed")
 
-    def _execute(self, staged: Staged) -> Ending:
+    def _execute(self, staged: Staged, run: Run) -> Ending:
         python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")
-        variables = self._variables(staged, python)
+        variables = self._variables(staged, python, run)
         command = self._runner.command(self._job, staged, python, variables)
         starter: Starter = self._ranks or self._starter
         self.say("\n".join(unknown_references(self._job, variables)))
@@ -162,7 +160,7 @@ class Session:
         if self._runner.runs_in_interpreter:
             # For the next job of this environment; the first one does not wait.
             starter.preload(str(self._interpreter), preload_variables(variables))
-        log = self._artifact(self._ranks.log_name if self._ranks else self._job.distribution.log(0))
+        log = self._artifact(self._ranks.log_name) if self._ranks else self._log
 
         def start() -> Process:
             process = starter.start(command, folder=staged.working_directory, variables=variables, log=log)
@@ -220,19 +218,25 @@ class Session:
         try:
             for output in staged.outputs:
                 outputs.publish(output)
-            made = [outputs.describe(output) for output in staged.outputs if output.job_output.is_dataset]
+            self._describe(outputs, [output for output in staged.outputs if output.job_output.is_dataset])
         except ServiceFault as fault:
             self.say(fault.message)
             return endings.failed(fault.message)
-        fault_point("jobs.outputs-saved")
-        self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=made)
         # Scripts write mounted outputs to the store themselves.
         self._context.syncer.soon(*(output.folder for output in staged.outputs))
         return ending
 
-    def _variables(self, staged: Staged, python: Path) -> Mapping[str, str]:
+    def _describe(self, outputs: OutputStager, made: list[StagedOutput]) -> None:
+        """Save the datasets of outputs, all or none of them."""
+        if not made:
+            return
+        with self._context.runs.transaction():
+            items = [outputs.describe(output) for output in made]
+            fault_point("jobs.outputs-saved")
+            self._context.runs.change(self._job.workspace_id, self._job.run_id, output_datasets=items)
+
+    def _variables(self, staged: Staged, python: Path, run: Run) -> Mapping[str, str]:
         workspace = self._context.workspaces.by_id(self._job.workspace_id)
-        run = self._context.runs.get(self._job.workspace_id, self._job.run_id)
         shell = inherited(os.environ)
         given = {
             **shell,
@@ -265,12 +269,18 @@ class Session:
         if hidden := withheld(os.environ):
             self.say(hidden)
 
-    def _artifact(self, path: str) -> Path:
-        return self._context.artifact(self._job.workspace_id, self._job.run_id, path)
+    @cached_property
+    def _artifacts(self) -> Path:
+        return self._context.artifact(self._job.workspace_id, self._job.run_id, DRIVER_LOG).parents[1]
 
-    def _advance(self, status: RunStatus) -> None:
+    def _artifact(self, path: str) -> Path:
+        file = self._artifacts / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def _advance(self, status: RunStatus, **fields: Any) -> Run:
         try:
-            self._context.runs.advance(self._job.workspace_id, self._job.run_id, status)
+            return self._context.runs.advance(self._job.workspace_id, self._job.run_id, status, **fields)
         except Conflict:
             # Stopped or canceled in the meantime: its end says the rest.
-            return
+            return self._context.runs.get(self._job.workspace_id, self._job.run_id)

@@ -107,20 +107,24 @@ class RunStore:
         """A transaction, for changes of several stores that belong together."""
         return self._database.transaction()
 
-    def add(self, run: Run, definition: JSON | None = None) -> Run:
-        """Store a new run, with its number and root filled in; raise `Conflict` if the id is taken."""
+    def add(self, run: Run, definition: JSON | None = None, *, parent: Run | None = None) -> Run:
+        """Store a new run, with its number and root filled in; raise `Conflict` if the id is taken.
+
+        `parent` saves reading it, if the caller has.
+        """
         with self._database.transaction() as database:
-            if self.find(run.workspace_id, run.run_id):
-                raise Conflict(f"Run {run.run_id} already exists.")
-            root = self._root(run)
+            root = parent.root_id if parent else self._root(run)
             # Since 2022-12 Azure numbers runs by the second of their creation.
             run = replace(run, root_id=root, number=run.number or int(run.created.timestamp()))
-            database.execute(
+            added = database.execute(
                 "INSERT INTO runs (workspace, run_id, experiment_id, parent_id, root_id, number, status, run_type,"
                 " created, started, ended, body) VALUES (:workspace, :run_id, :experiment_id, :parent_id, :root_id,"
-                " :number, :status, :run_type, :created, :started, :ended, :body)",
+                " :number, :status, :run_type, :created, :started, :ended, :body)"
+                " ON CONFLICT (workspace, run_id) DO NOTHING",
                 _values(run),
             )
+            if not added:
+                raise Conflict(f"Run {run.run_id} already exists.")
             if definition is not None:
                 self.define(run.workspace_id, run.run_id, definition)
         return run
@@ -198,11 +202,12 @@ class RunStore:
         error: JSON | None = None,
         at: datetime | None = None,
         again: bool = False,
+        **fields: Any,
     ) -> Run:
         """Set the next status of a run, and when it started or ended; with `again`, an ended run may change.
 
-        Setting the same status again changes nothing. A run that asked to fail (`Run.requested_failure`) becomes
-        Failed instead of Completed.
+        `fields` are set with it. Setting the same status again changes nothing. A run that asked to fail
+        (`Run.requested_failure`) becomes Failed instead of Completed.
 
         Raises:
             Conflict: `TRANSITIONS` does not allow the step.
@@ -214,7 +219,7 @@ class RunStore:
             if run.status is status:
                 return run
             check_transition(run_id, run.status, status, again=again)
-            changed = _advanced(run, status, at or self._clock.now(), error)
+            changed = _advanced(replace(run, **fields), status, at or self._clock.now(), error)
             changed = changed if at else self._timed(run, changed)
             self._update(changed)
         self._tell(changed)

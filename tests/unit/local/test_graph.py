@@ -181,6 +181,10 @@ def test_a_service_that_ends_begins_no_further_step(bench):
     assert bench.runs.get(W, run).error["error"]["message"] == SHUT_DOWN
 
 
+# Those of the fake executor that runs the steps included.
+MOST_STATEMENTS = 14
+
+
 def statements_of_a_chain(length: int) -> int:
     bench = Bench()
     bench.executor.instant = True
@@ -194,6 +198,10 @@ def statements_of_a_chain(length: int) -> int:
 
 def test_a_chain_of_a_thousand_steps_costs_ten_times_one_of_a_hundred():
     assert statements_of_a_chain(1000) <= 10 * statements_of_a_chain(100)
+
+
+def test_a_step_costs_a_pipeline_few_statements():
+    assert statements_of_a_chain(20) - statements_of_a_chain(10) <= 10 * MOST_STATEMENTS
 
 
 def test_a_failure_among_many_steps_cancels_each_of_them_once(bench):

@@ -79,6 +79,24 @@ def test_a_run_notes_when_it_starts_and_ends(store, add):
     assert done.started == running.started < done.ended
 
 
+def test_what_is_set_with_a_status_is_stored_with_it_or_not_at_all(store, add):
+    add("a")
+    store.advance("w", "a", RunStatus.RUNNING, input_datasets=[{"id": 1}])
+    assert store.get("w", "a").input_datasets == [{"id": 1}]
+    store.advance("w", "a", RunStatus.COMPLETED)
+    with pytest.raises(Conflict):
+        store.advance("w", "a", RunStatus.QUEUED, input_datasets=[])
+    assert store.get("w", "a").input_datasets == [{"id": 1}]
+
+
+def test_a_child_has_the_root_of_the_parent_that_is_given(store, add, clock):
+    add("a")
+    parent = add("b", parent_id="a")
+    values = {"workspace_id": "w", "experiment": "e", "experiment_id": "e", "created": clock.now()}
+    for run_id, given in (("c", parent), ("d", None)):
+        assert store.add(Run(run_id=run_id, parent_id="b", **values), parent=given).root_id == "a"
+
+
 def test_a_run_that_goes_on_after_its_end_keeps_its_start(store, add):
     add("a")
     started = store.advance("w", "a", RunStatus.RUNNING).started

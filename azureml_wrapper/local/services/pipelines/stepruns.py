@@ -54,7 +54,8 @@ class StepRunRecords:
                 # The SDK takes both from the tags, real runs show them in the properties (run.py, StepRun._from_dto).
                 tags={"azureml.nodeid": step.node_id, "azureml.pipeline": parent.run_id},
                 properties=_properties(parent, step),
-            )
+            ),
+            parent=parent,
         )
 
     def describe(self, run: Run, step: Step, job: Job) -> None:
