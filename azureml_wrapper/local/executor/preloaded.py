@@ -71,7 +71,7 @@ class Preloaded:
     """One zygote: an interpreter with its variables. Starts in the background; ends when idle or closed."""
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], idle: float = IDLE_SECONDS) -> None:
-        self.modules: list[str] | None = None
+        self.modules: frozenset[str] | None = None
         self._places: dict[str, int] = {}
         self._idle, self._lock = idle, threading.Lock()
         self._children: dict[int, Child] = {}
@@ -201,7 +201,7 @@ class Preloaded:
 
     def _note(self, message: dict[str, Any], *, is_report: bool) -> None:
         if "ready" in message:
-            self._places, self.modules = message["places"], message["ready"]
+            self._places, self.modules = message["places"], frozenset(message["ready"])
             return
         with self._lock:
             child = self._children.get(message["job"])

@@ -6,10 +6,12 @@ that libraries read during their import, or a folder whose modules would hide an
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,7 @@ class WarmStarter:
             return "its arguments and variables are larger than a process can take"
         if installer := _installer(command, folder):
             return f"it uses {installer}, and has to see what that installs"
-        if hidden := _hidden_modules(preloaded.modules or (), folder / Path(command[2]).parent):
+        if hidden := _hidden_modules(preloaded.modules or frozenset(), folder / Path(command[2]).parent):
             return f"the script's folder has modules of its own called {', '.join(hidden)}"
         return None
 
@@ -166,7 +168,12 @@ def _is_too_large(command: Sequence[str], variables: Mapping[str, str]) -> bool:
 
 def _kind(interpreter: str, variables: Mapping[str, str]) -> Kind:
     """What must be equal for a fork to be the same as a new process."""
-    return interpreter, frozenset(item for item in variables.items() if READ_AT_IMPORT.fullmatch(item[0]))
+    return interpreter, frozenset(item for item in variables.items() if _is_read_at_import(item[0]))
+
+
+@lru_cache(maxsize=4096)
+def _is_read_at_import(name: str) -> bool:
+    return bool(READ_AT_IMPORT.fullmatch(name))
 
 
 def _installer(command: Sequence[str], folder: Path) -> str | None:
@@ -174,14 +181,22 @@ def _installer(command: Sequence[str], folder: Path) -> str | None:
 
     A fork keeps the modules that it has imported, even if the script then installs others.
     """
-    sources = (path.read_bytes() for path in folder.rglob("*") if path.suffix in _SOURCES and path.is_file())
+    sources = (Path(path).read_bytes() for path in _sources(folder) if os.path.isfile(path))  # noqa: PTH113
     words = " ".join(command[2:]).encode(errors="surrogateescape")
     found = next(filter(None, map(_INSTALLER.search, (words, *sources))), None)
     return found[0].decode() if found else None
 
 
-def _hidden_modules(modules: Collection[str], folder: Path) -> list[str]:
+def _sources(folder: Path) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        yield from (f"{place}{os.sep}{name}" for name in names if name.endswith(_SOURCES))
+
+
+def _hidden_modules(modules: frozenset[str], folder: Path) -> list[str]:
     """Modules of a script's folder that a new process would import, while the fork has others of the same names."""
-    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
-    own = {path.stem for path in folder.glob("*.py")} | packages
-    return sorted(own & set(modules))
+    if not folder.is_dir():
+        return []
+    names = os.listdir(folder)  # noqa: PTH208 - for each job
+    own = {name.removesuffix(".py") for name in names if name.endswith(".py")} & modules
+    packages = (name for name in names if name in modules and (folder / name / "__init__.py").exists())
+    return sorted(own.union(packages))

@@ -11,7 +11,7 @@ import pytest
 
 from azureml_wrapper.local.domain.errors import Invalid, Unsupported
 from azureml_wrapper.local.domain.runs import RunStatus
-from azureml_wrapper.local.executor import endings
+from azureml_wrapper.local.executor import endings, warm
 from azureml_wrapper.local.executor.inputs import glob_expression
 from azureml_wrapper.local.executor.slots import Stopped, StopReason, Work
 from azureml_wrapper.local.executor.variables import inherited, withheld
@@ -38,6 +38,37 @@ from azureml_wrapper.local.services.runconfig import read_transformations
 def test_globs_mean_what_they_mean_in_datasets(pattern, matching, others):
     expression = glob_expression(pattern)
     assert [name for name in (*matching, *others) if expression.fullmatch(name)] == matching
+
+
+# Forks
+
+
+def test_the_names_of_variables_are_compared_with_the_pattern_once(monkeypatch):
+    variables = {"PYTHONHASHSEED": "1", "LANG": "C", "MINE": "x"}
+    kind = warm._kind("python", variables)
+    assert kind == ("python", frozenset({("PYTHONHASHSEED", "1"), ("LANG", "C")}))
+    monkeypatch.setattr(warm, "READ_AT_IMPORT", None)
+    assert warm._kind("python", variables) == kind
+
+
+def test_modules_of_a_folder_hide_imported_ones_of_the_same_name(tmp_path):
+    for name in ("yaml.py", "mine.py", "json/__init__.py", "csv/data.txt", "abc.txt", "sub/abc.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    modules = frozenset({"yaml", "json", "csv", "abc"})
+    assert warm._hidden_modules(modules, tmp_path) == ["json", "yaml"]
+    assert warm._hidden_modules(modules, tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("a.py", "pip"), ("sub/deep/b.py", "pip"), ("run.sh", "pip"), ("a.txt", None), ("py", None)]
+)
+def test_an_installer_is_found_in_all_sources_of_a_folder(tmp_path, name, word):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("# pip install x")
+    (tmp_path / "dangling.py").symlink_to(tmp_path / "missing")
+    assert warm._installer(["python", "launcher", "a.py"], tmp_path) == word
+    assert warm._installer(["python", "launcher", "a.py", "ensurepip"], tmp_path) == "ensurepip"
 
 
 # Variables
