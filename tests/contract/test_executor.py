@@ -17,9 +17,10 @@ import pytest
 from azureml_wrapper.local.domain.errors import Conflict, Locked, OutOfSpace
 from azureml_wrapper.local.domain.jobs import Job, NewJob, Script
 from azureml_wrapper.local.domain.runs import RunStatus
-from azureml_wrapper.local.executor import local
+from azureml_wrapper.local.executor import local, session
 from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
+from azureml_wrapper.local.store.garbage import delete
 from tests.contract.bench import is_alive, message, warm_starter
 from tests.waiting import until
 
@@ -393,7 +394,6 @@ def test_what_a_script_leaves_running_ends_with_it(bench):
 
 def test_cancelling_what_does_not_run_is_refused(bench):
     run = bench.run("print(1)")
-    time.sleep(0.1)
     assert bench.executor.cancel(bench.workspace.workspace_id, run.run_id) is False
     assert bench.executor.cancel(bench.workspace.workspace_id, "never heard of") is False
 
@@ -494,6 +494,37 @@ def test_the_end_of_a_run_is_stored_when_that_is_possible_again(bench, monkeypat
     monkeypatch.setattr(bench.context.runs, "advance", locked)
     assert bench.run("print(1)").status is RunStatus.COMPLETED
     until(lambda: not bench.executor.is_busy())
+
+
+def test_a_run_ends_before_its_folder_is_removed(bench, monkeypatch):
+    run_id, statuses = bench.add_run(), []
+
+    def removing(folder):
+        statuses.append(bench.get(run_id).status)
+        delete(folder)
+
+    monkeypatch.setattr(session, "delete", removing)
+    bench.submit("print(1)", run_id=run_id)
+    assert bench.wait(run_id).status is RunStatus.COMPLETED
+    until(lambda: not bench.executor.is_busy())
+    assert statuses == [RunStatus.COMPLETED]
+    assert list(bench.home.jobs.iterdir()) == []
+
+
+def test_a_full_disk_has_the_space_of_a_job_s_folder_when_its_end_is_stored(bench, monkeypatch):
+    monkeypatch.setattr(local, "RETRY_SECONDS", 0.01)
+    folders, advance = [], bench.context.runs.advance
+
+    def full(workspace, run_id, status, **more):
+        if status.is_terminal:
+            folders.append(len(list(bench.home.jobs.iterdir())))
+            if len(folders) == 1:
+                raise OutOfSpace("full")
+        return advance(workspace, run_id, status, **more)
+
+    monkeypatch.setattr(bench.context.runs, "advance", full)
+    assert bench.run("print(1)").status is RunStatus.COMPLETED
+    assert folders == [1, 0]
 
 
 def test_a_machine_without_threads_fails_the_run_with_that_reason(bench, monkeypatch):

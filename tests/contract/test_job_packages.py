@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.runs import RunStatus
 from azureml_wrapper.local.executor import overlay_site
 from azureml_wrapper.local.executor.overlay import base_of, make_overlay
 from tests.contract.bench import message, warm_starter
+from tests.waiting import until
 
 
 def _write_wheel(folder: Path, version: str) -> None:
@@ -74,6 +75,7 @@ def test_two_jobs_at_once_have_two_versions_and_the_service_none(bench, wheels, 
         assert bench.wait(run_id, seconds=60).status is RunStatus.COMPLETED, bench.log(run_id)
         assert bench.printed(run_id) == [version, version]
     assert freeze() == before
+    until(lambda: not bench.executor.is_busy())
     assert list(bench.home.jobs.iterdir()) == []
 
 

@@ -83,6 +83,8 @@ def attempt(usage: Usage, operation: Callable[[Usage], object]) -> None:
     """Do an operation, which may end with the service."""
     try:
         operation(usage)
+        # Of a run that has ended, the last point is passed a moment later.
+        until(lambda: not usage.machine.alive or not usage.machine.has_jobs)
     except RunFailed:
         return
     except Gone:

@@ -188,6 +188,11 @@ class Machine:
     def _works_here(self, entry: Path) -> bool:
         return (entry / "cwd").readlink().is_relative_to(self.home.jobs)
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether a job has its folder, which is removed when its run has ended."""
+        return any(self.home.jobs.iterdir())
+
     def unfinished(self) -> list[str]:
         """Runs that have not ended, except interactive ones, and those that a client has created only."""
         with closing(sqlite3.connect(f"file:{self.home.database}?mode=ro", uri=True)) as database:

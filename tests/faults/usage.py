@@ -102,11 +102,12 @@ class Usage:
             return ABSENT
 
     def settle(self) -> None:
-        """Wait until every schedule has fired, and every run has ended."""
+        """Wait until every schedule has fired, and every run has ended and left no folder."""
         for schedule_id in self.fired[self._settled :]:
             until(lambda each=schedule_id: self.runs_of(each))
         self._settled = len(self.fired)
         until(lambda: not self.machine.unfinished(), tell=self.machine.unfinished)
+        until(lambda: not self.machine.has_jobs)
 
     def check(self, since: int = 0) -> list[str]:
         """What the service has lost, or has only half; empty if all is well.

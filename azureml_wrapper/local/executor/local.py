@@ -157,8 +157,9 @@ class LocalExecutor:
         return True
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        active = self._active.get((workspace_id, run_id))
-        if active is None:
+        active, run = self._active.get((workspace_id, run_id)), self._context.runs.find(workspace_id, run_id)
+        # One that has ended may still have its folder.
+        if active is None or run is None or run.status.is_terminal:
             return False
         self._advance(active.ticket, RunStatus.CANCEL_REQUESTED)
         self._stop(active, StopReason.CANCELED)
@@ -274,7 +275,7 @@ class LocalExecutor:
         return compute.max_nodes
 
     def _finish(self, active: _Active, ending: Ending) -> None:
-        Attempts(f"removing the folder of run {active.ticket.job.run_id}").attempt(active.session.close)
+        Attempts(f"completing the files of run {active.ticket.job.run_id}").attempt(active.session.complete)
         self._end(active, ending)
 
     def _end(self, active: _Active, ending: Ending) -> None:
@@ -285,12 +286,15 @@ class LocalExecutor:
         """
         ticket = active.ticket
         attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
+        removing = Attempts(f"removing the folder of run {ticket.job.run_id}")
         store, defects = partial(self._store, ticket, ending), 0
         try:
             while True:
                 # Once more after the service has begun to end, and at once then.
                 is_last = self._closing.is_set()
                 error = attempts.attempt(store)
+                # What waits for the end need not wait for this; the next attempt may need the space of a full disk.
+                removing.attempt(active.session.remove)
                 if error is None or is_last:
                     return
                 defects += not is_temporary(error)

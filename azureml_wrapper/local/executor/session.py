@@ -140,13 +140,16 @@ class Session:
         finally:
             timer.cancel()
 
-    def close(self) -> None:
-        """Remove the working directory, and complete and flush the run's files: logs are written in place."""
+    def complete(self) -> None:
+        """Complete and flush the run's files: logs are written in place."""
         if self._driver_log:
             self._driver_log.close()
         self._context.syncer.soon(self._artifacts)
+
+    def remove(self) -> None:
+        """Remove the working directory if it exists."""
+        fault_point("jobs.folder-left")
         delete(self._folder)
-        fault_point("jobs.folder-removed")
 
     def _execute(self, staged: Staged, run: Run) -> Ending:
         python = make_overlay(self._folder / "env", self._interpreter, self._context.home.path / "programs")
