@@ -256,6 +256,8 @@ def form(name: str, file: str, content: str) -> str:
 
 # Those that lie below a path that others share, or that no program above sends.
 BODIES |= {
+    "/Modules/batch": {"Modules": [BODIES["/Modules"], BODIES["/Modules"]]},
+    "/Modules/query": {"Hashes": ["h", "none"]},
     "/workspaces/{workspace}": BODIES["workspaces/{workspace}"],
     "/resynckeys": {},
     "/register": {},

@@ -28,7 +28,7 @@ from azureml_wrapper.pipelines.definition import (
     Template,
     Word,
 )
-from azureml_wrapper.pipelines.step_modules import send_plainly
+from azureml_wrapper.pipelines.step_modules import send_plainly, with_text_made_once
 from azureml_wrapper.snapshots.script_folder import send_in_one_request
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class Renderer:
             configuration = step_configuration(self._resources.environment(step))
             if variables := self._variables(is_warm=is_warm):
                 configuration.environment_variables = variables
-            self._run_configurations[key] = configuration
+            self._run_configurations[key] = with_text_made_once(configuration)
         return self._run_configurations[key]
 
     def _variables(self, *, is_warm: bool) -> dict[str, str]:

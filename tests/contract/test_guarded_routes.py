@@ -149,6 +149,7 @@ MAY_WRITE = {
         POST /execution/v1.0{ws}/experiments/{experiment}/localrun
         POST /pipelines/v1.0{ws}/DataTypes
         POST /pipelines/v1.0{ws}/Modules
+        POST /pipelines/v1.0{ws}/Modules/batch
         POST /pipelines/v1.0{ws}/DataSources
         POST /pipelines/v1.0{ws}/PipelineRuns/Unsubmitted/CreationInfoWithGraph
         POST /pipelines/v1.0{ws}/PipelineRuns/Submit/{pipeline_run}

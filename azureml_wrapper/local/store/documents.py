@@ -6,7 +6,7 @@ A document is identified by kind, key and version. `alias` is an optional second
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -119,6 +119,15 @@ class Documents:
             (workspace, self._kind, alias),
         )
         return _document(row) if row else None
+
+    def keys_of(self, workspace: str, aliases: Sequence[str]) -> dict[str, str]:
+        """Alias -> key of the newest document with it, for those that have one."""
+        rows = self._database.all(
+            "SELECT alias, key FROM documents WHERE workspace = ? AND kind = ?"
+            " AND alias IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+            (workspace, self._kind, dump(list(aliases))),
+        )
+        return {row["alias"]: row["key"] for row in rows}
 
     def newest(self, workspace: str) -> Iterator[Document]:
         """Every document, newest first. They are read in portions, when they are asked for."""

@@ -5,6 +5,7 @@ A new run has a record in run history and one among the pipelines: both or neith
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -68,6 +69,11 @@ class PipelineStore:
     def add_module(self, workspace: str, body: JSON) -> Document:
         """Store a module that its reader has checked. The SDK finds it again by its IdentifierHash."""
         return self.modules.add(workspace, self._ids.guid(), body, alias=body.get("IdentifierHash"))
+
+    def add_modules(self, workspace: str, bodies: Iterable[JSON]) -> list[str]:
+        """Store many modules, all or none; return their ids."""
+        with self._database.transaction():
+            return [self.add_module(workspace, body).key for body in bodies]
 
     def add_module_version(self, workspace: str, body: JSON) -> Document:
         """Store a version of a named module. Steps never find it by its hash: it may change."""

@@ -14,6 +14,7 @@ from azureml_wrapper.local.domain.pipelines import (
 )
 from azureml_wrapper.local.domain.plans import Port
 from azureml_wrapper.local.domain.runs import JSON, Run
+from azureml_wrapper.local.domain.shapes import Needed, check_shape
 from azureml_wrapper.local.domain.storage import of_run
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.http.messages import Request, Response, empty, json_response
@@ -54,6 +55,22 @@ def add_module(context: Context, request: Request) -> Response:
     body = request.json_object()
     read_module("", body)
     return json_response(wire.module_entity(context.pipelines.add_module(request.workspace_id, body)))
+
+
+def add_modules(context: Context, request: Request) -> Response:
+    """Add the modules of a pipeline's new steps: all of them or none, and return their ids in order."""
+    body = request.json_object()
+    check_shape(body, {"Modules": Needed([dict])}, "Modules")
+    for module in body["Modules"]:
+        read_module("", module)
+    return json_response({"Ids": context.pipelines.add_modules(request.workspace_id, body["Modules"])})
+
+
+def find_modules(context: Context, request: Request) -> Response:
+    """Return the id of the newest module of each hash that has one."""
+    body = request.json_object()
+    check_shape(body, {"Hashes": Needed([str])}, "Modules")
+    return json_response({"Ids": context.pipelines.modules.keys_of(request.workspace_id, body["Hashes"])})
 
 
 def get_module(context: Context, request: Request) -> Response:

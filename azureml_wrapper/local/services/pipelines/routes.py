@@ -17,6 +17,8 @@ ROUTES = (
     Route("POST", BASE + "/DataTypes", handlers.add_data_type, runs=Runs.ADD),
     Route("PUT", BASE + "/DataTypes/{data_type}", handlers.put_data_type),
     Route("POST", BASE + "/Modules", handlers.add_module, runs=Runs.ADD),
+    Route("POST", BASE + "/Modules/batch", handlers.add_modules, runs=Runs.ADD),
+    Route("POST", BASE + "/Modules/query", handlers.find_modules, runs=Runs.READ),
     Route("GET", BASE + "/Modules/Hash/{hash}", handlers.get_module_by_hash),
     Route("GET", BASE + "/Modules/{module}", handlers.get_module),
     Route("POST", BASE + "/AzureMLModules", modules.create),
