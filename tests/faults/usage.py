@@ -633,6 +633,24 @@ def run_pipeline(usage: Usage) -> None:
             usage.completed(child["runId"])
 
 
+def cancel_fan(usage: Usage) -> None:
+    """Cancel a pipeline whose steps wait for a free core."""
+    word = usage.name()
+    nodes = [
+        {**each, "Id": f"{each['Id']}{number}", "ModuleOutputSettings": []}
+        for number in range(10)
+        for each in graph(usage, f"{word}{number}")["ModuleNodes"]
+    ]
+    creation = f"{PIPELINES}/PipelineRuns/Unsubmitted/CreationInfoWithGraph?experimentName=exp"
+    run_id = usage.ask("POST", creation, {"Graph": {"ModuleNodes": nodes, "Edges": []}, "GraphInterface": {}})["Id"]
+    usage.ask("POST", f"{PIPELINES}/PipelineRuns/Submit/{run_id}")
+    usage.submitted.add(run_id)
+    below = f"/history/v1.0{SCOPE}/experiments/exp/runs/{run_id}/children"
+    until(lambda: any(child["status"] == "Queued" for child in usage.ask("GET", below)["value"]))
+    usage.ask("DELETE", f"{PIPELINES}/PipelineRuns/{run_id}/Execution")
+    usage.await_end(run_id)
+
+
 def published(usage: Usage) -> str:
     def make() -> str:
         word = usage.name()
@@ -714,6 +732,7 @@ OPERATIONS: tuple[Callable[[Usage], Any], ...] = (
     run_local_script,
     sweep,
     run_pipeline,
+    cancel_fan,
     publish,
     schedule,
     watch,

@@ -7,6 +7,7 @@ and AZ_BATCH*; PyTorch: what `torch.distributed` reads with `env://`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
@@ -323,6 +324,9 @@ class Executor(Protocol):
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         """Stop a job and all its processes. Returns False if no such job waits or runs."""
+
+    def cancel_waiting(self, workspace_id: str, run_ids: Sequence[str]) -> set[str]:
+        """Cancel those jobs that only wait, which costs little for each. Returns their runs."""
 
     def is_busy(self) -> bool:
         """Whether any job waits or runs, or an environment is being built; the service stays up as long."""

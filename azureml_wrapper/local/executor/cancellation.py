@@ -32,19 +32,19 @@ class CancelCascade:
     def __init__(self, runs: RunStore, queue: WorkQueue) -> None:
         self._runs, self._queue = runs, queue
         self._cancels: tuple[Cancel, ...] = ()
-        runs.listen(self._listen)
+        runs.listen(lambda run: self._listen([run]), self._listen)
 
     def cancel_with(self, *cancels: Cancel) -> None:
         """Set the executors' `cancel` methods, which are tried in this order."""
         self._cancels = cancels
 
-    def _listen(self, run: Run) -> None:
-        # Not earlier: only now are the job's processes gone, so its script cannot create further children.
-        if run.status is RunStatus.CANCELED:
-            self._queue.put(partial(self._cancel_children, run))
+    def _listen(self, runs: list[Run]) -> None:
+        # Not earlier: only now are the jobs' processes gone, so their scripts cannot create further children.
+        if canceled := [run.run_id for run in runs if run.status is RunStatus.CANCELED]:
+            self._queue.put(partial(self._cancel_children, runs[0].workspace_id, canceled))
 
-    def _cancel_children(self, parent: Run) -> None:
-        for child in self._runs.children(parent.workspace_id, parent.run_id):
+    def _cancel_children(self, workspace_id: str, parents: list[str]) -> None:
+        for child in self._runs.children(workspace_id, *parents):
             if not child.status.is_terminal:
                 # A defect in one of them does not keep the others from being canceled.
                 error = Attempts(f"canceling run {child.run_id}").attempt(partial(self._cancel, child))

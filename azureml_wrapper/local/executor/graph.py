@@ -7,7 +7,7 @@ other. All that is handled can be repeated after an error that is temporary; aft
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -22,7 +22,7 @@ from azureml_wrapper.local.domain.runs import Run, RunError, RunStatus
 from azureml_wrapper.local.executor.cancellation import abandon, popped
 from azureml_wrapper.local.executor.inputs import Makers, StepInputs
 from azureml_wrapper.local.executor.reuse import Attempt, Reuse, ReusedRuns
-from azureml_wrapper.local.executor.runlogs import Logs
+from azureml_wrapper.local.executor.runlogs import Logs, say_ended, say_started
 from azureml_wrapper.local.executor.workqueue import WorkQueue, defect_fault
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.pipelines import PipelineStore
@@ -43,6 +43,9 @@ class Jobs(Protocol):
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         """Stop a job. Returns False if none waits or runs."""
+
+    def cancel_waiting(self, workspace_id: str, run_ids: Sequence[str]) -> set[str]:
+        """Cancel those jobs that only wait, all at once. Returns their runs."""
 
 
 @dataclass
@@ -100,7 +103,7 @@ class GraphExecutor:
         self._clock, self._ids = clock, ids
         self._active: dict[tuple[str, str], _Active] = {}
         self._queue = queue
-        runs.listen(self._listen)
+        runs.listen(self._listen, self._listen_to_many)
 
     def recover(self) -> None:
         """Fail what an earlier process of the service left. The jobs' own recovery comes first."""
@@ -179,6 +182,13 @@ class GraphExecutor:
             active = self._active.get((run.workspace_id, run.run_id))
             if active:
                 self._put(active, partial(self._stop, active))
+
+    def _listen_to_many(self, runs: list[Run]) -> None:
+        """Let steps that were canceled together end together."""
+        for parent_id in {run.parent_id or "" for run in runs if run.run_type == STEP_RUN_TYPE}:
+            if active := self._active.get((runs[0].workspace_id, parent_id)):
+                steps = [run for run in runs if run.parent_id == parent_id and run.run_type == STEP_RUN_TYPE]
+                self._put(active, partial(self._steps_ended, active, steps))
 
     def _put(self, active: _Active, work: Callable[[], None]) -> None:
         """Let the queue work for a pipeline, which fails if the work does."""
@@ -275,7 +285,7 @@ class GraphExecutor:
             self._reused_runs.complete(run, attempt.origin)
             return
         active.attempts[run.run_id] = attempt
-        self._log_step_start(run)
+        say_started(self._logs, run)
         notes = (*attempt.job.notes, *active.notes, f"{attempt.text}.")
         self._executor.submit(replace(attempt.job, notes=notes))
 
@@ -301,28 +311,23 @@ class GraphExecutor:
             found.append(self._inputs.of_output(name, settings, producer, output))
         return tuple(found)
 
-    def _log_step_start(self, run: Run) -> None:
-        self._logs.say(
-            run.workspace_id,
-            run.run_id,
-            f"Experiment:             {run.experiment}",
-            f"Run Id:                 {run.run_id}",
-            f"Run target:             {run.target}",
-            "Starting run in Execution Service",
-        )
-
     def _step_changed(self, active: _Active, run: Run) -> None:
         if run.status is RunStatus.RUNNING:
             self._logs.say(run.workspace_id, run.run_id, "Job is running, job runstatus is Running")
         if run.status.is_terminal:
-            if active.nodes[run.run_id] in active.walk.running:
-                self._note_end(active, run)
-            self._go_on(active)
+            self._steps_ended(active, [run])
+
+    def _steps_ended(self, active: _Active, runs: list[Run]) -> None:
+        ended = [run for run in runs if active.nodes[run.run_id] in active.walk.running]
+        for run in ended:
+            say_ended(self._logs, run, self._forms.reason(run))
+        if ended:
+            self._logs.say(*active.key, *(f"Completing processing run id {run.run_id}." for run in ended))
+        for run in ended:
+            self._note_end(active, run)
+        self._go_on(active)
 
     def _note_end(self, active: _Active, run: Run) -> None:
-        record = active.record
-        self._log_step_end(run)
-        self._logs.say(record.workspace_id, record.run_id, f"Completing processing run id {run.run_id}.")
         attempt = active.attempts.pop(run.run_id, None)
         if attempt and run.status is RunStatus.COMPLETED:
             # If this fails (its output has a link to itself), only its results cannot be reused.
@@ -331,14 +336,6 @@ class GraphExecutor:
         active.canceled_steps += run.status is RunStatus.CANCELED
         ready = active.walk.end(active.nodes[run.run_id], succeeded=run.status is RunStatus.COMPLETED)
         self._announce(active, ready)
-
-    def _log_step_end(self, run: Run) -> None:
-        if run.status is RunStatus.COMPLETED:
-            self._logs.say(run.workspace_id, run.run_id, f"Job finished, job RunId is {run.run_id}")
-            return
-        reason = self._forms.reason(run)
-        self._logs.say(run.workspace_id, run.run_id, f"Job failed, job RunId is {run.run_id}. Error: {reason}")
-        self._logs.complain(run.workspace_id, run.run_id, reason)
 
     def _stop(self, active: _Active) -> None:
         """Cancel the pipeline."""
@@ -350,10 +347,11 @@ class GraphExecutor:
         if active.is_stopping:
             return
         workspace_id = active.record.workspace_id
-        # The last one first: a slot that one of them leaves must not start another that waits.
-        for node in [node for node in reversed(active.run_ids) if node in active.walk.running]:
-            run_id = active.run_ids[node]
-            if not self._executor.cancel(workspace_id, run_id):
+        # The last one first: a slot that one of them leaves must not start another that is about to wait.
+        running = [active.run_ids[node] for node in reversed(active.run_ids) if node in active.walk.running]
+        waited = self._executor.cancel_waiting(workspace_id, running)
+        for run_id in running:
+            if run_id not in waited and not self._executor.cancel(workspace_id, run_id):
                 run = self._runs.get(workspace_id, run_id)
                 if not run.status.is_terminal:
                     self._runs.advance(workspace_id, run_id, RunStatus.CANCELED)

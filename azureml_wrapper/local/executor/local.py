@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +48,8 @@ CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
 # How often an end meets errors which will not pass by themselves, until its run is abandoned.
 MOST_DEFECTS = 3
+# Jobs that end in one transaction. Between them, what follows from their ends has its turn.
+CANCELED_AT_ONCE = 250
 LEFT_BEHIND = "the local service was killed during the run"
 
 log = logging.getLogger("azureml_wrapper.local")
@@ -165,6 +167,39 @@ class LocalExecutor:
         self._stop(active, StopReason.CANCELED)
         return True
 
+    def cancel_waiting(self, workspace_id: str, run_ids: Sequence[str]) -> set[str]:
+        asked = [active for run_id in run_ids if (active := self._active.get((workspace_id, run_id)))]
+        requests = {active.request: active for active in asked if active.request}
+        # All of them before any ends: a slot that one of them leaves must not start another.
+        waited = [
+            requests[request]
+            for slots in (self._slots, self._builds)
+            for request in slots.withdraw_all(each for each in requests if each.slots is slots)
+        ]
+        for active in waited:
+            active.ticket.stop(StopReason.CANCELED)
+        for first in range(0, len(waited), CANCELED_AT_ONCE):
+            self._withdrawn.put(partial(self._end_waiting, waited[first : first + CANCELED_AT_ONCE]))
+        return {active.key[1] for active in waited}
+
+    def _end_waiting(self, canceled: list[_Active]) -> None:
+        """End jobs of a workspace that were canceled while they waited; each by itself if that fails."""
+        for active in canceled:
+            self._complete(active)
+        Attempts("storing the ends of canceled runs").attempt(partial(self._store_canceled, canceled))
+        for active in canceled:
+            if active.key in self._active:
+                self._withdrawn.put(partial(self._work, active, _check))
+
+    def _store_canceled(self, canceled: list[_Active]) -> None:
+        workspace_id, _ = canceled[0].key
+        run_ids = self._context.runs.cancel_waiting(workspace_id, [active.key[1] for active in canceled])
+        fault_point("jobs.ends-stored")
+        ended = [active for active in canceled if active.key[1] in run_ids]
+        self._context.jobs.remove_all([active.ticket.job_key for active in ended])
+        for active in ended:
+            self._forget(active)
+
     def is_busy(self) -> bool:
         return bool(self._active) or self.prebuilds.is_busy()
 
@@ -275,8 +310,11 @@ class LocalExecutor:
         return compute.max_nodes
 
     def _finish(self, active: _Active, ending: Ending) -> None:
-        Attempts(f"completing the files of run {active.ticket.job.run_id}").attempt(active.session.complete)
+        self._complete(active)
         self._end(active, ending)
+
+    def _complete(self, active: _Active) -> None:
+        Attempts(f"completing the files of run {active.ticket.job.run_id}").attempt(active.session.complete)
 
     def _end(self, active: _Active, ending: Ending) -> None:
         """Store how a job ended; a run must not seem to go on forever.

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from azureml_wrapper.local.domain.errors import ServiceFault
 from azureml_wrapper.local.domain.pipelines import ERROR_LOG, EXECUTION_LOG, LOGS, OUT_LOG
-from azureml_wrapper.local.domain.runs import Run
+from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.domain.sweeps import LOG
 from azureml_wrapper.local.executor.context import ExecutorContext
 from azureml_wrapper.local.store.blobfiles import copy_file, link_file
@@ -36,6 +36,28 @@ class Logs(Protocol):
 
     def complain(self, workspace_id: str, run_id: str, text: str) -> None:
         """Append a line to the error log."""
+
+
+def say_started(logs: Logs, run: Run) -> None:
+    """Log that a step's job is submitted."""
+    logs.say(
+        run.workspace_id,
+        run.run_id,
+        f"Experiment:             {run.experiment}",
+        f"Run Id:                 {run.run_id}",
+        f"Run target:             {run.target}",
+        "Starting run in Execution Service",
+    )
+
+
+def say_ended(logs: Logs, run: Run, reason: str) -> None:
+    """Log how a step's run has ended; `reason` counts only if it did not complete."""
+    key = run.workspace_id, run.run_id
+    if run.status is RunStatus.COMPLETED:
+        logs.say(*key, f"Job finished, job RunId is {run.run_id}")
+        return
+    logs.say(*key, f"Job failed, job RunId is {run.run_id}. Error: {reason}")
+    logs.complain(*key, reason)
 
 
 class PipelineLogs:

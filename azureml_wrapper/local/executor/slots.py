@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
@@ -73,12 +73,16 @@ class ComputeSlots:
 
     def withdraw(self, request: Request) -> bool:
         """Give up waiting. Returns False if the request does not wait: it has its slots, or has not queued yet."""
+        return bool(self.withdraw_all([request]))
+
+    def withdraw_all(self, requests: Iterable[Request]) -> list[Request]:
+        """Give up waiting, before any of them is served. Returns those that waited."""
         with self._lock:
-            if not request.waits:
-                return False
-            self._leave_queue(request)
+            withdrawn = [request for request in requests if request.waits]
+            for request in withdrawn:
+                self._leave_queue(request)
         self._pass_on([])
-        return True
+        return withdrawn
 
     def release(self, request: Request) -> None:
         """Return slots."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -77,6 +77,10 @@ class StepJobs:
             # It was asked before, or has just ended.
             return True
         return self._sweeps.cancel(workspace_id, active.sweep_id)
+
+    def cancel_waiting(self, workspace_id: str, run_ids: Sequence[str]) -> set[str]:
+        """Cancel those jobs that only wait, all at once. Returns their runs."""
+        return self._executor.cancel_waiting(workspace_id, run_ids)
 
     def _begin(self, job: Job, task: Trials) -> None:
         key = (job.workspace_id, job.run_id)

@@ -47,14 +47,14 @@ class ContainerFolder:
         """The file of the blob's content, existing or not; raise `InvalidName` for names outside the container."""
         check_blob_name(name)
         path = self.path / name
-        self._check_inside(path)
+        self._check_inside(name)
         mode = _mode(path)
-        beside = path.with_name(path.name + CONTENT_SUFFIX)
         if mode is not None and not stat.S_ISDIR(mode):
             return path
+        beside = path.with_name(path.name + CONTENT_SUFFIX)
         if mode is None and _mode(beside) is None:
             return path
-        self._check_inside(beside)
+        self._check_inside(name + CONTENT_SUFFIX)
         return beside
 
     def folder(self, prefix: str) -> Path:
@@ -63,9 +63,8 @@ class ContainerFolder:
         if not prefix:
             return self.path
         check_blob_name(prefix)
-        path = self.path / prefix
-        self._check_inside(path)
-        return path
+        self._check_inside(prefix)
+        return self.path / prefix
 
     def make_folder(self, prefix: str) -> Path:
         """Like `folder`, and create it. A blob in the way of a folder is moved beside it."""
@@ -183,15 +182,14 @@ class ContainerFolder:
         real, base = os.path.realpath(path), os.path.realpath(self.path)
         return real == base or real.startswith(base + os.sep)
 
-    def _check_inside(self, path: Path) -> None:
+    def _check_inside(self, name: str) -> None:
         """Raise `InvalidName` if a link leads out of the container; `realpath` is slow, and rarely needed."""
-        inside = path.relative_to(self.path)
-        if self._has_link(inside) and not self._is_inside(path):
-            raise InvalidName(f"{inside} is a symbolic link that leads outside its container.")
+        if self._has_link(name) and not self._is_inside(self.path / name):
+            raise InvalidName(f"{name} is a symbolic link that leads outside its container.")
 
-    def _has_link(self, inside: Path) -> bool:
+    def _has_link(self, name: str) -> bool:
         step = str(self.path)
-        for part in inside.parts:
+        for part in name.split("/"):
             step = f"{step}{os.sep}{part}"
             try:
                 mode = os.lstat(step).st_mode

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from azureml_wrapper.local.store.database import Database, Row
+from azureml_wrapper.local.store.database import Database, Row, dump
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -46,6 +47,9 @@ class JobStore:
 
     def remove(self, job_key: str) -> None:
         self._database.execute("DELETE FROM jobs WHERE mark = ?", (job_key,))
+
+    def remove_all(self, job_keys: Sequence[str]) -> None:
+        self._database.execute("DELETE FROM jobs WHERE mark IN (SELECT value FROM json_each(?))", (dump(job_keys),))
 
     def all(self) -> list[JobRecord]:
         return [_record(row) for row in self._database.all("SELECT * FROM jobs ORDER BY rowid")]

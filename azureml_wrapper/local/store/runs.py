@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -84,6 +84,7 @@ _OPEN = tuple(status.value for status in RunStatus if not status.is_terminal)
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 Listener = Callable[[Run], None]
+ListenerOfMany = Callable[[list[Run]], None]
 
 
 class RunStore:
@@ -91,17 +92,20 @@ class RunStore:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._listeners: list[tuple[Listener, Attempts]] = []
+        self._listeners: list[tuple[Listener, ListenerOfMany | None, Attempts]] = []
         # When runs started, by a clock that does not jump; those that this process has seen.
         self._begun: dict[tuple[str, str], float] = {}
         database.ensure(SCHEMA)
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Listener, of_many: ListenerOfMany | None = None) -> None:
         """Call `listener` with each run whose status changed, once the change is stored.
 
         The error of a listener is logged, and costs neither the other listeners nor the change.
+
+        Args:
+            of_many: Called instead, once, with runs of a workspace that were canceled together.
         """
-        self._listeners.append((listener, Attempts("a listener to the changes of runs")))
+        self._listeners.append((listener, of_many, Attempts("a listener to the changes of runs")))
 
     def transaction(self) -> AbstractContextManager[object]:
         """A transaction, for changes of several stores that belong together."""
@@ -225,6 +229,19 @@ class RunStore:
         self._tell(changed)
         return changed
 
+    def cancel_waiting(self, workspace: str, run_ids: Sequence[str]) -> set[str]:
+        """Set those runs Canceled that have neither started nor ended, in two statements; return their ids."""
+        condition = (
+            "workspace = ? AND run_id IN (SELECT value FROM json_each(?)) AND started IS NULL AND ended IS NULL"
+        )
+        with self._database.transaction() as database:
+            now, values = self._clock.now(), (workspace, dump(run_ids))
+            changed = [_advanced(run, RunStatus.CANCELED, now, None) for run in self.select(condition, values)]
+            sql = f"UPDATE runs SET status = 'Canceled', ended = ? WHERE {condition}"  # noqa: S608
+            database.execute(sql, (offset_time(now), *values))
+        self._tell(*changed)
+        return {run.run_id for run in changed}
+
     def abandon(self, workspace: str, run_id: str, error: JSON) -> None:
         """Set a run Failed in one statement that needs nothing else, not even a record that can be read.
 
@@ -259,9 +276,11 @@ class RunStore:
         is_set = abs(run.ended - run.started - passed) > CLOCK_TOLERANCE
         return replace(run, started=run.ended - passed) if is_set else run
 
-    def _tell(self, run: Run) -> None:
-        for listener, attempts in self._listeners:
-            attempts.attempt(partial(listener, run))
+    def _tell(self, *runs: Run) -> None:
+        for listener, of_many, attempts in self._listeners:
+            together = [partial(of_many, [*runs])] if of_many and len(runs) > 1 else []
+            for call in together or [partial(listener, run) for run in runs]:
+                attempts.attempt(call)
 
     def page(
         self,
@@ -306,9 +325,10 @@ class RunStore:
                 return
             after = token_of(rows[query.size - 1])
 
-    def children(self, workspace: str, run_id: str) -> list[Run]:
-        """Direct children, newest first."""
-        return self.select("workspace = ? AND parent_id = ?", (workspace, run_id))
+    def children(self, workspace: str, *run_ids: str) -> list[Run]:
+        """Direct children of one or more runs, newest first."""
+        condition = "workspace = ? AND parent_id IN (SELECT value FROM json_each(?))"
+        return self.select(condition, (workspace, dump(run_ids)))
 
     def unfinished(self) -> list[Run]:
         """Every run of every workspace that has not ended."""

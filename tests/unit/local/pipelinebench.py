@@ -79,6 +79,9 @@ class FakeExecutor:
         self.runs.advance(W, run_id, RunStatus.RUNNING)
         self.runs.advance(W, run_id, status, error=error)
 
+    def cancel_waiting(self, workspace_id, run_ids):
+        return set()
+
     def cancel(self, workspace_id, run_id):
         self.canceled.append(run_id)
         if run_id in self.jobs and not self.runs.get(W, run_id).status.is_terminal:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.computes import Compute
-from azureml_wrapper.local.domain.pipelines import PIPELINE_RUN_TYPE, PipelineRun, Values
+from azureml_wrapper.local.domain.errors import Damaged
+from azureml_wrapper.local.domain.pipelines import EXECUTION_LOG, PIPELINE_RUN_TYPE, PipelineRun, Values
 from azureml_wrapper.local.domain.runs import Run, RunStatus
 from azureml_wrapper.local.executor.process import ColdStarter, ProcessId
 from azureml_wrapper.local.home import Home
@@ -123,6 +125,48 @@ def statements(service: Service, steps: int) -> tuple[int, int]:
 def test_a_fan_costs_the_same_for_each_step_has_one_thread_for_all_that_wait_and_is_canceled_as_one(service):
     few, many = statements(service, 20), statements(service, 80)
     assert [cost <= 4.2 * less for cost, less in zip(many, few, strict=True)] == [True, True], (few, many)
+
+
+def test_steps_that_wait_are_canceled_in_the_same_statements_however_many_they_are(service):
+    (_, few), (_, many) = statements(service, 20), statements(service, 80)
+    # Which of the first two got the free node is up to their threads.
+    assert many <= few + 8, (few, many)
+
+
+def test_canceled_steps_end_one_by_one_if_they_cannot_together(service, monkeypatch):
+    def cancel_waiting(workspace, run_ids):
+        raise Damaged("a defect")
+
+    monkeypatch.setattr(service.context.runs, "cancel_waiting", cancel_waiting)
+    pipeline = service.fan(20)
+    service.await_all(pipeline, Running=1, Queued=19)
+    assert service.context.pipeline_executor.cancel(service.workspace_id, pipeline)
+    service.await_end(pipeline, RunStatus.CANCELED)
+    assert service.statuses("parent_id", pipeline) == {"Canceled": 20}
+    assert service.context.jobs.all() == []
+
+
+def test_a_step_that_waits_is_canceled_even_if_its_run_has_a_start(service):
+    pipeline = service.fan(10)
+    service.await_all(pipeline, Running=1, Queued=9)
+    queued = [run for run in service.context.runs.children(service.workspace_id, pipeline) if not run.started]
+    service.context.runs.change(service.workspace_id, queued[0].run_id, started=service.context.clock.now())
+    assert service.context.pipeline_executor.cancel(service.workspace_id, pipeline)
+    service.await_end(pipeline, RunStatus.CANCELED)
+    assert service.statuses("parent_id", pipeline) == {"Canceled": 10}
+
+
+def test_a_run_below_a_step_that_waits_is_canceled_with_it(service):
+    pipeline = service.fan(10)
+    service.await_all(pipeline, Running=1, Queued=9)
+    queued = [run for run in service.context.runs.children(service.workspace_id, pipeline) if not run.started]
+    child = replace(queued[0], run_id="child", parent_id=queued[0].run_id, run_type=None, status=RunStatus.RUNNING)
+    service.context.runs.add(child)
+    assert service.context.pipeline_executor.cancel(service.workspace_id, pipeline)
+    service.await_end(pipeline, RunStatus.CANCELED)
+    assert service.context.runs.get(service.workspace_id, "child").status is RunStatus.CANCELED
+    log = service.context.artifact(service.workspace_id, queued[0].run_id, EXECUTION_LOG).read_text()
+    assert f"Job failed, job RunId is {queued[0].run_id}. Error: The run is Canceled." in log
 
 
 def test_a_fan_runs_in_the_order_of_its_steps(service):
