@@ -10,9 +10,7 @@ import hashlib
 import logging
 import os
 import shutil
-import threading
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +20,7 @@ from azureml_wrapper.local.domain.errors import Conflict, Damaged, Invalid, NotF
 from azureml_wrapper.local.domain.snapshots import EMPTY_ID, Node, Snapshot, StoredFile, empty_tree, file_nodes
 from azureml_wrapper.local.faultpoints import fault_point
 from azureml_wrapper.local.store.blobfiles import copy_file
-from azureml_wrapper.local.store.database import Database, Row, dump, load
+from azureml_wrapper.local.store.database import Database, Remembered, Row, dump, load
 from azureml_wrapper.local.store.syncing import Syncer
 
 SCHEMA = """
@@ -40,8 +38,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
 """
 CHUNK = 1024 * 1024
 _INCOMING = ".incoming"
-# Cached snapshots: a step reads its own several times, and one of 2,000 files takes milliseconds to parse.
-REMEMBERED = 16
+# Snapshots in memory: a step reads its own several times, and one of 2,000 files takes milliseconds to parse.
+KEPT = 16
 
 log = logging.getLogger("azureml_wrapper.local")
 
@@ -58,8 +56,7 @@ class SnapshotStore:
         self._incoming = folder / _INCOMING
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[int, Snapshot] = OrderedDict()
+        self._known: Remembered[Snapshot] = Remembered(database, KEPT)
         database.ensure(SCHEMA)
 
     def add(
@@ -105,11 +102,7 @@ class SnapshotStore:
         """The snapshot, or None. The empty snapshot always exists."""
         if snapshot_id == EMPTY_ID:
             return Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
-        # The body is read only if it is not cached. A row's number is never reused.
-        row = self._database.one(
-            "SELECT sequence FROM snapshots WHERE workspace = ? AND snapshot_id = ?", (workspace, snapshot_id)
-        )
-        return self._read(row["sequence"]) if row else None
+        return self._known.get((workspace, snapshot_id), lambda: self._read(workspace, snapshot_id))
 
     def get(self, workspace: str, snapshot_id: str) -> Snapshot:
         """Like `find`, but raise `NotFound` if it is missing."""
@@ -125,9 +118,9 @@ class SnapshotStore:
     def latest(self, workspace: str) -> Snapshot:
         """The snapshot that was added last, or the empty one."""
         row = self._database.one(
-            "SELECT sequence FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
+            "SELECT snapshot_id FROM snapshots WHERE workspace = ? ORDER BY sequence DESC LIMIT 1", (workspace,)
         )
-        return self._read(row["sequence"]) if row else Snapshot(snapshot_id=EMPTY_ID, tree=empty_tree(), files={})
+        return self.get(workspace, row["snapshot_id"] if row else EMPTY_ID)
 
     def restore(self, workspace: str, snapshot_id: str, folder: Path) -> None:
         """Write the whole script folder to `folder`, which is created if missing."""
@@ -169,6 +162,7 @@ class SnapshotStore:
                     "discarding snapshot %s: power was lost within a second of its upload", row["snapshot_id"]
                 )
                 self._database.execute("DELETE FROM snapshots WHERE sequence = ?", (row["sequence"],))
+                self._known.forget()
 
     def _whole(self, snapshot_id: str, path: str, file: StoredFile) -> Path:
         if not self._has(file):
@@ -178,21 +172,10 @@ class SnapshotStore:
             )
         return self._object(file.sha256)
 
-    def _read(self, sequence: int) -> Snapshot:
-        """A snapshot by its row; snapshots never change."""
-        with self._lock:
-            if found := self._remembered.get(sequence):
-                self._remembered.move_to_end(sequence)
-                return found
-        row = self._database.one("SELECT * FROM snapshots WHERE sequence = ?", (sequence,))
-        if row is None:
-            raise NotFound("The snapshot was deleted with its workspace.")
-        snapshot = _snapshot(row)
-        with self._lock:
-            self._remembered[sequence] = snapshot
-            if len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        return snapshot
+    def _read(self, workspace: str, snapshot_id: str) -> Snapshot | None:
+        sql = "SELECT * FROM snapshots WHERE workspace = ? AND snapshot_id = ?"
+        row = self._database.one(sql, (workspace, snapshot_id))
+        return _snapshot(row) if row else None
 
     def _resolve(
         self, workspace: str, tree: Node, uploads: Mapping[str, Path | StoredFile], parent_id: str | None

@@ -10,6 +10,7 @@ import pytest
 from azureml_wrapper.local.app import build_context
 from azureml_wrapper.local.domain.computes import Compute
 from azureml_wrapper.local.domain.errors import NotFound
+from azureml_wrapper.local.domain.snapshots import read_tree
 from azureml_wrapper.local.domain.storage import Datastore
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.store.database import MEMORY, REMEMBERED, Database, Remembered
@@ -137,6 +138,21 @@ def test_a_saved_dataset_is_read_once(context, workspace):
 
     assert len(statements(context.database, look)) == 1
     assert look() == [saved] * 3
+
+
+def test_a_snapshot_is_read_once(context, workspace):
+    empty = read_tree({"name": "", "type": "Directory", "hash": "h", "children": {}})
+    context.snapshots.add(workspace, "s", empty, {})
+
+    def look():
+        return [context.snapshots.get(workspace, "s") for _ in range(3)]
+
+    assert len(statements(context.database, look)) == 1
+    context.snapshots.discard_incomplete(context.clock.now())
+    assert len(look()) == 3
+    context.workspaces.delete(context.workspaces.by_id(workspace))
+    with pytest.raises(NotFound):
+        look()
 
 
 def test_the_environment_of_a_step_is_looked_up_once_until_another_is_registered(context, workspace):
