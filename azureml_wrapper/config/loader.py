@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from azureml_wrapper.config import parsing
-from azureml_wrapper.config.job_models import JobConfig
 from azureml_wrapper.config.models import Model, ParametersConfig, PipelineConfig, StepConfig, WorkspaceConfig
 from azureml_wrapper.config.parsing import Document, KeyPath, Problem, as_error, show_path
 from azureml_wrapper.config.rules import parameter_problems, pipeline_problems
@@ -170,6 +169,9 @@ def _validate(model: type[M], data: dict[str, Any], problems: list[Problem]) -> 
             data = {**data, "steps": dict(enumerate(data["steps"]))}
     elif model is WorkspaceConfig:
         # The config of a pipeline, a step or a job names a workspace, too.
+        # Imported here because a pipeline does not need the models of a job.
+        from azureml_wrapper.config.job_models import JobConfig
+
         others = {*PipelineConfig.model_fields, *StepConfig.model_fields, *JobConfig.model_fields}
         elsewhere = others - model.model_fields.keys()
         data = {key: value for key, value in data.items() if key not in elsewhere}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -457,3 +459,16 @@ def test_a_script_directory_may_be_in_the_users_home(tmp_path, monkeypatch):
     first, second = load_pipeline(file).steps
     assert first.directory == tmp_path / "user" / "scripts"
     assert second.directory == tmp_path / "beside"
+
+
+def test_the_config_of_a_pipeline_needs_no_models_of_jobs():
+    """pydantic takes as long to make them as those of a pipeline, and `aml run` would wait for both."""
+    program = (
+        "import sys\n"
+        "from azureml_wrapper.config.loader import load\n"
+        "from azureml_wrapper.config.models import PipelineConfig\n"
+        "names = dict.fromkeys(('ws_name', 'resource_group', 'subscription_id', 'env_name', 'compute_name'), 'x')\n"
+        "load(PipelineConfig, {**names, 'steps': [{'step_name': 's', 'script_name': 'm'}]})\n"
+        "assert 'azureml_wrapper.config.job_models' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
