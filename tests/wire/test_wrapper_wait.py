@@ -8,8 +8,9 @@ import pytest
 import requests
 from azureml.core import Experiment
 
-from azureml_wrapper import RunWrapper
+from azureml_wrapper import PipelineWrapper, RunWrapper, WorkspaceWrapper
 from azureml_wrapper.errors import RunTimeout
+from azureml_wrapper.run import HELD_SECONDS
 
 pytestmark = pytest.mark.local_only
 
@@ -47,6 +48,29 @@ def test_one_request_waits_for_the_end(ws, started, sent):
     asked = [url for url, prefer in sent if prefer]
     assert asked == [url for url, _ in sent if url.endswith(f"/runs/{run.id}")]
     assert len(asked) == 1
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_ten_steps_is_waited_for_by_one_request_at_a_time(ws, unique, sent, tmp_path):
+    """None asks for the steps, and each is held by the service until the run ends, or for as long as it may be."""
+    workspace = WorkspaceWrapper.from_workspace(ws)
+    workspace.register_env("wait_env", [])
+    workspace.register_compute("wait-cpu", compute_max_nodes=2)
+    # Each step leaves a file for the next one.
+    (tmp_path / "main.py").write_text("import pathlib, sys\npathlib.Path(sys.argv[-1], 'all.txt').write_text('1')\n")
+    scope, step = workspace.scope, {"script_name": "main", "script_directory": str(tmp_path)}
+    config = {
+        **{"ws_name": scope.name, "resource_group": scope.resource_group, "subscription_id": scope.subscription_id},
+        **{"env_name": "wait_env", "compute_name": "wait-cpu"},
+        "steps": [{"step_name": f"s{number}", **step} for number in range(10)],
+    }
+    run = PipelineWrapper.from_config(config).run(unique("exp"), wait=False)
+    sent.clear()
+    began = time.monotonic()
+    run.wait()
+    elapsed = time.monotonic() - began
+    assert {(url.rpartition("/runs/")[2], prefer) for url, prefer in sent} == {(run.id, f"wait={HELD_SECONDS:g}")}
+    assert len(sent) <= 1 + elapsed // HELD_SECONDS
 
 
 def test_the_runs_of_the_sdk_know_the_end_that_was_waited_for(ws, started):
