@@ -10,7 +10,9 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +40,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
 """
 CHUNK = 1024 * 1024
 _INCOMING = ".incoming"
+# How long a content that was sent may wait for its snapshot until `sweep` may delete it.
+PENDING_SECONDS = 3600.0
 # Snapshots in memory: a step reads its own several times, and one of 2,000 files takes milliseconds to parse.
 KEPT = 16
 
@@ -57,6 +61,9 @@ class SnapshotStore:
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
         self._known: Remembered[Snapshot] = Remembered(database, KEPT)
+        self._lock = threading.Lock()
+        # Contents that were sent, and when: their snapshots may not be stored yet.
+        self._pending: OrderedDict[str, float] = OrderedDict()
         database.ensure(SCHEMA)
 
     def add(
@@ -97,6 +104,24 @@ class SnapshotStore:
         file = StoredFile(hashlib.sha256(content).hexdigest(), len(content))
         self._put(file, lambda target: target.write_bytes(content))
         return file
+
+    def contents(self, workspace: str) -> set[str]:
+        """The contents of a workspace's snapshots, by their hashes."""
+        return self._contents("workspace = ?", workspace)
+
+    def sweep(self, contents: set[str]) -> None:
+        """Delete the contents of a deleted workspace, except those that another snapshot has or is about to get.
+
+        What a kill leaves, `aml local prune` finds.
+        """
+        for sha256 in contents - self._contents("1"):
+            with self._lock:
+                if sha256 not in self._pending:
+                    self._object(sha256).unlink(missing_ok=True)
+
+    def _contents(self, condition: str, *values: str) -> set[str]:
+        rows = self._database.all(f"SELECT files FROM snapshots WHERE {condition}", values)  # noqa: S608
+        return {entry[0] for row in rows for entry in load(row["files"]).values()}
 
     def find(self, workspace: str, snapshot_id: str) -> Snapshot | None:
         """The snapshot, or None. The empty snapshot always exists."""
@@ -206,6 +231,7 @@ class SnapshotStore:
     def _keep(self, source: Path | StoredFile) -> StoredFile:
         """Copy a file to its place in the store unless its content is already there."""
         if isinstance(source, StoredFile):
+            self._expect(source)
             if not self._has(source):
                 raise Invalid(f"The file {source.sha256} of the snapshot was not uploaded.")
             return source
@@ -216,6 +242,7 @@ class SnapshotStore:
     def _put(self, file: StoredFile, write: Callable[[Path], object]) -> None:
         """Store a content atomically unless it is already there."""
         target = self._object(file.sha256)
+        self._expect(file)
         if not self._has(file):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._incoming / f"{file.sha256}.{self._ids.short()}"
@@ -223,6 +250,15 @@ class SnapshotStore:
             fault_point("snapshots.written")
             temporary.replace(target)
             self._syncer.soon(target)
+
+    def _expect(self, file: StoredFile) -> None:
+        """Keep `sweep` from deleting a content whose snapshot is about to be stored."""
+        now = self._clock.steady()
+        with self._lock:
+            self._pending.pop(file.sha256, None)
+            self._pending[file.sha256] = now
+            while self._pending and next(iter(self._pending.values())) < now - PENDING_SECONDS:
+                self._pending.popitem(last=False)
 
     def _has(self, file: StoredFile) -> bool:
         """Whether the store has all of a content: a loss of power may have left a part of it."""

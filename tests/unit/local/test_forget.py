@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import sqlite3
+from contextlib import closing, nullcontext
 
 import pytest
 
@@ -89,3 +90,31 @@ def test_every_table_says_to_which_workspace_a_row_belongs_or_falls_with_one_tha
         columns = {row["name"] for row in database.all(f"PRAGMA table_info({name})")}
         parents = {row["on_delete"] for row in database.all(f"PRAGMA foreign_key_list({name})")}
         assert name in SHARED or "workspace" in columns or parents == {"CASCADE"}, name
+
+
+def test_the_space_of_a_deleted_workspace_is_given_back(tmp_path):
+    file = tmp_path / "state.sqlite"
+    database = Database(file)
+    database.execute("CREATE TABLE things (workspace TEXT, body TEXT)")
+    database.execute_many("INSERT INTO things VALUES (?, ?)", [("w", "x" * 1000)] * 20_000)
+    database.all("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = file.stat().st_size
+    database.forget("w")
+    database.compact()
+    log = file.with_name("state.sqlite-wal")
+    assert (file.stat().st_size < before / 50, log.stat().st_size) == (True, 0)
+    database.close()
+
+
+def test_a_file_of_an_earlier_version_keeps_its_size(tmp_path):
+    file = tmp_path / "state.sqlite"
+    with closing(sqlite3.connect(file)) as earlier:
+        earlier.execute("CREATE TABLE things (workspace TEXT, body TEXT)")
+        earlier.executemany("INSERT INTO things VALUES (?, ?)", [("w", "x" * 1000)] * 2000)
+        earlier.commit()
+    database = Database(file)
+    before = file.stat().st_size
+    database.forget("w")
+    database.compact()
+    assert file.stat().st_size >= before
+    database.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from hashlib import sha256
 
 import pytest
 
 from azureml_wrapper.local.domain.clock import RandomIds, SystemClock
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.domain.snapshots import EMPTY_ID, read_tree
+from azureml_wrapper.local.domain.snapshots import EMPTY_ID, StoredFile, read_tree
 from azureml_wrapper.local.store.database import Database
 from azureml_wrapper.local.store.snapshots import SnapshotStore
 from tests.work import calls
@@ -199,3 +200,26 @@ def test_a_file_costs_the_same_in_a_snapshot_of_any_size(store, add, tmp_path):
     assert costs[1] < 1.5 * costs[0]
     store.restore("ws", "2000-2", tmp_path / "out")
     assert len(contents(tmp_path / "out")) == 2000
+
+
+def test_contents_that_no_snapshot_has_any_more_are_swept(store, add, tmp_path):
+    add("s1", {"own.py": b"own", "shared.py": b"shared", "sent.py": b"sent"})
+    gone = store.contents("ws")
+    store.add("other", "s2", read_tree(tree({"a.py": b"shared"})), {"a.py": store.keep(b"shared")})
+    store._database.forget("ws")
+    store._pending.clear()
+    # Another snapshot is about to get it.
+    store.keep(b"sent")
+    store.sweep(gone)
+    left = {path.read_bytes() for path in (tmp_path / "objects").glob("??/*")}
+    assert left == {b"shared", b"sent"}
+
+
+def test_contents_that_were_sent_long_ago_are_not_waited_for(store, add, monkeypatch):
+    add("s1", {"a.py": b"a"})
+    gone = store.contents("ws")
+    store._database.forget("ws")
+    monkeypatch.setattr("azureml_wrapper.local.store.snapshots.PENDING_SECONDS", -1.0)
+    store.keep(b"b")
+    store.sweep(gone)
+    assert not store._has(StoredFile(sha256(b"a").hexdigest(), 1))

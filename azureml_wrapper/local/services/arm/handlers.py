@@ -124,7 +124,10 @@ def delete_workspace(context: Context, request: Request) -> Response:
     context.programs.manage(request.identity, request["subscription"], request["resource_group"])
     found = context.workspaces.find(request["subscription"], request["resource_group"], request["name"])
     if found:
+        contents = context.snapshots.contents(found.workspace_id)
         context.workspaces.delete(found)
+        context.snapshots.sweep(contents)
+        context.database.compact()
     return empty(200 if found else 204)
 
 
