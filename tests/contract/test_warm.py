@@ -24,7 +24,7 @@ from azureml_wrapper.local.executor.process import ColdStarter
 from azureml_wrapper.local.executor.processtable import JOB_KEY_VARIABLE
 from azureml_wrapper.local.executor.variables import preload_variables
 from azureml_wrapper.local.executor.warm import READ_AT_IMPORT, WarmStarter
-from tests import machines
+from tests import light, machines
 from tests.waiting import until
 
 READY_SECONDS = 60.0
@@ -44,6 +44,11 @@ def warm():
     assert starter.await_ready(sys.executable, VARIABLES, READY_SECONDS)
     yield starter
     starter.close()
+
+
+@pytest.fixture
+def _light(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(zygote, "__file__", light.zygote_in(tmp_path_factory.mktemp("light")))
 
 
 class Folder:
@@ -296,6 +301,7 @@ def test_a_fork_can_be_ended_as_soon_as_it_is_there(folder, warm):
         assert process.wait() == -signal.SIGTERM
 
 
+@pytest.mark.usefixtures("_light")
 def test_a_fork_that_has_not_begun_ends_with_the_service(folder):
     starter = WarmStarter()
     starter.preload(sys.executable, VARIABLES)
@@ -465,6 +471,7 @@ def test_orders_that_come_at_the_same_instant_are_all_carried_out(folder, warm):
     assert [(folder.path.parent / f"{number}.txt").read_text() for number in range(8)] == [""] * 8
 
 
+@pytest.mark.usefixtures("_light")
 def test_orders_that_come_in_one_packet_are_all_carried_out(folder):
     ours, theirs = socket.socketpair()
     command = [sys.executable, zygote.__file__, str(theirs.fileno())]
@@ -579,6 +586,7 @@ def test_another_interpreter_is_cold(folder, warm):
     assert "nothing is preloaded for this interpreter" in warm.why_cold(command, folder.path, VARIABLES)
 
 
+@pytest.mark.usefixtures("_light")
 def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_cold(folder):
     starter = WarmStarter()
     starter.preload(sys.executable, VARIABLES)
@@ -594,6 +602,7 @@ def test_a_preloaded_process_that_is_killed_fails_its_jobs_and_the_next_starts_c
     starter.close()
 
 
+@pytest.mark.usefixtures("_light")
 @pytest.mark.slow
 def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
     monkeypatch.setattr(preloaded_module, "ORDER_SECONDS", 0.5)
@@ -613,6 +622,7 @@ def test_a_job_whose_fork_comes_too_late_runs_once(folder, monkeypatch):
     starter.close()
 
 
+@pytest.mark.usefixtures("_light")
 def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
     preloaded = Preloaded(sys.executable, VARIABLES)
     until(lambda: preloaded.is_ready)
@@ -622,6 +632,7 @@ def test_no_order_is_sent_to_a_preloaded_process_that_is_about_to_end(folder):
     preloaded.close()
 
 
+@pytest.mark.usefixtures("_light")
 @pytest.mark.slow
 def test_a_preloaded_process_ends_when_it_is_idle(folder):
     starter = WarmStarter(idle=2.0)

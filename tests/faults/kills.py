@@ -188,9 +188,9 @@ class Killer:
                 self._tally.helpers += kind == "preloaded"
 
 
-def strike(kills: int, seed: int, folder: Path, tally: Tally, *, warm: bool = True) -> None:
-    """Kill that often in one home; problems are noted in the tally."""
-    with machine(folder, warm=warm) as made:
+def strike(kills: int, seed: int, folder: Path, tally: Tally, *, is_light: bool = False) -> None:
+    """Kill that often in one home; problems are noted in the tally. Light preloaded processes import nothing."""
+    with machine(folder, warm=True, is_light=is_light) as made:
         usage = Usage(made)
         usage.is_tolerant = True
         made.start()

@@ -40,7 +40,7 @@ class Refused(Exception):
 class Machine:
     """One home, the services that use it one after the other, and a client of them."""
 
-    def __init__(self, folder: Path, *, warm: bool = False) -> None:
+    def __init__(self, folder: Path, *, warm: bool = False, is_light: bool = False) -> None:
         self.home = Home(folder / "home")
         self.home.create()
         self.orders = folder / "orders"
@@ -55,7 +55,7 @@ class Machine:
             "AZUREML_WRAPPER_WARM": "on" if warm else "off",
         }
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery", str(self.home.path)],
+            [sys.executable, "-m", "tests.faults.nursery", str(self.home.path), *([str(folder)] if is_light else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -218,8 +218,8 @@ class Machine:
 
 
 @contextmanager
-def machine(folder: Path, *, warm: bool = False) -> Iterator[Machine]:
-    made = Machine(folder, warm=warm)
+def machine(folder: Path, *, warm: bool = False, is_light: bool = False) -> Iterator[Machine]:
+    made = Machine(folder, warm=warm, is_light=is_light)
     try:
         yield made
     finally:

@@ -1,4 +1,6 @@
-"""Forks services: `python -m tests.faults.nursery HOME`. A service that is forked starts five times as fast.
+"""Forks services: `python -m tests.faults.nursery HOME [FOLDER]`. A service that is forked starts five times as fast.
+
+With a folder, their preloaded processes import nothing (tests/light.py).
 
 Reads a line for each service that it is to start, and prints its number. A forked service is a process and a session
 of its own, exactly like `python -m azureml_wrapper.local.server`, whose `main` it runs.
@@ -9,11 +11,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 from azureml_wrapper.local import server
 
-# Imported on first use by a service; here once for all of them.
-from azureml_wrapper.local.executor import sweeps  # noqa: F401
+# Sweeps are imported on first use by a service; here once for all of them.
+from azureml_wrapper.local.executor import sweeps, zygote  # noqa: F401
+from tests import light
 
 
 def become_service(home: str) -> None:
@@ -37,6 +41,8 @@ def become_service(home: str) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) > 2:
+        zygote.__file__ = light.zygote_in(Path(sys.argv[2]))
     # The kernel reaps services that end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for _ in iter(sys.stdin.readline, ""):

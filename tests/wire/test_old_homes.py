@@ -19,7 +19,7 @@ from azureml_wrapper.local.store.database import columns
 from azureml_wrapper.local.store.migrations import migrate
 from tests.homes import ARCHIVES
 
-pytestmark = pytest.mark.local_only
+pytestmark = [pytest.mark.local_only, pytest.mark.usefixtures("cold")]
 
 VERSIONS = sorted(ARCHIVES.glob("*.tar.gz"))
 

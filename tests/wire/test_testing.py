@@ -10,7 +10,7 @@ import pytest
 
 from azureml_wrapper import WorkspaceWrapper
 
-pytestmark = pytest.mark.local_only
+pytestmark = [pytest.mark.local_only, pytest.mark.usefixtures("cold")]
 
 HOMES: list[str] = []
 

@@ -31,6 +31,7 @@ from azureml_wrapper.errors import BadName, ConnectionFailed, LoginFailed
 from azureml_wrapper.local import service_process
 from azureml_wrapper.local.home import Home
 from azureml_wrapper.local.tokens import Tokens
+from tests.conftest import cold_services
 
 pytestmark = pytest.mark.local_only
 
@@ -218,7 +219,7 @@ class TestLocal:
 
     def test_a_service_of_ones_own_lives_for_a_block(self, tmp_path):
         before = local.workspace()
-        with local.service(tmp_path / "home") as info:
+        with cold_services(), local.service(tmp_path / "home") as info:
             other = local.workspace()
             assert service_process.find(Home(tmp_path / "home")) == info
             assert other.get_details()["workspaceid"] != before.get_details()["workspaceid"]
@@ -227,7 +228,7 @@ class TestLocal:
 
     def test_after_a_block_the_environment_is_as_it_was(self, tmp_path, unique):
         before = dict(os.environ)
-        with local.service(tmp_path / "home"):
+        with cold_services(), local.service(tmp_path / "home"):
             local.workspace(unique("block"))
             assert os.environ["REQUESTS_CA_BUNDLE"].startswith(str(tmp_path))
         assert dict(os.environ) == before
@@ -235,7 +236,7 @@ class TestLocal:
     @pytest.mark.slow
     def test_a_home_that_was_deleted_meanwhile_is_connected_again(self, tmp_path, unique):
         name = unique("again")
-        with local.service(tmp_path / "home"):
+        with cold_services(), local.service(tmp_path / "home"):
             first = local.workspace(name).get_details()["workspaceid"]
             local.stop(tmp_path / "home")
             Home(tmp_path / "home").clear()
@@ -244,11 +245,12 @@ class TestLocal:
     def test_certificates_that_are_not_there_are_told(self, tmp_path, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
         missing = pytest.raises(ConnectionFailed, match=r"REQUESTS_CA_BUNDLE must be .* got '.*company\.pem'")
-        with local.service(tmp_path / "home"), missing:
+        with cold_services(), local.service(tmp_path / "home"), missing:
             local.workspace("local")
 
     def test_start_and_stop_are_of_a_home(self, tmp_path):
-        info = local.start(tmp_path / "home")
+        with cold_services():
+            info = local.start(tmp_path / "home")
         assert local.start(tmp_path / "home") == info
         assert local.stop(tmp_path / "home") is True
         assert local.stop(tmp_path / "home") is False

@@ -18,7 +18,8 @@ from azureml_wrapper.local.home import Home
 from tests.waiting import until
 from tests.wire.pipelines.scripts import PASS, SLEEP
 
-pytestmark = [pytest.mark.local_only, pytest.mark.slow]
+# A forked process keeps the environment of its start in /proc, where these tests look.
+pytestmark = [pytest.mark.local_only, pytest.mark.slow, pytest.mark.usefixtures("cold")]
 
 
 @pytest.fixture
@@ -35,8 +36,6 @@ def running(local_workspace, home, tmp_path) -> PipelineRun:
     )
     config.environment = Environment("none-needed")
     config.environment.python.user_managed_dependencies = True
-    # A forked process keeps the environment of its start in /proc, where these tests look.
-    config.environment_variables = {"AZUREML_WRAPPER_WARM": "false"}
     (tmp_path / "sleep.py").write_text(SLEEP)
     (tmp_path / "pass.py").write_text(PASS)
     first, second = (
