@@ -56,6 +56,16 @@ def fill(context: Context, workspace: str, number: int) -> None:
     point = {"series": 1, "data": '{"m": 1}'}
     _insert(context, "metric_points", point, number, lambda place: {"point_id": str(place), "created": _time(place)})
 
+    endpoint = {"workspace": workspace, "kind": "pipeline endpoint", "created": TIME, "modified": TIME}
+    _insert(context, "documents", endpoint, number, lambda place: {"key": f"k{place}", "body": _endpoint(place)})
+    schedule = {"workspace": workspace, "created": TIME, "modified": TIME, "anchor": TIME, "is_active": 1}
+    later = {**schedule, "next_fire": "2100-01-01T00:00:00.000000+00:00", "body": "{}"}
+    _insert(context, "schedules", later, number, lambda place: {"schedule_id": f"s{place}"})
+
+
+def _endpoint(place: int) -> str:
+    return json.dumps({"name": f"n{place}", "status": "Active", "versions": {"0": "p"}, "default_version": "0"})
+
 
 def _insert(
     context: Context, table: str, fields: Mapping[str, object], number: int, more: Callable[[int], dict[str, object]]
@@ -88,7 +98,31 @@ def _experiments(context: Context, workspace: str) -> object:
     return context.experiments.page(workspace, Query(order=Order("createdutc", descending=True), top=10))
 
 
+def _latest_runs(context: Context, workspace: str) -> object:
+    return context.runs.select("workspace = ? AND parent_id IS NULL", (workspace,), limit=20)
+
+
+def _found_by_mlflow(context: Context, workspace: str) -> object:
+    """A page of 100 runs with their metrics, as MLflow's search reads it."""
+    found = next(context.runs.of_experiment(workspace, "e", portion=100))
+    return context.metrics.latest_of(workspace, [run.run_id for _, run in found])
+
+
+def _due(context: Context, workspace: str) -> object:
+    now = context.clock.now()
+    return context.scheduler.is_busy(), context.schedules.due(now), context.schedules.next_after(now)
+
+
 QUESTIONS: dict[str, Question] = {
+    "latest runs of a workspace": _latest_runs,
+    "newest experiments": lambda context, workspace: context.experiments.all(workspace, limit=10),
+    "a page of MLflow's search": _found_by_mlflow,
+    "endpoint by name": lambda context, workspace: context.published.endpoint_by_name(workspace, "n7"),
+    "newest 10 endpoints": lambda context, workspace: context.published.endpoints(
+        workspace, active_only=True, limit=10
+    ),
+    "environment by label": lambda context, workspace: context.environments.by_label(workspace, "n", "latest"),
+    "schedules that are due": _due,
     "runs with a status": _with_status,
     "children of a run": _children,
     "unfinished runs": lambda context, workspace: context.runs.unfinished(),
@@ -101,7 +135,6 @@ QUESTIONS: dict[str, Question] = {
     "latest environment": lambda context, workspace: context.environments.get(workspace, "n"),
     "next version of an environment": lambda context, workspace: context.environments._next_version(workspace, "n"),
     "last 50 points of a metric": lambda context, workspace: context.metrics.newest(workspace, "r0", "m", 50),
-    "whether a schedule is enabled": lambda context, workspace: context.scheduler.is_busy(),
 }
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,7 @@ from azureml_wrapper.local.store.environments import EnvironmentStore
 from azureml_wrapper.local.store.experiments import ExperimentStore
 from azureml_wrapper.local.store.metrics import MetricStore
 from azureml_wrapper.local.store.models import ModelQuery, ModelStore
-from azureml_wrapper.local.store.published import PublishedStore
+from azureml_wrapper.local.store.published import PublishedStore, ScheduleStore
 from azureml_wrapper.local.store.query import Query
 from azureml_wrapper.local.store.runs import RunStore
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
@@ -69,6 +70,7 @@ class Stores:
         self.models = ModelStore(self.database, clock)
         self.metrics = MetricStore(self.database)
         self.published = PublishedStore(self.database, clock)
+        self.schedules = ScheduleStore(self.database, read=dict)
         self.environments = EnvironmentStore(self.database, clock, curated=(), normalise=dict)
 
 
@@ -184,6 +186,23 @@ def fill_endpoints(stores: Stores, number: int) -> None:
     )
 
 
+def fill_schedules(stores: Stores, number: int) -> None:
+    """Those that are enabled are due in an hour."""
+    times = {"created": TIME, "modified": TIME, "anchor": TIME, "next_fire": "2026-01-01T01:00:00.000000+00:00"}
+    stores.database.fill(
+        "schedules",
+        [
+            {"workspace": W, "schedule_id": f"s{place}", "is_active": place % 2, "body": "{}", **times}
+            for place in range(number)
+        ],
+    )
+
+
+def look_for_due_schedules(stores: Stores) -> object:
+    now = START + timedelta(minutes=1)
+    return not stores.schedules.due(now) and stores.schedules.is_any_active() and stores.schedules.next_after(now)
+
+
 def add_endpoint(stores: Stores) -> object:
     made = PipelineEndpoint(endpoint_id="new", name="new", status="Active", default_version="0", versions={"0": "p"})
     return stores.published.add_endpoint(W, made)
@@ -253,6 +272,7 @@ OPERATIONS: dict[str, tuple[Callable[[Stores, int], None], Callable[[Stores], ob
     "endpoint by name": (fill_endpoints, lambda stores: stores.published.endpoint_by_name(W, "n7")),
     "newest endpoints": (fill_endpoints, newest_endpoints),
     "add an endpoint": (fill_endpoints, add_endpoint),
+    "due schedules": (fill_schedules, look_for_due_schedules),
     "first metrics": (fill_metrics, lambda stores: stores.metrics.series(W, "r", limit=10)),
 }
 
