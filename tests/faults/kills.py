@@ -36,7 +36,7 @@ KILL = "KILL"
 # More passings than any operation has.
 MOST_PASSINGS = 40
 LONGEST_DELAY = 0.6
-# What is killed, in turn; at a point, it is the service.
+# What is killed; at a point, it is the service.
 KINDS = ("point", "service", "step", "preloaded")
 WITH_STEPS = (run_script, run_local_script, run_pipeline, sweep, publish, schedule, watch)
 # How many operations use one home.
@@ -153,7 +153,7 @@ class Killer:
 
     def strike(self) -> None:
         """One operation, and one kill in it, if it lasts that long."""
-        kind = KINDS[self._tally.kills % len(KINDS)]
+        kind = self._random.choice(KINDS)
         operation = self._random.choice(WITH_STEPS if kind == "step" else OPERATIONS)
         if kind == "point":
             self._machine.order(KILL, first=self._random.randint(1, MOST_PASSINGS))

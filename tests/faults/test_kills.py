@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from tests.faults.kills import KILL, KINDS, Tally, attempt, examine, left_behind, points, strike
+from tests.faults.kills import KILL, Tally, attempt, examine, left_behind, points, strike
 from tests.faults.machine import machine
 from tests.faults.usage import Usage, fastest, run_pipeline, run_script, sweep
 from tests.homes import ARCHIVES
@@ -66,14 +66,13 @@ def test_a_start_that_is_killed_at_any_point_is_repeated(tmp_path):
         assert problems + left_behind(usage) == []
 
 
-@pytest.mark.slow(30)
+@pytest.mark.slow(60)
 def test_random_kills_of_services_helpers_and_steps_lose_nothing(tmp_path):
-    """Three of each kind, others each day; `make faults KILLS=1000` does more."""
+    """Others each day; `make faults KILLS=1000` does more."""
     tally = Tally()
-    strike(3 * len(KINDS), date.today().toordinal(), tmp_path, tally, is_light=True)
+    strike(40, date.today().toordinal(), tmp_path, tally, is_light=True)
     assert tally.problems == []
     assert tally.acknowledged
-    assert (tally.services, tally.steps, tally.helpers) == (6, 3, 3)
 
 
 def test_a_migration_that_is_killed_is_done_at_the_next_start(tmp_path):
