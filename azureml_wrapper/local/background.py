@@ -36,6 +36,13 @@ class Attempts:
         self._complaint = ""
         return None
 
+    def repeat(self, work: Callable[[], object], times: int, is_over: Callable[[], bool]) -> None:
+        """Do the work until it succeeds, or meets an error that will not pass, or that often. `is_over` pauses."""
+        for left in reversed(range(times)):
+            error = self.attempt(work)
+            if error is None or not is_temporary(error) or not left or is_over():
+                return
+
 
 async def every(seconds: float, name: str, work: Callable[[], None]) -> None:
     """Do work in a thread again and again, with a pause before each time, until the task is cancelled."""

@@ -19,9 +19,9 @@ from itertools import count
 from pathlib import Path
 
 from azureml_wrapper.local.background import Attempts
-from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound, ServiceFault, is_temporary
+from azureml_wrapper.local.domain.errors import Conflict, ServiceFault, is_temporary
 from azureml_wrapper.local.domain.jobs import SCRIPT_RUN_TYPE, Job, NewJob
-from azureml_wrapper.local.domain.runs import JSON, LOCAL_TARGET, RunError, RunStatus
+from azureml_wrapper.local.domain.runs import JSON, RunError, RunStatus
 from azureml_wrapper.local.executor import endings
 from azureml_wrapper.local.executor.builds import EnvironmentBuilder
 from azureml_wrapper.local.executor.context import ExecutorContext
@@ -36,7 +36,7 @@ from azureml_wrapper.local.executor.slots import (
     Stopped,
     StopReason,
     Ticket,
-    available_cores,
+    nodes_of,
 )
 from azureml_wrapper.local.executor.variables import inherited, interpreter_variables, service_variables
 from azureml_wrapper.local.executor.workqueue import DEFECT, WorkQueue, defect_fault
@@ -48,6 +48,8 @@ CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
 # How often an end meets errors which will not pass by themselves, until its run is abandoned.
 MOST_DEFECTS = 3
+# How often the removal of a job's folder is tried, a second apart.
+MOST_REMOVALS = 30
 # Jobs that end in one transaction. Between them, what follows from their ends has its turn.
 CANCELED_AT_ONCE = 250
 LEFT_BEHIND = "the local service was killed during the run"
@@ -270,7 +272,7 @@ class LocalExecutor:
     def _enter(self, active: _Active) -> Ending | None:
         """Run a job if its compute has free slots; otherwise it waits for them."""
         job = active.ticket.job
-        compute, limit = (job.workspace_id, job.target.lower()), self._limit(job)
+        compute, limit = (job.workspace_id, job.target.lower()), nodes_of(job, self._context.computes)
         request = self._request(active, self._run, self._slots, compute, limit, nodes=job.node_count)
         active.request = request
         if not self._slots.acquire(request):
@@ -296,19 +298,6 @@ class LocalExecutor:
             gave_up=lambda: active.ticket.is_stopped,
         )
 
-    def _limit(self, job: Job) -> int:
-        if job.target.lower() == LOCAL_TARGET:
-            return max(available_cores(), job.node_count)
-        compute = self._context.computes.find(job.workspace_id, job.target)
-        if compute is None:
-            raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
-        if job.node_count > compute.max_nodes:
-            raise Invalid(
-                f"The job asks for {job.node_count} nodes, but the cluster {job.target} has at most "
-                f"{compute.max_nodes} (max_nodes). Use fewer nodes, or increase max_nodes."
-            )
-        return compute.max_nodes
-
     def _finish(self, active: _Active, ending: Ending) -> None:
         self._complete(active)
         self._end(active, ending)
@@ -317,30 +306,37 @@ class LocalExecutor:
         Attempts(f"completing the files of run {active.ticket.job.run_id}").attempt(active.session.complete)
 
     def _end(self, active: _Active, ending: Ending) -> None:
-        """Store how a job ended; a run must not seem to go on forever.
+        """Store how a job ended, until it succeeds: a disk has space again, a database is unlocked.
 
-        That is tried until it succeeds: a disk has space again, a database is unlocked. If the service ends first,
-        `recover` does it. After other errors the run is abandoned.
+        If the service ends first, `recover` does it. After other errors the run is abandoned.
         """
-        ticket = active.ticket
-        attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
-        removing = Attempts(f"removing the folder of run {ticket.job.run_id}")
-        store, defects = partial(self._store, ticket, ending), 0
         try:
-            while True:
-                # Once more after the service has begun to end, and at once then.
-                is_last = self._closing.is_set()
-                error = attempts.attempt(store)
-                # What waits for the end need not wait for this; the next attempt may need the space of a full disk.
-                removing.attempt(active.session.remove)
-                if error is None or is_last:
-                    return
-                defects += not is_temporary(error)
-                if defects == MOST_DEFECTS:
-                    store = partial(self._abandon, ticket, error)
-                self._closing.wait(RETRY_SECONDS)
+            self._store_end(active, ending)
+            self._remove_folder(active)
         finally:
             self._forget(active)
+
+    def _store_end(self, active: _Active, ending: Ending) -> None:
+        ticket = active.ticket
+        attempts = Attempts(f"storing the end of run {ticket.job.run_id}")
+        store, defects = partial(self._store, ticket, ending), 0
+        while True:
+            # Once more after the service has begun to end, and at once then.
+            is_last = self._closing.is_set()
+            error = attempts.attempt(store)
+            if error is None or is_last:
+                return
+            # The next attempt may need the space of a full disk.
+            self._remove_folder(active, times=1)
+            defects += not is_temporary(error)
+            if defects == MOST_DEFECTS:
+                store = partial(self._abandon, ticket, error)
+            self._closing.wait(RETRY_SECONDS)
+
+    def _remove_folder(self, active: _Active, times: int = MOST_REMOVALS) -> None:
+        """What waits for the end of the run need not wait for this. The next start removes what is left."""
+        attempts = Attempts(f"removing the folder of run {active.ticket.job.run_id}")
+        attempts.repeat(active.session.remove, times, partial(self._closing.wait, RETRY_SECONDS))
 
     def _abandon(self, ticket: Ticket, error: Exception) -> None:
         """Fail a run whose end cannot be stored, by the smallest write."""

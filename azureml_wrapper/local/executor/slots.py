@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
 
+from azureml_wrapper.local.domain.errors import Invalid, NotFound
 from azureml_wrapper.local.domain.jobs import Job
+from azureml_wrapper.local.domain.runs import LOCAL_TARGET
 from azureml_wrapper.local.executor.process import Process
+from azureml_wrapper.local.store.documents import ComputeStore
 
 # Workspace id and compute name: names are unique only within a workspace.
 ComputeKey = tuple[str, str]
@@ -131,6 +134,26 @@ class ComputeSlots:
     def _fits(self, request: Request) -> bool:
         used = self._running[request.compute]
         return used + request.nodes <= request.limit and (used == 0 or self._all_running < self._cores)
+
+
+def nodes_of(job: Job, computes: ComputeStore) -> int:
+    """How many nodes the compute of a job has.
+
+    Raises:
+        NotFound: The cluster does not exist.
+        Invalid: It has fewer than the job asks for.
+    """
+    if job.target.lower() == LOCAL_TARGET:
+        return max(available_cores(), job.node_count)
+    compute = computes.find(job.workspace_id, job.target)
+    if compute is None:
+        raise NotFound(f"AzureMLCompute cluster {job.target} does not exist")
+    if job.node_count > compute.max_nodes:
+        raise Invalid(
+            f"The job asks for {job.node_count} nodes, but the cluster {job.target} has at most "
+            f"{compute.max_nodes} (max_nodes). Use fewer nodes, or increase max_nodes."
+        )
+    return compute.max_nodes
 
 
 def available_cores() -> int:

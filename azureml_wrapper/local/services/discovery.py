@@ -47,8 +47,6 @@ def services(addresses: Addresses) -> dict[str, str]:
     """Service name → base address."""
     return {
         **dict.fromkeys(SERVICE_NAMES, addresses.base),
-        # What azure-ai-ml uses, whose azure-core sends no token over plain http.
-        "api": addresses.arm.rstrip("/"),
         "discovery": addresses.discovery,
         "studio": addresses.studio,
     }

@@ -56,6 +56,7 @@ class World:
             "location": ["local"],
             "operation": ["x"],
             "origin": ["ExperimentRun"],
+            "registry": ["shared"],
             "version": ["1", "2"],
             "endpoint_version": ["0"],
             "output": ["made"],
