@@ -162,12 +162,14 @@ class LocalExecutor:
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
         active, run = self._active.get((workspace_id, run_id)), self._context.runs.find(workspace_id, run_id)
-        # One that has ended may still have its folder.
-        if active is None or run is None or run.status.is_terminal:
+        if active is None:
             return False
-        self._advance(active.ticket, RunStatus.CANCEL_REQUESTED)
+        # One that has ended may still have its folder, or its process: a program ends runs with the target local.
+        is_over = run is None or run.status.is_terminal
+        if not is_over:
+            self._advance(active.ticket, RunStatus.CANCEL_REQUESTED)
         self._stop(active, StopReason.CANCELED)
-        return True
+        return not is_over
 
     def cancel_waiting(self, workspace_id: str, run_ids: Sequence[str]) -> set[str]:
         asked = [active for run_id in run_ids if (active := self._active.get((workspace_id, run_id)))]
