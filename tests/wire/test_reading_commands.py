@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import datetime, timezone
+from urllib.parse import parse_qsl
 
 import click
 import pytest
@@ -162,7 +163,8 @@ def test_a_datastore_and_its_signature_are_those_of_the_sdk(client, ws, unique):
     account, container, key = ours.account_name, ours.container_name, ours.account_key
     permission = ContainerSasPermissions(read=True, write=True, delete=True, list=True)
     signed = generate_container_sas(account, container, account_key=key, permission=permission, expiry=until)
-    assert signature(account, container, key, until) == signed
+    # One of them encodes slashes, which some keys lead to; both forms are valid.
+    assert parse_qsl(signature(account, container, key, until)) == parse_qsl(signed)
 
 
 def test_results_of_a_datastore_that_is_gone_say_so(workspace, failed, unique, tmp_path):
