@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # The address that `Workspace.get_mlflow_tracking_uri` returns (azureml/mlflow/__init__.py). Discovery has one address
 # for MLflow and for pipelines; azureml-mlflow sends no token over plain HTTP, which pipelines use.
 MLFLOW_VARIABLE = "AZUREML_DEV_URL_MLFLOW"
-# The cloud of the SDKs.
+# The cloud of the SDKs: MLClient writes it, and SDK v1 reads it in the same process.
 CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 # The file or folder of certificates that requests, and so the SDK, trusts.
 TRUST_VARIABLE = "REQUESTS_CA_BUNDLE"
@@ -184,6 +184,24 @@ def open_local(scope: Scope) -> Access:
             raise
         connect_local(scope)
     return found
+
+
+def ensure_workspace(info: ServiceInfo, scope: Scope, program: str | None = None) -> None:
+    """Ask for a workspace with a token that creates a missing one. Imports no SDK.
+
+    Args:
+        program: the pipe to which its creation is reported (local/store/programs.py).
+
+    Raises:
+        ConnectionFailed: The workspace cannot be created.
+    """
+    from azureml_wrapper.local.tokens import Tokens
+
+    token = Tokens(info.secret).user(creates_workspaces=True, program=program)
+    try:
+        ask(info, scope.path, token=token)
+    except urllib.error.HTTPError as error:
+        raise ConnectionFailed(json.load(error)["error"]["message"]) from error
 
 
 def connection_strings(info: ServiceInfo) -> dict[str, str]:

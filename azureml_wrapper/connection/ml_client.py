@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 import time
-import urllib.error
 from typing import TYPE_CHECKING, Any
 
-from azureml_wrapper.connection.local import ask, local_addresses, trust_local
+from azureml_wrapper.connection.local import ensure_workspace, local_addresses, trust_local
 from azureml_wrapper.connection.target import Scope
-from azureml_wrapper.errors import ConnectionFailed, WrapperError
+from azureml_wrapper.errors import WrapperError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+    from azureml_wrapper.local.domain.addresses import Addresses
     from azureml_wrapper.local.home import Home
+
+
+def module_of(name: str) -> Any:
+    """Import a module of azure-ai-ml; a `WrapperError` says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise WrapperError(
+            f"{name} cannot be imported ({error}). Install SDK v2: pip install 'azureml_wrapper[v2]'"
+        ) from error
 
 
 class LocalCredential:
@@ -42,10 +51,10 @@ class LocalCredential:
 
     def _new(self, scopes: tuple[str, ...]) -> tuple[str, int]:
         from azureml_wrapper.local import service_process
-        from azureml_wrapper.local.tokens import USER_LIFETIME, Tokens
+        from azureml_wrapper.local.tokens import DEFAULT_AUDIENCE, USER_LIFETIME, Tokens
 
         info = service_process.start(self._home)
-        audience = scopes[0].removesuffix("/.default") if scopes else "azureml"
+        audience = scopes[0].removesuffix("/.default") if scopes else DEFAULT_AUDIENCE
         subscriptions = [self._scope.subscription_id]
         token = Tokens(info.secret).user(audience, subscriptions=subscriptions, python=sys.executable)
         return token, int(time.time()) + USER_LIFETIME
@@ -62,46 +71,32 @@ def local_ml_client(scope: Scope, home: Home | None = None) -> MLClient:
         ConnectionFailed: The workspace cannot be created.
     """
     from azureml_wrapper.local import service_process
+    from azureml_wrapper.local.domain.addresses import LOCAL_CLOUD
     from azureml_wrapper.local.home import Home
 
     home = home or Home()
     info = service_process.start(home)
     trust_local(home, info)
-    _ensure(scope, home)
-    try:
-        library, clouds = (importlib.import_module(f"azure.ai.ml{part}") for part in ("", "._azure_environments"))
-    except ImportError as error:
-        raise WrapperError(f"SDK v2 is not installed ({error}): pip install 'azureml_wrapper[v2]'") from error
-    addresses = local_addresses(info)
+    ensure_workspace(info, scope)
+    library, clouds = module_of("azure.ai.ml"), module_of("azure.ai.ml._azure_environments")
     # Addresses cannot be changed once a cloud has them, so each has a name of its own.
-    cloud = f"AzureLocal{info.port}"
-    metadata = {} if cloud in clouds._environments else {"cloud_metadata": _metadata(addresses)}
+    cloud = f"{LOCAL_CLOUD}{info.port}"
+    metadata = {} if cloud in clouds._environments else {"cloud_metadata": _metadata(local_addresses(info))}
     names = (scope.subscription_id, scope.resource_group, scope.name)
     options = {"cloud": cloud, "enable_telemetry": False, "show_progress": False, **metadata}
     client: MLClient = library.MLClient(LocalCredential(scope, home), *names, **options)
     return client
 
 
-def _metadata(addresses: Any) -> dict[str, str]:
+def _metadata(addresses: Addresses) -> dict[str, str]:
     """A cloud as `MLClient(cloud_metadata=…)` takes it (azure/ai/ml/_azure_environments.py, EndpointURLS)."""
+    from azureml_wrapper.local.domain.addresses import V2_PORTAL
+
     return {
-        "azure_portal": "https://portal.azure.com/",
+        "azure_portal": V2_PORTAL,
         "resource_manager": addresses.arm,
         "active_directory": addresses.arm,
         "aml_resource_id": "https://ml.azure.com/",
         "storage_endpoint": addresses.storage_endpoint,
         "registry_discovery_endpoint": addresses.arm,
     }
-
-
-def _ensure(scope: Scope, home: Home) -> None:
-    """Ask for the workspace with a token that creates a missing one."""
-    from azureml_wrapper.local import service_process
-    from azureml_wrapper.local.tokens import Tokens
-
-    info = service_process.start(home)
-    token = Tokens(info.secret).user(subscriptions=[scope.subscription_id], creates_workspaces=True)
-    try:
-        ask(info, scope.path, token=token)
-    except urllib.error.HTTPError as error:
-        raise ConnectionFailed(json.load(error)["error"]["message"]) from error

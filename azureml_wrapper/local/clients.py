@@ -19,8 +19,10 @@ import sys
 # Type checkers take it for the name in `typing`, whose import would cost each program some milliseconds.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 OLDEST = (1, 40)
 MSI = "MSI_ENDPOINT"
@@ -51,13 +53,14 @@ def _found(name: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
     if loader:
         execute = loader.exec_module
 
-        def exec_module(module: "object") -> None:
-            execute(module)  # type: ignore[arg-type]
+        def exec_module(module: "ModuleType") -> None:
+            execute(module)
             for exported in list(getattr(module, "__all__", ())):
                 kind = getattr(module, exported)
                 if isinstance(kind, type) and exported.endswith("Credential"):
                     _log_in(kind, name.endswith("aio"))
 
+        # Of this loader, which is made for this import alone.
         loader.exec_module = exec_module  # type: ignore[method-assign]
     return spec
 
@@ -70,16 +73,16 @@ def _log_in(kind: "type", is_async: bool) -> None:
             setattr(kind, method, _asynchronous(given, result) if is_async else _synchronous(given, result))
 
 
-def _synchronous(given: "object", result: str) -> "object":
-    def get_token(self: object, *scopes: str, **options: object) -> object:
-        return _token(scopes, result) or given(self, *scopes, **options)  # type: ignore[operator]
+def _synchronous(given: "Callable[..., Any]", result: str) -> "Callable[..., Any]":
+    def get_token(self: object, *scopes: str, **options: object) -> "Any":
+        return _token(scopes, result) or given(self, *scopes, **options)
 
     return get_token
 
 
-def _asynchronous(given: "object", result: str) -> "object":
-    async def get_token(self: object, *scopes: str, **options: object) -> object:
-        return _token(scopes, result) or await given(self, *scopes, **options)  # type: ignore[operator]
+def _asynchronous(given: "Callable[..., Any]", result: str) -> "Callable[..., Any]":
+    async def get_token(self: object, *scopes: str, **options: object) -> "Any":
+        return _token(scopes, result) or await given(self, *scopes, **options)
 
     return get_token
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +14,7 @@ from urllib.parse import quote, unquote, urlencode
 from xml.sax.saxutils import escape, unescape
 
 from azureml_wrapper.errors import TransferFailed
+from azureml_wrapper.signatures import SharedAccess
 from azureml_wrapper.transfer.http_client import HttpClient, Response
 
 # Azure's largest page.
@@ -231,12 +229,10 @@ def signature(account: str, container: str, key: str, expiry: datetime) -> str:
     It is the one that the SDK's own client makes (azureml/_vendor/azure_storage/blob/_shared_access_signature.py),
     whose import takes longer than most transfers.
     """
-    until = expiry.strftime("%Y-%m-%dT%H:%M:%SZ")
-    # Without a start, a policy, addresses, a protocol, a snapshot, a scope of encryption and headers of responses.
-    lines = [PERMISSIONS, "", until, f"/blob/{account}/{container}", "", "", "", SIGNED_VERSION, "c", *[""] * 7]
-    signed = hmac.new(base64.b64decode(key), "\n".join(lines).encode(), hashlib.sha256).digest()
-    found = {"se": until, "sp": PERMISSIONS, "sv": SIGNED_VERSION, "sr": "c", "sig": base64.b64encode(signed)}
-    return urlencode(found, quote_via=quote)
+    access = SharedAccess(
+        account=account, container=container, permissions=PERMISSIONS, expiry=expiry, version=SIGNED_VERSION
+    )
+    return access.query(key)
 
 
 def _checked_key(key: str, label: str) -> str:

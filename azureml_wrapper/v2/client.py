@@ -6,7 +6,6 @@ It is imported only here, and only when needed (it takes four seconds).
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import re
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from azureml_wrapper.config import parsing
 from azureml_wrapper.connection import credentials
+from azureml_wrapper.connection.local import CLOUD_VARIABLE
+from azureml_wrapper.connection.ml_client import module_of
 from azureml_wrapper.connection.target import LOCAL, Scope, check_subscription, choose_target
-from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed, WrapperError
+from azureml_wrapper.errors import BadArgument, BadValue, ConnectionFailed, RunFailed
 from azureml_wrapper.messages import quiet_sdk
 from azureml_wrapper.snapshots.script_folder import check_secrets
 from azureml_wrapper.v2.export.exporting import choose, pipeline_file
@@ -28,8 +29,6 @@ from azureml_wrapper.v2.lint import COMPUTE, DATASTORE, ENVIRONMENT, JOB, SCHEDU
 if TYPE_CHECKING:
     from azureml_wrapper.pipeline import PipelineWrapper
 
-# MLClient writes it, and SDK v1 reads it in the same process.
-CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 _LOADERS = {
     COMPUTE: ("azure.ai.ml", "load_compute"),
     DATASTORE: ("azure.ai.ml", "load_datastore"),
@@ -55,16 +54,6 @@ def load(file: Path) -> Any:
         loaded = getattr(module_of(module), name)(file)
         _validate(file, loaded)
     return loaded
-
-
-def module_of(name: str) -> Any:
-    """Import a module of azure-ai-ml; a `WrapperError` says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise WrapperError(
-            f"{name} cannot be imported ({error}). Install SDK v2: pip install 'azureml_wrapper[v2]'"
-        ) from error
 
 
 @contextlib.contextmanager

@@ -26,18 +26,13 @@ sys.addaudithook(watch)
 PROGRAM = (
     WATCH
     + """
-import os
 import azure.identity
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import AmlCompute
 
-made = {
-    "ClientSecretCredential": lambda kind: kind("tenant", "client", "secret"),
-    "EnvironmentCredential": lambda kind: kind(),
-}
+given = {"ClientSecretCredential": ("tenant", "client", "secret")}
 for name in sys.argv[1:]:
-    kind = getattr(azure.identity, name)
-    client = MLClient.from_config(made.get(name, lambda kind: kind())(kind))
+    client = MLClient.from_config(getattr(azure.identity, name)(*given.get(name, ())))
     print(name, client.workspaces.get().name)
 print(client.workspaces.get().mlflow_tracking_uri.partition("://")[0])
 client.compute.begin_create_or_update(AmlCompute(name="cpu", size="STANDARD_D2_V2", max_instances=2)).result()

@@ -44,11 +44,11 @@ WRAPPER_FLOORS = (
     ("connection", "script"),
     ("assets",),
     ("config",),
-    ("file_lock", "file_paths", "messages", "network", "pip_lines", "recurrence"),
+    ("file_lock", "file_paths", "messages", "network", "pip_lines", "recurrence", "signatures"),
     ("errors",),
 )
 # What the service and the wrapper share: it imports neither.
-LEAVES = {"network", "pip_lines", "recurrence"}
+LEAVES = {"network", "pip_lines", "recurrence", "signatures"}
 
 
 def is_local(file: Path) -> bool:

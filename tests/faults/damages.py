@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.faults.machine import Machine, Refused, machine
+from tests.faults.machine import Machine, Refused, machine, report
 from tests.faults.usage import (
     Key,
     RunFailed,
@@ -150,15 +148,5 @@ def damage_everything(
         return problems
 
 
-def main() -> None:
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        problems = damage_everything(Path(folder))
-    print(f"every kind of file damaged in {time.monotonic() - begin:.0f} s; {len(problems)} problems")
-    for problem in problems:
-        print(problem)
-    raise SystemExit(bool(problems))
-
-
 if __name__ == "__main__":
-    main()
+    report(damage_everything, "every kind of file damaged")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.faults.kills import points
-from tests.faults.machine import Machine, Refused, machine
+from tests.faults.machine import Machine, Refused, machine, report
 from tests.faults.usage import OPERATIONS, RunFailed, Usage, fastest
 
 # Their errors are SQLite's own (test_work_that_fails.py), or those of a start; or nothing is written after the point.
@@ -68,15 +66,10 @@ def fail_everywhere(made: Machine, choose: Callable[[int], Sequence[str]] = lamb
     return problems + ([] if made.pid == service and made.alive else ["the service has ended"])
 
 
-def main() -> None:
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, machine(Path(folder)) as made:
-        problems = fail_everywhere(made)
-    print(f"{len(ERRORS)} errors at every point in {time.monotonic() - begin:.0f} s; {len(problems)} problems")
-    for problem in problems:
-        print(problem)
-    raise SystemExit(bool(problems))
+def everywhere(folder: Path) -> list[str]:
+    with machine(folder) as made:
+        return fail_everywhere(made)
 
 
 if __name__ == "__main__":
-    main()
+    report(everywhere, f"{len(ERRORS)} errors at every point")

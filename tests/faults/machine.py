@@ -7,10 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import requests
 
@@ -215,6 +217,17 @@ class Machine:
         found += [path for folder in (home, self.home.tls) for path in folder.glob(".*.*")]
         found += [path for path in self.home.tls.glob("trust-*") if path.suffix not in ("", ".pem")]
         return sorted(str(path.relative_to(home)) for path in found)
+
+
+def report(find: Callable[[Path], list[str]], what: str) -> NoReturn:
+    """What a command of `make faults` does: print what was found, and exit with 1 if that is anything."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        problems = find(Path(folder))
+    print(f"{what} in {time.monotonic() - begin:.0f} s; {len(problems)} problems")
+    for problem in problems:
+        print(problem)
+    raise SystemExit(bool(problems))
 
 
 @contextmanager

@@ -36,8 +36,8 @@ from azureml._vendor.azure_storage.blob import (
 )
 from azureml.core import Datastore
 
-from azureml_wrapper.local.domain.signatures import SAS_VERSION, sas_text, shared_key_text, sign
 from azureml_wrapper.local.home import Home
+from azureml_wrapper.signatures import SAS_VERSION, sas_text, shared_key_text, sign
 
 pytestmark = pytest.mark.local_only
 

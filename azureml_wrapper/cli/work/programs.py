@@ -11,8 +11,6 @@ import secrets
 import signal
 import subprocess
 import threading
-import urllib.error
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,11 +18,11 @@ from typing import TextIO
 
 import click
 
-from azureml_wrapper.connection.local import ask, local_environment
+from azureml_wrapper.connection.local import ensure_workspace, local_environment
 from azureml_wrapper.connection.target import TARGET_VARIABLE, Scope
+from azureml_wrapper.errors import ConnectionFailed
 from azureml_wrapper.local import clients, service_process
 from azureml_wrapper.local.home import HOME_VARIABLE, REPORTS, Home, ServiceInfo, write_sitecustomize
-from azureml_wrapper.local.tokens import Tokens
 
 # In the order in which `Workspace.from_config` looks (azureml/core/workspace.py): kind by kind, upwards from here.
 CONFIG_PLACES = (".azureml", "aml_config", ".")
@@ -162,15 +160,10 @@ def _read_scope(file: Path) -> Scope | None:
 
 def _prepare(scope: Scope, info: ServiceInfo, program: str) -> None:
     """Ask for a workspace as the program would: it is created if it is missing."""
-    token = Tokens(info.secret).user(creates_workspaces=True, program=program)
-    path = (
-        f"/subscriptions/{scope.subscription_id}/resourceGroups/{scope.resource_group}"
-        f"/providers/Microsoft.MachineLearningServices/workspaces/{scope.name}"
-    )
     try:
-        ask(info, urllib.parse.quote(path), token=token)
-    except urllib.error.HTTPError as error:
-        raise click.UsageError(json.load(error)["error"]["message"]) from error
+        ensure_workspace(info, scope, program)
+    except ConnectionFailed as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _environment(home: Home, info: ServiceInfo, program: str, subscriptions: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,9 @@ from azureml_wrapper.local.domain.workspaces import Workspace
 LOOPBACK = "127.0.0.1"
 # The names of the service among clouds (services/discovery.py).
 PUBLIC_CLOUD, LOCAL_CLOUD = "AzureCloud", "AzureLocal"
+# The portal that SDK v2 gets, because it makes the audience of its tokens, https://ml.azure.com, from this address
+# (azure/ai/ml/_azure_environments.py, `_convert_arm_to_cli`).
+V2_PORTAL = "https://portal.azure.com/"
 NO_PROXY = ("no_proxy", "NO_PROXY")
 
 

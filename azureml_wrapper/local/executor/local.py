@@ -48,7 +48,7 @@ CLOSE_SECONDS = 8.0
 RETRY_SECONDS = 2.0
 # How often an end meets errors which will not pass by themselves, until its run is abandoned.
 MOST_DEFECTS = 3
-# How often the removal of a job's folder is tried, a second apart.
+# How often the removal of a job's folder is tried, RETRY_SECONDS apart.
 MOST_REMOVALS = 30
 # Jobs that end in one transaction. Between them, what follows from their ends has its turn.
 CANCELED_AT_ONCE = 250
@@ -161,9 +161,10 @@ class LocalExecutor:
         return True
 
     def cancel(self, workspace_id: str, run_id: str) -> bool:
-        active, run = self._active.get((workspace_id, run_id)), self._context.runs.find(workspace_id, run_id)
+        active = self._active.get((workspace_id, run_id))
         if active is None:
             return False
+        run = self._context.runs.find(workspace_id, run_id)
         # One that has ended may still have its folder, or its process: a program ends runs with the target local.
         is_over = run is None or run.status.is_terminal
         if not is_over:

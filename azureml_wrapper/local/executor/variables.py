@@ -17,7 +17,7 @@ from typing import Any
 
 import certifi
 
-from azureml_wrapper.local.domain.addresses import without_proxy
+from azureml_wrapper.local.domain.addresses import PUBLIC_CLOUD, without_proxy
 from azureml_wrapper.local.domain.clock import azure_time
 from azureml_wrapper.local.domain.runs import Run
 from azureml_wrapper.local.domain.workspaces import Workspace, is_secret_name
@@ -148,7 +148,7 @@ def job_variables(context: ExecutorContext, workspace: Workspace, run: Run) -> d
 def service_variables(context: ExecutorContext) -> dict[str, str]:
     """The variables that are the same in every job of the service."""
     return {
-        "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        "AZUREML_CURRENT_CLOUD": PUBLIC_CLOUD,
         # The SDK caches the cloud's addresses in this folder; with a separate one, Azure's and ours do not mix.
         "AZURE_CONFIG_DIR": str(context.home.cloud_settings),
         **trust_variables(trusted_folder(context.home, os.environ), os.environ),

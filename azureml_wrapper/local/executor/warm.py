@@ -181,7 +181,7 @@ def _installer(command: Sequence[str], folder: Path) -> str | None:
 
     A fork keeps the modules that it has imported, even if the script then installs others.
     """
-    sources = (Path(path).read_bytes() for path in _sources(folder) if os.path.isfile(path))  # noqa: PTH113
+    sources = (Path(path).read_bytes() for path in _sources(folder) if os.path.isfile(path))  # noqa: PTH113 - for each job
     words = " ".join(command[2:]).encode(errors="surrogateescape")
     found = next(filter(None, map(_INSTALLER.search, (words, *sources))), None)
     return found[0].decode() if found else None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from azureml_wrapper.local.domain.addresses import LOCAL_CLOUD, PUBLIC_CLOUD, Addresses
+from azureml_wrapper.local.domain.addresses import LOCAL_CLOUD, PUBLIC_CLOUD, V2_PORTAL, Addresses
 from azureml_wrapper.local.domain.errors import Invalid, Unauthenticated, Unsupported
 from azureml_wrapper.local.http.messages import Request, Response, json_response
 from azureml_wrapper.local.http.routing import Route
@@ -53,15 +53,8 @@ def services(addresses: Addresses) -> dict[str, str]:
 
 
 def clouds(addresses: Addresses) -> list[dict[str, Any]]:
-    """This service as two clouds: `Workspace.get` of SDK v1 asks for AzureCloud, whose addresses SDK v2 has built in.
-
-    SDK v2 makes the audience of its tokens, https://ml.azure.com, from the address of the portal
-    (azure/ai/ml/_azure_environments.py, `_convert_arm_to_cli`).
-    """
-    return [
-        cloud(addresses, PUBLIC_CLOUD, addresses.studio),
-        cloud(addresses, LOCAL_CLOUD, "https://portal.azure.com/"),
-    ]
+    """This service as two clouds: SDK v1 asks for AzureCloud by default, whose addresses SDK v2 has built in."""
+    return [cloud(addresses, PUBLIC_CLOUD, addresses.studio), cloud(addresses, LOCAL_CLOUD, V2_PORTAL)]
 
 
 def cloud(addresses: Addresses, name: str, portal: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from datetime import timedelta
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.clock import Clock
 from azureml_wrapper.local.domain.errors import Conflict, Invalid, NotFound
-from azureml_wrapper.local.domain.signatures import SharedAccess
 from azureml_wrapper.local.domain.storage import (
     Credential,
     Datastore,
@@ -28,6 +27,7 @@ from azureml_wrapper.local.store.database import Database, Remembered, Row, dump
 from azureml_wrapper.local.store.documents import Document, Documents
 from azureml_wrapper.local.store.sealing import Seal, Unreadable
 from azureml_wrapper.local.store.workspaces import WorkspaceStore
+from azureml_wrapper.signatures import SharedAccess
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS storage_accounts (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from azureml_wrapper.local.domain.signatures import shared_key_text, sign
+from azureml_wrapper.signatures import shared_key_text, sign
 from tests.faults.fuzzing.values import HEADERS, METHODS, NUMBERS, QUERIES, TEXTS, WRONG
 
 

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from azureml_wrapper.local.domain.addresses import Addresses
 from azureml_wrapper.local.domain.datasets import folder_definition
-from azureml_wrapper.local.domain.signatures import SharedAccess
 from azureml_wrapper.local.domain.workspaces import Workspace
 from azureml_wrapper.local.home import ServiceInfo
 from azureml_wrapper.local.tokens import Tokens
+from azureml_wrapper.signatures import SharedAccess
 from tests.bodies import BODIES, FORM_TYPE, SWEEP, form
 from tests.faults.fuzzing.connection import Connection, message
 

@@ -14,13 +14,13 @@ from urllib.parse import parse_qsl
 
 from azureml_wrapper.local.domain.clock import parse_http_time, parse_time
 from azureml_wrapper.local.domain.errors import Forbidden, Unauthenticated
-from azureml_wrapper.local.domain.signatures import account_sas_text, sas_text, shared_key_text, sign
 from azureml_wrapper.local.domain.storage import CONTAINER, RUN_ORIGIN, without_dots
 from azureml_wrapper.local.http.application import Authenticate
 from azureml_wrapper.local.http.messages import Request
 from azureml_wrapper.local.http.routing import Match, Runs
 from azureml_wrapper.local.services.context import Context
 from azureml_wrapper.local.tokens import BadToken, Identity
+from azureml_wrapper.signatures import account_sas_text, sas_text, shared_key_text, sign
 
 # Maximum age of a signed request (Microsoft Learn, "Authorize with Shared Key").
 SKEW = timedelta(minutes=15)

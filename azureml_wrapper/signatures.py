@@ -1,4 +1,4 @@
-"""Signatures of storage requests: shared keys and shared access signatures.
+"""Signatures of storage requests: shared keys and shared access signatures, which both sides of a transfer make.
 
 Microsoft Learn, "Authorize with Shared Key" and "Create a service SAS", as the SDK's own client computes them
 (azureml/_vendor/azure_storage/blob/_shared). Pure functions of what is signed and the account's key.
@@ -62,16 +62,17 @@ class SharedAccess:
     permissions: str = "r"
     start: datetime | None = None
     expiry: datetime
+    version: str = SAS_VERSION
 
     def query(self, key: str) -> str:
         """The signed query string."""
         start = sas_time(self.start) if self.start else ""
         values = {
-            "sv": SAS_VERSION,
-            "sr": "b" if self.name else "c",
             "st": start,
             "se": sas_time(self.expiry),
             "sp": self.permissions,
+            "sv": self.version,
+            "sr": "b" if self.name else "c",
         }
         values["sig"] = sign(key, sas_text(values, self.account, self.container, self.name))
         return urlencode({name: value for name, value in values.items() if value})
@@ -99,6 +100,7 @@ def sas_text(query: Mapping[str, str], account: str, container: str, name: str) 
 
 
 def sas_time(instant: datetime) -> str:
+    """A time in a signature: in UTC, to the second."""
     return instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
